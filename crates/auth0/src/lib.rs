@@ -1,0 +1,1 @@
+//! Client for the Auth0 Management API.

@@ -1,0 +1,1 @@
+//! Words, rules and ports of Ferry; no input or output.

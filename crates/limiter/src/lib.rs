@@ -1,0 +1,1 @@
+//! The tenant's rate limit, kept by one process.

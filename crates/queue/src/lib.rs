@@ -1,0 +1,1 @@
+//! Transport of jobs; the only package that knows apalis.

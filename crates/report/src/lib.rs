@@ -1,0 +1,1 @@
+//! Tallies and verifications in, bytes out.

@@ -1,0 +1,1 @@
+//! The MedLogistics example application and its planted cases.

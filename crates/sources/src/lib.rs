@@ -1,0 +1,1 @@
+//! Readers for the places users come from.

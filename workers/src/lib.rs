@@ -1,0 +1,1 @@
+//! What the workers do with a job.
