@@ -25,6 +25,7 @@ pub fn generate(random: &dyn Random) -> SecretString {
         if last == [next, next] {
             // Breaks a run of three by a symbol that is outside the alphabet, so no bit is lost.
             text.push('.');
+            last[1] = '.';
         }
         text.push(next);
         last = [last[1], next];
