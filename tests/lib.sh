@@ -39,13 +39,15 @@ open_scratch() {
 }
 
 close_scratch() {
-  local code=$?
+  local code=$? pid
   trap '' HUP INT TERM
   trap - EXIT
   end_group "$step_pid" TERM
   # INT is PostgreSQL's fast shutdown: it does not wait for clients.
   end_group "$postgres_pid" INT
   end_group "$redis_pid" TERM
+  # What was started so recently that no variable names it yet.
+  for pid in $(jobs -p); do end_group "$pid" TERM; done
   if [[ -n $policy_file ]]; then rm -f "$policy_file"; fi
   if [[ -n $scratch ]]; then rm -rf "$scratch"; fi
   exit "$code"
@@ -216,7 +218,7 @@ start_postgres() {
     chown "$(as_postgres_user id -u):$(as_postgres_user id -g)" "$folder"
   fi
   as_postgres_user test -w "$folder" ||
-    die 1 "The user for PostgreSQL can't write to $folder. Set TMPDIR to a folder that every user may enter."
+    die 2 "The user for PostgreSQL can't write to $folder. Set TMPDIR to a folder that every user may enter."
   # From a folder that this user may enter, else initdb complains.
   (cd "$folder" && as_postgres_user "$postgres_bin/initdb" --pgdata=data --username=ferry \
     --auth=trust --encoding=UTF8 --locale=C --no-sync --no-instructions) </dev/null >>"$log" 2>&1 ||
