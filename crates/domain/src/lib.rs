@@ -1,1 +1,32 @@
-//! Words, rules and ports of Ferry; no input or output.
+//! Words, rules and ports of Ferry.
+//!
+//! Everything that decides is here as a pure function; everything that talks to
+//! a database, a queue or Auth0 is behind a port and lives elsewhere. The crate
+//! does no input or output, reads no clock and makes no chance: both are passed
+//! in, so that each rule can be tested without waiting for anything.
+
+pub mod adoption;
+pub mod code;
+pub mod ids;
+pub mod item;
+pub mod job;
+pub mod limits;
+pub mod password;
+pub mod plan;
+pub mod ports;
+pub mod record;
+pub mod retry;
+pub mod run;
+pub mod tally;
+pub mod telemetry;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod verification;
+
+pub use code::Code;
+pub use ids::{Auth0UserId, BatchId, ItemSeq, JobId, RunId, SourceKey, WorkerId};
+pub use item::{Item, ItemResult, ItemState, NewItem, Origin, Outcome};
+pub use job::{Attempt, Envelope, Job, JobKind, JobState, Lease, Verdict};
+pub use record::{Email, UserRecord};
+pub use run::{BatchState, OnExisting, RunSpec, RunState, RunView, SourceIdentity, WriteBackTarget};
+pub use tally::Tally;

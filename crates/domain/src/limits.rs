@@ -1,0 +1,160 @@
+//! Named plans of tenants' rate limits. Figures: FACTS §12.2, state of 2026-08.
+
+use std::{fmt, str::FromStr};
+
+use crate::ports::Group;
+
+/// One token bucket: `burst` requests at once, then `per_minute` each minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// Size of the bucket, at least 1.
+    pub burst: u32,
+    /// Refill, in requests per minute, at least 1.
+    pub per_minute: u32,
+}
+
+impl Bucket {
+    const fn per_second(burst: u32, per_second: u32) -> Self {
+        Bucket { burst, per_minute: per_second * 60 }
+    }
+
+    const fn per_minute(burst: u32, per_minute: u32) -> Self {
+        Bucket { burst, per_minute }
+    }
+}
+
+/// What a tenant allows: a bucket for everything, and one per endpoint group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitPlan {
+    name: String,
+    /// Checked first, for every request; `None` where none is published.
+    pub global: Option<Bucket>,
+    /// `POST`, `PATCH`, `DELETE` of users.
+    pub user_writes: Option<Bucket>,
+    /// `GET` of users.
+    pub user_reads: Option<Bucket>,
+    /// All other endpoints together.
+    pub rest: Option<Bucket>,
+}
+
+/// Names that [`LimitPlan::from_str`] takes.
+pub const NAMES: &[&str] = &[
+    "off",
+    "free",
+    "essentials",
+    "professional",
+    "enterprise",
+    "enterprise-dev",
+    "private-20",
+    "private-100",
+    "private-500",
+    "private-1500",
+    "private-3000",
+    "private-6000",
+    "private-10000",
+    "custom:BURST:PER_SECOND",
+];
+
+/// No such plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown limits {0:?}: take one of {known}", known = NAMES.join(", "))]
+pub struct UnknownPlan(pub String);
+
+impl LimitPlan {
+    fn global(name: &str, bucket: Option<Bucket>) -> Self {
+        LimitPlan { name: name.to_owned(), global: bucket, user_writes: None, user_reads: None, rest: None }
+    }
+
+    /// No limits at all.
+    pub fn off() -> Self {
+        Self::global("off", None)
+    }
+
+    /// The name it was made by.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The bucket of a group, besides the global one.
+    pub fn group(&self, group: Group) -> Option<Bucket> {
+        match group {
+            Group::UserWrites => self.user_writes,
+            Group::UserReads => self.user_reads,
+            Group::Rest => self.rest,
+        }
+    }
+
+    /// Users that may be created per second in the long run; `None` without a limit.
+    pub fn creates_per_second(&self) -> Option<f64> {
+        [self.global, self.user_writes]
+            .into_iter()
+            .flatten()
+            .map(|bucket| f64::from(bucket.per_minute) / 60.0)
+            .reduce(f64::min)
+    }
+}
+
+impl fmt::Display for LimitPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl FromStr for LimitPlan {
+    type Err = UnknownPlan;
+
+    fn from_str(name: &str) -> Result<Self, UnknownPlan> {
+        let global = |burst, rate| Ok(LimitPlan::global(name, Some(Bucket::per_second(burst, rate))));
+        match name {
+            "off" => Ok(LimitPlan::off()),
+            "free" => global(2, 2),
+            "essentials" | "professional" => Ok(LimitPlan {
+                user_writes: Some(Bucket::per_minute(20, 200)),
+                user_reads: Some(Bucket::per_minute(40, 500)),
+                rest: Some(Bucket::per_minute(10, 150)),
+                ..LimitPlan::global(name, None)
+            }),
+            "enterprise" => global(50, 16),
+            "enterprise-dev" => global(10, 2),
+            "private-20" => global(20, 20),
+            "private-100" => global(50, 50),
+            "private-500" => global(250, 250),
+            "private-1500" => global(750, 750),
+            "private-3000" => global(1_500, 1_500),
+            "private-6000" => global(3_000, 3_000),
+            "private-10000" => global(5_000, 5_000),
+            _ => {
+                let figures = name.strip_prefix("custom:").and_then(|rest| rest.split_once(':'));
+                match figures.map(|(burst, rate)| (burst.parse::<u32>(), rate.parse::<u32>())) {
+                    Some((Ok(burst @ 1..=100_000), Ok(rate @ 1..=100_000))) => global(burst, rate),
+                    _ => Err(UnknownPlan(name.to_owned())),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_listed_name_is_a_plan_and_others_are_refused_with_the_list() {
+        for name in NAMES.iter().filter(|n| !n.starts_with("custom")) {
+            assert_eq!(&name.parse::<LimitPlan>().unwrap().name(), name);
+        }
+        for wrong in ["", "gold", "custom", "custom:0:1", "custom:1", "custom:x:1", "OFF"] {
+            let error = wrong.parse::<LimitPlan>().unwrap_err().to_string();
+            assert!(error.contains("private-500"), "{error}");
+        }
+    }
+
+    #[test]
+    fn creation_goes_at_the_narrower_bucket() {
+        let rate = |name: &str| name.parse::<LimitPlan>().unwrap().creates_per_second();
+        assert_eq!(rate("off"), None);
+        assert_eq!(rate("enterprise"), Some(16.0));
+        assert_eq!(rate("custom:5:40"), Some(40.0));
+        assert!((rate("essentials").unwrap() - 200.0 / 60.0).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,189 @@
+//! A plan is a file with a digest: what was seen, and what would be done.
+//!
+//! `run start --plan` refuses when the source is not as it was. A file source is
+//! compared by its bytes. A table is compared user by user, by digests of key and
+//! record: new sign-ups are no drift, changed and vanished users are.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{ids::SourceKey, record::hex, run::SourceIdentity, tally::Tally};
+
+/// Layout of the plan file.
+pub const PLAN_VERSION: u32 = 1;
+
+/// The plan as written to a file. No personal data: users are digests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanFile {
+    /// See [`PLAN_VERSION`].
+    pub ferry_plan: u32,
+    /// Version of Ferry that made it.
+    pub made_by: String,
+    /// Named move.
+    pub migration: String,
+    /// Preset or `mapping`.
+    pub mapping: String,
+    /// Digest of all settings that decide what becomes of a record.
+    pub rules_digest: String,
+    /// Where the users come from.
+    pub source: SourceIdentity,
+    /// SHA-256 of a file's bytes; empty for tables.
+    pub source_digest: String,
+    /// Items by state.
+    pub tally: Tally,
+    /// Settled items: `state CODE` to count.
+    pub settled: BTreeMap<String, i64>,
+    /// For tables: the planned users, see [`Fingerprints`].
+    #[serde(default)]
+    pub users: Fingerprints,
+    /// SHA-256 over all the above.
+    pub digest: String,
+}
+
+impl PlanFile {
+    /// The digest over everything else in the plan.
+    pub fn compute_digest(&self) -> String {
+        let without = PlanFile { digest: String::new(), ..self.clone() };
+        let json = serde_json::to_vec(&without).unwrap_or_default(); // can't fail: strings and numbers only
+        crate::record::hex_digest(&json)
+    }
+}
+
+/// Two 64-bit digests for each planned user, sorted: 16 bytes a user, so a
+/// million users fit a plan of 32 MB.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fingerprints(Vec<(u64, u64)>);
+
+/// How a table changed since the plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drift {
+    /// Users that are new: no drift, they are taken along.
+    pub added: u64,
+    /// Users whose mapped columns changed.
+    pub changed: u64,
+    /// Users that are gone, or that a rule settles now.
+    pub vanished: u64,
+}
+
+impl Drift {
+    /// Whether the plan no longer holds.
+    pub fn is_stale(&self) -> bool {
+        self.changed + self.vanished > 0
+    }
+}
+
+impl Fingerprints {
+    /// Adds a planned user by key and record digest. Call [`Fingerprints::seal`] after the last.
+    pub fn push(&mut self, key: &SourceKey, record_digest: &str) {
+        self.0.push((short(&key.0), short(record_digest)));
+    }
+
+    /// Sorts them.
+    pub fn seal(&mut self) {
+        self.0.sort_unstable();
+        self.0.shrink_to_fit();
+    }
+
+    /// Number of users.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// SHA-256 over all of them, for people to compare.
+    pub fn digest(&self) -> String {
+        let mut sha = Sha256::new();
+        for (key, record) in &self.0 {
+            sha.update(key.to_le_bytes());
+            sha.update(record.to_le_bytes());
+        }
+        hex(&sha.finalize())
+    }
+
+    /// What changed from `self` (the plan) to `now`. Both sealed.
+    pub fn drift(&self, now: &Fingerprints) -> Drift {
+        let mut drift = Drift::default();
+        let mut found = 0u64;
+        for (key, record) in &self.0 {
+            match now.0.binary_search_by_key(key, |(k, _)| *k) {
+                Ok(at) if now.0[at].1 == *record => found += 1,
+                Ok(_) => {
+                    found += 1;
+                    drift.changed += 1;
+                }
+                Err(_) => drift.vanished += 1,
+            }
+        }
+        drift.added = (now.len() as u64).saturating_sub(found);
+        drift
+    }
+}
+
+fn short(text: &str) -> u64 {
+    let digest = Sha256::digest(text.as_bytes());
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    u64::from_be_bytes(first)
+}
+
+impl Serialize for Fingerprints {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<u8> =
+            self.0.iter().flat_map(|(k, r)| k.to_be_bytes().into_iter().chain(r.to_be_bytes())).collect();
+        serializer.serialize_str(&hex(&bytes))
+    }
+}
+
+impl<'de> Deserialize<'de> for Fingerprints {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if !text.is_ascii() || text.len() % 32 != 0 {
+            return Err(serde::de::Error::custom("users: expected 32 hex digits for each user"));
+        }
+        let number =
+            |at: usize| u64::from_str_radix(&text[at..at + 16], 16).map_err(serde::de::Error::custom);
+        (0..text.len() / 32)
+            .map(|i| Ok((number(i * 32)?, number(i * 32 + 16)?)))
+            .collect::<Result<_, _>>()
+            .map(Fingerprints)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prints(users: &[(&str, &str)]) -> Fingerprints {
+        let mut prints = Fingerprints::default();
+        for (key, digest) in users {
+            prints.push(&SourceKey((*key).into()), digest);
+        }
+        prints.seal();
+        prints
+    }
+
+    #[test]
+    fn new_users_are_no_drift_but_changed_and_vanished_ones_are() {
+        let plan = prints(&[("1", "a"), ("2", "b"), ("3", "c")]);
+        assert_eq!(plan.drift(&plan), Drift::default());
+        let grown = plan.drift(&prints(&[("3", "c"), ("1", "a"), ("2", "b"), ("4", "d")]));
+        assert_eq!((grown.added, grown.is_stale()), (1, false));
+        let moved = plan.drift(&prints(&[("1", "a"), ("2", "B"), ("4", "d")]));
+        assert_eq!(moved, Drift { added: 1, changed: 1, vanished: 1 });
+    }
+
+    #[test]
+    fn fingerprints_survive_the_file_and_hide_the_key() {
+        let plan = prints(&[("ann@example.com", "a"), ("2", "b")]);
+        let text = serde_json::to_string(&plan).unwrap();
+        assert!(!text.contains("ann"));
+        assert_eq!(serde_json::from_str::<Fingerprints>(&text).unwrap(), plan);
+        assert!(serde_json::from_str::<Fingerprints>("\"abc\"").is_err());
+    }
+}

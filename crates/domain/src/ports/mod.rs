@@ -1,0 +1,38 @@
+//! What the rules need from outside, each as a trait an adapter fulfils.
+
+mod directory;
+mod ledger;
+mod limiter;
+mod queue;
+mod source;
+
+pub use directory::{Connection, Directory, DirectoryError, DirectoryUser, NewUser};
+pub use ledger::{
+    BatchVerification, DeadLetter, Discrepancy, FailureGroup, ItemFilter, ItemView, Ledger, LedgerError,
+    NewRun, Operating, Planned, Planning, Relaying, Retried, SealedRun, StoredReport, WorkerRecord, Working,
+    WriteBack,
+};
+pub use limiter::{Group, Limiter, Observed};
+pub use queue::{Consumer, Delivery, Handler, Queue, QueueError, Stop, Swept};
+pub use source::{Candidate, Settled, Source, SourceError};
+
+use time::OffsetDateTime;
+
+/// The time of day, in UTC. Passed in, so that tests hold it.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> OffsetDateTime;
+}
+
+/// Chance. Passed in, so that tests repeat it. Must be fit for secrets.
+pub trait Random: Send + Sync {
+    /// Fills the slice with random bytes.
+    fn fill(&self, bytes: &mut [u8]);
+
+    /// A number drawn evenly from 0 up to, not including, `end`; 0 when `end` is 0.
+    fn below(&self, end: u64) -> u64 {
+        let mut bytes = [0; 8];
+        self.fill(&mut bytes);
+        if end == 0 { 0 } else { u64::from_le_bytes(bytes) % end }
+    }
+}

@@ -1,0 +1,283 @@
+//! Runs and batches: states, moves and settings that a run keeps for its life.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::{code::Code, ids::RunId, item::ItemState, tally::Tally};
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// Items are being written.
+    Planning,
+    /// All items are written, nothing is sent.
+    Planned,
+    /// Jobs may be sent.
+    Running,
+    /// A person stopped it; it goes on where it was.
+    Paused,
+    /// All batches are verified; the report is being made.
+    Sealing,
+    /// Ended, with a report.
+    Sealed,
+    /// Given up by a person.
+    Cancelled,
+    /// A threshold or gate stopped it; it can be resumed.
+    Stopped,
+}
+
+/// What happens to a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunMove {
+    /// The last item is written.
+    Plan,
+    /// Begin sending.
+    Start,
+    /// A person's brake.
+    Pause,
+    /// A person's release, also after a stop.
+    Resume,
+    /// A threshold or gate.
+    Stop,
+    /// The last batch is verified.
+    BeginSealing,
+    /// The report is written.
+    Seal,
+    /// A person gives it up.
+    Cancel,
+    /// A person takes failed items up again.
+    Retry,
+}
+
+impl RunState {
+    /// All states.
+    pub const ALL: [RunState; 8] = [
+        RunState::Planning,
+        RunState::Planned,
+        RunState::Running,
+        RunState::Paused,
+        RunState::Sealing,
+        RunState::Sealed,
+        RunState::Cancelled,
+        RunState::Stopped,
+    ];
+
+    /// The word used in databases and output.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            RunState::Planning => "planning",
+            RunState::Planned => "planned",
+            RunState::Running => "running",
+            RunState::Paused => "paused",
+            RunState::Sealing => "sealing",
+            RunState::Sealed => "sealed",
+            RunState::Cancelled => "cancelled",
+            RunState::Stopped => "stopped",
+        }
+    }
+
+    /// The state a word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+
+    /// The state after a move, or `None` where there is no such move.
+    pub const fn after(self, step: RunMove) -> Option<RunState> {
+        use RunState::{Cancelled, Paused, Planned, Planning, Running, Sealed, Sealing, Stopped};
+        Some(match (self, step) {
+            (Planning, RunMove::Plan) => Planned,
+            (Planned, RunMove::Start) => Running,
+            (Running, RunMove::Pause) => Paused,
+            (Paused | Stopped, RunMove::Resume) => Running,
+            (Running, RunMove::Stop) => Stopped,
+            (Running, RunMove::BeginSealing) => Sealing,
+            (Sealing, RunMove::Seal) => Sealed,
+            (Planning | Planned | Running | Paused | Stopped, RunMove::Cancel) => Cancelled,
+            (Sealed | Running | Paused | Stopped, RunMove::Retry) => Running,
+            _ => return None,
+        })
+    }
+
+    /// Whether a second run of the same source has to wait for this one.
+    pub const fn is_active(self) -> bool {
+        !matches!(self, RunState::Sealed | RunState::Cancelled)
+    }
+}
+
+impl fmt::Display for RunState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Where a batch stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BatchState {
+    /// Some of its items are pending.
+    Open,
+    /// None is.
+    Provisioned,
+    /// Its users were read back.
+    Verified,
+}
+
+impl BatchState {
+    /// The word used in databases.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            BatchState::Open => "open",
+            BatchState::Provisioned => "provisioned",
+            BatchState::Verified => "verified",
+        }
+    }
+}
+
+/// What to do with an account that exists at Auth0 and is verified on both sides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnExisting {
+    /// Take it over.
+    #[default]
+    Adopt,
+    /// Leave it and count it as skipped.
+    Skip,
+    /// Leave it to a person.
+    Conflict,
+}
+
+/// Where users come from, without credentials.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceIdentity {
+    /// `csv`, `json`, `ndjson`, `postgres` or `sqlite`.
+    pub kind: String,
+    /// Canonical path of the file, or `host:port/database/schema.table`.
+    pub location: String,
+}
+
+impl fmt::Display for SourceIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.location)
+    }
+}
+
+/// The application's table that gets `auth0_user_id`. Names, unquoted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteBackTarget {
+    /// Schema, where the database has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// Table.
+    pub table: String,
+    /// Column that holds the source key.
+    pub key_column: String,
+    /// Column that gets the Auth0 id.
+    pub id_column: String,
+}
+
+/// What is decided when a run starts and holds until it ends, whatever the
+/// settings say later.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunSpec {
+    /// Tenant, as in the chosen ids.
+    pub tenant: String,
+    /// Connection name.
+    pub connection: String,
+    /// What to do with existing accounts.
+    pub on_existing: OnExisting,
+    /// Users in a batch, 1 to 1,000.
+    pub batch_size: u32,
+    /// Tries of one batch before its remaining items fail.
+    pub max_attempts: i32,
+    /// Named plan of the tenant's limits, for the report.
+    pub limits: String,
+    /// Where ids are written back; `None` for files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_back: Option<WriteBackTarget>,
+    /// Digest of the source at planning; empty for tables.
+    #[serde(default)]
+    pub source_digest: String,
+}
+
+/// A run as operators see it.
+#[derive(Clone, Debug)]
+pub struct RunView {
+    /// Its id.
+    pub id: RunId,
+    /// Named move it belongs to.
+    pub migration: String,
+    /// Where its users come from.
+    pub source: SourceIdentity,
+    /// What was decided at its start.
+    pub spec: RunSpec,
+    /// Where it stands.
+    pub state: RunState,
+    /// Sum over its batches.
+    pub tally: Tally,
+    /// Users read back and found as written.
+    pub verified: i64,
+    /// Users read back and found otherwise, or not found.
+    pub discrepancies: i64,
+    /// Requests sent to Auth0.
+    pub requests: i64,
+    /// Batches not verified yet.
+    pub open_batches: i64,
+    /// Revision of the newest report; 0 before the first.
+    pub revision: i32,
+    /// Retry rounds so far; 1 is the first pass.
+    pub round: i32,
+    /// When it was opened.
+    pub created_at: OffsetDateTime,
+    /// When it was started.
+    pub started_at: Option<OffsetDateTime>,
+    /// When the newest batch was provisioned.
+    pub provisioned_at: Option<OffsetDateTime>,
+    /// When it was sealed, for the newest revision.
+    pub sealed_at: Option<OffsetDateTime>,
+}
+
+/// How a watched run ended, as an exit code (design §8): 0 done, 3 some users
+/// need a person, 4 verification failed, 5 stopped or cancelled.
+pub fn exit_code(run: &RunView) -> u8 {
+    match run.state {
+        RunState::Sealed if run.discrepancies > 0 => 4,
+        RunState::Sealed if run.tally.needs_a_person() => 3,
+        RunState::Sealed if run.tally.pending == 0 && run.tally.adds_up() => 0,
+        RunState::Sealed => 1,
+        RunState::Stopped | RunState::Cancelled => 5,
+        _ => 130,
+    }
+}
+
+/// Whether `run retry` may take an item up again.
+pub fn retryable(state: ItemState, code: Option<Code>, has_record: bool) -> bool {
+    has_record && state.may_become(ItemState::Pending) && code.is_none_or(Code::retryable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_run_moves_only_by_retry_and_a_cancelled_one_never() {
+        use RunMove::*;
+        for step in [Plan, Start, Pause, Resume, Stop, BeginSealing, Seal, Cancel] {
+            assert_eq!(RunState::Sealed.after(step), None, "{step:?}");
+            assert_eq!(RunState::Cancelled.after(step), None, "{step:?}");
+        }
+        assert_eq!(RunState::Sealed.after(Retry), Some(RunState::Running));
+        assert_eq!(RunState::Cancelled.after(Retry), None);
+    }
+
+    #[test]
+    fn a_rejected_record_is_never_retried() {
+        assert!(retryable(ItemState::Failed, Some(Code::ServerError), true));
+        assert!(retryable(ItemState::Conflict, Some(Code::Ghost), true));
+        assert!(!retryable(ItemState::Failed, Some(Code::EmailMissing), false));
+        assert!(!retryable(ItemState::Failed, Some(Code::DuplicateEmail), true));
+        assert!(!retryable(ItemState::Created, None, true));
+    }
+}
