@@ -22,11 +22,7 @@ struct Layer {
 /// Lower layers know nothing of upper ones. The command, which sees everything, is not
 /// in this list. Tests of any package may also use the simulator.
 const LAYERS: &[Layer] = &[
-    Layer {
-        name: "rules",
-        packages: &["ferry-domain"],
-        may_import: &[],
-    },
+    Layer { name: "rules", packages: &["ferry-domain"], may_import: &[] },
     Layer {
         name: "adapters",
         packages: &[
@@ -41,18 +37,10 @@ const LAYERS: &[Layer] = &[
         ],
         may_import: &["ferry-domain"],
     },
-    Layer {
-        name: "work",
-        packages: &["ferry-workers"],
-        may_import: &["ferry-domain", "ferry-report"],
-    },
+    Layer { name: "work", packages: &["ferry-workers"], may_import: &["ferry-domain", "ferry-report"] },
     // The simulator and the example application share no types with the code they test:
     // shared ones would hide the same mistake on both sides.
-    Layer {
-        name: "beside",
-        packages: &["ferry-seed", "ferry-simulator"],
-        may_import: &[],
-    },
+    Layer { name: "beside", packages: &["ferry-seed", "ferry-simulator"], may_import: &[] },
 ];
 
 /// The only package that sees all layers and names concrete types.
@@ -71,29 +59,12 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("figment*", &[COMMAND]),
     ("redis", &["ferry-queue"]),
     ("reqwest*", &["ferry-auth0"]),
-    (
-        "sqlx*",
-        &[
-            "ferry-ledger-postgres",
-            "ferry-ledger-sqlite",
-            "ferry-seed",
-            "ferry-sources",
-        ],
-    ),
+    ("sqlx*", &["ferry-ledger-postgres", "ferry-ledger-sqlite", "ferry-seed", "ferry-sources"]),
 ];
 
 /// All that the rules may import: nothing that does input or output.
-const RULES_MAY_IMPORT: &[&str] = &[
-    "async-trait",
-    "futures-core",
-    "secrecy",
-    "serde",
-    "serde_json",
-    "sha2",
-    "thiserror",
-    "time",
-    "uuid",
-];
+const RULES_MAY_IMPORT: &[&str] =
+    &["async-trait", "futures-core", "secrecy", "serde", "serde_json", "sha2", "thiserror", "time", "uuid"];
 
 #[test]
 fn every_package_keeps_to_its_layer() {
@@ -104,27 +75,18 @@ fn every_package_keeps_to_its_layer() {
 #[test]
 fn the_table_of_layers_names_only_packages_that_exist() {
     let packages = workspace::packages();
-    let ours: Vec<&str> = packages
-        .iter()
-        .map(|package| package.name.as_str())
-        .collect();
-    let named = LAYERS
-        .iter()
-        .flat_map(|layer| layer.packages.iter().chain(layer.may_import));
+    let ours: Vec<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+    let named = LAYERS.iter().flat_map(|layer| layer.packages.iter().chain(layer.may_import));
     for name in named.chain(RESERVED.iter().flat_map(|(_, may)| may.iter())) {
-        assert!(
-            ours.contains(name),
-            "tests/it/layers.rs names {name}, which is no package of ours"
-        );
+        assert!(ours.contains(name), "tests/it/layers.rs names {name}, which is no package of ours");
     }
 }
 
 /// The test of the test: each kind of wrong import is found and named.
 #[test]
 fn wrong_imports_are_named() {
-    let planted = |name: &str, kind, import: &str| {
-        violations(&[Package::for_test(name, kind, import)]).join("\n")
-    };
+    let planted =
+        |name: &str, kind, import: &str| violations(&[Package::for_test(name, kind, import)]).join("\n");
     assert_eq!(
         planted("ferry-auth0", Kind::Normal, "sqlx-core"),
         "package ferry-auth0 of layer adapters imports sqlx-core, which only \
@@ -156,10 +118,7 @@ fn violations(packages: &[Package]) -> Vec<String> {
     let mut found = Vec::new();
     for package in packages {
         if layer_of(&package.name).is_none() && package.name != COMMAND {
-            found.push(format!(
-                "package {} has no layer: give it one in tests/it/layers.rs",
-                package.name
-            ));
+            found.push(format!("package {} has no layer: give it one in tests/it/layers.rs", package.name));
             continue;
         }
         for (kind, import) in &package.imports {
@@ -201,21 +160,13 @@ fn violation(package: &str, kind: Kind, import: &str) -> Option<String> {
             RULES_MAY_IMPORT.join(", ")
         ));
     }
-    let (_, owners) = RESERVED
-        .iter()
-        .find(|(pattern, _)| matches(pattern, import))?;
-    (!owners.contains(&package)).then(|| {
-        format!(
-            "{who} imports {import}, which only {} may",
-            owners.join(", ")
-        )
-    })
+    let (_, owners) = RESERVED.iter().find(|(pattern, _)| matches(pattern, import))?;
+    (!owners.contains(&package))
+        .then(|| format!("{who} imports {import}, which only {} may", owners.join(", ")))
 }
 
 fn layer_of(package: &str) -> Option<&'static Layer> {
-    LAYERS
-        .iter()
-        .find(|layer| layer.packages.contains(&package))
+    LAYERS.iter().find(|layer| layer.packages.contains(&package))
 }
 
 fn matches(pattern: &str, name: &str) -> bool {

@@ -31,10 +31,7 @@ fn no_file_is_long_without_a_reason() {
 
     for (file, text) in &files {
         let length = text.lines().count();
-        let has_reason = text
-            .lines()
-            .take(HEAD_LINES)
-            .any(|line| line.contains(REASON));
+        let has_reason = text.lines().take(HEAD_LINES).any(|line| line.contains(REASON));
         assert!(
             length <= MOST_LINES || has_reason,
             "{} has {length} lines, more than {MOST_LINES}: divide it, or write \
@@ -50,11 +47,7 @@ fn our_files() -> Vec<(PathBuf, String)> {
     for folder in ["src", "workers", "crates", "tests", "benches"] {
         collect(&root().join(folder), &mut files);
     }
-    assert!(
-        !files.is_empty(),
-        "no Rust file found below {}",
-        root().display()
-    );
+    assert!(!files.is_empty(), "no Rust file found below {}", root().display());
     files
 }
 

@@ -11,16 +11,8 @@ use super::workspace::{cargo, root};
 
 /// Name and licence of each package that a build of the workspace needs, tests included.
 fn built_packages() -> BTreeSet<(String, String)> {
-    let tree = cargo(&[
-        "tree",
-        "--workspace",
-        "--locked",
-        "--offline",
-        "--prefix",
-        "none",
-        "--format",
-        "{p}|{l}",
-    ]);
+    let tree =
+        cargo(&["tree", "--workspace", "--locked", "--offline", "--prefix", "none", "--format", "{p}|{l}"]);
     tree.lines()
         .filter_map(|line| line.split_once('|'))
         .map(|(package, licence)| {
@@ -34,10 +26,7 @@ fn built_packages() -> BTreeSet<(String, String)> {
 fn aws_lc_rs_is_the_only_tls_provider() {
     let built = built_packages();
     let has = |wanted: &str| built.iter().any(|(name, _)| name == wanted);
-    assert!(
-        has("aws-lc-rs"),
-        "aws-lc-rs is gone from the tree; what does TLS now?"
-    );
+    assert!(has("aws-lc-rs"), "aws-lc-rs is gone from the tree; what does TLS now?");
     for other in ["ring", "openssl", "openssl-sys", "native-tls", "boring"] {
         assert!(
             !has(other),
@@ -51,15 +40,9 @@ fn aws_lc_rs_is_the_only_tls_provider() {
 #[test]
 fn every_package_comes_from_one_registry() {
     let lock = std::fs::read_to_string(root().join("Cargo.lock")).unwrap();
-    let sources: BTreeSet<&str> = lock
-        .lines()
-        .filter_map(|line| line.strip_prefix("source = "))
-        .collect();
+    let sources: BTreeSet<&str> = lock.lines().filter_map(|line| line.strip_prefix("source = ")).collect();
     let one_registry = sources.len() == 1 && sources.iter().all(|s| s.starts_with("\"registry+"));
-    assert!(
-        one_registry,
-        "Cargo.lock takes packages from more than the registry: {sources:?}"
-    );
+    assert!(one_registry, "Cargo.lock takes packages from more than the registry: {sources:?}");
 }
 
 #[test]
@@ -76,22 +59,10 @@ fn every_licence_is_on_the_list() {
 #[test]
 fn licence_expressions_are_read_as_meant() {
     let allowed = BTreeSet::from(["MIT".to_owned(), "ISC".to_owned()]);
-    for good in [
-        "MIT",
-        "GPL-3.0 OR MIT",
-        "GPL-3.0/MIT",
-        "ISC AND (MIT OR GPL-3.0)",
-        "(MIT) AND ISC",
-    ] {
+    for good in ["MIT", "GPL-3.0 OR MIT", "GPL-3.0/MIT", "ISC AND (MIT OR GPL-3.0)", "(MIT) AND ISC"] {
         assert!(permits(good, &allowed), "{good}");
     }
-    for bad in [
-        "",
-        "GPL-3.0",
-        "MIT AND GPL-3.0",
-        "ISC AND (GPL-3.0 OR AGPL-3.0)",
-        "MIT WITH other",
-    ] {
+    for bad in ["", "GPL-3.0", "MIT AND GPL-3.0", "ISC AND (GPL-3.0 OR AGPL-3.0)", "MIT WITH other"] {
         assert!(!permits(bad, &allowed), "{bad}");
     }
 }
@@ -100,9 +71,7 @@ fn allowed_licences() -> BTreeSet<String> {
     let deny = std::fs::read_to_string(root().join("deny.toml")).unwrap();
     let deny: toml::Table = toml::from_str(&deny).unwrap();
     let list = deny["licenses"]["allow"].as_array().unwrap();
-    list.iter()
-        .map(|licence| licence.as_str().unwrap().to_owned())
-        .collect()
+    list.iter().map(|licence| licence.as_str().unwrap().to_owned()).collect()
 }
 
 /// Whether the list covers an SPDX expression. `/` is an old spelling of OR, and AND
@@ -110,18 +79,13 @@ fn allowed_licences() -> BTreeSet<String> {
 fn permits(expression: &str, allowed: &BTreeSet<String>) -> bool {
     let alternatives = split_outside_brackets(&expression.replace('/', " OR "), " OR ");
     alternatives.iter().any(|alternative| {
-        split_outside_brackets(alternative, " AND ")
-            .iter()
-            .all(|term| {
-                let term = term.trim();
-                match term
-                    .strip_prefix('(')
-                    .and_then(|term| term.strip_suffix(')'))
-                {
-                    Some(inner) => permits(inner, allowed),
-                    None => allowed.contains(term),
-                }
-            })
+        split_outside_brackets(alternative, " AND ").iter().all(|term| {
+            let term = term.trim();
+            match term.strip_prefix('(').and_then(|term| term.strip_suffix(')')) {
+                Some(inner) => permits(inner, allowed),
+                None => allowed.contains(term),
+            }
+        })
     })
 }
 

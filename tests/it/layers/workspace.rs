@@ -26,10 +26,7 @@ pub struct Package {
 impl Package {
     /// A made-up package with one import.
     pub fn for_test(name: &str, kind: Kind, import: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            imports: vec![(kind, import.to_owned())],
-        }
+        Self { name: name.to_owned(), imports: vec![(kind, import.to_owned())] }
     }
 
     fn from_metadata(package: &Value) -> Self {
@@ -37,30 +34,17 @@ impl Package {
         Self {
             name: text(&package["name"]),
             // The name in the registry: renaming a package does not hide it.
-            imports: imports
-                .map(|import| (kind(import), text(&import["name"])))
-                .collect(),
+            imports: imports.map(|import| (kind(import), text(&import["name"]))).collect(),
         }
     }
 }
 
 /// All packages of this workspace.
 pub fn packages() -> Vec<Package> {
-    let metadata = cargo(&[
-        "metadata",
-        "--format-version",
-        "1",
-        "--no-deps",
-        "--locked",
-        "--offline",
-    ]);
+    let metadata = cargo(&["metadata", "--format-version", "1", "--no-deps", "--locked", "--offline"]);
     let metadata: Value = serde_json::from_str(&metadata).unwrap();
-    let packages: Vec<Package> = metadata["packages"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(Package::from_metadata)
-        .collect();
+    let packages: Vec<Package> =
+        metadata["packages"].as_array().unwrap().iter().map(Package::from_metadata).collect();
     assert!(!packages.is_empty(), "cargo metadata names no package");
     packages
 }
@@ -73,17 +57,9 @@ pub fn root() -> PathBuf {
 /// What cargo prints; the one that runs the tests, else the one in `PATH`.
 pub fn cargo(arguments: &[&str]) -> String {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(arguments)
-        .current_dir(root())
-        .output()
-        .unwrap();
+    let output = Command::new(cargo).args(arguments).current_dir(root()).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "cargo {} failed:\n{errors}",
-        arguments.join(" ")
-    );
+    assert!(output.status.success(), "cargo {} failed:\n{errors}", arguments.join(" "));
     String::from_utf8(output.stdout).unwrap()
 }
 
