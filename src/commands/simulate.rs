@@ -1,6 +1,5 @@
 //! `ferry simulate`: a simulated Auth0 on this machine.
 
-use std::time::Duration;
 
 use ferry_simulator::{Config, Faults, Simulator};
 
@@ -24,8 +23,8 @@ pub async fn run(options: Simulate) -> anyhow::Result<Exit> {
         connection: options.connection,
         limits: options.limits.parse().map_err(usage)?,
         faults: Faults {
-            latency: Duration::from_millis(options.latency),
-            jitter: Duration::from_millis(options.jitter),
+            latency_ms: options.latency,
+            jitter_ms: options.jitter,
             lost_answers: options.lost_answers,
             server_errors: options.server_errors,
             ..Faults::default()
