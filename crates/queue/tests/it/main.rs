@@ -1,0 +1,4 @@
+//! The queue against its suite, and Redis against what breaks it.
+#![allow(clippy::unwrap_used)]
+
+mod memory;
