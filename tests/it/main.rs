@@ -3,4 +3,6 @@
 // Tests take their servers and tools from the environment, and wait by the real clock.
 #![allow(clippy::disallowed_methods)]
 
+mod demo;
 mod layers;
+mod world;
