@@ -3,6 +3,9 @@
 // Tests take their servers and tools from the environment, and wait by the real clock.
 #![allow(clippy::disallowed_methods)]
 
+mod bad_input;
 mod demo;
 mod layers;
+mod production;
+mod secrets;
 mod world;
