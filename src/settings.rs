@@ -126,8 +126,8 @@ pub struct Log {
     pub format: String,
 }
 
-/// A value given by a flag: key, value, flag's name.
-pub type Flag = (&'static str, String, &'static str);
+/// A value given by a flag, and the key it overrides.
+pub type Flag = (&'static str, Value);
 
 struct Flags(Vec<Flag>);
 
@@ -138,9 +138,8 @@ impl Provider for Flags {
 
     fn data(&self) -> figment::Result<Map<Profile, Dict>> {
         let mut dict = Dict::new();
-        for (key, value, _) in &self.0 {
-            let value = value.parse::<i64>().map_or_else(|_| Value::from(value.clone()), Value::from);
-            let nested = figment::util::nest(key, value).into_dict().unwrap_or_default();
+        for (key, value) in &self.0 {
+            let nested = figment::util::nest(key, value.clone()).into_dict().unwrap_or_default();
             dict = merge(dict, nested);
         }
         Ok(Profile::Default.collect(dict))

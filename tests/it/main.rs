@@ -3,4 +3,10 @@
 // Tests take their servers and tools from the environment, and wait by the real clock.
 #![allow(clippy::disallowed_methods)]
 
+mod bad_input;
+mod demo;
 mod layers;
+mod production;
+mod samples;
+mod secrets;
+mod world;
