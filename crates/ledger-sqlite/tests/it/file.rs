@@ -5,6 +5,7 @@ use ferry_domain::{
     testing::ledger::{LedgerWorld, scene::Scene},
 };
 use ferry_ledger_sqlite::SqliteLedger;
+use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 
 use crate::world::world;
 
@@ -12,11 +13,11 @@ use crate::world::world;
 async fn the_file_is_turned_to_wal_and_stays_so() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("app.db");
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
-    let application = sqlx::SqlitePool::connect_with(options).await.unwrap();
-    sqlx::query("CREATE TABLE people (id INTEGER PRIMARY KEY)").execute(&application).await.unwrap();
+    let application = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    // A connection goes on with the mode it found when it last read, so each look is a new one.
     let mode = async || {
-        sqlx::query_scalar::<_, String>("PRAGMA journal_mode").fetch_one(&application).await.unwrap()
+        let mut connection = application.connect().await.unwrap();
+        sqlx::query_scalar::<_, String>("PRAGMA journal_mode").fetch_one(&mut connection).await.unwrap()
     };
     assert_eq!(mode().await, "delete");
 
@@ -109,7 +110,7 @@ async fn a_row_that_makes_no_sense_is_named() {
     world.run("UPDATE ferry_items SET state = 'failed', code = 'NO_SUCH_CODE' WHERE seq = 2").await;
     match scene.ledger.items(run, &Default::default(), ferry_domain::ItemSeq(0), 10).await {
         Err(error @ LedgerError::Corrupt { .. }) => {
-            assert_eq!(error.to_string().contains("row 2 of ferry_items"), true, "{error}");
+            assert!(error.to_string().contains("row 2 of ferry_items"), "{error}");
         }
         other => panic!("{other:?}"),
     }

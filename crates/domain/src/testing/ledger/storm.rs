@@ -59,7 +59,7 @@ pub async fn crashing_workers_settle_every_item_once(world: impl LedgerWorld) {
     assert_eq!((view.state, view.revision, view.open_batches), (RunState::Sealed, 1, 0));
     assert_eq!((view.tally.source, view.tally.pending), (USERS, 0));
     assert_eq!(view.verified, view.tally.created + view.tally.adopted);
-    let taken = storm.taken.lock().unwrap();
+    let taken = storm.taken.into_inner().unwrap();
     for item in scene.items(run).await {
         assert_eq!(taken.get(&item.seq.0), Some(&item.state), "item {}", item.seq.0);
         let written = world.auth0_user_id(&item.key.0).await;
@@ -72,7 +72,7 @@ pub async fn crashing_workers_settle_every_item_once(world: impl LedgerWorld) {
 
 impl<W: LedgerWorld> Storm<'_, W> {
     async fn work(&self, number: u64, worker: crate::ids::WorkerId) {
-        let ledger = if number % 2 == 0 { self.world.ledger() } else { self.world.other() };
+        let ledger = if number.is_multiple_of(2) { self.world.ledger() } else { self.world.other() };
         let chance = SeededRandom::new(number);
         while calm(|| ledger.run(self.run)).await.is_some_and(|run| run.state != RunState::Sealed) {
             self.busy.fetch_add(1, Ordering::SeqCst);
