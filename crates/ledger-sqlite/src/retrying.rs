@@ -163,7 +163,7 @@ async fn move_items(
         SET source = source - taken, failed = failed - taken_failed, conflict = conflict - (taken - taken_failed)
         FROM (
             SELECT batch_id AS old, count(*) AS taken, count(*) FILTER (WHERE state = 'failed') AS taken_failed
-            FROM ferry_items
+            FROM ferry_items INDEXED BY ferry_items_not_moved
             WHERE run_id = ?1 AND state IN ('skipped', 'conflict', 'failed') AND record IS NOT NULL
               AND state || ' ' || code IN (SELECT value FROM json_each(?2))
             GROUP BY batch_id
@@ -183,7 +183,7 @@ async fn move_items(
             batch_id = unhex(?4 ->> CAST((nth - 1) / ?3 AS INTEGER))
         FROM (
             SELECT seq AS taken, row_number() OVER (ORDER BY seq) AS nth
-            FROM ferry_items
+            FROM ferry_items INDEXED BY ferry_items_not_moved
             WHERE run_id = ?1 AND state IN ('skipped', 'conflict', 'failed') AND record IS NOT NULL
               AND state || ' ' || code IN (SELECT value FROM json_each(?2))
         )

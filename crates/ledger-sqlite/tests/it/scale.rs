@@ -6,7 +6,7 @@ use ferry_domain::{
     ports::Planning,
     testing::ledger::{
         LedgerWorld,
-        scene::{Scene, pending},
+        scene::{Scene, created, pending},
     },
 };
 use ferry_ledger_sqlite::SqliteLedger;
@@ -14,24 +14,50 @@ use ferry_ledger_sqlite::SqliteLedger;
 use crate::world::world;
 
 #[tokio::test]
-async fn a_planner_that_died_leaves_a_planning_run_that_is_cleared() {
+async fn a_planner_killed_in_the_middle_leaves_a_planning_run_that_is_cleared() {
     let world = world().await.unwrap();
     let scene = Scene::new(&world).await;
-    let (dead, next) = (scene.new_run("a.csv"), scene.new_run("a.csv"));
-    let batch = scene.batch();
-    {
-        // A process of its own that ends between two chunks: nothing is closed, nothing cleaned up.
-        let planner = SqliteLedger::open_existing(&world.path()).await.unwrap();
-        planner.open_run(&dead).await.unwrap();
-        let items: Vec<_> = (1..=25_000).map(|seq| pending(seq, batch)).collect();
-        for chunk in items.chunks(5_000) {
-            planner.add_items(dead.id, chunk).await.unwrap();
-        }
+    let mut planner = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "scale::plans_until_it_is_killed", "--ignored"])
+        .env(FILE, world.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    while world.count("items").await < 2 * CHUNK {
+        assert!(planner.try_wait().unwrap().is_none(), "the planner ended by itself");
+        world.sleep(Duration::from_millis(5)).await;
     }
-    assert_eq!(world.count("items").await, 25_000);
+    planner.kill().unwrap();
+    planner.wait().unwrap();
+
+    let left = world.count("items").await;
+    assert!(left >= 2 * CHUNK && left % CHUNK == 0, "{left} items: a chunk is written whole or not at all");
+    let next = scene.new_run("a.csv");
+    assert!(scene.ledger.open_run(&next).await.is_err(), "it may still live");
     world.advance(Duration::from_secs(61)).await;
     scene.ledger.open_run(&next).await.unwrap();
     assert_eq!((world.count("items").await, world.count("runs").await), (0, 1));
+}
+
+const FILE: &str = "FERRY_TEST_FILE";
+const CHUNK: i64 = 500;
+
+/// The process that the test above kills.
+#[tokio::test]
+#[ignore = "started by another test"]
+async fn plans_until_it_is_killed() {
+    let Some(file) = std::env::var_os(FILE) else {
+        return println!("skipped: {FILE} is not set");
+    };
+    let ledger = SqliteLedger::open_existing(file.as_ref()).await.unwrap();
+    let world = world().await.unwrap();
+    let scene = Scene::new(&world).await;
+    let (new, batch) = (scene.new_run("a.csv"), scene.batch());
+    ledger.open_run(&new).await.unwrap();
+    for first in (1..=1_000 * CHUNK).step_by(usize::try_from(CHUNK).unwrap()) {
+        let chunk: Vec<_> = (first..first + CHUNK).map(|seq| pending(seq, batch)).collect();
+        ledger.add_items(new.id, &chunk).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -81,6 +107,25 @@ async fn a_plan_of_a_million_users() {
     let planned = scene.ledger.finish_planning(new.id).await.unwrap();
     println!("planned after {:?}, {} KiB resident", started.elapsed(), resident());
     assert_eq!(planned.tally.pending, users);
+}
+
+/// Not run by itself: prints how fast results are written back, 64 at a time.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn results_of_ten_thousand_users() {
+    let world = world().await.unwrap();
+    let scene = Scene::new(&world).await;
+    let run = scene.running_over_people(10_000, 100).await;
+    let leases = scene.take_all().await;
+    let started = Instant::now();
+    for lease in &leases {
+        let results = scene.results(lease, created).await;
+        for group in results.chunks(64) {
+            scene.ledger.write_back(lease, group, 64).await.unwrap();
+        }
+    }
+    println!("10,000 results after {:?}, {} KiB resident", started.elapsed(), resident());
+    assert_eq!(scene.view(run).await.tally.created, 10_000);
 }
 
 fn resident() -> String {
