@@ -12,7 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use apalis_core::backend::{codec::Codec, ext::BackendExt};
@@ -20,6 +20,7 @@ use apalis_redis::{Config, RedisStorage};
 use ferry_domain::ports::{Consumer, Handler, Stop};
 use futures_util::{FutureExt, future::Shared};
 use rand::RngExt;
+use tokio::time::Instant;
 
 use super::RedisQueue;
 use crate::worker::{Crew, End, halt, hire, live};
@@ -97,7 +98,7 @@ pub(super) async fn consume(redis: &RedisQueue, consumer: Consumer, handler: Arc
                     "the queue's worker ended; starting another"
                 );
                 tokio::select! {
-                    () = tokio::time::sleep(pause) => redis.mend(queue).await,
+                    () = async { tokio::time::sleep(pause).await; redis.mend(queue).await } => (),
                     () = stop.clone() => (),
                 }
             }

@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use ferry_domain::{
     Envelope, JobKind,
-    ports::Queue,
     testing::queue::{Crew, Probe, QueueWorld, drained, envelopes, eventually, names},
 };
 

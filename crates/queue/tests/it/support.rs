@@ -167,7 +167,7 @@ fn run(home: &Path, port: u16) -> Child {
     Command::new("redis-server")
         .current_dir(home)
         .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""])
-        .args(["--appendonly", "yes", "--appendfsync", "always"])
+        .args(["--appendonly", "yes"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
