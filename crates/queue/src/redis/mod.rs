@@ -158,7 +158,6 @@ fn number(kind: JobKind) -> usize {
 fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .map(|name| name.trim().to_owned())
-        .or_else(|_| std::env::var("HOSTNAME"))
         .unwrap_or_else(|_| "host".to_owned())
 }
 

@@ -4,8 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use ferry_domain::{
     Envelope, JobKind,
+    ports::Queue,
     testing::queue::{Crew, Probe, QueueWorld, drained, envelopes, eventually, names},
 };
+use ferry_queue::{RedisOptions, RedisQueue};
 
 use crate::support::{RedisWorld, Server};
 
@@ -136,4 +138,27 @@ async fn a_worker_without_heartbeat_is_robbed() {
     assert_eq!(names(&probe.jobs()), names(&sends));
     crew.end(&*world).await;
     redis.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_is_said_without_any() {
+    let Some(server) = Server::start().await else { return };
+    let open = RedisWorld::at(&server.url()).await;
+    let mut plain = open.plain().await;
+    redis::cmd("CONFIG").arg(&["SET", "requirepass", "s3cret"]).exec_async(&mut plain).await.unwrap();
+    let place = server.url().trim_start_matches("redis://").to_owned();
+    for password in ["", ":wr0ng@"] {
+        let url = format!("redis://{password}{place}");
+        let said = match RedisQueue::connect(&url, RedisOptions::default()).await {
+            Ok(_) => panic!("{url} was let in"),
+            Err(error) => error.to_string(),
+        };
+        assert!(said.contains("refuses the user or the password"), "{said}");
+        assert!(said.contains(&place), "{said}");
+        assert!(!said.contains("s3cret") && !said.contains("wr0ng"), "{said}");
+    }
+    let url = format!("redis://:s3cret@{place}/3");
+    let queue = RedisQueue::connect(&url, RedisOptions::default()).await.unwrap();
+    assert_eq!(queue.push(&envelopes(KIND, 3), 10).await.unwrap(), 3);
+    assert_eq!(queue.depth().await.unwrap(), 3);
 }
