@@ -36,6 +36,12 @@ async fn consumers_come_back_after_a_flush_in_mid_work() {
     redis::cmd("FLUSHALL").exec_async(&mut plain).await.unwrap();
     let after = envelopes(KIND, 50);
     push_at_last(&world, &after).await;
+    let workers = redis.key(KIND, "workers");
+    eventually(&*world, "new workers", || async {
+        let mut plain = plain.clone();
+        redis::cmd("ZCARD").arg(&workers).query_async(&mut plain).await.unwrap_or(0) == 2
+    })
+    .await;
     world.sleep(Duration::from_millis(500)).await;
     assert_eq!(probe.inside(), 4, "slots still in use are not given twice");
     probe.let_through();
