@@ -63,7 +63,8 @@ impl<R: Read> CsvReader<R> {
         let (first, line) = header_line(&mut input, comment, shown)?;
         let delimiter = sniff(&first);
         let text = Lines::new(Cursor::new(first).chain(input), line).chain(END);
-        let mut rows = ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(text);
+        let mut rows =
+            ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(text);
         let mut record = ByteRecord::new();
         rows.read_byte_record(&mut record).map_err(|e| broken(shown, line, &e))?;
         if record.as_slice().ends_with(END_SWALLOWED) {
@@ -71,7 +72,14 @@ impl<R: Read> CsvReader<R> {
         }
         let header = header(&record, shown, line)?;
         let cells = mapping.fields().iter().map(|f| find(f, &header, shown)).collect::<Result<_, _>>()?;
-        Ok(CsvReader { rows, log: Arc::clone(log), shown: shown.to_owned(), width: header.len(), cells, record })
+        Ok(CsvReader {
+            rows,
+            log: Arc::clone(log),
+            shown: shown.to_owned(),
+            width: header.len(),
+            cells,
+            record,
+        })
     }
 
     fn values(&self) -> Raw {
@@ -106,10 +114,15 @@ impl<R: Read + Send> RawReader for CsvReader<R> {
 }
 
 /// Skips blank and comment lines; the first other line and its number.
-fn header_line<R: Read>(input: &mut Input<R>, comment: &str, shown: &str) -> Result<(Vec<u8>, u64), SourceError> {
+fn header_line<R: Read>(
+    input: &mut Input<R>,
+    comment: &str,
+    shown: &str,
+) -> Result<(Vec<u8>, u64), SourceError> {
     for line in 1.. {
         let mut bytes = Vec::new();
-        let read = input.by_ref().take(RECORD).read_until(b'\n', &mut bytes).map_err(|e| unreadable(shown, &e))?;
+        let read =
+            input.by_ref().take(RECORD).read_until(b'\n', &mut bytes).map_err(|e| unreadable(shown, &e))?;
         if read == 0 {
             break;
         }

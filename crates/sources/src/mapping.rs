@@ -218,7 +218,8 @@ impl Mapping {
     /// The wanted fields in the order every reader delivers them.
     pub(crate) fn fields(&self) -> Vec<Field> {
         let columns = &self.columns;
-        let verified = columns.email_verified.as_ref().filter(|_| self.email_verified == EmailVerified::Column);
+        let verified =
+            columns.email_verified.as_ref().filter(|_| self.email_verified == EmailVerified::Column);
         let hash = columns.password_hash.as_ref().filter(|_| !self.discard_hashes);
         let plain = [
             (Target::Key, columns.key.as_ref()),
@@ -237,7 +238,12 @@ impl Mapping {
         ];
         let user = columns.user_metadata.iter().map(|(key, c)| (Target::UserMetadata(key.clone()), Some(c)));
         let app = columns.app_metadata.iter().map(|(key, c)| (Target::AppMetadata(key.clone()), Some(c)));
-        plain.into_iter().chain(user).chain(app).filter_map(|(target, c)| Some(self.field(target, c?))).collect()
+        plain
+            .into_iter()
+            .chain(user)
+            .chain(app)
+            .filter_map(|(target, c)| Some(self.field(target, c?)))
+            .collect()
     }
 
     fn field(&self, target: Target, column: &str) -> Field {
