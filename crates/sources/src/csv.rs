@@ -5,6 +5,11 @@
 //! blank lines, quoted line breaks and any line ends; the parser's own count is
 //! not used because it does not see blank lines.
 //!
+//! A row with more cells than the header is broken, and so is one too short to
+//! have all mapped cells. One that lacks only cells nobody asked for is read:
+//! well-known exports leave empty cells at the end away in some rows or in all
+//! (seen in samples of Clerk and Supabase).
+//!
 //! A quote that is never closed would swallow the rest of the file into one
 //! cell without an error. So a mark is put behind the end of the file: if it
 //! does not come out as a row of its own, a quote is open.
@@ -40,7 +45,7 @@ pub(crate) struct CsvReader<R: Read> {
     rows: Reader<Text<R>>,
     log: Arc<Log>,
     shown: String,
-    /// Cells a row must have.
+    /// Cells of the header; a row has no more.
     width: usize,
     cells: Vec<Option<Cell>>,
     record: ByteRecord,
@@ -83,12 +88,12 @@ impl<R: Read> CsvReader<R> {
     }
 
     fn values(&self) -> Raw {
-        if self.record.len() != self.width {
+        if self.record.len() > self.width {
             return Err(Code::RecordInvalid);
         }
         let read = |cell: &Option<Cell>| {
             let Some(cell) = cell else { return Ok(Value::Null) };
-            let bytes = self.record.get(cell.at).unwrap_or_default(); // there: the width was checked
+            let bytes = self.record.get(cell.at).ok_or(Code::RecordInvalid)?;
             let text = str::from_utf8(bytes).map_err(|_| Code::InvalidUtf8)?;
             let value = Value::String(text.to_owned());
             Ok(if cell.path.is_empty() { value } else { dig(&value, &cell.path).unwrap_or(Value::Null) })

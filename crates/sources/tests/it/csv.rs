@@ -38,17 +38,18 @@ async fn comments_stand_before_the_header_only_and_lines_are_physical() {
 #[tokio::test]
 async fn a_bad_row_costs_that_row_only() {
     let text: Vec<u8> = [
-        b"id,email,name\n".as_slice(),
-        b"1,a@example.com,A\n",
+        b"id,email,name,more\n".as_slice(),
+        b"1,a@example.com,A,x\n",
         b"2,b@example.com\n",
-        b"3,c@example.com,C,too many\n",
-        b"4,d\xff@example.com,D\n",
-        b"5,e@example.com,not mapped \xff\n",
-        b",f@example.com,F\n",
-        b"7,,G\n",
+        b"3,c@example.com,C,too,many\n",
+        b"4,d\xff@example.com,D,x\n",
+        b"5,e@example.com,E,not mapped \xff\n",
+        b",f@example.com,F,x\n",
+        b"7,,only a cell is missing that nobody asked for\n",
     ]
     .concat();
-    let all = read_text("users.csv", text, &simple()).await.unwrap();
+    let with_name = mapping(&[("key", "id"), ("email", "email"), ("name", "name")]);
+    let all = read_text("users.csv", text, &with_name).await.unwrap();
     assert_eq!(
         story(&all),
         [

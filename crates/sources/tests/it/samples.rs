@@ -109,11 +109,10 @@ async fn firebase() {
 
 #[tokio::test]
 async fn supabase() {
-    let fields = mapping(&[
+    let mut fields = mapping(&[
         ("key", "id"),
         ("email", "email"),
         ("email_verified", "email_confirmed_at"),
-        ("given_name", "first_name"),
         ("password_hash", "encrypted_password"),
         ("app_metadata.provider", "raw_app_meta_data.provider"),
     ]);
@@ -126,6 +125,13 @@ async fn supabase() {
     assert!(
         users(&without).iter().all(|user| user.app_metadata.is_empty()),
         "cells escaped twice are no JSON"
+    );
+    fields.columns.family_name = Some("last_name".into());
+    let all = read_sample(name, &fields).await.unwrap();
+    assert_eq!(
+        coded(&all, Code::RecordInvalid),
+        26,
+        "all rows have 33 cells under a header of 36: none has a last name"
     );
 }
 
