@@ -27,8 +27,9 @@ use serde_json::Value;
 use crate::{
     email,
     error::{no_column, refuse, refuse_at},
+    fields::Field,
     file::{Input, RawReader, unreadable},
-    mapping::{Field, Mapping},
+    mapping::Mapping,
     rules::Raw,
     scan::{Log, RECORD},
     values::dig,

@@ -21,9 +21,10 @@ use serde_json::Value;
 use crate::{
     csv::CsvReader,
     error::{listed, refuse},
+    fields::{Field, Target},
     json::JsonFile,
     location::Format,
-    mapping::{Field, Mapping, Target},
+    mapping::Mapping,
     ndjson::NdjsonReader,
     rules::{Raw, Rules},
     scan::{AHEAD, Log, Scan},

@@ -13,6 +13,7 @@
 mod csv;
 mod email;
 mod error;
+mod fields;
 mod file;
 mod json;
 mod location;

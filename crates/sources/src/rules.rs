@@ -13,7 +13,8 @@ use serde_json::{Map, Value};
 
 use crate::{
     email,
-    mapping::{EmailVerified, Inactive, KeyFrom, Mapping, Target},
+    fields::Target,
+    mapping::{EmailVerified, Inactive, KeyFrom, Mapping},
     values::{self, MetadataFault, Unfit},
 };
 

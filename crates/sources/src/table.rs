@@ -17,7 +17,8 @@ use serde_json::Value;
 
 use crate::{
     error::no_column,
-    mapping::{Field, Mapping, Target},
+    fields::{Field, Target},
+    mapping::Mapping,
     presets::{self, Join},
     values::dig,
 };

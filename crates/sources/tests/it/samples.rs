@@ -118,10 +118,14 @@ async fn supabase() {
     ]);
     let name = "clerk-migration-tool/supabase.csv";
     let Some(all) = read_sample(name, &fields).await else { return };
-    assert_eq!((all.len(), coded(&all, Code::EmailMissing)), (26, 10));
-    assert_eq!(coded(&all, Code::HashNeedsImport), 10);
+    assert_eq!((all.len(), coded(&all, Code::EmailMissing)), (26, 10), "16 have something as address");
     let without = read_without_hashes(name, &fields).await;
-    assert_eq!(users(&without).len(), 16);
+    assert_eq!(coded(&without, Code::EmailInvalid), 1, "one cell holds two addresses, which is none");
+    assert_eq!(users(&without).len(), 15);
+    let by_hash = mapping(&[("key", "id"), ("email", "email"), ("auth0_user_id", "encrypted_password")]);
+    let hashes = read_sample(name, &by_hash).await.unwrap();
+    assert_eq!(coded(&hashes, Code::AlreadyMigrated), 10);
+    assert_eq!(coded(&all, Code::HashNeedsImport), 9, "the record with two addresses has a hash, too");
     assert!(
         users(&without).iter().all(|user| user.app_metadata.is_empty()),
         "cells escaped twice are no JSON"
