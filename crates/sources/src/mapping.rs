@@ -261,7 +261,8 @@ mod tests {
     #[test]
     fn what_no_source_could_be_read_with_is_refused_naming_the_field() {
         assert_eq!(minimal().check(), Ok(()));
-        let broken: [(&str, fn(&mut Mapping)); 9] = [
+        type Break = fn(&mut Mapping);
+        let broken: [(&str, Break); 9] = [
             ("key", |m| m.columns.key = None),
             ("key_from", |m| m.key_from = Some(KeyFrom::Email)),
             ("email", |m| m.columns.email = None),
