@@ -7,5 +7,6 @@ mod bad_input;
 mod demo;
 mod layers;
 mod production;
+mod samples;
 mod secrets;
 mod world;

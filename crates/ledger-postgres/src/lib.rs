@@ -1,1 +1,99 @@
-//! The ledger on PostgreSQL.
+//! The ledger on PostgreSQL 14 or newer: schema `ferry`, beside the application's tables.
+//!
+//! Decisions are functions of `ferry-domain`; the SQL here only keeps what they
+//! say. Fixed SQL goes through sqlx's checked macros (`.sqlx` holds what they
+//! learned, so a build needs no database); only COPY and the application's own
+//! table need SQL made at run time ([`application`], [`copy`]).
+//!
+//! Three rules hold for all transactions of this crate:
+//! - **A leased write begins by locking the job row with its token**
+//!   ([`lease::fence`]). A token that is merely read in a subquery does not fence: the
+//!   late owner's write waits, and then commits.
+//! - **Locks go in one order**: job, items, application rows, run, batches. Runs are
+//!   locked `FOR NO KEY UPDATE`, because inserting a job takes a key share of its run.
+//! - **Locked rows are waited for 500 ms**, then the whole transaction is tried
+//!   again a few times ([`tries`]), and at last it is `LedgerError::Busy`.
+//!
+//! Rejected: `SERIALIZABLE` (conflicts would also hit the application's
+//! transactions), one connection for everything (a slow report would stop heartbeats).
+
+mod application;
+mod conclude;
+mod copy;
+mod errors;
+mod finishing;
+mod lease;
+mod operating;
+mod planning;
+mod pool;
+mod prepare;
+mod relaying;
+mod retry;
+mod rows;
+mod settling;
+mod tries;
+mod working;
+mod write_back;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use ferry_domain::ports::LedgerError;
+use sqlx::PgPool;
+
+use crate::{application::Targets, pool::Losses};
+
+/// How this process uses the server.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Connections at most, at least 1.
+    pub max_connections: u32,
+    /// What `pg_stat_activity` shows.
+    pub application_name: String,
+    /// Longest statement. The end of planning and the making of an index take as long as they need.
+    pub statement_timeout: Duration,
+    /// Longest pause within a transaction, so that a hung process frees its locks.
+    pub idle_in_transaction_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            max_connections: 10,
+            application_name: "ferry".to_owned(),
+            statement_timeout: Duration::from_secs(30),
+            idle_in_transaction_timeout: Duration::from_secs(15),
+        }
+    }
+}
+
+/// The ledger in one PostgreSQL database. Clones share their connections.
+#[derive(Clone)]
+pub struct PostgresLedger {
+    pool: PgPool,
+    place: Arc<str>,
+    losses: Arc<Losses>,
+    targets: Arc<Targets>,
+}
+
+impl PostgresLedger {
+    /// Connects, and gives up after 5 s.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`], naming host, port and database, never user or password.
+    pub async fn connect(url: &str, options: Options) -> Result<Self, LedgerError> {
+        let losses = Arc::new(Losses::default());
+        let (pool, place) = pool::open(url, &options, losses.clone()).await?;
+        Ok(PostgresLedger { pool, place: place.into(), losses, targets: Arc::default() })
+    }
+
+    /// Closes all connections, after those in use have come back.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+impl fmt::Debug for PostgresLedger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PostgresLedger({})", self.place)
+    }
+}

@@ -12,10 +12,14 @@
 
 mod envelope;
 mod memory;
+mod redis;
 
 mod worker;
 
-pub use memory::MemoryQueue;
+pub use self::{
+    memory::MemoryQueue,
+    redis::{RedisOptions, RedisQueue},
+};
 
 /// The most jobs a queue ever holds, whatever window is asked for. Beyond about
 /// 8,000 due jobs apalis-redis stops for ever (fault 1); half of it is safe.

@@ -159,6 +159,7 @@ impl Queue for MemoryQueue {
             let fetch_no_more = || {
                 place.give_up();
                 halt(&context);
+                std::future::ready(())
             };
             match live(life, &crew, stop.clone(), fetch_no_more).await {
                 End::Stopped => return,

@@ -111,29 +111,33 @@ pub(crate) enum End {
 /// How long a stopped worker has for its last acknowledgements after its last handler.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Lives an apalis worker's life until it dies or is stopped; `fetch_no_more` is
-/// called once at the stop.
-pub(crate) async fn live(
+/// Lives an apalis worker's life until it dies or is stopped. `fetch_no_more` is
+/// called once at the stop; what it returns runs beside the draining.
+pub(crate) async fn live<Beside: Future>(
     life: impl Future<Output = Result<(), WorkerError>>,
     crew: &Crew,
     stop: Shared<Stop>,
-    fetch_no_more: impl FnOnce(),
+    fetch_no_more: impl FnOnce() -> Beside,
 ) -> End {
     let mut life = std::pin::pin!(life);
-    tokio::select! {
+    let beside = tokio::select! {
         biased; // The worker first: a worker that was never polled can't be told to stop.
         end = &mut life => return End::Died(said(end)),
         () = stop => fetch_no_more(),
-    }
+    };
     // Without its transport a worker would wait for ever to acknowledge, so it
     // gets little time once all handlers are through: repeats are harmless.
+    let drained = async {
+        tokio::select! {
+            biased;
+            _ = &mut life => crew.idle().await,
+            () = async { crew.idle().await; tokio::time::sleep(LAST_WORDS).await } => (),
+        }
+    };
     tokio::select! {
-        biased;
-        _ = &mut life => (),
-        () = async { crew.idle().await; tokio::time::sleep(LAST_WORDS).await } => (),
+        () = drained => End::Stopped,
+        () = async { beside.await; std::future::pending().await } => End::Stopped,
     }
-    crew.idle().await;
-    End::Stopped
 }
 
 /// Tells an apalis worker to fetch no more and to end when its handlers are through.

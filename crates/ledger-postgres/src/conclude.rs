@@ -1,0 +1,299 @@
+//! How a lease ends other than by results: handed back, given up, verified, sealed.
+
+use std::time::Duration;
+
+use ferry_domain::{
+    Attempt, Code, Job, JobKind, Lease, RunState, Tally, Verdict,
+    ports::{BatchVerification, LedgerError, SealedRun},
+};
+use sqlx::{PgConnection, query, query_scalar};
+
+use crate::{
+    PostgresLedger,
+    errors::Fault,
+    lease::{self, batch_of},
+    settling::{self, End, ReadBack},
+    tries::Tries,
+};
+
+/// What a discrepancy says when nobody could read the user back.
+const NOT_READ_BACK: &str = r#"["not read back"]"#;
+
+impl PostgresLedger {
+    pub(crate) async fn end_lease(
+        &self,
+        lease: &Lease<Job>,
+        verdict: &Verdict,
+        attempt: Option<&Attempt>,
+    ) -> Result<(), LedgerError> {
+        let mut tries = Tries::default();
+        loop {
+            match self.try_end_lease(lease, verdict, attempt).await {
+                Err(fault) if tries.again(&fault).await => {}
+                done => return done.map_err(self.failed("could not end a lease")),
+            }
+        }
+    }
+
+    async fn try_end_lease(
+        &self,
+        lease: &Lease<Job>,
+        verdict: &Verdict,
+        attempt: Option<&Attempt>,
+    ) -> Result<(), Fault> {
+        let mut tx = self.begin().await?;
+        lease::fence(&mut tx, lease).await?;
+        match *verdict {
+            Verdict::Retry { after, code } => {
+                record(&mut tx, lease, attempt).await?;
+                hand_back(&mut tx, lease, after, code, 1).await?;
+            }
+            Verdict::Snooze { after, code } => hand_back(&mut tx, lease, after, code, 0).await?,
+            Verdict::Discard { code } => {
+                record(&mut tx, lease, attempt).await?;
+                give_up(&mut tx, lease, code).await?;
+            }
+            Verdict::Done => finish_complete(&mut tx, lease).await?,
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    pub(crate) async fn close_verified(
+        &self,
+        lease: &Lease<Job>,
+        found: &BatchVerification,
+    ) -> Result<(), LedgerError> {
+        let mut tries = Tries::default();
+        loop {
+            match self.try_close_verified(lease, found).await {
+                Err(fault) if tries.again(&fault).await => {}
+                done => return done.map_err(self.failed("could not record a verification")),
+            }
+        }
+    }
+
+    async fn try_close_verified(&self, lease: &Lease<Job>, found: &BatchVerification) -> Result<(), Fault> {
+        let mut tx = self.begin().await?;
+        lease::fence(&mut tx, lease).await?;
+        insert_discrepancies(&mut tx, lease, found).await?;
+        let counts = ReadBack {
+            matched: found.matched,
+            discrepancies: found.discrepancies.len() as i64,
+            requests: found.requests,
+        };
+        settling::close_batch(&mut tx, lease, &counts, End::Done).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    pub(crate) async fn keep_report(
+        &self,
+        lease: &Lease<Job>,
+        sealed: &SealedRun,
+    ) -> Result<i32, LedgerError> {
+        let mut tries = Tries::default();
+        loop {
+            match self.try_keep_report(lease, sealed).await {
+                Err(fault) if tries.again(&fault).await => {}
+                done => return done.map_err(self.failed("could not keep a report")),
+            }
+        }
+    }
+
+    async fn try_keep_report(&self, lease: &Lease<Job>, sealed: &SealedRun) -> Result<i32, Fault> {
+        let mut tx = self.begin().await?;
+        let held = lease::fence(&mut tx, lease).await?;
+        let revision = query_scalar!(
+            r#"
+            WITH sealed AS (
+                UPDATE ferry.runs
+                SET state = 'sealed', revision = revision + 1, sealed_at = clock_timestamp()
+                WHERE id = $2 AND state = 'sealing'
+                RETURNING id, revision, sealed_at
+            ), kept AS (
+                INSERT INTO ferry.reports (run_id, revision, sealed_at, report)
+                SELECT id, revision, sealed_at, $3 FROM sealed
+            ), ended AS (
+                UPDATE ferry.jobs
+                SET state = 'done', ended_at = clock_timestamp(), holder = NULL, expires_at = NULL
+                WHERE id = $1
+            )
+            SELECT revision FROM sealed
+            "#,
+            lease.of.id.0,
+            lease.of.run.0,
+            sealed.report,
+        )
+        .fetch_optional(&mut *tx)
+        .await?
+        .ok_or_else(|| LedgerError::Refused(format!("run {} is {}, not sealing", lease.of.run, held.run)))?;
+        tx.commit().await?;
+        Ok(revision)
+    }
+}
+
+async fn record(
+    connection: &mut PgConnection,
+    lease: &Lease<Job>,
+    attempt: Option<&Attempt>,
+) -> Result<(), Fault> {
+    let Some(attempt) = attempt else { return Ok(()) };
+    query!(
+        r#"
+        INSERT INTO ferry.attempts (job_id, number, code, took_ms, holder) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (job_id, number) DO NOTHING
+        "#,
+        lease.of.id.0,
+        attempt.number,
+        attempt.code.as_str(),
+        i64::try_from(attempt.took.as_millis()).unwrap_or(i64::MAX),
+        lease.holder.0,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn hand_back(
+    connection: &mut PgConnection,
+    lease: &Lease<Job>,
+    after: Duration,
+    code: Code,
+    counts: i32,
+) -> Result<(), Fault> {
+    query!(
+        r#"
+        UPDATE ferry.jobs
+        SET state = 'ready', holder = NULL, expires_at = NULL, code = $3, attempts = attempts + $4,
+            not_before = clock_timestamp() + make_interval(secs => $2)
+        WHERE id = $1
+        "#,
+        lease.of.id.0,
+        after.as_secs_f64(),
+        code.as_str(),
+        counts,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Ends the job without success, in such a way that its batch or run goes on.
+async fn give_up(connection: &mut PgConnection, lease: &Lease<Job>, code: Code) -> Result<(), Fault> {
+    let end = End::Dead(code);
+    match lease.of.kind {
+        JobKind::Provision => {
+            let failed = query!(
+                r#"
+                UPDATE ferry.items SET state = 'failed', code = $2
+                WHERE batch_id = $1 AND state = 'pending'
+                "#,
+                batch_of(lease)?.0,
+                code.as_str(),
+            )
+            .execute(&mut *connection)
+            .await?
+            .rows_affected();
+            let failed = failed as i64;
+            let ended = Tally { source: failed, failed, ..Tally::default() };
+            settling::count_in(connection, lease, &ended, 0, end).await?;
+            Ok(())
+        }
+        JobKind::Verify => {
+            let unread = query!(
+                r#"
+                INSERT INTO ferry.discrepancies (run_id, seq, batch_id, key, auth0_user_id, fields)
+                SELECT run_id, seq, batch_id, key, coalesce(auth0_user_id, ''), $2::text::jsonb
+                FROM ferry.items WHERE batch_id = $1 AND state IN ('created', 'adopted')
+                ON CONFLICT (run_id, seq) DO UPDATE
+                SET fields = excluded.fields, found_at = clock_timestamp()
+                "#,
+                batch_of(lease)?.0,
+                NOT_READ_BACK,
+            )
+            .execute(&mut *connection)
+            .await?
+            .rows_affected();
+            let counts = ReadBack { matched: 0, discrepancies: unread as i64, requests: 0 };
+            settling::close_batch(connection, lease, &counts, end).await
+        }
+        JobKind::Report => end_job(connection, lease, end).await,
+    }
+}
+
+/// `Done` without results: right only where there is nothing left to do.
+async fn finish_complete(connection: &mut PgConnection, lease: &Lease<Job>) -> Result<(), Fault> {
+    let unfinished = match lease.of.kind {
+        JobKind::Provision => {
+            settling::count_in(connection, lease, &Tally::default(), 0, End::Done).await? > 0
+        }
+        JobKind::Verify => {
+            end_job(&mut *connection, lease, End::Done).await?;
+            query_scalar!(
+                r#"SELECT state <> 'verified' AS "open!" FROM ferry.batches WHERE id = $1"#,
+                batch_of(lease)?.0,
+            )
+            .fetch_one(connection)
+            .await?
+        }
+        JobKind::Report => {
+            end_job(&mut *connection, lease, End::Done).await?;
+            settling::lock_run(connection, lease.of.run.0).await? == RunState::Sealing
+        }
+    };
+    if unfinished {
+        let why = format!("job {} has work left: write it back first, or hand the job back", lease.of.id);
+        return Err(LedgerError::Refused(why).into());
+    }
+    Ok(())
+}
+
+async fn end_job(connection: &mut PgConnection, lease: &Lease<Job>, end: End) -> Result<(), Fault> {
+    query!(
+        r#"
+        UPDATE ferry.jobs
+        SET state = $2, code = $3, ended_at = clock_timestamp(), holder = NULL, expires_at = NULL
+        WHERE id = $1
+        "#,
+        lease.of.id.0,
+        end.state(),
+        end.code(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn insert_discrepancies(
+    connection: &mut PgConnection,
+    lease: &Lease<Job>,
+    found: &BatchVerification,
+) -> Result<(), Fault> {
+    if found.discrepancies.is_empty() {
+        return Ok(());
+    }
+    let seqs: Vec<i64> = found.discrepancies.iter().map(|d| d.seq.0).collect();
+    let keys: Vec<&str> = found.discrepancies.iter().map(|d| d.key.0.as_str()).collect();
+    let ids: Vec<&str> = found.discrepancies.iter().map(|d| d.auth0_user_id.0.as_str()).collect();
+    let fields: Vec<serde_json::Value> =
+        found.discrepancies.iter().map(|d| d.fields.clone().into()).collect();
+    query!(
+        r#"
+        INSERT INTO ferry.discrepancies (run_id, seq, batch_id, key, auth0_user_id, fields)
+        SELECT $1::uuid, found.seq, $2::uuid, found.key, found.auth0_user_id, found.fields
+        FROM unnest($3::bigint[], $4::text[], $5::text[], $6::jsonb[])
+            AS found (seq, key, auth0_user_id, fields)
+        ON CONFLICT (run_id, seq) DO UPDATE SET fields = excluded.fields, found_at = clock_timestamp()
+        "#,
+        lease.of.run.0,
+        batch_of(lease)?.0,
+        &seqs,
+        &keys as &[&str],
+        &ids as &[&str],
+        &fields,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! What goes wrong, told without the data it went wrong with.
+//!
+//! PostgreSQL quotes values in DETAIL and often in the message itself, and sqlx
+//! quotes them when a column can't be decoded. So a text is made here from SQLSTATE
+//! and names of constraints alone.
+
+use ferry_domain::{Code, ports::LedgerError};
+use sqlx::postgres::PgDatabaseError;
+
+use crate::PostgresLedger;
+
+/// The index that keeps runs of one source apart.
+const ONE_ACTIVE: &str = "runs_one_active_per_source";
+
+/// What happened within a transaction, before it is known whether to try it again.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// Ends it.
+    Ledger(LedgerError),
+    /// The store's word.
+    Sql(sqlx::Error),
+    /// The application's table refused at least one row of a group.
+    AppRows(Code),
+}
+
+impl From<LedgerError> for Fault {
+    fn from(error: LedgerError) -> Self {
+        Fault::Ledger(error)
+    }
+}
+
+impl From<sqlx::Error> for Fault {
+    fn from(error: sqlx::Error) -> Self {
+        Fault::Sql(error)
+    }
+}
+
+impl Fault {
+    /// Whether the same transaction may well succeed if it is tried again.
+    pub(crate) fn passes(&self) -> bool {
+        let Fault::Sql(error) = self else { return false };
+        let Some(database) = database(error) else { return false };
+        is_lock(database.code()) || database.constraint() == Some(ONE_ACTIVE)
+    }
+}
+
+/// Deadlock, lock timeout, serialization failure.
+fn is_lock(code: &str) -> bool {
+    matches!(code, "40P01" | "55P03" | "40001")
+}
+
+pub(crate) fn database(error: &sqlx::Error) -> Option<&PgDatabaseError> {
+    error.as_database_error().and_then(|e| e.try_downcast_ref::<PgDatabaseError>())
+}
+
+/// What a person needs to know, free of values.
+pub(crate) fn reason(error: &sqlx::Error) -> String {
+    if let Some(refused) = database(error) {
+        return sqlstate(refused);
+    }
+    match error {
+        sqlx::Error::Io(cause) => format!("the connection failed ({})", cause.kind()),
+        sqlx::Error::Tls(_) => "TLS failed; check sslmode and the server's certificate".to_owned(),
+        sqlx::Error::PoolTimedOut => "no connection became free or could be made within 5 s".to_owned(),
+        sqlx::Error::PoolClosed => "it is closed".to_owned(),
+        sqlx::Error::ColumnDecode { index, .. } => format!("column {index} is not of the expected type"),
+        sqlx::Error::RowNotFound => "an expected row is missing".to_owned(),
+        sqlx::Error::BeginFailed => "no transaction could be begun".to_owned(),
+        _ => "the driver failed (protocol or configuration)".to_owned(),
+    }
+}
+
+fn sqlstate(refused: &PgDatabaseError) -> String {
+    let code = refused.code();
+    let what = match code {
+        "28P01" | "28000" => "user or password were refused",
+        "3D000" => "there is no such database",
+        "42P01" | "3F000" | "42883" => "the ledger's tables are missing: run `ferry migrate`",
+        "42501" => "the database user lacks a privilege",
+        "53100" => "the server's disk is full",
+        "53300" => "the server has no connection left: raise max_connections or lower Ferry's",
+        "57014" => "a statement took too long and was stopped",
+        "57P01" | "57P02" => "the server ended the connection",
+        "57P03" => "the server is starting up or shutting down",
+        "25006" => "the server is read-only (a standby?)",
+        _ if code.starts_with("08") => "the connection failed",
+        _ if code.starts_with("23") => "a constraint was violated",
+        _ => "the server refused a statement",
+    };
+    match refused.constraint() {
+        Some(name) => format!("{what} (SQLSTATE {code}, constraint {name})"),
+        None => format!("{what} (SQLSTATE {code})"),
+    }
+}
+
+/// Whether the connection it came over is gone.
+fn is_loss(error: &sqlx::Error) -> bool {
+    match database(error) {
+        Some(refused) => refused.code().starts_with("57P") || refused.code().starts_with("08"),
+        None => matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::BeginFailed),
+    }
+}
+
+impl PostgresLedger {
+    /// Turns a fault into the port's error; `doing` completes "the ledger …".
+    pub(crate) fn failed(&self, doing: &'static str) -> impl Fn(Fault) -> LedgerError + '_ {
+        move |fault| match fault {
+            Fault::Ledger(error) => error,
+            Fault::AppRows(code) => LedgerError::Unavailable { doing, reason: code.as_str().to_owned() },
+            Fault::Sql(error) => {
+                if is_loss(&error) {
+                    self.losses.note();
+                }
+                if database(&error).is_some_and(|refused| is_lock(refused.code())) {
+                    return LedgerError::Busy;
+                }
+                LedgerError::Unavailable { doing, reason: reason(&error) }
+            }
+        }
+    }
+
+    /// The same for a statement that stands alone.
+    pub(crate) fn sql_failed(&self, doing: &'static str) -> impl Fn(sqlx::Error) -> LedgerError + '_ {
+        let failed = self.failed(doing);
+        move |error| failed(Fault::Sql(error))
+    }
+}

@@ -1,0 +1,98 @@
+//! Connections: how they are opened, bounded and checked.
+//!
+//! sqlx pings a connection at each use by default, one round trip of seven in a
+//! write-back. Here a connection is pinged only after a second of rest, or when it
+//! is older than the last loss: after a restart of the server one call fails, and the
+//! next finds a working connection.
+
+use std::{
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use ferry_domain::ports::LedgerError;
+use sqlx::{
+    ConnectOptions, Connection, Executor, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use tokio::time::{Instant, timeout};
+
+use crate::{Options, errors};
+
+/// How long connecting, and waiting for a free connection, may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A connection that rested for longer is pinged before use.
+const TRUSTED: Duration = Duration::from_secs(1);
+
+/// When a connection was last found broken.
+#[derive(Default)]
+pub(crate) struct Losses(Mutex<Option<Instant>>);
+
+impl Losses {
+    pub(crate) fn note(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn since_last(&self) -> Option<Duration> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
+    }
+}
+
+/// Opens the pool and proves it by one connection. Says where it leads to, for people.
+pub(crate) async fn open(
+    url: &str,
+    options: &Options,
+    losses: Arc<Losses>,
+) -> Result<(PgPool, String), LedgerError> {
+    let connect = parse(url)?.application_name(&options.application_name);
+    let place = place(&connect);
+    let unreachable = |reason: String| LedgerError::Unavailable {
+        doing: "could not be opened",
+        reason: format!("{place}: {reason}"),
+    };
+    // The pool itself would say only that time ran out, not why.
+    match timeout(PATIENCE, connect.connect()).await {
+        Ok(Ok(connection)) => drop(connection.close().await),
+        Ok(Err(error)) => return Err(unreachable(errors::reason(&error))),
+        Err(_) => return Err(unreachable("no answer within 5 s; check host, port and firewall".to_owned())),
+    }
+    let limits: Arc<str> = format!(
+        "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}",
+        options.statement_timeout.as_millis(),
+        options.idle_in_transaction_timeout.as_millis(),
+    )
+    .into();
+    let pool = PgPoolOptions::new()
+        .max_connections(options.max_connections.max(1))
+        .acquire_timeout(PATIENCE)
+        .test_before_acquire(false)
+        .after_connect(move |connection, _| {
+            let limits = limits.clone();
+            // Two numbers of ours, no text from outside.
+            Box::pin(async move { connection.execute(sqlx::AssertSqlSafe(limits)).await.map(drop) })
+        })
+        .before_acquire(move |connection, seen| {
+            let doubtful =
+                seen.idle_for > TRUSTED || losses.since_last().is_some_and(|since| seen.age >= since);
+            Box::pin(async move { Ok(!doubtful || connection.ping().await.is_ok()) })
+        })
+        .connect_lazy_with(connect);
+    Ok((pool, place))
+}
+
+fn parse(url: &str) -> Result<PgConnectOptions, LedgerError> {
+    // What sqlx says about a URL may quote it, password included.
+    PgConnectOptions::from_str(url).map_err(|_| LedgerError::Unavailable {
+        doing: "could not be opened",
+        reason: "its URL can't be read; write postgres://USER:PASSWORD@HOST:PORT/DATABASE".to_owned(),
+    })
+}
+
+fn place(options: &PgConnectOptions) -> String {
+    let database = options.get_database().unwrap_or("(the user's database)");
+    match options.get_socket() {
+        Some(socket) => format!("PostgreSQL at {}, database {database}", socket.display()),
+        None => format!("PostgreSQL at {}:{}, database {database}", options.get_host(), options.get_port()),
+    }
+}

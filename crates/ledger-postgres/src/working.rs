@@ -1,0 +1,159 @@
+//! What workers ask: leases and what they hold. Long answers live in
+//! `write_back`, `conclude` and `settling`.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ferry_domain::{
+    Attempt, BatchId, Item, ItemResult, Job, JobId, Lease, RunId, RunSpec, RunState, Verdict, WorkerId,
+    ports::{BatchVerification, LedgerError, SealedRun, WorkerRecord, Working, WriteBack},
+};
+use sqlx::{query, query_as, query_scalar};
+
+use crate::{
+    PostgresLedger,
+    lease::batch_of,
+    rows::{self, ItemRow},
+};
+
+type Result<T> = std::result::Result<T, LedgerError>;
+
+#[async_trait]
+impl Working for PostgresLedger {
+    async fn heartbeat(&self, worker: &WorkerRecord, lease: Duration) -> Result<Vec<JobId>> {
+        let held = query_scalar!(
+            r#"
+            WITH seen AS (
+                INSERT INTO ferry.workers (id, host, pid, slots) VALUES ($1, $2, $3, $4)
+                ON CONFLICT (id) DO UPDATE SET slots = excluded.slots, seen_at = clock_timestamp()
+            )
+            UPDATE ferry.jobs
+            SET expires_at = clock_timestamp() + make_interval(secs => $5)
+            WHERE holder = $1 AND state = 'leased'
+            RETURNING id
+            "#,
+            worker.id.0,
+            worker.host,
+            worker.pid,
+            worker.slots,
+            lease.as_secs_f64(),
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.sql_failed("could not renew leases"))?;
+        Ok(held.into_iter().map(JobId).collect())
+    }
+
+    async fn retire(&self, worker: WorkerId) -> Result<u64> {
+        let handed_back = query!(
+            r#"
+            WITH gone AS (DELETE FROM ferry.workers WHERE id = $1)
+            UPDATE ferry.jobs
+            SET state = 'ready', holder = NULL, expires_at = NULL, not_before = clock_timestamp()
+            WHERE holder = $1 AND state = 'leased'
+            "#,
+            worker.0,
+        )
+        .execute(&self.pool)
+        .await
+        .map_err(self.sql_failed("could not let a worker go"))?;
+        Ok(handed_back.rows_affected())
+    }
+
+    async fn claim(
+        &self,
+        job: JobId,
+        send: i32,
+        holder: WorkerId,
+        lease: Duration,
+    ) -> Result<Option<Lease<Job>>> {
+        let claimed = query!(
+            r#"
+            UPDATE ferry.jobs
+            SET state = 'leased', queued_at = NULL, holder = $3, token = token + 1,
+                expires_at = clock_timestamp() + make_interval(secs => $4)
+            WHERE id = $1 AND send = $2 AND state = 'queued'
+            RETURNING run_id, batch_id, kind, token, attempts, rescues, traceparent
+            "#,
+            job.0,
+            send,
+            holder.0,
+            lease.as_secs_f64(),
+        )
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(self.sql_failed("could not lease a job"))?;
+        let Some(row) = claimed else { return Ok(None) };
+        let of = Job {
+            id: job,
+            kind: rows::job_kind(job, &row.kind)?,
+            run: RunId(row.run_id),
+            batch: row.batch_id.map(BatchId),
+            attempts: row.attempts,
+            rescues: row.rescues,
+            traceparent: row.traceparent,
+        };
+        Ok(Some(Lease { of, holder, token: row.token, lasts: lease }))
+    }
+
+    async fn pending_items(&self, lease: &Lease<Job>) -> Result<Vec<Item>> {
+        self.items_of_batch(lease, &["pending"]).await
+    }
+
+    async fn items_at_target(&self, lease: &Lease<Job>) -> Result<Vec<Item>> {
+        self.items_of_batch(lease, &["created", "adopted"]).await
+    }
+
+    async fn run_spec(&self, run: RunId) -> Result<(String, RunSpec, RunState)> {
+        let row =
+            query!(r#"SELECT migration, spec::text AS "spec!", state FROM ferry.runs WHERE id = $1"#, run.0)
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(self.sql_failed("could not read a run"))?
+                .ok_or_else(|| LedgerError::Refused(format!("there is no run {run}")))?;
+        let state = rows::run_state(run.0, &row.state)?;
+        Ok((row.migration, rows::run_spec(run.0, &row.spec)?, state))
+    }
+
+    async fn write_back(
+        &self,
+        lease: &Lease<Job>,
+        results: &[ItemResult],
+        requests: i64,
+    ) -> Result<WriteBack> {
+        self.write_results(lease, results, requests).await
+    }
+
+    async fn conclude(&self, lease: &Lease<Job>, verdict: &Verdict, attempt: Option<&Attempt>) -> Result<()> {
+        self.end_lease(lease, verdict, attempt).await
+    }
+
+    async fn record_verification(&self, lease: &Lease<Job>, found: &BatchVerification) -> Result<()> {
+        self.close_verified(lease, found).await
+    }
+
+    async fn seal(&self, lease: &Lease<Job>, sealed: &SealedRun) -> Result<i32> {
+        self.keep_report(lease, sealed).await
+    }
+}
+
+impl PostgresLedger {
+    /// Not fenced: a late owner reads in vain, it can't write.
+    async fn items_of_batch(&self, lease: &Lease<Job>, states: &[&str]) -> Result<Vec<Item>> {
+        let rows = query_as!(
+            ItemRow,
+            r#"
+            SELECT run_id, seq, record::text AS record, auth0_user_id, state
+            FROM ferry.items
+            WHERE batch_id = $1 AND state = ANY($2)
+            ORDER BY seq
+            "#,
+            batch_of(lease)?.0,
+            states as &[&str],
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.sql_failed("could not read the items of a batch"))?;
+        rows::all(rows)
+    }
+}
