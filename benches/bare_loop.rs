@@ -216,7 +216,7 @@ impl Target {
             "grant_type": "client_credentials",
             "client_id": options.client_id,
             "client_secret": options.client_secret,
-            "audience": base.join("/api/v2/")?,
+            "audience": base.join("/api/v2/")?.as_str(),
         });
         let answer = http.post(base.join("/oauth/token")?).json(&question).send().await?;
         let token: Token = answer.error_for_status().context("no token")?.json().await?;
