@@ -33,7 +33,7 @@ pub fn say(line: &str) {
 /// A plain table; columns named in `right` are right-aligned.
 pub fn table(header: &[&str], rows: Vec<Vec<String>>, right: &[usize]) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(header.to_vec());
+    table.load_style(presets::NOTHING).set_header(header.to_vec());
     table.add_rows(rows);
     for &at in right {
         if let Some(column) = table.column_mut(at) {

@@ -154,7 +154,7 @@ pub fn auth0_settings(settings: &Settings) -> anyhow::Result<Auth0Settings> {
     })?;
     let secret = client_secret()?;
     let mut auth0 = match (environment("AUTH0_BASE_URL"), environment("AUTH0_DOMAIN")) {
-        (Some(base), _) => Auth0Settings::for_base_url(base_url(&base)?, &id, secret),
+        (Some(base), _) => Auth0Settings::for_base_url(base_url(&base)?, &id, secret).map_err(usage)?,
         (None, Some(domain)) => Auth0Settings::for_domain(&domain, &id, secret).map_err(usage)?,
         (None, None) => return Err(usage("no tenant: set AUTH0_DOMAIN to its bare host, for example acme.eu.auth0.com")),
     };

@@ -142,7 +142,7 @@ async fn work(
 ) -> anyhow::Result<(RunView, bool)> {
     let transport = wiring::transport(&Place::Sqlite(file.to_owned()), settings).await?;
     let url = simulator.base_url().parse().context("the simulator's address")?;
-    let auth0 = Auth0Settings::for_base_url(url, CLIENT, CLIENT.to_owned().into());
+    let auth0 = Auth0Settings::for_base_url(url, CLIENT, CLIENT.to_owned().into())?;
     let (directory, limiter) = wiring::directory(auth0, &settings.limits()?)?;
     let ending = stop.child_token();
     let env = wiring::worker(&transport, directory, wiring::tuning(settings), &Role::ALL, ending.clone());

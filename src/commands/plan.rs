@@ -36,7 +36,7 @@ pub async fn run(settings: &Settings, options: Plan) -> anyhow::Result<Exit> {
 async fn make(settings: &Settings, options: &Plan) -> anyhow::Result<PlanFile> {
     let mut opened = reading::open(settings, &options.source, &options.reading).await?;
     let tenant = wiring::tenant()?.unwrap_or_default();
-    let scratch = tempfile::tempdir().context("a temporary folder for the plan could not be made")?;
+    let scratch = scratch()?;
     let ledger = wiring::sqlite(&scratch.path().join("plan.db")).await?;
     let run = reading::new_run(settings, &opened, &tenant, None);
     let outcome = planner::plan(&*ledger, &mut *opened.source, &run, &SystemClock, &SystemRandom).await?;
@@ -57,6 +57,16 @@ async fn make(settings: &Settings, options: &Plan) -> anyhow::Result<PlanFile> {
     };
     plan.digest = plan.compute_digest();
     Ok(plan)
+}
+
+/// A temporary folder that only this user may look into: the records lie there.
+fn scratch() -> anyhow::Result<tempfile::TempDir> {
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+    tempfile::Builder::new()
+        .prefix("ferry-plan-")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir()
+        .context("a temporary folder for the plan could not be made")
 }
 
 /// Tenant and connection as a plan names them.
