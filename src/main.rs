@@ -1,1 +1,56 @@
-fn main() {}
+//! `ferry`: moves an application's users into Auth0.
+//!
+//! The command is the only place that names concrete adapters (`wiring`) and the
+//! only one with `anyhow`: an error's chain is printed once, here.
+
+mod cli;
+mod commands;
+mod exit;
+mod lifecycle;
+mod output;
+mod planner;
+mod settings;
+mod system;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use exit::Exit;
+
+fn main() -> ExitCode {
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(help) => {
+            let _ = help.print(); // a closed pipe is no reason to fail
+            return if help.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("ferry: threads could not be started: {error}");
+            return Exit::Internal.into();
+        }
+    };
+    match runtime.block_on(commands::run(cli)) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("ferry: {}", told(&error));
+            exit::of(&error).into()
+        }
+    }
+}
+
+/// The chain of an error in one line, without what a cause repeats.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}

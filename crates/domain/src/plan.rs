@@ -27,6 +27,8 @@ pub struct PlanFile {
     pub mapping: String,
     /// Digest of all settings that decide what becomes of a record.
     pub rules_digest: String,
+    /// Tenant and connection it was made for; empty when none was set then.
+    pub target: String,
     /// Where the users come from.
     pub source: SourceIdentity,
     /// SHA-256 of a file's bytes; empty for tables.

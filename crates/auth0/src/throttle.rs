@@ -1,0 +1,134 @@
+//! One request with all that belongs to it: permit, headers, 429 and 401.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use ferry_domain::{
+    ports::{DirectoryError, Group, Observed},
+    telemetry::SPAN_REQUEST,
+};
+use reqwest::{
+    Method, Request, Response,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
+};
+use tokio::time::Instant;
+use tracing::{Instrument, field};
+use url::Url;
+
+use crate::{client::Auth0, errors::Broken, token::Token};
+
+/// Floor of the wait after a 429, in case the limiter does not wait at all.
+const BREATH: Duration = Duration::from_millis(100);
+/// No answer of the calls made here is larger; a user has 10 KB, seldom more.
+const LARGEST: usize = 8 * 1024 * 1024;
+
+/// What is to be sent.
+pub(crate) struct Call {
+    pub(crate) group: Group,
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    /// The path without a user's data, for traces.
+    pub(crate) template: &'static str,
+    /// JSON.
+    pub(crate) body: Option<Vec<u8>>,
+}
+
+/// What came back: anything but 429 and a first 401.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// Empty when an error's body could not be read: the status says enough.
+    pub(crate) body: Vec<u8>,
+    retry_after: Option<Duration>,
+}
+
+impl Auth0 {
+    /// Sends the call until it is answered by something else than 429, and again once
+    /// with a new token after a 401.
+    pub(crate) async fn send(&self, call: Call) -> Result<Answer, DirectoryError> {
+        let mut patience_ends = None;
+        let mut refused = None;
+        // Before the permit, so that callers who wait for a first token don't all come at once after it.
+        self.tokens.current().await?;
+        loop {
+            self.limiter.acquire(call.group).await;
+            let token = self.tokens.current().await?;
+            let answer = self.send_once(&call, &token).await?;
+            match answer.status {
+                429 => {
+                    self.limiter.throttled(call.group, answer.retry_after);
+                    let ends = *patience_ends.get_or_insert_with(|| Instant::now() + self.patience);
+                    let wait = answer.retry_after.unwrap_or(BREATH).max(BREATH);
+                    if Instant::now() + wait > ends {
+                        return Err(DirectoryError::Throttled { retry_after: answer.retry_after });
+                    }
+                    tokio::time::sleep(wait).await;
+                }
+                401 if refused.is_none() => {
+                    self.tokens.after(&token).await?;
+                    refused = Some(token);
+                }
+                _ => return Ok(answer),
+            }
+        }
+    }
+
+    async fn send_once(&self, call: &Call, token: &Token) -> Result<Answer, DirectoryError> {
+        let span = tracing::info_span!(
+            SPAN_REQUEST,
+            http.request.method = call.method.as_str(),
+            url.template = call.template,
+            server.address = self.urls.host,
+            http.response.status_code = field::Empty,
+        );
+        let request = request(call, token);
+        async {
+            self.requests.fetch_add(1, Ordering::Relaxed);
+            let response = self.http.execute(request).await.map_err(|error| Broken::sending(&error))?;
+            let status = response.status().as_u16();
+            tracing::Span::current().record("http.response.status_code", status);
+            let retry_after = seconds(response.headers().get(RETRY_AFTER));
+            if let Some(observed) = observed(response.headers()) {
+                self.limiter.observe(call.group, observed);
+            }
+            match body(response).await {
+                Ok(body) => Ok(Answer { status, body, retry_after }),
+                Err(_) if status >= 300 => Ok(Answer { status, body: Vec::new(), retry_after }),
+                Err(broken) => Err(broken.into()),
+            }
+        }
+        .instrument(span)
+        .await
+    }
+}
+
+fn request(call: &Call, token: &Token) -> Request {
+    let mut request = Request::new(call.method.clone(), call.url.clone());
+    request.headers_mut().insert(AUTHORIZATION, token.header.clone());
+    if let Some(body) = &call.body {
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        *request.body_mut() = Some(body.clone().into());
+    }
+    request
+}
+
+fn observed(headers: &HeaderMap) -> Option<Observed> {
+    let figure = |name| headers.get(name)?.to_str().ok()?.trim().parse().ok();
+    Some(Observed { limit: figure("x-ratelimit-limit")?, remaining: figure("x-ratelimit-remaining")? })
+}
+
+/// `Retry-After` in seconds; its other form, a date, is not used by Auth0.
+pub(crate) fn seconds(header: Option<&HeaderValue>) -> Option<Duration> {
+    header?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// The whole body, if it is no larger than any answer can be.
+pub(crate) async fn body(mut response: Response) -> Result<Vec<u8>, Broken> {
+    let announced = response.content_length().unwrap_or(0).min(LARGEST as u64);
+    let mut body = Vec::with_capacity(announced as usize);
+    while let Some(part) = response.chunk().await.map_err(|error| Broken::reading(&error))? {
+        if body.len() + part.len() > LARGEST {
+            return Err(Broken::Unreadable);
+        }
+        body.extend_from_slice(&part);
+    }
+    Ok(body)
+}

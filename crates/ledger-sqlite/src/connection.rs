@@ -1,0 +1,116 @@
+//! Opening the file, and the shape of connections to it.
+
+use std::{path::Path, time::Duration};
+
+use ferry_domain::ports::LedgerError;
+use sqlx::{
+    ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use crate::errors::{Doing, Result};
+
+/// How long to wait for another process's write, for example the application's.
+const BUSY: Duration = Duration::from_secs(5);
+/// How long a write may queue in this process. Ending a plan of a million users takes a part of it.
+const QUEUE: Duration = Duration::from_secs(120);
+/// Connections that read beside the writer.
+const READERS: u32 = 4;
+
+/// The ledger in a SQLite file. Cheap to clone; all clones share the connections.
+#[derive(Clone, Debug)]
+pub struct SqliteLedger {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl SqliteLedger {
+    /// Opens the file, and makes it where there is none. Turns the file to WAL,
+    /// which lasts beyond this process, and says so in the log.
+    ///
+    /// # Errors
+    /// `Unavailable` when it can't be opened or is no SQLite database; `Busy`
+    /// when another process holds it for longer than five seconds.
+    pub async fn open(path: &Path) -> Result<Self> {
+        Self::connect(path, true).await
+    }
+
+    /// Like [`SqliteLedger::open`], for a file that must be there.
+    ///
+    /// # Errors
+    /// As `open`; `Unavailable` when there is no such file.
+    pub async fn open_existing(path: &Path) -> Result<Self> {
+        if !path.exists() {
+            let reason = format!("there is no file {}", path.display());
+            return Err(LedgerError::Unavailable { doing: "could not be opened", reason });
+        }
+        Self::connect(path, false).await
+    }
+
+    async fn connect(path: &Path, create: bool) -> Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(create)
+            .foreign_keys(true)
+            .busy_timeout(BUSY)
+            .synchronous(SqliteSynchronous::Normal)
+            .disable_statement_logging();
+        let mut first = options.connect().await.doing("could not be opened")?;
+        write_ahead(&mut first, path).await?;
+        first.close().await.doing("could not be opened")?;
+
+        // Nothing ends these connections but `close`: a new one would compile all statements again.
+        let pool = || SqlitePoolOptions::new().acquire_timeout(QUEUE).idle_timeout(None).max_lifetime(None);
+        let reading = options.clone().pragma("query_only", "ON");
+        Ok(SqliteLedger {
+            writer: pool().max_connections(1).connect_lazy_with(options),
+            readers: pool().max_connections(READERS).connect_lazy_with(reading),
+        })
+    }
+
+    /// Closes all connections, after what runs on them. Nothing can be asked afterwards.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    /// Where to read.
+    pub(crate) fn reader(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// Where single statements write; they take the write lock at their start.
+    pub(crate) fn writer(&self) -> &SqlitePool {
+        &self.writer
+    }
+
+    /// A transaction that holds the write lock from its start.
+    pub(crate) async fn write(&self, doing: &'static str) -> Result<Transaction<'static, Sqlite>> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await.doing(doing)
+    }
+}
+
+async fn write_ahead(connection: &mut SqliteConnection, path: &Path) -> Result<()> {
+    const DOING: &str = "could not be opened";
+    let before: String =
+        sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await.doing(DOING)?;
+    if before == "wal" {
+        return Ok(());
+    }
+    let after: String =
+        sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(connection).await.doing(DOING)?;
+    if after == "wal" {
+        tracing::info!(
+            file = %path.display(),
+            journal_mode.before = before,
+            "changed the file's journal mode to WAL, so that the application reads while Ferry writes"
+        );
+    } else {
+        tracing::warn!(
+            file = %path.display(),
+            journal_mode = after,
+            "the file can't have journal mode WAL: the application and Ferry will wait for each other"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! What SQLite says, as far as a caller decides on it.
+//!
+//! SQLite's messages name tables and columns, never values, so they may be shown.
+
+use ferry_domain::ports::LedgerError;
+
+/// What this crate answers.
+pub(crate) type Result<T> = std::result::Result<T, LedgerError>;
+
+// Primary result codes: the low eight bits of what SQLite answers.
+const BUSY: i32 = 5;
+const LOCKED: i32 = 6;
+const CONSTRAINT: i32 = 19;
+const NOT_A_DATABASE: i32 = 26;
+// Extended result codes of uniqueness.
+const CONSTRAINT_PRIMARY_KEY: i32 = 1555;
+const CONSTRAINT_UNIQUE: i32 = 2067;
+
+/// Says what was being done when it failed, continuing "the ledger …".
+pub(crate) trait Doing<T> {
+    /// Turns a failure into the ledger's.
+    fn doing(self, what: &'static str) -> Result<T>;
+}
+
+impl<T> Doing<T> for std::result::Result<T, sqlx::Error> {
+    fn doing(self, what: &'static str) -> Result<T> {
+        self.map_err(|error| translate(&error, what))
+    }
+}
+
+fn translate(error: &sqlx::Error, doing: &'static str) -> LedgerError {
+    if matches!(error, sqlx::Error::PoolTimedOut) {
+        return LedgerError::Busy;
+    }
+    match extended_code(error).map(|code| code & 0xff) {
+        Some(BUSY | LOCKED) => LedgerError::Busy,
+        Some(NOT_A_DATABASE) => LedgerError::Unavailable {
+            doing,
+            reason: "the file is not a SQLite database; check the path".to_owned(),
+        },
+        _ => LedgerError::Unavailable { doing, reason: error.to_string() },
+    }
+}
+
+fn extended_code(error: &sqlx::Error) -> Option<i32> {
+    error.as_database_error()?.code()?.parse().ok()
+}
+
+/// Whether a constraint or a trigger of the table refused the statement.
+pub(crate) fn is_constraint(error: &sqlx::Error) -> bool {
+    extended_code(error).is_some_and(|code| code & 0xff == CONSTRAINT)
+}
+
+/// Whether the constraint was one of uniqueness.
+pub(crate) fn is_unique(error: &sqlx::Error) -> bool {
+    matches!(extended_code(error), Some(CONSTRAINT_UNIQUE | CONSTRAINT_PRIMARY_KEY))
+}
+
+/// The answer about a run that isn't there.
+pub(crate) fn no_such_run(run: ferry_domain::RunId) -> LedgerError {
+    LedgerError::Refused(format!("there is no run {run}; `ferry run list` shows all"))
+}

@@ -1,0 +1,112 @@
+//! What a 429 does: everyone pauses, then goes slower, then climbs back.
+//!
+//! Multiplicative down, additive up, as TCP does it: processes that share a tenant
+//! without knowing of one another come to even shares that way. All requests that
+//! were on their way when the first 429 came back belong to the same mistake, so
+//! what comes back during the pause lowers nothing more.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::time::Time;
+
+/// One 429 lowers the rate to this share of what it was.
+const LOWERED: f64 = 0.8;
+/// Never below this share of the plan: something must get through to notice that it is over.
+const FLOOR: f64 = 0.05;
+/// Share of the plan regained each second.
+const REGAINED: f64 = 0.02;
+/// First pause where the server names none; doubles with each 429 that follows soon.
+const PAUSE: Duration = Duration::from_millis(250);
+/// No pause is longer, whatever a header says: longer waits are for the job to snooze.
+const LONGEST: Duration = Duration::from_secs(60);
+/// No pause is shorter, or answers under way would count twice.
+const SHORTEST: Duration = Duration::from_millis(100);
+/// Doublings of the pause: 250 ms × 2⁵ = 8 s.
+const DOUBLINGS: u32 = 5;
+/// A 429 within this time after a pause is one more of the same trouble.
+const SOON: Duration = Duration::from_secs(5);
+
+pub(crate) struct Brake {
+    time: Time,
+    /// Nanoseconds of `time`; an atomic, so that nobody needs a lock to see that there is no pause.
+    paused_until: AtomicU64,
+    speed: Mutex<Speed>,
+}
+
+struct Speed {
+    /// Share of the plan at `since`.
+    factor: f64,
+    /// End of the last pause, from which the rate climbs.
+    since: Duration,
+    /// 429s in close succession.
+    streak: u32,
+}
+
+impl Brake {
+    pub(crate) fn new(time: Time) -> Brake {
+        let speed = Speed { factor: 1.0, since: Duration::ZERO, streak: 0 };
+        Brake { time, paused_until: AtomicU64::new(0), speed: Mutex::new(speed) }
+    }
+
+    /// Time until requests may be sent again; `None` outside a pause.
+    pub(crate) fn pause_left(&self) -> Option<Duration> {
+        match self.paused_until.load(Ordering::Acquire) {
+            0 => None,
+            until => Duration::from_nanos(until).checked_sub(self.time.now()).filter(|left| !left.is_zero()),
+        }
+    }
+
+    /// Share of the plan's rate that is used at present, in 0.05..=1.
+    pub(crate) fn factor(&self) -> f64 {
+        self.speed().at(self.time.now())
+    }
+
+    /// A 429. Answers with the pause when this was a new one, `None` when it belongs
+    /// to the pause under way.
+    pub(crate) fn pull(&self, retry_after: Option<Duration>) -> Option<Duration> {
+        let mut speed = self.speed();
+        let now = self.time.now();
+        let asked = retry_after.map(|pause| pause.clamp(SHORTEST, LONGEST));
+        if now < speed.since {
+            // The longest wait that the server asked for counts, nothing else.
+            if let Some(until) = asked.map(|pause| now + pause).filter(|until| *until > speed.since) {
+                self.pause_until(&mut speed, until);
+            }
+            return None;
+        }
+        let soon = speed.since > Duration::ZERO && now - speed.since < SOON;
+        speed.streak = if soon { (speed.streak + 1).min(DOUBLINGS) } else { 0 };
+        speed.factor = (speed.at(now) * LOWERED).max(FLOOR);
+        let pause = asked.unwrap_or_else(|| (PAUSE * 2u32.pow(speed.streak)).mul_f64(0.75 + chance() / 2.0));
+        self.pause_until(&mut speed, now + pause);
+        Some(pause)
+    }
+
+    fn pause_until(&self, speed: &mut Speed, until: Duration) {
+        speed.since = until;
+        self.paused_until.store(until.as_nanos() as u64, Ordering::Release);
+    }
+
+    fn speed(&self) -> std::sync::MutexGuard<'_, Speed> {
+        self.speed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Speed {
+    fn at(&self, now: Duration) -> f64 {
+        (self.factor + REGAINED * now.saturating_sub(self.since).as_secs_f64()).min(1.0)
+    }
+}
+
+/// A number from 0 up to 1. A hasher's random keys are chance enough to keep
+/// processes from coming back in step.
+fn chance() -> f64 {
+    (RandomState::new().hash_one(0) >> 11) as f64 / (1u64 << 53) as f64
+}

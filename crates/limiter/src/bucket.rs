@@ -1,0 +1,197 @@
+//! One bucket of the plan, its queue of callers and what they owe.
+
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use ferry_domain::{limits, ports::Observed};
+use governor::{
+    Quota, RateLimiter,
+    middleware::StateInformationMiddleware,
+    state::{InMemoryState, NotKeyed},
+};
+
+use crate::{brake::Brake, foreign::Foreign, time::Time};
+
+/// A request is this many units of the governor bucket: prices are fractions of a request.
+const UNITS: u32 = 16;
+/// Share of the plan's rate that is used: clocks differ.
+const USED: f64 = 0.9975;
+/// Refill step of the server, in seconds; see the header of the crate.
+const STEP: f64 = 1.0;
+/// Timers wake up to a millisecond late, and later under load. What was missed may be
+/// caught up with if it is less than this, in seconds.
+const CATCH_UP: f64 = 0.01;
+/// An answer may be this late, in seconds, before its `remaining` looks like foreign use.
+const LATE: f64 = 0.1;
+
+pub(crate) struct Bucket {
+    governor: RateLimiter<NotKeyed, InMemoryState, Time, StateInformationMiddleware>,
+    time: Time,
+    /// Size of the server's bucket, in requests.
+    size: u32,
+    /// Requests of the server's bucket that are never spent.
+    held_back: f64,
+    /// Units that fit into our bucket.
+    room: f64,
+    /// Units per second.
+    refill: f64,
+    /// Whoever holds it stands at the counter.
+    turn: tokio::sync::Mutex<()>,
+    waiting: AtomicU32,
+    book: Mutex<Book>,
+}
+
+/// What is in the bucket and who owes what.
+struct Book {
+    /// Units left after the last payment, at `at`.
+    left: f64,
+    at: Duration,
+    /// Units that the next caller pays for others.
+    debt: u32,
+    /// Part of a unit that the last price was rounded down by.
+    fraction: f64,
+    foreign: Foreign,
+}
+
+impl Bucket {
+    pub(crate) fn new(figures: limits::Bucket, time: Time) -> Bucket {
+        let size = f64::from(figures.burst);
+        let rate = f64::from(figures.per_minute) / 60.0 * USED;
+        let held_back = (rate * STEP).min(size - 1.0);
+        let room = ((size - held_back + rate * CATCH_UP).min(size) * f64::from(UNITS)).floor().max(1.0);
+        let refill = rate * f64::from(UNITS);
+        // Can't fail: the rate is positive and below 2³⁰ units a second, the room at least 16.
+        #[expect(clippy::unwrap_used, reason = "see above")]
+        let quota = Quota::with_period(Duration::from_secs_f64(1.0 / refill))
+            .unwrap()
+            .allow_burst(NonZeroU32::new(room as u32).unwrap());
+        Bucket {
+            governor: RateLimiter::direct_with_clock(quota, time.clone()).with_middleware(),
+            book: Mutex::new(Book {
+                left: room,
+                at: time.now(),
+                debt: 0,
+                fraction: 0.0,
+                foreign: Foreign::new(rate * LATE),
+            }),
+            time,
+            size: figures.burst,
+            held_back,
+            room,
+            refill,
+            turn: tokio::sync::Mutex::new(()),
+            waiting: AtomicU32::new(0),
+        }
+    }
+
+    /// Size of the server's bucket, in requests.
+    pub(crate) fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// Waits for its turn and for the permit.
+    pub(crate) async fn pass(&self, brake: &Brake) {
+        let _queued = Queued::up(&self.waiting);
+        let _turn = self.turn.lock().await;
+        let mut due = None;
+        while let Some(wait) = self.pay(&mut due, brake) {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Pays what can be paid now; answers with the wait for more, `None` once the
+    /// request may be sent. `due` is what the caller has to pay still.
+    pub(crate) fn pay(&self, due: &mut Option<u32>, brake: &Brake) -> Option<Duration> {
+        loop {
+            if let Some(pause) = brake.pause_left() {
+                return Some(pause);
+            }
+            let mut book = self.book();
+            let open = due.unwrap_or_else(|| book.price(brake.factor())) + std::mem::take(&mut book.debt);
+            *due = Some(open);
+            let part = NonZeroU32::new(open.min(UNITS))?; // nothing open: all is paid
+            match self.governor.check_n(part) {
+                Ok(Ok(paid)) => {
+                    book.left = f64::from(paid.remaining_burst_capacity());
+                    book.at = self.time.now();
+                    *due = Some(open - part.get());
+                }
+                Ok(Err(not_until)) => return Some(not_until.wait_time_from(self.time.now())),
+                // Can't be: a part is at most one request, and the room is at least one.
+                Err(_too_much) => return None,
+            }
+        }
+    }
+
+    /// The server said what remains in its bucket.
+    pub(crate) fn observe(&self, observed: Observed) {
+        let now = self.time.now();
+        let mut book = self.book();
+        let ours = self.left(&book, now) / f64::from(UNITS);
+        let mut expected = (self.held_back + ours).min(f64::from(self.size));
+        if observed.limit < self.size {
+            // A smaller bucket than planned: what was used is still comparable.
+            expected -= f64::from(self.size - observed.limit);
+        }
+        let taken = book.foreign.note(now, expected - f64::from(observed.remaining));
+        if taken > 0 {
+            book.debt += taken.min(self.size) * UNITS;
+            tracing::debug!(requests = taken, "others use the tenant's limit too");
+        }
+    }
+
+    /// The server's bucket is empty, so ours is.
+    pub(crate) fn drain(&self) {
+        let mut book = self.book();
+        book.debt += self.left(&book, self.time.now()).max(0.0) as u32;
+    }
+
+    /// How long one more request would wait.
+    pub(crate) fn wait(&self, brake: &Brake) -> Option<Duration> {
+        let ahead = f64::from(self.waiting.load(Ordering::Relaxed));
+        let price = f64::from(UNITS) / brake.factor();
+        let missing = (ahead + 1.0) * price - self.left(&self.book(), self.time.now());
+        (missing > 0.0).then(|| Duration::from_secs_f64(missing / self.refill))
+    }
+
+    /// Units in the bucket, less what is owed.
+    fn left(&self, book: &Book, now: Duration) -> f64 {
+        let refilled = self.refill * now.saturating_sub(book.at).as_secs_f64();
+        (book.left + refilled).min(self.room) - f64::from(book.debt)
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Book {
+    /// Units that one request costs while the rate is at `factor` of the plan.
+    fn price(&mut self, factor: f64) -> u32 {
+        let exact = f64::from(UNITS) / factor + self.fraction;
+        self.fraction = exact.fract();
+        exact as u32
+    }
+}
+
+/// One caller in the queue; leaves it when dropped, served or not.
+struct Queued<'a>(&'a AtomicU32);
+
+impl<'a> Queued<'a> {
+    fn up(waiting: &'a AtomicU32) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Queued(waiting)
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

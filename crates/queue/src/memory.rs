@@ -1,0 +1,199 @@
+//! The queue for one process with everything in it: no server, nothing lasting.
+//!
+//! What must last is in the ledger; a restart sends again. Each kind has
+//! apalis's in-memory storage over a bounded channel of ours. Rejected:
+//! - a file (apalis-sqlite was measured): a second truth to keep in step;
+//! - apalis's own unbounded channel: it can't say what it holds, and the
+//!   window is what keeps a run of a million users out of memory.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
+    time::Duration,
+};
+
+use apalis_core::{
+    backend::memory::{MemorySink, MemoryStorage},
+    task::{Task, builder::TaskBuilder, task_id::TaskId},
+};
+use async_trait::async_trait;
+use ferry_domain::{
+    Envelope, JobKind,
+    ports::{Consumer, Delivery, Handler, Queue, QueueError, Stop, Swept},
+};
+use futures_util::{FutureExt, SinkExt, StreamExt, sink, stream, stream::BoxStream};
+use tokio::sync::mpsc;
+
+use crate::{
+    MAX_WINDOW, envelope,
+    worker::{Crew, End, halt, hire, live},
+};
+
+type Message = Task<Vec<u8>>;
+
+/// One kind's channel. Several consumers take turns at the receiving end:
+/// whoever holds the lock waits for the next message, the others wait in line.
+struct Lane {
+    kind: JobKind,
+    sender: mpsc::Sender<Message>,
+    receiver: Arc<tokio::sync::Mutex<mpsc::Receiver<Message>>>,
+}
+
+/// The queue in memory; see the module.
+pub struct MemoryQueue {
+    lanes: [Lane; JobKind::ALL.len()],
+    held: Held,
+}
+
+/// Names of sends waiting or in flight.
+#[derive(Clone, Default)]
+struct Held(Arc<Mutex<HashSet<String>>>);
+
+impl Held {
+    fn lock(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryQueue {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MemoryQueue {
+    /// An empty queue.
+    pub fn new() -> Self {
+        let lanes = JobKind::ALL.map(|kind| {
+            let (sender, receiver) = mpsc::channel(MAX_WINDOW);
+            Lane { kind, sender, receiver: Arc::new(tokio::sync::Mutex::new(receiver)) }
+        });
+        MemoryQueue { lanes, held: Held::default() }
+    }
+
+    fn lane(&self, kind: JobKind) -> &Lane {
+        // Can't miss: there is a lane for each of `JobKind::ALL`.
+        self.lanes.iter().find(|lane| lane.kind == kind).unwrap_or(&self.lanes[0])
+    }
+}
+
+/// A consumer's place in line for a lane, given up at the stop: a worker that
+/// drains no longer polls, and would starve the others from its place.
+#[derive(Clone)]
+struct Place(Arc<Mutex<Option<BoxStream<'static, Message>>>>);
+
+impl Place {
+    fn in_line(lane: &Lane) -> Self {
+        let turns = stream::unfold(lane.receiver.clone(), |receiver| async move {
+            let message = receiver.lock().await.recv().await?;
+            Some((message, receiver))
+        });
+        Place(Arc::new(Mutex::new(Some(turns.boxed()))))
+    }
+
+    fn give_up(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// apalis's storage over this place.
+    fn storage(&self) -> MemoryStorage<Vec<u8>> {
+        let place = self.clone();
+        let messages = stream::poll_fn(move |cx| {
+            let mut turns = place.0.lock().unwrap_or_else(PoisonError::into_inner);
+            turns.as_mut().map_or(Poll::Ready(None), |turns| turns.poll_next_unpin(cx))
+        });
+        // Pushes don't go through the worker. Its side of the sink must always
+        // be ready: apalis asks it before every fetch.
+        let unused = sink::drain().sink_map_err(|never| match never {});
+        let unused = MemorySink::new(Arc::new(futures_util::lock::Mutex::new(Box::new(unused))));
+        MemoryStorage::new_with(unused, messages.boxed())
+    }
+}
+
+#[async_trait]
+impl Queue for MemoryQueue {
+    async fn push(&self, envelopes: &[Envelope], window: usize) -> Result<usize, QueueError> {
+        let mut held = self.held.lock();
+        for (taken, envelope) in envelopes.iter().enumerate() {
+            let name = envelope.send_name();
+            if held.contains(&name) {
+                continue;
+            }
+            if held.len() >= window.min(MAX_WINDOW) {
+                return Ok(taken);
+            }
+            let message = TaskBuilder::new(envelope::encode(envelope))
+                .task_id(TaskId::from_string(name.clone()))
+                .build();
+            // Can't be full or closed: the channel takes MAX_WINDOW, and both ends are ours.
+            if self.lane(envelope.kind).sender.try_send(message).is_err() {
+                return Ok(taken);
+            }
+            held.insert(name);
+        }
+        Ok(envelopes.len())
+    }
+
+    async fn missing(&self, sends: &[Envelope]) -> Result<Vec<Envelope>, QueueError> {
+        let held = self.held.lock();
+        Ok(sends.iter().filter(|send| !held.contains(&send.send_name())).cloned().collect())
+    }
+
+    async fn depth(&self) -> Result<usize, QueueError> {
+        Ok(self.held.lock().len())
+    }
+
+    async fn sweep(&self) -> Result<Swept, QueueError> {
+        Ok(Swept::default())
+    }
+
+    async fn consume(&self, consumer: Consumer, handler: Arc<dyn Handler>, stop: Stop) {
+        let stop = stop.shared();
+        let handler = Arc::new(Forgetting { handler, held: self.held.clone() });
+        let crew = Crew::new(consumer.kind.as_str(), &consumer, handler);
+        loop {
+            let place = Place::in_line(self.lane(consumer.kind));
+            let name = format!("{}-{}", consumer.kind, consumer.worker);
+            let (context, life) = hire!(&name, place.storage(), crew);
+            let fetch_no_more = || {
+                place.give_up();
+                halt(&context);
+                std::future::ready(())
+            };
+            match live(life, &crew, stop.clone(), fetch_no_more).await {
+                End::Stopped => return,
+                End::Died(reason) => {
+                    tracing::warn!(worker = name, reason, "a worker ended; starting another")
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
+
+/// A handler after which the queue no longer holds the send, panic or not.
+struct Forgetting {
+    handler: Arc<dyn Handler>,
+    held: Held,
+}
+
+#[async_trait]
+impl Handler for Forgetting {
+    async fn deliver(&self, delivery: Delivery) {
+        struct Forget<'a>(&'a Held, Option<String>);
+        impl Drop for Forget<'_> {
+            fn drop(&mut self) {
+                if let Some(name) = &self.1 {
+                    self.0.lock().remove(name);
+                }
+            }
+        }
+        let name = match &delivery {
+            Delivery::Job(envelope) => Some(envelope.send_name()),
+            Delivery::Undecodable { .. } => None,
+        };
+        let _forget = Forget(&self.held, name);
+        self.handler.deliver(delivery).await;
+    }
+}

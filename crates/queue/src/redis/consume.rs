@@ -1,0 +1,147 @@
+//! Consuming, come what may.
+//!
+//! apalis's worker does not fail and go on, it ends: on a lost connection, after
+//! a `FLUSHALL`, on an id without data, when an orphan scan took its job (fault
+//! 4). So a supervising loop builds storage and worker anew, under a new name
+//! each time (fault 5), and never gives up. Rejected: apalis's `Monitor`, which
+//! keeps names and restarts without a pause.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use apalis_core::backend::{codec::Codec, ext::BackendExt};
+use apalis_redis::{Config, RedisStorage};
+use ferry_domain::ports::{Consumer, Handler, Stop};
+use futures_util::{FutureExt, future::Shared};
+use rand::RngExt;
+
+use super::RedisQueue;
+use crate::worker::{Crew, End, halt, hire, live};
+
+/// How often a worker shows that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// Shortest and longest pause before a new worker.
+const PAUSE: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(2)];
+
+/// A worker that lived this long did not die of what killed the one before.
+const LONG_LIFE: Duration = Duration::from_secs(10);
+
+/// Payloads as they are. A codec that decodes can fail, and that ends the worker (fault 2).
+#[derive(Clone, Debug)]
+struct AsItIs;
+
+impl Codec<Vec<u8>> for AsItIs {
+    type Error = Infallible;
+    type Compact = Vec<u8>;
+
+    fn encode(&self, payload: &Vec<u8>) -> Result<Vec<u8>, Infallible> {
+        Ok(payload.clone())
+    }
+
+    fn decode(&self, payload: &Vec<u8>) -> Result<Vec<u8>, Infallible> {
+        Ok(payload.clone())
+    }
+}
+
+/// The settings with which apalis-redis survived the chaos measurements.
+fn settings(queue: &str) -> Config {
+    Config::default()
+        .queue(queue)
+        // One at a time: what a worker fetched and did not begin waits for its rescue.
+        .batch_size(1)
+        // A dead worker's jobs wait three seconds instead of five minutes (fault 9).
+        .heartbeat_interval(HEARTBEAT)
+        .missed_heartbeats(3)
+        // A lease per task costs calls, and losing one ends the worker (fault 15).
+        .lock_tasks(false)
+        // "Results" are what acknowledges: without them jobs stay in flight (fault 6).
+        .persist_results(true)
+        .emit_events(false)
+}
+
+/// Delivers until the stop; see the module.
+pub(super) async fn consume(redis: &RedisQueue, consumer: Consumer, handler: Arc<dyn Handler>, stop: Stop) {
+    let queue = redis.queue_of(consumer.kind);
+    let crew = Crew::new(queue, &consumer, handler);
+    let stop: Shared<Stop> = stop.shared();
+    let mut quick_deaths = 0;
+    while stop.clone().now_or_never().is_none() {
+        let name = next_name(redis.host(), &consumer);
+        let started = Instant::now();
+        let storage = RedisStorage::<Vec<u8>>::new(redis.connection().manager())
+            .with_config(settings(queue))
+            .with_codec(AsItIs)
+            // Woken by a list it may sleep for seconds after a restart (fault 16).
+            .poll_with_interval(Duration::from_millis(50));
+        let (context, life) = hire!(&name, storage, crew);
+        let fetch_no_more = || {
+            halt(&context);
+            redis.beat_for(queue, &name, HEARTBEAT)
+        };
+        match live(life, &crew, stop.clone(), fetch_no_more).await {
+            End::Stopped => redis.retire(queue, &name).await,
+            End::Died(reason) => {
+                quick_deaths = if started.elapsed() < LONG_LIFE { quick_deaths + 1 } else { 0 };
+                let pause = pause(quick_deaths);
+                tracing::warn!(
+                    worker = name,
+                    reason,
+                    pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+                    "the queue's worker ended; starting another"
+                );
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => redis.mend(queue).await,
+                    () = stop.clone() => (),
+                }
+            }
+        }
+    }
+    crew.idle().await;
+}
+
+/// A name nobody had: a second worker under a name in use is refused, and two
+/// processes under one would hide each other's death (fault 5).
+fn next_name(host: &str, consumer: &Consumer) -> String {
+    static RESTARTS: AtomicU64 = AtomicU64::new(0);
+    let restart = RESTARTS.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{host}-{}-{}-{restart}", consumer.kind, std::process::id(), consumer.worker)
+}
+
+/// Grows with every quick death, and differs, so that workers that died together don't return together.
+fn pause(quick_deaths: u32) -> Duration {
+    let [shortest, longest] = PAUSE;
+    let ceiling = shortest.saturating_mul(2_u32.saturating_pow(quick_deaths)).min(longest);
+    rand::rng().random_range(shortest..=ceiling)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use ferry_domain::{JobKind, WorkerId};
+
+    use super::*;
+
+    #[test]
+    fn a_name_is_never_used_twice() {
+        let worker = WorkerId("0198a000-0000-7000-8000-000000000001".parse().unwrap());
+        let consumer = Consumer { worker, kind: JobKind::Verify, slots: 1 };
+        let [one, two] = [(); 2].map(|()| next_name("box", &consumer));
+        assert_ne!(one, two);
+        assert!(one.starts_with(&format!("verify-box-{}-{worker}-", std::process::id())), "{one}");
+    }
+
+    #[test]
+    fn pauses_stay_within_their_bounds() {
+        for deaths in [0, 1, 5, 100, u32::MAX] {
+            let pause = pause(deaths);
+            assert!((PAUSE[0]..=PAUSE[1]).contains(&pause), "{pause:?} after {deaths}");
+        }
+    }
+}

@@ -1,0 +1,6 @@
+-- KEYS: the queues. Returns how many jobs they hold together.
+local held = 0
+for _, queue in ipairs(KEYS) do
+    held = held + count_held(queue)
+end
+return held

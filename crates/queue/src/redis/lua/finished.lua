@@ -1,0 +1,10 @@
+-- Removes finished jobs with all they left (fault 7).
+-- KEYS: one queue. ARGV: how many at most of each kind of end. Returns how many.
+local removed = 0
+for _, set in ipairs({':done', ':dead', ':failed'}) do
+    for _, id in ipairs(redis.call('SPOP', KEYS[1] .. set, ARGV[1])) do
+        forget(KEYS[1], id)
+        removed = removed + 1
+    end
+end
+return removed

@@ -1,0 +1,31 @@
+-- Takes sends from the front until all queues together hold the window.
+-- KEYS: the queues. ARGV: window, then for each send: number of its queue, id, payload.
+-- Returns how many were taken; one that is there already counts as taken.
+local window = tonumber(ARGV[1])
+local held = 0
+for _, queue in ipairs(KEYS) do
+    held = held + count_held(queue)
+end
+
+local taken = 0
+local touched = {}
+for i = 2, #ARGV, 3 do
+    local queue, id = KEYS[tonumber(ARGV[i])], ARGV[i + 1]
+    if redis.call('HEXISTS', queue .. ':data', id) == 0 then
+        if held >= window then
+            break
+        end
+        redis.call('HSET', queue .. ':data', id, ARGV[i + 2])
+        write_meta(queue, id)
+        redis.call('RPUSH', queue .. ':active', id)
+        held = held + 1
+        touched[queue] = true
+    end
+    taken = taken + 1
+end
+
+for queue in pairs(touched) do
+    redis.call('DEL', queue .. ':signal')
+    redis.call('LPUSH', queue .. ':signal', 1)
+end
+return taken

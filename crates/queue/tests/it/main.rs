@@ -1,0 +1,14 @@
+//! The queue against its suite, and Redis against what breaks it.
+//!
+//! `TEST_REDIS_URL` names a server for the tests that only need a namespace of
+//! their own; tests that kill or flush start a private one. Without the
+//! variable, or without the program `redis-server`, they say that they skip.
+#![allow(clippy::unwrap_used)]
+
+mod garbage;
+mod memory;
+mod outage;
+mod suite;
+mod support;
+mod sweep;
+mod window;

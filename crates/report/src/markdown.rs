@@ -1,0 +1,87 @@
+//! The report for people.
+
+use std::fmt::Write;
+
+use ferry_domain::ItemState;
+
+use crate::facts::Report;
+
+/// The report as Markdown.
+pub fn markdown(report: &Report) -> String {
+    let mut out = String::new();
+    // Writing to a String can't fail.
+    let _ = write!(out, "# Report of run {}\n\n", report.run);
+    let _ = writeln!(
+        out,
+        "{} from {} to {}, round {}, made {}.\n",
+        report.migration, report.origin, report.target, report.round, report.made_at
+    );
+    tally(&mut out, report);
+    groups(&mut out, report);
+    discrepancies(&mut out, report);
+    pace(&mut out, report);
+    out
+}
+
+fn tally(out: &mut String, report: &Report) {
+    let _ = writeln!(out, "## Users\n\n| outcome | users |\n|---|---:|");
+    for state in ItemState::ALL.iter().skip(1).chain(&[ItemState::Pending]) {
+        let _ = writeln!(out, "| {} | {} |", state.as_str(), report.tally.count(*state));
+    }
+    let _ = writeln!(out, "| **source** | **{}** |\n", report.tally.source);
+    if !report.adds_up {
+        let _ = writeln!(out, "**The sums do not add up: do not trust this report.**\n");
+    }
+    let _ = writeln!(
+        out,
+        "Read back and found as written: {}; otherwise: {}.\n",
+        report.verified, report.discrepancies
+    );
+}
+
+fn groups(out: &mut String, report: &Report) {
+    if report.groups.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        out,
+        "## Who needs a look\n\n| state | code | users | retry | remedy | for example |\n|---|---|---:|---|---|---|"
+    );
+    for group in &report.groups {
+        let retry = if group.retryable { "yes" } else { "no" };
+        let examples = group.examples.join(", ").replace('|', "\\|");
+        let state = group.state.as_str();
+        let _ = writeln!(
+            out,
+            "| {state} | {} | {} | {retry} | {} | {examples} |",
+            group.code, group.count, group.remedy
+        );
+    }
+    out.push('\n');
+}
+
+fn discrepancies(out: &mut String, report: &Report) {
+    if report.discrepant.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "## Discrepancies\n\n| key | differs in |\n|---|---|");
+    for named in &report.discrepant {
+        let what =
+            if named.fields.is_empty() { "missing at Auth0".to_owned() } else { named.fields.join(", ") };
+        let _ = writeln!(out, "| {} | {what} |", named.key.replace('|', "\\|"));
+    }
+    out.push('\n');
+}
+
+fn pace(out: &mut String, report: &Report) {
+    let figure = |value: Option<f64>, unit: &str| value.map_or("–".to_owned(), |v| format!("{v} {unit}"));
+    let (durations, rate) = (&report.durations, &report.rate);
+    let _ = writeln!(out, "## Pace\n\n| what | figure |\n|---|---:|");
+    let _ = writeln!(out, "| planning | {} |", figure(durations.planning_seconds, "s"));
+    let _ = writeln!(out, "| provisioning | {} |", figure(durations.provisioning_seconds, "s"));
+    let _ = writeln!(out, "| start to report | {} |", figure(durations.total_seconds, "s"));
+    let _ = writeln!(out, "| users created or adopted | {} |", figure(rate.users_per_second, "/s"));
+    let _ = writeln!(out, "| requests | {} ({}) |", rate.requests, figure(rate.requests_per_second, "/s"));
+    let _ =
+        writeln!(out, "| limits | {} ({} users) |", rate.limits, figure(rate.allowed_users_per_second, "/s"));
+}

@@ -1,0 +1,63 @@
+//! What all routes share: the tenant and everything around it, each behind its own short lock.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::faults::Injector;
+use crate::ids::Ids;
+use crate::limits::Limits;
+use crate::state::Tenant;
+use crate::stats::{Log, Stats};
+use crate::tokens::Tokens;
+
+/// The shared state of one simulator.
+pub(crate) struct App {
+    pub(crate) config: Config,
+    pub(crate) base_url: String,
+    pub(crate) clock: Clock,
+    pub(crate) ids: Ids,
+    pub(crate) tokens: Tokens,
+    pub(crate) faults: Injector,
+    pub(crate) log: Log,
+    limits: Mutex<Limits>,
+    tenant: Mutex<Tenant>,
+}
+
+impl App {
+    pub(crate) fn new(config: Config, base_url: String, tokens: Tokens) -> Self {
+        let ids = Ids::new(config.seed);
+        let mut tenant = Tenant::new(config.password_policy, config.requires_username);
+        tenant.add_connection(ids.connection_id(), &config.connection, "auth0");
+        Self {
+            base_url,
+            clock: Clock::default(),
+            tokens,
+            faults: Injector::new(config.faults.clone(), config.seed),
+            log: Log::default(),
+            limits: Mutex::new(Limits::new(&config.limits, config.refill)),
+            tenant: Mutex::new(tenant),
+            ids,
+            config,
+        }
+    }
+
+    pub(crate) fn tenant(&self) -> MutexGuard<'_, Tenant> {
+        locked(&self.tenant)
+    }
+
+    pub(crate) fn limits(&self) -> MutexGuard<'_, Limits> {
+        locked(&self.limits)
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let users = self.tenant().len();
+        self.log.snapshot(users, self.faults.counts())
+    }
+}
+
+/// Takes a lock. A holder that panicked (a test's closure, say) is no reason to stop the others:
+/// nothing is left half-done between two statements that could panic.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,164 @@
+//! Faults on demand: what a long run meets at a real tenant, at a rate of one's choice.
+//!
+//! Which request meets a fault depends on the seed and on its number among its kind, so the same
+//! sequence of requests meets the same faults. Each fault is counted where it happens: a test can
+//! demand that it took place, not only that it was configured.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::ids::mix;
+
+/// Faults to inject. The default injects none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Faults {
+    /// Time every answer of the Management API takes, in milliseconds: half of it passes before
+    /// the request is looked at, half after.
+    pub latency_ms: u64,
+    /// Up to so many milliseconds are added to the latency, evenly spread.
+    pub jitter_ms: u64,
+    /// Share (0 to 1) of user creations whose user is stored but whose connection is then cut
+    /// without an answer.
+    pub lost_answers: f64,
+    /// Share (0 to 1) of Management API requests answered 500 or 503 before anything is done.
+    pub server_errors: f64,
+    /// Share (0 to 1) of Management API requests answered 429 although the limits would allow them.
+    pub storm_429: f64,
+    /// A token expires after so many requests, whatever its lifetime.
+    pub expire_tokens_after: Option<u64>,
+}
+
+impl Faults {
+    /// The names of shares that are not between 0 and 1.
+    pub(crate) fn out_of_range(&self) -> Vec<&'static str> {
+        [
+            ("lost_answers", self.lost_answers),
+            ("server_errors", self.server_errors),
+            ("storm_429", self.storm_429),
+        ]
+        .into_iter()
+        .filter(|(_, share)| !(0.0..=1.0).contains(share))
+        .map(|(name, _)| name)
+        .collect()
+    }
+}
+
+/// How often each fault was injected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FaultCounts {
+    /// Users stored whose answer was cut off.
+    pub lost_answers: u64,
+    /// Requests answered 500 or 503.
+    pub server_errors: u64,
+    /// Requests answered 429 without need.
+    pub storm_429: u64,
+    /// Requests answered 401 because their token had done its number of requests.
+    pub expired_tokens: u64,
+}
+
+/// One kind of fault: draws so far, and how many of them hit.
+#[derive(Default)]
+struct Kind {
+    drawn: AtomicU64,
+    hit: AtomicU64,
+}
+
+impl Kind {
+    fn hits(&self, seed: u64, share: f64) -> bool {
+        if share <= 0.0 {
+            return false;
+        }
+        let position = self.drawn.fetch_add(1, Ordering::Relaxed);
+        // 53 bits fill an f64 exactly, so the result lies in [0, 1) and a share of 1 always hits.
+        let chance = (mix(seed, position) >> 11) as f64 / (1_u64 << 53) as f64;
+        let hit = chance < share;
+        if hit {
+            self.hit.fetch_add(1, Ordering::Relaxed);
+        }
+        hit
+    }
+
+    fn count(&self) -> u64 {
+        self.hit.load(Ordering::Relaxed)
+    }
+}
+
+/// The running injector.
+pub(crate) struct Injector {
+    faults: Faults,
+    seed: u64,
+    lost_answers: Kind,
+    server_errors: Kind,
+    storm_429: Kind,
+    expired_tokens: AtomicU64,
+    jitters: AtomicU64,
+}
+
+impl Injector {
+    pub(crate) fn new(faults: Faults, seed: u64) -> Self {
+        Self {
+            faults,
+            seed,
+            lost_answers: Kind::default(),
+            server_errors: Kind::default(),
+            storm_429: Kind::default(),
+            expired_tokens: AtomicU64::new(0),
+            jitters: AtomicU64::new(0),
+        }
+    }
+
+    /// The pause on each side of the work of one request.
+    pub(crate) fn pause(&self) -> Duration {
+        let jitter_us = match self.faults.jitter_ms.saturating_mul(1000) {
+            0 => 0,
+            span => mix(!self.seed, self.jitters.fetch_add(1, Ordering::Relaxed)) % (span + 1),
+        };
+        Duration::from_micros((self.faults.latency_ms.saturating_mul(1000) + jitter_us) / 2)
+    }
+
+    /// Whether the answer to this creation is to be lost.
+    pub(crate) fn loses_answer(&self) -> bool {
+        self.lost_answers
+            .hits(self.seed ^ 0x105e, self.faults.lost_answers)
+    }
+
+    /// Whether this request is to fail at once.
+    pub(crate) fn breaks(&self) -> bool {
+        self.server_errors
+            .hits(self.seed ^ 0x5e17, self.faults.server_errors)
+    }
+
+    /// Whether this request is to be answered 429 regardless of the limits.
+    pub(crate) fn storms(&self) -> bool {
+        self.storm_429
+            .hits(self.seed ^ 0x0429, self.faults.storm_429)
+    }
+
+    /// Whether a token is used up; `uses` counts this use.
+    pub(crate) fn wears_out(&self, uses: u64) -> bool {
+        let worn = self
+            .faults
+            .expire_tokens_after
+            .is_some_and(|most| uses > most);
+        if worn {
+            self.expired_tokens.fetch_add(1, Ordering::Relaxed);
+        }
+        worn
+    }
+
+    /// How many server errors were injected so far; decides between 500 and 503.
+    pub(crate) fn broken(&self) -> u64 {
+        self.server_errors.count()
+    }
+
+    pub(crate) fn counts(&self) -> FaultCounts {
+        FaultCounts {
+            lost_answers: self.lost_answers.count(),
+            server_errors: self.server_errors.count(),
+            storm_429: self.storm_429.count(),
+            expired_tokens: self.expired_tokens.load(Ordering::Relaxed),
+        }
+    }
+}

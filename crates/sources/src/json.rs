@@ -1,0 +1,273 @@
+//! JSON: one document that is, or holds, an array of users. Streamed: the array
+//! is never held, only the element in hand.
+//!
+//! A document has no lines that mean anything, so origins count the elements.
+//! Syntax errors end the reading: behind one, nothing tells where the next user
+//! begins.
+
+use std::{io::Read, sync::Arc};
+
+use ferry_domain::{Code, ports::SourceError};
+use serde_json::Value;
+use struson::{
+    reader::{
+        JsonReader, JsonStreamReader, JsonSyntaxError, ReaderError, ReaderSettings, SyntaxErrorKind, TransferError,
+        ValueType,
+    },
+    writer::{JsonStreamWriter, JsonWriter},
+};
+
+use crate::{
+    error::{listed, refuse, refuse_at},
+    file::{Input, Pick, RawReader},
+    mapping::Mapping,
+    rules::Raw,
+    scan::Log,
+};
+
+/// Property that holds the array where the mapping names none.
+const USUAL_PLACE: &str = "users";
+
+pub(crate) struct JsonFile<R: Read> {
+    /// `None` behind the end.
+    document: Option<JsonStreamReader<Input<R>>>,
+    /// Objects that are open around the array.
+    depth: u32,
+    log: Arc<Log>,
+    shown: String,
+    pick: Pick,
+    record: u64,
+    buffer: Vec<u8>,
+}
+
+impl<R: Read> JsonFile<R> {
+    pub(crate) fn open(
+        input: Input<R>,
+        log: &Arc<Log>,
+        shown: &str,
+        mapping: &Mapping,
+    ) -> Result<Self, SourceError> {
+        let settings = ReaderSettings { track_path: false, restrict_number_values: false, ..ReaderSettings::default() };
+        let mut document = JsonStreamReader::new_custom(input, settings);
+        let depth = find_array(&mut document, mapping.users_at.as_deref(), shown)?;
+        document.begin_array().map_err(|e| broken(shown, &e))?;
+        Ok(JsonFile {
+            document: Some(document),
+            depth,
+            log: Arc::clone(log),
+            shown: shown.to_owned(),
+            pick: Pick::new(mapping),
+            record: 0,
+            buffer: Vec::new(),
+        })
+    }
+
+    /// Reads what stands behind the array: half a document is no document.
+    fn finish(&mut self) -> Result<(), SourceError> {
+        let Some(mut document) = self.document.take() else { return Ok(()) };
+        let mut rest = || {
+            document.end_array()?;
+            for _ in 0..self.depth {
+                while document.has_next()? {
+                    document.skip_name()?;
+                    document.skip_value()?;
+                }
+                document.end_object()?;
+            }
+            Ok(())
+        };
+        rest().and_then(|()| document.consume_trailing_whitespace()).map_err(|e| broken(&self.shown, &e))?;
+        self.pick.check(&self.shown)
+    }
+
+    fn element(&mut self) -> Result<Option<Raw>, SourceError> {
+        let Some(document) = &mut self.document else { return Ok(None) };
+        let failed = |e: ReaderError| broken(&self.shown, &e);
+        self.log.record_begins();
+        if !document.has_next().map_err(failed)? {
+            self.log.no_record();
+            return Ok(None);
+        }
+        if document.peek().map_err(failed)? != ValueType::Object {
+            document.skip_value().map_err(failed)?;
+            return Ok(Some(Err(Code::RecordInvalid)));
+        }
+        // Copied out and parsed again, so that what can't be a value for us
+        // (a number out of range) costs this record only.
+        self.buffer.clear();
+        let mut copy = JsonStreamWriter::new(&mut self.buffer);
+        document.transfer_to(&mut copy).map_err(|e| match e {
+            TransferError::ReaderError(e) => failed(e),
+            TransferError::WriterError(_) => refuse(&self.shown, "a record can't be copied", "Report this as a fault of Ferry"),
+        })?;
+        let copied = copy.finish_document().is_ok();
+        let record = serde_json::from_slice::<Value>(&self.buffer).ok().filter(|_| copied);
+        Ok(Some(record.map(|record| self.pick.take(&record)).ok_or(Code::RecordInvalid)))
+    }
+}
+
+impl<R: Read + Send> RawReader for JsonFile<R> {
+    fn next(&mut self) -> Result<Option<(u64, Raw)>, SourceError> {
+        match self.element()? {
+            Some(raw) => {
+                self.record += 1;
+                Ok(Some((self.record, raw)))
+            }
+            None => self.finish().map(|()| None),
+        }
+    }
+}
+
+/// Goes to the array of users and says how many objects are open around it.
+fn find_array<R: Read>(
+    document: &mut JsonStreamReader<Input<R>>,
+    users_at: Option<&str>,
+    shown: &str,
+) -> Result<u32, SourceError> {
+    match (document.peek().map_err(|e| broken(shown, &e))?, users_at) {
+        (ValueType::Array, None) => Ok(0),
+        (ValueType::Array, Some(path)) => {
+            let what = format!("the file is an array and has no property {path:?}");
+            Err(at_users(refuse(shown, what, "Remove users_at from the mapping")))
+        }
+        (ValueType::Object, path) => {
+            let mut names = Vec::new();
+            let path = path.unwrap_or(USUAL_PLACE);
+            match descend(document, path, 1, &mut names).map_err(|e| broken(shown, &e))? {
+                Some(depth) => Ok(depth),
+                None => Err(at_users(refuse(
+                    shown,
+                    format!("there is no array at the property {path:?}"),
+                    format!(
+                        "Set users_at to the property that holds the users ({}), or pass --format ndjson if each line is a record",
+                        listed(&names)
+                    ),
+                ))),
+            }
+        }
+        _ => Err(refuse(shown, "the file holds neither an array nor an object", "Export the users as a JSON array")),
+    }
+}
+
+fn at_users(error: SourceError) -> SourceError {
+    SourceError { field: Some("users_at".to_owned()), ..error }
+}
+
+/// Follows a path through objects. `None` when it leads nowhere; then the object is read to its end.
+fn descend<R: Read>(
+    document: &mut JsonStreamReader<Input<R>>,
+    path: &str,
+    depth: u32,
+    names: &mut Vec<String>,
+) -> Result<Option<u32>, ReaderError> {
+    document.begin_object()?;
+    while document.has_next()? {
+        let name = document.next_name_owned()?;
+        let kind = document.peek()?;
+        let rest = path.strip_prefix(&name);
+        if depth == 1 && names.len() < 100 {
+            names.push(name);
+        }
+        match rest {
+            Some("") if kind == ValueType::Array => return Ok(Some(depth)),
+            Some(rest) if kind == ValueType::Object && rest.starts_with('.') => {
+                if let Some(depth) = descend(document, &rest[1..], depth + 1, names)? {
+                    return Ok(Some(depth));
+                }
+            }
+            _ => document.skip_value()?,
+        }
+    }
+    document.end_object()?;
+    Ok(None)
+}
+
+/// The reader's own texts may quote values; ours don't.
+fn broken(shown: &str, error: &ReaderError) -> SourceError {
+    let remedy = "Correct the file, or export it again";
+    let (what, location) = match error {
+        ReaderError::SyntaxError(JsonSyntaxError { kind: SyntaxErrorKind::IncompleteDocument, location }) => {
+            ("the file ends in the middle of the JSON document", Some(location))
+        }
+        ReaderError::SyntaxError(JsonSyntaxError { kind: SyntaxErrorKind::TrailingData, location }) => {
+            ("something stands behind the end of the JSON document", Some(location))
+        }
+        ReaderError::SyntaxError(syntax) => ("this is not JSON", Some(&syntax.location)),
+        ReaderError::IoError { error, location } if error.kind() == std::io::ErrorKind::InvalidData => {
+            let line = location.line_pos.map(|at| at.line + 1);
+            return SourceError { line, ..refuse(shown, "INVALID_UTF8: the file is not UTF-8", "Save it as UTF-8") };
+        }
+        ReaderError::IoError { error, location } if error.kind() == std::io::ErrorKind::FileTooLarge => {
+            ("a record is longer than 1 MiB", Some(location))
+        }
+        ReaderError::IoError { error, .. } => return crate::file::unreadable(shown, error),
+        ReaderError::MaxNestingDepthExceeded { location, .. } => ("values are nested too deep", Some(location)),
+        ReaderError::UnexpectedValueType { location, .. }
+        | ReaderError::UnexpectedStructure { location, .. }
+        | ReaderError::UnsupportedNumberValue { location, .. } => ("this can't be read as users", Some(location)),
+        _ => ("this can't be read as users", None), // the library may learn more reasons
+    };
+    match location.and_then(|at| at.line_pos) {
+        Some(at) => refuse_at(shown, at.line + 1, what, remedy),
+        None => refuse(shown, what, remedy),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::io::{self, BufReader};
+
+    use super::*;
+    use crate::{
+        mapping::EmailVerified,
+        scan::{AHEAD, Scan},
+    };
+
+    const HOW_MANY: u32 = 100_000;
+
+    /// A large document that comes into being as it is read.
+    struct Large {
+        next: u32,
+        pending: Vec<u8>,
+    }
+
+    impl Read for Large {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.pending.is_empty() && self.next <= HOW_MANY {
+                let n = self.next;
+                self.pending = match n {
+                    0 => b"{\"made\": {\"by\": [1, 2]}, \"users\": [{}".to_vec(),
+                    HOW_MANY => b"], \"more\": null}".to_vec(),
+                    n => format!(",\n{{\"id\": {n}, \"email\": \"user{n}@example.com\"}}").into_bytes(),
+                };
+                self.next += 1;
+            }
+            let count = self.pending.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&self.pending[..count]);
+            self.pending.drain(..count);
+            Ok(count)
+        }
+    }
+
+    #[test]
+    fn a_large_array_is_never_held_nor_read_ahead() {
+        let mut mapping = Mapping { email_verified: EmailVerified::Never, ..Mapping::default() };
+        mapping.columns.key = Some("id".into());
+        mapping.columns.email = Some("email".into());
+        let (scan, log) = Scan::new(Large { next: 0, pending: Vec::new() });
+        let mut file = JsonFile::open(BufReader::with_capacity(AHEAD, scan), &log, "users.json", &mapping).unwrap();
+        for _ in 0..100 {
+            assert!(file.next().unwrap().is_some());
+        }
+        assert!(log.read() < 200_000, "100 users took {} bytes", log.read());
+        let mut count = 100;
+        let mut last = None;
+        while let Some((line, raw)) = file.next().unwrap() {
+            count += 1;
+            last = Some((line, raw.unwrap()[0].clone()));
+        }
+        assert_eq!(count, HOW_MANY);
+        assert_eq!(last, Some((u64::from(HOW_MANY), Value::from(HOW_MANY - 1))));
+    }
+}

@@ -1,0 +1,175 @@
+//! Where users come from, as a person names it on the command line.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use ferry_domain::ports::SourceError;
+use secrecy::SecretString;
+
+use crate::error::refuse;
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A header row, then a row per user; separated by comma, semicolon, tab or bar.
+    Csv,
+    /// One document: an array of users, or an object that holds it.
+    Json,
+    /// One JSON object per line.
+    Ndjson,
+}
+
+impl Format {
+    /// The word used on the command line and in reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Format::Csv => "csv",
+            Format::Json => "json",
+            Format::Ndjson => "ndjson",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// No such format.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown format {0:?}: take one of csv, json, ndjson")]
+pub struct UnknownFormat(pub String);
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+    fn from_str(word: &str) -> Result<Self, UnknownFormat> {
+        [Format::Csv, Format::Json, Format::Ndjson]
+            .into_iter()
+            .find(|format| format.as_str() == word)
+            .ok_or_else(|| UnknownFormat(word.to_owned()))
+    }
+}
+
+/// A place users can be read from.
+#[derive(Clone, Debug)]
+pub enum Location {
+    /// A file.
+    File {
+        /// Path as given.
+        path: PathBuf,
+        /// What it holds.
+        format: Format,
+    },
+    /// A table of a PostgreSQL database.
+    Postgres {
+        /// Address with credentials; `Debug` hides it.
+        url: SecretString,
+    },
+    /// A table of an SQLite database file.
+    Sqlite {
+        /// Path as given.
+        path: PathBuf,
+    },
+}
+
+impl Location {
+    /// Understands `users.csv`, `users.ndjson`, `app.db`, `sqlite://app.db` and
+    /// `postgres://…`. A given format overrules a file name's ending.
+    ///
+    /// # Errors
+    /// A place that can't be told from its name; the error says how to name it.
+    pub fn parse(text: &str, format: Option<Format>) -> Result<Location, SourceError> {
+        if text.trim().is_empty() {
+            return Err(refuse("source", "no source is named", "Name a file, or a database by its URL"));
+        }
+        match text.split_once("://") {
+            Some(("postgres" | "postgresql", _)) => {
+                no_format(format, Location::Postgres { url: SecretString::from(text) })
+            }
+            Some(("sqlite", path)) => {
+                let path = path.split_once('?').map_or(path, |(path, _)| path);
+                no_format(format, Location::Sqlite { path: path.into() })
+            }
+            // What follows the scheme may hold credentials and is not shown.
+            Some((scheme, _)) => Err(refuse(
+                "source",
+                format!("{scheme}:// is not read by Ferry"),
+                "Name a file, or a database by postgres:// or sqlite://",
+            )),
+            None => Self::of_path(Path::new(text), format),
+        }
+    }
+
+    fn of_path(path: &Path, format: Option<Format>) -> Result<Location, SourceError> {
+        let file = |format| Ok(Location::File { path: path.to_owned(), format });
+        if let Some(format) = format {
+            return file(format);
+        }
+        let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+        match ending.as_deref() {
+            Some("csv" | "tsv") => file(Format::Csv),
+            Some("json") => file(Format::Json),
+            Some("ndjson" | "jsonl") => file(Format::Ndjson),
+            Some("db" | "sqlite" | "sqlite3") => Ok(Location::Sqlite { path: path.to_owned() }),
+            _ => Err(refuse(
+                &path.display().to_string(),
+                "the name does not say what the file holds",
+                "Pass --format csv, json or ndjson, or name an SQLite file by sqlite://PATH",
+            )),
+        }
+    }
+}
+
+fn no_format(format: Option<Format>, database: Location) -> Result<Location, SourceError> {
+    match format {
+        None => Ok(database),
+        Some(format) => Err(refuse(
+            "source",
+            format!("a database has no format {format}"),
+            "Leave --format away, or name a file",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn shown(text: &str, format: Option<Format>) -> String {
+        match Location::parse(text, format).unwrap() {
+            Location::File { path, format } => format!("{format} {}", path.display()),
+            Location::Postgres { .. } => "postgres".to_owned(),
+            Location::Sqlite { path } => format!("sqlite {}", path.display()),
+        }
+    }
+
+    #[test]
+    fn names_say_what_a_place_is() {
+        assert_eq!(shown("a/users.csv", None), "csv a/users.csv");
+        assert_eq!(shown("users.JSON", None), "json users.JSON");
+        assert_eq!(shown("users.jsonl", None), "ndjson users.jsonl");
+        assert_eq!(shown("users.json", Some(Format::Ndjson)), "ndjson users.json");
+        assert_eq!(shown("users", Some(Format::Csv)), "csv users");
+        assert_eq!(shown("app.db", None), "sqlite app.db");
+        assert_eq!(shown("sqlite:///var/app", None), "sqlite /var/app");
+        assert_eq!(shown("sqlite://app.db?mode=ro", None), "sqlite app.db");
+        assert_eq!(shown("postgresql://h/db", None), "postgres");
+    }
+
+    #[test]
+    fn an_unknown_place_is_refused_with_a_way_out_and_without_credentials() {
+        let error = Location::parse("users.xlsx", None).unwrap_err().to_string();
+        assert!(error.contains("users.xlsx") && error.contains("--format"), "{error}");
+        let error = Location::parse("mysql://root:secret@h/db", None).unwrap_err().to_string();
+        assert!(error.contains("mysql") && !error.contains("secret"), "{error}");
+        assert!(Location::parse("postgres://h/db", Some(Format::Csv)).is_err());
+        assert!(Location::parse(" ", None).is_err());
+        let postgres = Location::parse("postgres://u:secret@h/db", None).unwrap();
+        assert!(!format!("{postgres:?}").contains("secret"));
+    }
+}

@@ -1,0 +1,411 @@
+//! Which column means what: the `[source]` section of `ferry.toml`.
+//!
+//! A mapping names columns (tables, CSV) or properties (JSON, NDJSON). A name
+//! with dots is tried as it stands first, then as a path into JSON
+//! (`_id.$oid`, `emails.0.email`). One flat list of wanted fields is made from
+//! it, and every reader delivers its values in the order of that list, so that
+//! the rules never know which format a record came from.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use ferry_domain::{ports::SourceError, record::hex_digest};
+use serde::{Deserialize, Serialize};
+
+use crate::presets;
+
+/// Where each field of a user comes from, and how doubtful users are treated.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mapping {
+    /// The preset this mapping began as; it may bring joins and other spellings.
+    pub preset: Option<String>,
+    /// Table or view, for databases.
+    pub table: Option<String>,
+    /// Schema of the table (PostgreSQL); the search path decides without it.
+    pub schema: Option<String>,
+    /// Property that holds the array, for a JSON file that is an object; dots
+    /// descend. Without it the file is an array or has the array under `users`.
+    pub users_at: Option<String>,
+    /// What begins a comment line before the header of a CSV file; `#` without it.
+    pub comment: Option<String>,
+    /// Which column means what.
+    pub columns: Columns,
+    /// Makes the key from another field, for sources without a key column.
+    pub key_from: Option<KeyFrom>,
+    /// Whether addresses count as verified.
+    pub email_verified: EmailVerified,
+    /// What becomes of users whose `active` column says no.
+    pub inactive: Inactive,
+    /// Values of the provider column that mean "signs in with a password here";
+    /// any other value is a federated user. Case does not matter.
+    pub database_providers: Vec<String>,
+    /// Moves users with a password hash without it; they must reset their password.
+    pub discard_hashes: bool,
+}
+
+/// Names of columns; `None` where the source has none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Columns {
+    /// Identity of a user in the source: unique and lasting.
+    pub key: Option<String>,
+    /// Address. Required.
+    pub email: Option<String>,
+    /// A boolean, a time (set means verified), or a list of verified addresses.
+    pub email_verified: Option<String>,
+    /// Display name.
+    pub name: Option<String>,
+    /// First name.
+    pub given_name: Option<String>,
+    /// Last name.
+    pub family_name: Option<String>,
+    /// Nickname.
+    pub nickname: Option<String>,
+    /// URI of a picture.
+    pub picture: Option<String>,
+    /// Boolean; false is what [`Mapping::inactive`] speaks of. Null counts as active.
+    pub active: Option<String>,
+    /// Boolean; true is carried as a blocked user.
+    pub blocked: Option<String>,
+    /// How the user signs in; see [`Mapping::database_providers`].
+    pub provider: Option<String>,
+    /// Password hash. Only its presence is looked at; a table never delivers it.
+    pub password_hash: Option<String>,
+    /// Id at Auth0 of users that were moved already. May be missing in the source.
+    pub auth0_user_id: Option<String>,
+    /// Key in `user_metadata` to column.
+    pub user_metadata: BTreeMap<String, String>,
+    /// Key in `app_metadata` to column.
+    pub app_metadata: BTreeMap<String, String>,
+}
+
+/// What a derived key is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyFrom {
+    /// The address, trimmed and lower-case. A user who changes it is another user.
+    Email,
+}
+
+/// Whether addresses count as verified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmailVerified {
+    /// As the mapped column says, user by user.
+    #[default]
+    Column,
+    /// All of them: the operator vouches for it.
+    Assume,
+    /// None of them.
+    Never,
+}
+
+/// What becomes of inactive users.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Inactive {
+    /// Left out, with the code `DISABLED`.
+    #[default]
+    Skip,
+    /// Carried as blocked.
+    Block,
+    /// Carried as if active.
+    Carry,
+}
+
+/// No such preset.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown preset {0:?}: take one of {known}", known = presets::PRESETS.join(", "))]
+pub struct UnknownPreset(pub String);
+
+/// What a field of the source is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    Key,
+    Email,
+    EmailVerified,
+    Name,
+    GivenName,
+    FamilyName,
+    Nickname,
+    Picture,
+    Active,
+    Blocked,
+    Provider,
+    PasswordHash,
+    Auth0UserId,
+    UserMetadata(String),
+    AppMetadata(String),
+}
+
+impl Target {
+    /// The name that outcomes and errors carry.
+    pub(crate) fn name(&self) -> String {
+        let fixed = match self {
+            Target::Key => "key",
+            Target::Email => "email",
+            Target::EmailVerified => "email_verified",
+            Target::Name => "name",
+            Target::GivenName => "given_name",
+            Target::FamilyName => "family_name",
+            Target::Nickname => "nickname",
+            Target::Picture => "picture",
+            Target::Active => "active",
+            Target::Blocked => "blocked",
+            Target::Provider => "provider",
+            Target::PasswordHash => "password_hash",
+            Target::Auth0UserId => "auth0_user_id",
+            Target::UserMetadata(key) => return format!("user_metadata.{key}"),
+            Target::AppMetadata(key) => return format!("app_metadata.{key}"),
+        };
+        fixed.to_owned()
+    }
+}
+
+/// One wanted field: what for, and under which names the source may have it.
+#[derive(Clone, Debug)]
+pub(crate) struct Field {
+    pub(crate) target: Target,
+    /// First the mapped name, then other spellings a preset knows.
+    pub(crate) names: Vec<String>,
+    /// Whether the source may lack it.
+    pub(crate) optional: bool,
+}
+
+impl Mapping {
+    /// A mapping that Ferry brings along. [`PRESETS`](crate::PRESETS) lists the names.
+    ///
+    /// # Errors
+    /// [`UnknownPreset`], which lists the names.
+    pub fn preset(name: &str) -> Result<Mapping, UnknownPreset> {
+        presets::mapping(name).ok_or_else(|| UnknownPreset(name.to_owned()))
+    }
+
+    /// SHA-256 of everything the mapping says, as 64 hex digits: two plans with
+    /// different digests may carry the same source differently.
+    pub fn digest(&self) -> String {
+        let json = serde_json::to_vec(self).unwrap_or_default(); // can't fail: string keys and plain values only
+        hex_digest(&json)
+    }
+
+    /// The mapping in lines for people: first the columns, then the decisions.
+    pub fn describe(&self) -> String {
+        let mut text = String::new();
+        for field in self.fields() {
+            let _ = writeln!(text, "{} from {}", field.target.name(), field.names[0]); // writing to a String can't fail
+        }
+        if let Some(KeyFrom::Email) = self.key_from {
+            text.push_str("key from the address, lower-case\n");
+        }
+        text.push_str(match self.email_verified {
+            EmailVerified::Column => "addresses are verified where the column says so\n",
+            EmailVerified::Assume => "all addresses are taken as verified\n",
+            EmailVerified::Never => "no address is taken as verified\n",
+        });
+        if self.columns.active.is_some() {
+            text.push_str(match self.inactive {
+                Inactive::Skip => "inactive users are left out\n",
+                Inactive::Block => "inactive users are carried as blocked\n",
+                Inactive::Carry => "inactive users are carried as if active\n",
+            });
+        }
+        if self.discard_hashes {
+            text.push_str("password hashes are discarded: users must reset their password\n");
+        }
+        text
+    }
+
+    /// The wanted fields in the order every reader delivers them.
+    pub(crate) fn fields(&self) -> Vec<Field> {
+        let columns = &self.columns;
+        let verified = columns.email_verified.as_ref().filter(|_| self.email_verified == EmailVerified::Column);
+        let hash = columns.password_hash.as_ref().filter(|_| !self.discard_hashes);
+        let plain = [
+            (Target::Key, columns.key.as_ref()),
+            (Target::Email, columns.email.as_ref()),
+            (Target::EmailVerified, verified),
+            (Target::Name, columns.name.as_ref()),
+            (Target::GivenName, columns.given_name.as_ref()),
+            (Target::FamilyName, columns.family_name.as_ref()),
+            (Target::Nickname, columns.nickname.as_ref()),
+            (Target::Picture, columns.picture.as_ref()),
+            (Target::Active, columns.active.as_ref()),
+            (Target::Blocked, columns.blocked.as_ref()),
+            (Target::Provider, columns.provider.as_ref()),
+            (Target::PasswordHash, hash),
+            (Target::Auth0UserId, columns.auth0_user_id.as_ref()),
+        ];
+        let user = columns.user_metadata.iter().map(|(key, c)| (Target::UserMetadata(key.clone()), Some(c)));
+        let app = columns.app_metadata.iter().map(|(key, c)| (Target::AppMetadata(key.clone()), Some(c)));
+        plain.into_iter().chain(user).chain(app).filter_map(|(target, c)| Some(self.field(target, c?))).collect()
+    }
+
+    fn field(&self, target: Target, column: &str) -> Field {
+        let preset = self.preset.as_deref();
+        let mut names = vec![column.to_owned()];
+        names.extend(presets::spellings(preset, column).iter().map(|&name| name.to_owned()));
+        let optional = target == Target::Auth0UserId || presets::is_optional(preset, column);
+        Field { target, names, optional }
+    }
+
+    /// Refuses a mapping that no source could be read with.
+    pub(crate) fn check(&self) -> Result<(), SourceError> {
+        let columns = &self.columns;
+        match (&columns.key, self.key_from) {
+            (None, None) => {
+                return Err(wrong(
+                    "key",
+                    "no key is mapped",
+                    "Map columns.key to a column that is unique and lasting, or set key_from = \"email\"",
+                ));
+            }
+            (Some(_), Some(_)) => {
+                return Err(wrong("key_from", "both columns.key and key_from are set", "Keep one of them"));
+            }
+            _ => {}
+        }
+        if columns.email.is_none() {
+            return Err(wrong("email", "no address is mapped", "Map columns.email"));
+        }
+        if self.email_verified == EmailVerified::Column && columns.email_verified.is_none() {
+            return Err(wrong(
+                "email_verified",
+                "nothing says whether addresses are verified",
+                "Map columns.email_verified, or decide by email_verified = \"assume\" or \"never\"",
+            ));
+        }
+        if let Some(name) = self.preset.as_deref().filter(|name| !presets::PRESETS.contains(name)) {
+            return Err(wrong("preset", &UnknownPreset(name.to_owned()).to_string(), "Correct the name"));
+        }
+        for key in columns.user_metadata.keys() {
+            check_metadata_key("user_metadata", key, &[])?;
+        }
+        for key in columns.app_metadata.keys() {
+            check_metadata_key("app_metadata", key, RESERVED_APP_METADATA)?;
+        }
+        Ok(())
+    }
+}
+
+/// Keys of `app_metadata` that Auth0 refuses (FACTS §4.1), and the one Ferry writes.
+const RESERVED_APP_METADATA: &[&str] = &[
+    "__tenant",
+    "_id",
+    "blocked",
+    "clientID",
+    "created_at",
+    "email",
+    "email_verified",
+    "ferry",
+    "globalClientID",
+    "global_client_id",
+    "identities",
+    "lastIP",
+    "lastLogin",
+    "loginsCount",
+    "metadata",
+    "multifactor",
+    "multifactor_last_modified",
+    "updated_at",
+    "user_id",
+];
+
+fn check_metadata_key(object: &str, key: &str, reserved: &[&str]) -> Result<(), SourceError> {
+    if key.is_empty() || key.contains(['.', '$', '\0']) || reserved.contains(&key) {
+        let field = format!("{object}.{key}");
+        return Err(wrong(
+            &field,
+            "METADATA_KEY_FORBIDDEN: this metadata key is empty, reserved, or has a dot or a dollar sign in it",
+            "Choose another key",
+        ));
+    }
+    Ok(())
+}
+
+fn wrong(field: &str, what: &str, remedy: &str) -> SourceError {
+    SourceError {
+        place: "[source]".to_owned(),
+        line: None,
+        field: Some(field.to_owned()),
+        what: what.to_owned(),
+        remedy: remedy.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn minimal() -> Mapping {
+        let mut mapping = Mapping::default();
+        mapping.columns.key = Some("id".into());
+        mapping.columns.email = Some("email".into());
+        mapping.email_verified = EmailVerified::Never;
+        mapping
+    }
+
+    #[test]
+    fn what_no_source_could_be_read_with_is_refused_naming_the_field() {
+        assert_eq!(minimal().check(), Ok(()));
+        let broken: [(&str, fn(&mut Mapping)); 9] = [
+            ("key", |m| m.columns.key = None),
+            ("key_from", |m| m.key_from = Some(KeyFrom::Email)),
+            ("email", |m| m.columns.email = None),
+            ("email_verified", |m| m.email_verified = EmailVerified::Column),
+            ("preset", |m| m.preset = Some("gold".into())),
+            ("app_metadata.ferry", |m| drop(m.columns.app_metadata.insert("ferry".into(), "x".into()))),
+            ("app_metadata.user_id", |m| drop(m.columns.app_metadata.insert("user_id".into(), "x".into()))),
+            ("user_metadata.a.b", |m| drop(m.columns.user_metadata.insert("a.b".into(), "x".into()))),
+            ("user_metadata.$a", |m| drop(m.columns.user_metadata.insert("$a".into(), "x".into()))),
+        ];
+        for (field, break_it) in broken {
+            let mut mapping = minimal();
+            break_it(&mut mapping);
+            assert_eq!(mapping.check().unwrap_err().field.as_deref(), Some(field));
+        }
+        let mut own = minimal();
+        own.columns.user_metadata.insert("user_id".into(), "x".into());
+        assert_eq!(own.check(), Ok(()), "user_metadata has no reserved words");
+    }
+
+    #[test]
+    fn unknown_settings_are_refused_and_words_are_snake_case() {
+        assert!(serde_json::from_str::<Mapping>(r#"{"tabel":"users"}"#).is_err());
+        assert!(serde_json::from_str::<Mapping>(r#"{"columns":{"e-mail":"x"}}"#).is_err());
+        let json = r#"{"key_from":"email","email_verified":"assume","inactive":"block"}"#;
+        let mapping: Mapping = serde_json::from_str(json).unwrap();
+        assert_eq!(mapping.key_from, Some(KeyFrom::Email));
+        assert_eq!((mapping.email_verified, mapping.inactive), (EmailVerified::Assume, Inactive::Block));
+    }
+
+    #[test]
+    fn the_digest_sees_every_decision_and_the_description_says_it() {
+        let base = minimal();
+        let changed: [fn(&mut Mapping); 4] = [
+            |m| m.columns.name = Some("n".into()),
+            |m| m.email_verified = EmailVerified::Assume,
+            |m| m.inactive = Inactive::Carry,
+            |m| m.discard_hashes = true,
+        ];
+        for change in changed {
+            let mut other = minimal();
+            change(&mut other);
+            assert_ne!(base.digest(), other.digest());
+        }
+        assert_eq!(base.digest().len(), 64);
+        assert!(base.describe().contains("key from id"), "{}", base.describe());
+        assert!(base.describe().contains("no address is taken as verified"));
+    }
+
+    #[test]
+    fn a_discarded_hash_and_an_overruled_column_are_not_even_read() {
+        let mut mapping = minimal();
+        mapping.columns.password_hash = Some("hash".into());
+        mapping.columns.email_verified = Some("verified".into());
+        let wants = |m: &Mapping, t: Target| m.fields().iter().any(|f| f.target == t);
+        assert!(wants(&mapping, Target::PasswordHash) && !wants(&mapping, Target::EmailVerified));
+        mapping.discard_hashes = true;
+        assert!(!wants(&mapping, Target::PasswordHash));
+    }
+}

@@ -1,0 +1,227 @@
+//! One test per rule, and one for their order.
+#![allow(clippy::unwrap_used)]
+
+use ferry_domain::ItemState;
+use serde_json::json;
+
+use super::*;
+
+fn mapping() -> Mapping {
+    let json = json!({
+        "columns": {
+            "key": "key", "email": "email", "email_verified": "email_verified", "name": "name",
+            "given_name": "given_name", "family_name": "family_name", "nickname": "nickname", "picture": "picture",
+            "active": "active", "blocked": "blocked", "provider": "provider", "password_hash": "hash",
+            "auth0_user_id": "auth0_user_id",
+            "user_metadata": {"lang": "lang"}, "app_metadata": {"role": "role"},
+        },
+        "database_providers": ["local"],
+    });
+    serde_json::from_value(json).unwrap()
+}
+
+/// A good record with some members changed.
+fn record(changes: Value) -> Value {
+    let mut record = json!({"key": "7", "email": "Ann@Example.com", "email_verified": true});
+    record.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    record
+}
+
+fn judge(mapping: &Mapping, record: &Value) -> Candidate {
+    let value = |column: &str| record.get(column).cloned().unwrap_or(Value::Null);
+    let values = mapping.fields().iter().map(|field| value(&field.names[0])).collect();
+    Rules::new(mapping).judge(Origin { place: "users".into(), line: 1 }, Ok(values))
+}
+
+fn refused(changes: Value) -> Settled {
+    refused_by(&mapping(), changes)
+}
+
+fn refused_by(mapping: &Mapping, changes: Value) -> Settled {
+    match judge(mapping, &record(changes.clone())) {
+        Candidate::Settled(settled) => settled,
+        Candidate::User { .. } => panic!("{changes} passed"),
+    }
+}
+
+fn passed(changes: Value) -> UserRecord {
+    passed_by(&mapping(), changes)
+}
+
+fn passed_by(mapping: &Mapping, changes: Value) -> UserRecord {
+    match judge(mapping, &record(changes.clone())) {
+        Candidate::User { record, .. } => *record,
+        Candidate::Settled(settled) => panic!("{changes} came to {:?}", settled.outcome),
+    }
+}
+
+fn said(settled: &Settled) -> (Code, Option<&str>) {
+    (settled.outcome.code.unwrap(), settled.outcome.field.as_deref())
+}
+
+#[test]
+fn a_good_record_becomes_a_user_with_all_its_fields() {
+    let user = passed(json!({
+        "key": 7, "email": " Ann@Example.com ", "name": "Ann O'Neil", "given_name": "Ann", "family_name": "O'Neil",
+        "nickname": "", "picture": "https://example.com/a.png", "active": 1, "blocked": "no", "provider": "LOCAL",
+        "hash": " ", "auth0_user_id": null, "lang": "de", "role": ["nurse"],
+    }));
+    assert_eq!(
+        serde_json::to_value(user).unwrap(),
+        json!({
+            "key": "7", "email": "ann@example.com", "email_verified": true, "name": "Ann O'Neil", "given_name": "Ann",
+            "family_name": "O'Neil", "picture": "https://example.com/a.png", "blocked": false,
+            "user_metadata": {"lang": "de"}, "app_metadata": {"role": ["nurse"]},
+        })
+    );
+}
+
+#[test]
+fn what_a_reader_could_not_read_keeps_its_code() {
+    for code in [Code::RecordInvalid, Code::InvalidUtf8] {
+        match Rules::new(&mapping()).judge(Origin { place: "u".into(), line: 3 }, Err(code)) {
+            Candidate::Settled(s) => assert_eq!((s.outcome.code, s.key, s.origin.line), (Some(code), None, 3)),
+            Candidate::User { .. } => panic!("no user can come of it"),
+        }
+    }
+}
+
+#[test]
+fn without_a_key_there_is_no_user() {
+    for missing in [json!(null), json!(""), json!("  ")] {
+        let settled = refused(json!({"key": missing}));
+        assert_eq!((said(&settled), &settled.key), ((Code::KeyMissing, None), &None));
+    }
+    assert_eq!(said(&refused(json!({"key": {"$oid": "7"}}))), (Code::FieldInvalid, Some("key")));
+    assert_eq!(said(&refused(json!({"key": "a\nb"}))), (Code::FieldInvalid, Some("key")));
+    assert_eq!(said(&refused(json!({"key": "x".repeat(256)}))), (Code::FieldTooLong, Some("key")));
+    assert_eq!(passed(json!({"key": "auth0|7"})).key.0, "auth0|7", "a key is taken as it stands");
+}
+
+#[test]
+fn a_derived_key_is_the_address_in_its_normal_form() {
+    let mut mapping = mapping();
+    mapping.columns.key = None;
+    mapping.key_from = Some(KeyFrom::Email);
+    assert_eq!(passed_by(&mapping, json!({})).key.0, "ann@example.com");
+    let settled = refused_by(&mapping, json!({"email": null}));
+    assert_eq!((said(&settled).0, settled.key), (Code::EmailMissing, None));
+    let settled = refused_by(&mapping, json!({"email": "none"}));
+    assert_eq!((said(&settled).0, settled.key), (Code::EmailInvalid, None));
+    assert_eq!(refused_by(&mapping, json!({"active": false})).key.unwrap().0, "ann@example.com");
+}
+
+#[test]
+fn a_user_with_an_auth0_id_is_skipped_with_it() {
+    let settled = refused(json!({"auth0_user_id": "auth0|9"}));
+    assert_eq!(said(&settled).0, Code::AlreadyMigrated);
+    assert_eq!(settled.outcome.state, ItemState::Skipped);
+    assert_eq!(settled.outcome.auth0_user_id, Some(Auth0UserId("auth0|9".into())));
+}
+
+#[test]
+fn the_mapping_decides_about_inactive_users() {
+    let mut mapping = mapping();
+    let settled = refused_by(&mapping, json!({"active": "f"}));
+    assert_eq!((said(&settled).0, settled.outcome.state), (Code::Disabled, ItemState::Skipped));
+    mapping.inactive = Inactive::Block;
+    assert!(passed_by(&mapping, json!({"active": 0})).blocked);
+    assert!(!passed_by(&mapping, json!({"active": 1})).blocked);
+    mapping.inactive = Inactive::Carry;
+    assert!(!passed_by(&mapping, json!({"active": false})).blocked);
+    assert!(passed_by(&mapping, json!({"active": false, "blocked": true})).blocked);
+    assert!(!passed(json!({"active": null})).blocked, "nothing said is active");
+    assert_eq!(said(&refused(json!({"active": "perhaps"}))), (Code::FieldInvalid, Some("active")));
+    assert_eq!(said(&refused(json!({"blocked": "perhaps"}))), (Code::FieldInvalid, Some("blocked")));
+}
+
+#[test]
+fn a_user_of_another_provider_is_federated() {
+    for federated in [json!("google_oauth2"), json!(["saml"]), json!(7), json!({"id": "x"}), json!(true)] {
+        assert_eq!(said(&refused(json!({"provider": federated}))).0, Code::Federated, "{federated}");
+    }
+    for ours in [json!(null), json!(""), json!("Local"), json!([]), json!(["saml", "local"])] {
+        passed(json!({"provider": ours}));
+    }
+}
+
+#[test]
+fn a_missing_a_long_and_a_wrong_address_are_told_apart() {
+    for missing in [json!(null), json!(""), json!("   ")] {
+        assert_eq!(said(&refused(json!({"email": missing}))), (Code::EmailMissing, Some("email")));
+    }
+    let long = format!("{}@example.com", "x".repeat(65));
+    assert_eq!(said(&refused(json!({"email": long}))), (Code::EmailTooLong, Some("email")));
+    for wrong in [json!("none"), json!("a@b"), json!(true), json!(["a@example.com"]), json!("josé@example.com")] {
+        assert_eq!(said(&refused(json!({"email": wrong}))), (Code::EmailInvalid, Some("email")), "{wrong}");
+    }
+}
+
+#[test]
+fn verified_comes_from_the_column_or_from_the_operator() {
+    assert!(passed(json!({"email_verified": "2024-01-15T10:30:00.000Z"})).email_verified);
+    assert!(!passed(json!({"email_verified": null})).email_verified);
+    assert_eq!(said(&refused(json!({"email_verified": "perhaps"}))), (Code::FieldInvalid, Some("email_verified")));
+    for (decided, expected) in [(EmailVerified::Assume, true), (EmailVerified::Never, false)] {
+        let mapping = Mapping { email_verified: decided, ..mapping() };
+        assert_eq!(passed_by(&mapping, json!({"email_verified": !expected})).email_verified, expected);
+    }
+}
+
+#[test]
+fn limits_count_characters_and_are_named() {
+    for (field, most) in [("name", 300), ("nickname", 300), ("given_name", 150), ("family_name", 150)] {
+        passed(json!({field: "é".repeat(most)}));
+        assert_eq!(said(&refused(json!({field: "é".repeat(most + 1)}))), (Code::FieldTooLong, Some(field)));
+        assert_eq!(said(&refused(json!({field: ["x"]}))), (Code::FieldInvalid, Some(field)));
+        assert_eq!(said(&refused(json!({field: "a\0"}))), (Code::FieldInvalid, Some(field)));
+    }
+    assert_eq!(said(&refused(json!({"picture": "/avatars/7.png"}))), (Code::FieldInvalid, Some("picture")));
+}
+
+#[test]
+fn metadata_is_kept_in_its_type_and_empty_values_are_absent() {
+    let user = passed(json!({"role": {"main": "nurse", "since": 2020}, "lang": " "}));
+    assert_eq!(user.app_metadata["role"], json!({"main": "nurse", "since": 2020}));
+    assert!(user.user_metadata.is_empty());
+    let settled = refused(json!({"role": {"a.b": 1}}));
+    assert_eq!(said(&settled), (Code::MetadataKeyForbidden, Some("app_metadata.role")));
+    assert_eq!(said(&refused(json!({"lang": ["\0"]}))), (Code::FieldInvalid, Some("user_metadata.lang")));
+}
+
+#[test]
+fn a_hash_needs_an_import_unless_it_is_given_up() {
+    for hash in [json!("$2b$10$abc"), json!({"algorithm": "md4"}), json!(true), json!(["x"])] {
+        let settled = refused(json!({"hash": hash}));
+        assert_eq!((said(&settled).0, settled.outcome.state), (Code::HashNeedsImport, ItemState::Failed));
+    }
+    for none in [json!(null), json!(""), json!({}), json!(false)] {
+        passed(json!({"hash": none}));
+    }
+    let mapping = Mapping { discard_hashes: true, ..mapping() };
+    passed_by(&mapping, json!({"hash": "$2b$10$abc"}));
+}
+
+#[test]
+fn the_first_rule_that_fails_decides() {
+    let mut changes = json!({
+        "key": null, "auth0_user_id": "auth0|1", "active": false, "provider": "google", "email": null,
+        "email_verified": "perhaps", "name": "x".repeat(301), "hash": "$2b$10$abc",
+    });
+    let steps = [
+        (Code::KeyMissing, "key", json!("7")),
+        (Code::AlreadyMigrated, "auth0_user_id", json!(null)),
+        (Code::Disabled, "active", json!(true)),
+        (Code::Federated, "provider", json!(null)),
+        (Code::EmailMissing, "email", json!("none")),
+        (Code::EmailInvalid, "email", json!("a@example.com")),
+        (Code::FieldInvalid, "email_verified", json!(true)),
+        (Code::FieldTooLong, "name", json!("x")),
+        (Code::HashNeedsImport, "hash", json!(null)),
+    ];
+    for (code, field, repair) in steps {
+        assert_eq!(said(&refused(changes.clone())).0, code, "before {field} is repaired");
+        changes[field] = repair;
+    }
+    passed(changes);
+}

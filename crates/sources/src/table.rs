@@ -1,0 +1,258 @@
+//! What both databases share: which columns are read, and the statement for it.
+//!
+//! Only mapped columns stand in the statement, never `*`: what Ferry does not
+//! read it can't leak. All names are looked up in the catalogue first and
+//! quoted. Rows come in pages in key order, each page a statement of its own, so
+//! that memory is constant and no transaction lasts; rows that appear behind the
+//! cursor meanwhile are for the next run. A cursor was rejected for the
+//! transaction it holds open on the application's database.
+//!
+//! A page ends with the last row of its last key, however many rows share it:
+//! the key column need not be unique, and a duplicate must be seen to be refused.
+
+use std::fmt::Write as _;
+
+use ferry_domain::ports::SourceError;
+use serde_json::Value;
+
+use crate::{
+    error::no_column,
+    mapping::{Field, Mapping, Target},
+    presets::{self, Join},
+    values::dig,
+};
+
+/// Rows fetched at once.
+pub(crate) const PAGE: usize = 2_000;
+
+/// A table as the catalogue knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    /// Name for use in a statement: quoted, with its schema where there are schemas.
+    pub(crate) quoted: String,
+    /// Columns as they are written in the catalogue.
+    pub(crate) columns: Vec<String>,
+}
+
+/// What a statement reads for one wanted field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cell {
+    /// `t."name"`, ready for use in a statement.
+    pub(crate) column: String,
+    /// Way into the JSON of that column; empty where the column is the value.
+    pub(crate) path: String,
+    /// Ask only whether there is something.
+    pub(crate) presence_only: bool,
+}
+
+/// Everything that is needed to write the statements.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    base: String,
+    joins: String,
+    /// Key column, quoted, without an alias.
+    key: String,
+    /// One for each wanted field; `None` where an optional column is not there.
+    pub(crate) cells: Vec<Option<Cell>>,
+}
+
+/// Names as catalogues compare them: SQLite ignores case, PostgreSQL does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Case {
+    Matters,
+    Ignored,
+}
+
+impl Plan {
+    /// Looks all mapped columns up. `joined` are the tables of the preset's joins, in order.
+    ///
+    /// # Errors
+    /// A column that is not there, with those that are.
+    pub(crate) fn new(
+        mapping: &Mapping,
+        place: &str,
+        case: Case,
+        base: &Table,
+        joined: &[Table],
+    ) -> Result<Plan, SourceError> {
+        let joins = presets::joins(mapping.preset.as_deref());
+        let lookup = Lookup { place, case, base, joins, joined };
+        let key = lookup.key(mapping)?;
+        let cells = mapping.fields().iter().map(|field| lookup.cell(field)).collect::<Result<Vec<_>, _>>()?;
+        let mut text = String::new();
+        for (at, (join, table)) in joins.iter().zip(joined).enumerate() {
+            let (unique, from) = (lookup.must(table, join.unique)?, lookup.must(base, join.from)?);
+            let _ = write!(text, " LEFT JOIN {} AS j{at} ON j{at}.{unique} = t.{from}", table.quoted); // can't fail
+        }
+        Ok(Plan { base: base.quoted.clone(), joins: text, key, cells })
+    }
+
+    /// The statement of one page. In `select`, `{key}` stands for the key column;
+    /// `after` is how the last key is written, absent for the first page.
+    pub(crate) fn page(&self, select: &str, after: Option<&str>) -> String {
+        let Plan { base, joins, key: k, .. } = self;
+        let begin = |alias: &str| after.map(|after| format!(" AND {alias}.{k} > {after}")).unwrap_or_default();
+        let select = select.replacen("{key}", &format!("t.{k}"), 1);
+        format!(
+            "SELECT {select} FROM {base} AS t{joins} WHERE t.{k} IS NOT NULL{} AND t.{k} <= \
+             (SELECT p.{k} FROM (SELECT x.{k} FROM {base} AS x WHERE x.{k} IS NOT NULL{} ORDER BY x.{k} LIMIT {PAGE}) AS p \
+             ORDER BY p.{k} DESC LIMIT 1) ORDER BY t.{k}",
+            begin("t"),
+            begin("x"),
+        )
+    }
+
+    /// The expressions of all cells that are there, separated by commas.
+    pub(crate) fn select(&self, value: fn(&Cell) -> String) -> String {
+        self.cells.iter().flatten().map(value).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Values in the order of the wanted fields, from those of the cells that are there.
+    pub(crate) fn values(&self, read: impl IntoIterator<Item = Value>) -> Vec<Value> {
+        let mut read = read.into_iter();
+        let mut value = |cell: &Cell| {
+            let value = read.next().unwrap_or(Value::Null);
+            if cell.path.is_empty() { value } else { dig(&value, &cell.path).unwrap_or(Value::Null) }
+        };
+        self.cells.iter().map(|cell| cell.as_ref().map_or(Value::Null, &mut value)).collect()
+    }
+
+    /// Counts the rows without a key. All that is said about them is that they
+    /// have none, so their number is enough.
+    pub(crate) fn without_key(&self) -> String {
+        format!("SELECT count(*) FROM {} AS t WHERE t.{} IS NULL", self.base, self.key)
+    }
+}
+
+struct Lookup<'a> {
+    place: &'a str,
+    case: Case,
+    base: &'a Table,
+    joins: &'a [Join],
+    joined: &'a [Table],
+}
+
+impl Lookup<'_> {
+    fn find<'t>(&self, table: &'t Table, name: &str) -> Option<&'t String> {
+        table.columns.iter().find(|column| match self.case {
+            Case::Matters => *column == name,
+            Case::Ignored => column.eq_ignore_ascii_case(name),
+        })
+    }
+
+    fn must(&self, table: &Table, name: &str) -> Result<String, SourceError> {
+        let found = self.find(table, name).map(|column| quote(column));
+        found.ok_or_else(|| no_column(self.place, "join", name, &table.columns))
+    }
+
+    /// The key must be a column of the users' table itself: pages go by it.
+    fn key(&self, mapping: &Mapping) -> Result<String, SourceError> {
+        let fields = mapping.fields();
+        let wanted = if mapping.columns.key.is_some() { Target::Key } else { Target::Email };
+        let field = fields.iter().find(|field| field.target == wanted);
+        let names = field.map(|field| field.names.as_slice()).unwrap_or_default();
+        let found = names.iter().find_map(|name| self.find(self.base, name));
+        found.map(|column| quote(column)).ok_or_else(|| {
+            let column = names.first().map_or("", String::as_str);
+            no_column(self.place, &wanted.name(), column, &self.base.columns)
+        })
+    }
+
+    fn cell(&self, field: &Field) -> Result<Option<Cell>, SourceError> {
+        let found = field.names.iter().find_map(|name| self.column(name));
+        match found {
+            Some((column, path)) => {
+                let presence_only = field.target == Target::PasswordHash && path.is_empty();
+                Ok(Some(Cell { column, path, presence_only }))
+            }
+            None if field.optional => Ok(None),
+            None => Err(no_column(self.place, &field.target.name(), &field.names[0], &self.base.columns)),
+        }
+    }
+
+    /// A column by its name as it stands, else in a joined table, else as the
+    /// beginning of a path into JSON.
+    fn column(&self, name: &str) -> Option<(String, String)> {
+        if let Some(column) = self.find(self.base, name) {
+            return Some((format!("t.{}", quote(column)), String::new()));
+        }
+        if let Some((table, column)) = name.split_once('.')
+            && let Some(at) = self.joins.iter().position(|join| join.table == table)
+            && let Some(column) = self.find(&self.joined[at], column)
+        {
+            return Some((format!("j{at}.{}", quote(column)), String::new()));
+        }
+        name.match_indices('.').find_map(|(at, _)| {
+            let column = self.find(self.base, &name[..at])?;
+            Some((format!("t.{}", quote(column)), name[at + 1..].to_owned()))
+        })
+    }
+}
+
+/// A name for use in a statement.
+pub(crate) fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn table(name: &str, columns: &[&str]) -> Table {
+        Table { quoted: quote(name), columns: columns.iter().map(|c| (*c).to_owned()).collect() }
+    }
+
+    fn medlogistics() -> (Table, Vec<Table>) {
+        let users = ["id", "email", "name", "role", "hospital_id", "ward_id", "active", "blocked", "api_key"];
+        (table("users", &users), vec![table("hospitals", &["id", "code"]), table("wards", &["id", "code"])])
+    }
+
+    fn plain(cell: &Cell) -> String {
+        cell.column.clone()
+    }
+
+    #[test]
+    fn only_mapped_columns_stand_in_the_statement() {
+        let (users, joined) = medlogistics();
+        let mapping = Mapping::preset("medlogistics").unwrap();
+        let plan = Plan::new(&mapping, "users", Case::Matters, &users, &joined).unwrap();
+        for after in [None, Some("$1")] {
+            let sql = plan.page(&format!("{{key}}, {}", plan.select(plain)), after);
+            assert!(!sql.contains("api_key") && !sql.contains('*'), "{sql}");
+            assert!(sql.contains("j0.\"code\"") && sql.contains("j1.\"code\""), "{sql}");
+        }
+        assert!(plan.cells.iter().any(Option::is_none), "auth0_user_id is not there yet, and may be");
+    }
+
+    #[test]
+    fn names_that_are_no_identifiers_are_quoted_or_refused() {
+        let nasty = "x\"; DROP TABLE users; --";
+        let base = table("users", &["id", "email", nasty]);
+        let mut mapping = Mapping::default();
+        mapping.columns.key = Some("id".into());
+        mapping.columns.email = Some("email".into());
+        mapping.columns.name = Some(nasty.into());
+        let plan = Plan::new(&mapping, "users", Case::Matters, &base, &[]).unwrap();
+        assert!(plan.page(&plan.select(plain), None).contains("t.\"x\"\"; DROP TABLE users; --\""));
+        mapping.columns.name = Some("1; DROP TABLE users".into());
+        let error = Plan::new(&mapping, "users", Case::Matters, &base, &[]).unwrap_err();
+        assert_eq!(error.field.as_deref(), Some("name"));
+        assert!(error.remedy.contains("id, email"), "{error}");
+    }
+
+    #[test]
+    fn a_dotted_name_is_a_column_first_then_a_path() {
+        let base = table("users", &["id", "traits.email", "traits", "data"]);
+        let mut mapping = Mapping::default();
+        mapping.columns.key = Some("ID".into());
+        mapping.columns.email = Some("traits.email".into());
+        mapping.columns.name = Some("data.name.full".into());
+        let plan = Plan::new(&mapping, "users", Case::Ignored, &base, &[]).unwrap();
+        let cells: Vec<_> = plan.cells.into_iter().flatten().map(|c| (c.column, c.path)).collect();
+        assert_eq!(cells[0].0, "t.\"id\"");
+        assert_eq!(cells[1], ("t.\"traits.email\"".into(), String::new()));
+        assert_eq!(cells[2], ("t.\"data\"".into(), "name.full".into()));
+        assert!(Plan::new(&mapping, "users", Case::Matters, &base, &[]).is_err(), "ID is not id");
+    }
+}

@@ -1,0 +1,258 @@
+//! A table or view of a PostgreSQL database.
+//!
+//! Each row arrives as one JSON array built by the server, so that every type a
+//! column may have is understood without a decoder for each. It is read as text
+//! and parsed here: a value that is no JSON number for us (1e400) spoils its
+//! row, not the stream.
+
+use std::{collections::VecDeque, str::FromStr};
+
+use async_trait::async_trait;
+use ferry_domain::{
+    Code, Origin, SourceIdentity,
+    ports::{Candidate, Source, SourceError},
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgConnectOptions};
+
+use crate::{
+    error::{listed, refuse},
+    mapping::Mapping,
+    presets,
+    rules::{Raw, Rules},
+    table::{Case, Cell, Plan, Table, quote},
+};
+
+pub(crate) struct PostgresSource {
+    connection: PgConnection,
+    identity: SourceIdentity,
+    /// Table name, for origins.
+    table: String,
+    rules: Rules,
+    plan: Plan,
+    first_page: String,
+    next_page: String,
+    /// Last key read, as text.
+    last: Option<String>,
+    buffer: VecDeque<Raw>,
+    row: u64,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Rows,
+    WithoutKey,
+    /// So many rows without a key are still to be reported.
+    Reporting(u64),
+}
+
+impl PostgresSource {
+    pub(crate) async fn open(url: &SecretString, mapping: &Mapping) -> Result<Self, SourceError> {
+        let options = PgConnectOptions::from_str(url.expose_secret())
+            .map_err(|_| refuse("database", "the URL can't be read", "Write it as postgres://USER:PASSWORD@HOST:PORT/DATABASE"))?
+            .application_name("ferry source");
+        let server = format!("{}:{}", options.get_host(), options.get_port());
+        let database = options.get_database().unwrap_or(options.get_username()).to_owned();
+        let place = format!("{server}/{database}");
+        let mut connection = PgConnection::connect_with(&options).await.map_err(|e| unreachable(&place, &e))?;
+
+        let Some(wanted) = mapping.table.as_deref() else {
+            let tables = tables(&mut connection).await.map_err(|e| broken(&place, &e))?;
+            return Err(refuse(&place, "no table is named", format!("Set table to one of: {}", listed(&tables))));
+        };
+        let found = find(&mut connection, mapping.schema.as_deref(), wanted).await.map_err(|e| broken(&place, &e))?;
+        let Some((schema, base, types)) = found else {
+            let tables = tables(&mut connection).await.map_err(|e| broken(&place, &e))?;
+            let what = format!("there is no table {wanted:?} that this role can see");
+            return Err(refuse(&place, what, format!("Set table to one of: {}", listed(&tables))));
+        };
+        let place = format!("{place}/{schema}.{wanted}");
+        let mut joined = Vec::new();
+        for join in presets::joins(mapping.preset.as_deref()) {
+            let other = find(&mut connection, Some(&schema), join.table).await.map_err(|e| broken(&place, &e))?;
+            let (_, table, _) = other.ok_or_else(|| {
+                let what = format!("the preset needs the table {:?}, which is not there", join.table);
+                refuse(&place, what, "Use a mapping of your own instead of the preset")
+            })?;
+            joined.push(table);
+        }
+        let plan = Plan::new(mapping, &place, Case::Matters, &base, &joined)?;
+        let key_column = mapping.columns.key.as_ref().or(mapping.columns.email.as_ref());
+        let key_type = key_column.and_then(|key| base.columns.iter().position(|column| column == key));
+        let key_type = key_type.map_or("text", |at| types[at].as_str());
+        let select = format!("{{key}}::text, jsonb_build_array({})::text", plan.select(expression));
+        let first_page = plan.page(&select, None);
+        let next_page = plan.page(&select, Some(&format!("CAST($1::text AS {key_type})")));
+        Ok(PostgresSource {
+            connection,
+            identity: SourceIdentity { kind: "postgres".to_owned(), location: place },
+            table: wanted.to_owned(),
+            rules: Rules::new(mapping),
+            first_page,
+            next_page,
+            plan,
+            last: None,
+            buffer: VecDeque::new(),
+            row: 0,
+            stage: Stage::Rows,
+        })
+    }
+
+    async fn fetch_page(&mut self) -> Result<(), SourceError> {
+        let rows = match &self.last {
+            None => sqlx::query(AssertSqlSafe(self.first_page.as_str())).fetch_all(&mut self.connection).await,
+            Some(last) => {
+                let query = sqlx::query(AssertSqlSafe(self.next_page.as_str())).bind(last);
+                query.fetch_all(&mut self.connection).await
+            }
+        };
+        let place = &self.identity.location;
+        for row in rows.map_err(|e| broken(place, &e))? {
+            self.last = Some(row.try_get(0).map_err(|e| broken(place, &e))?);
+            let json: String = row.try_get(1).map_err(|e| broken(place, &e))?;
+            self.buffer.push_back(values(&self.plan, &json));
+        }
+        if self.buffer.is_empty() {
+            self.stage = Stage::WithoutKey;
+        }
+        Ok(())
+    }
+
+    async fn count_without_key(&mut self) -> Result<(), SourceError> {
+        let query = sqlx::query_scalar::<_, i64>(AssertSqlSafe(self.plan.without_key()));
+        let count = query.fetch_one(&mut self.connection).await.map_err(|e| broken(&self.identity.location, &e))?;
+        if self.row == 0 && count == 0 {
+            return Err(refuse(&self.identity.location, "the table has no rows", "Check the table and its row policies"));
+        }
+        self.stage = Stage::Reporting(u64::try_from(count).unwrap_or(0)); // a count is never negative
+        Ok(())
+    }
+
+    async fn next_raw(&mut self) -> Result<Option<Raw>, SourceError> {
+        loop {
+            if let Some(raw) = self.buffer.pop_front() {
+                return Ok(Some(raw));
+            }
+            match self.stage {
+                Stage::Rows => self.fetch_page().await?,
+                Stage::WithoutKey => self.count_without_key().await?,
+                Stage::Reporting(0) => return Ok(None),
+                Stage::Reporting(left) => {
+                    self.stage = Stage::Reporting(left - 1);
+                    return Ok(Some(Err(Code::KeyMissing)));
+                }
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Source for PostgresSource {
+    fn identity(&self) -> SourceIdentity {
+        self.identity.clone()
+    }
+
+    async fn next_chunk(&mut self, most: usize) -> Result<Vec<Candidate>, SourceError> {
+        let mut chunk = Vec::new();
+        while chunk.len() < most {
+            let Some(raw) = self.next_raw().await? else { break };
+            self.row += 1;
+            chunk.push(self.rules.judge(Origin { place: self.table.clone(), line: self.row }, raw));
+        }
+        Ok(chunk)
+    }
+
+    fn digest(&self) -> Option<String> {
+        None
+    }
+}
+
+fn expression(cell: &Cell) -> String {
+    let column = &cell.column;
+    if cell.presence_only {
+        return format!("({column} IS NOT NULL AND btrim({column}::text) NOT IN ('', '\\x'))");
+    }
+    column.clone()
+}
+
+fn values(plan: &Plan, json: &str) -> Raw {
+    let cells: Vec<Value> = serde_json::from_str(json).map_err(|_| Code::RecordInvalid)?;
+    Ok(plan.values(cells))
+}
+
+type Found = (String, Table, Vec<String>);
+
+/// A table with its schema, its columns and their types.
+async fn find(db: &mut PgConnection, schema: Option<&str>, table: &str) -> Result<Option<Found>, sqlx::Error> {
+    let found: Option<(i64, String)> = sqlx::query_as(
+        "SELECT c.oid::bigint, n.nspname::text FROM pg_catalog.pg_class c
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+           AND (n.nspname = $2 OR ($2 IS NULL AND pg_catalog.pg_table_is_visible(c.oid)))",
+    )
+    .bind(table)
+    .bind(schema)
+    .fetch_optional(&mut *db)
+    .await?;
+    let Some((oid, schema)) = found else { return Ok(None) };
+    let columns: Vec<(String, String)> = sqlx::query_as(
+        "SELECT attname::text, pg_catalog.format_type(atttypid, atttypmod) FROM pg_catalog.pg_attribute
+         WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+    )
+    .bind(oid)
+    .fetch_all(&mut *db)
+    .await?;
+    let quoted = format!("{}.{}", quote(&schema), quote(table));
+    let (columns, types) = columns.into_iter().unzip();
+    Ok(Some((schema, Table { quoted, columns }, types)))
+}
+
+async fn tables(db: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT table_schema || '.' || table_name FROM information_schema.tables
+         WHERE table_schema NOT IN ('pg_catalog', 'information_schema') ORDER BY 1",
+    )
+    .fetch_all(db)
+    .await
+}
+
+fn unreachable(place: &str, error: &sqlx::Error) -> SourceError {
+    let state = error.as_database_error().and_then(|e| e.code()).unwrap_or_default();
+    match (error, &*state) {
+        (_, "28P01" | "28000") => {
+            refuse(place, "the server refuses these credentials", "Check user and password, and pg_hba.conf")
+        }
+        (_, "3D000") => refuse(place, "there is no such database", "Correct its name in the URL"),
+        (_, "53300") => refuse(place, "the server has no connection left", "Try again later"),
+        (sqlx::Error::Io(io), _) => {
+            refuse(place, format!("the server can't be reached ({})", io.kind()), "Check host, port and whether it runs")
+        }
+        (sqlx::Error::Tls(_), _) => refuse(place, "TLS failed", "Check sslmode and sslrootcert in the URL"),
+        (_, "") => refuse(place, "the connection failed", "Check the URL and whether a PostgreSQL server answers there"),
+        (_, state) => refuse(place, format!("the server refuses the connection ({state})"), "See the server's log"),
+    }
+}
+
+/// The texts of a server may quote values; the state says enough.
+fn broken(place: &str, error: &sqlx::Error) -> SourceError {
+    let state = error.as_database_error().and_then(|e| e.code()).unwrap_or_default();
+    match &*state {
+        "42501" => refuse(place, "this role may not read the mapped columns", "Grant it SELECT on them"),
+        "57014" => refuse(place, "the server cancelled the statement", "Raise statement_timeout for this role"),
+        "" => refuse(place, "the connection broke while reading", "Check the server and plan again"),
+        state => refuse(place, format!("the server answered with error {state}"), "See the server's log"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_asked_for_by_presence_only() {
+        let cell = Cell { column: "t.\"hash\"".into(), path: String::new(), presence_only: true };
+        assert_eq!(expression(&cell), "(t.\"hash\" IS NOT NULL AND btrim(t.\"hash\"::text) NOT IN ('', '\\x'))");
+    }
+}

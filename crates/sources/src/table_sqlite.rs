@@ -1,0 +1,255 @@
+//! A table or view of an SQLite database file. Opened read-only.
+//!
+//! SQLite's columns hold any type in any row, so each value is read by the type
+//! it has, and the last key of a page goes back into the next statement as the
+//! type it came in.
+
+use std::{collections::VecDeque, path::Path, time::Duration};
+
+use async_trait::async_trait;
+use ferry_domain::{
+    Code, Origin, SourceIdentity,
+    ports::{Candidate, Source, SourceError},
+};
+use serde_json::Value;
+use sqlx::{
+    AssertSqlSafe, Column, Connection, Row, SqliteConnection, TypeInfo, ValueRef,
+    sqlite::{SqliteConnectOptions, SqliteRow},
+};
+
+use crate::{
+    error::{listed, refuse},
+    mapping::Mapping,
+    presets,
+    rules::{Raw, Rules},
+    table::{Case, Cell, Plan, Table, quote},
+};
+
+/// How long to wait for a writer of the application.
+const BUSY: Duration = Duration::from_secs(10);
+
+pub(crate) struct SqliteSource {
+    connection: SqliteConnection,
+    identity: SourceIdentity,
+    /// Table name, for origins.
+    table: String,
+    rules: Rules,
+    plan: Plan,
+    first_page: String,
+    next_page: String,
+    last: Option<Key>,
+    buffer: VecDeque<Raw>,
+    row: u64,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Rows,
+    WithoutKey,
+    /// So many rows without a key are still to be reported.
+    Reporting(u64),
+}
+
+/// A key as SQLite stores it.
+enum Key {
+    Int(i64),
+    Real(f64),
+    Text(String),
+    Blob(Vec<u8>),
+}
+
+impl SqliteSource {
+    pub(crate) async fn open(path: &Path, mapping: &Mapping) -> Result<Self, SourceError> {
+        let shown = path.display().to_string();
+        let canonical = path
+            .canonicalize()
+            .map_err(|e| refuse(&shown, format!("the file can't be opened ({})", e.kind()), "Check the path"))?;
+        if canonical.is_dir() {
+            return Err(refuse(&shown, "this is a folder", "Name the database file in it"));
+        }
+        let options =
+            SqliteConnectOptions::new().filename(&canonical).read_only(true).create_if_missing(false).busy_timeout(BUSY);
+        let mut connection = SqliteConnection::connect_with(&options).await.map_err(|e| broken(&shown, &e))?;
+
+        let Some(wanted) = mapping.table.as_deref() else {
+            let tables = tables(&mut connection).await.map_err(|e| broken(&shown, &e))?;
+            return Err(refuse(&shown, "no table is named", format!("Set table to one of: {}", listed(&tables))));
+        };
+        let Some(base) = find(&mut connection, wanted).await.map_err(|e| broken(&shown, &e))? else {
+            let tables = tables(&mut connection).await.map_err(|e| broken(&shown, &e))?;
+            let what = format!("there is no table {wanted:?}");
+            return Err(refuse(&shown, what, format!("Set table to one of: {}", listed(&tables))));
+        };
+        let place = format!("{shown}#{wanted}");
+        let mut joined = Vec::new();
+        for join in presets::joins(mapping.preset.as_deref()) {
+            let other = find(&mut connection, join.table).await.map_err(|e| broken(&place, &e))?;
+            joined.push(other.ok_or_else(|| {
+                let what = format!("the preset needs the table {:?}, which is not there", join.table);
+                refuse(&place, what, "Use a mapping of your own instead of the preset")
+            })?);
+        }
+        let plan = Plan::new(mapping, &place, Case::Ignored, &base, &joined)?;
+        let select = format!("{{key}}, {}", plan.select(expression));
+        Ok(SqliteSource {
+            connection,
+            identity: SourceIdentity {
+                kind: "sqlite".to_owned(),
+                location: format!("{}#{wanted}", canonical.display()),
+            },
+            table: wanted.to_owned(),
+            rules: Rules::new(mapping),
+            first_page: plan.page(&select, None),
+            next_page: plan.page(&select, Some("?1")),
+            plan,
+            last: None,
+            buffer: VecDeque::new(),
+            row: 0,
+            stage: Stage::Rows,
+        })
+    }
+
+    async fn fetch_page(&mut self) -> Result<(), SourceError> {
+        let next = || sqlx::query(AssertSqlSafe(self.next_page.as_str()));
+        let query = match self.last.take() {
+            None => sqlx::query(AssertSqlSafe(self.first_page.as_str())),
+            Some(Key::Int(key)) => next().bind(key),
+            Some(Key::Real(key)) => next().bind(key),
+            Some(Key::Text(key)) => next().bind(key),
+            Some(Key::Blob(key)) => next().bind(key),
+        };
+        let place = &self.identity.location;
+        let rows = query.fetch_all(&mut self.connection).await.map_err(|e| broken(place, &e))?;
+        if let Some(row) = rows.last() {
+            self.last = Some(key(row).map_err(|e| broken(place, &e))?);
+        } else {
+            self.stage = Stage::WithoutKey;
+        }
+        for row in &rows {
+            let cells = (1..row.len()).map(|at| cell(row, at)).collect::<Result<Vec<_>, Code>>();
+            self.buffer.push_back(cells.map(|cells| self.plan.values(cells)));
+        }
+        Ok(())
+    }
+
+    async fn count_without_key(&mut self) -> Result<(), SourceError> {
+        let query = sqlx::query_scalar::<_, i64>(AssertSqlSafe(self.plan.without_key()));
+        let count = query.fetch_one(&mut self.connection).await.map_err(|e| broken(&self.identity.location, &e))?;
+        if self.row == 0 && count == 0 {
+            return Err(refuse(&self.identity.location, "the table has no rows", "Check path and table"));
+        }
+        self.stage = Stage::Reporting(u64::try_from(count).unwrap_or(0)); // a count is never negative
+        Ok(())
+    }
+
+    async fn next_raw(&mut self) -> Result<Option<Raw>, SourceError> {
+        loop {
+            if let Some(raw) = self.buffer.pop_front() {
+                return Ok(Some(raw));
+            }
+            match self.stage {
+                Stage::Rows => self.fetch_page().await?,
+                Stage::WithoutKey => self.count_without_key().await?,
+                Stage::Reporting(0) => return Ok(None),
+                Stage::Reporting(left) => {
+                    self.stage = Stage::Reporting(left - 1);
+                    return Ok(Some(Err(Code::KeyMissing)));
+                }
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Source for SqliteSource {
+    fn identity(&self) -> SourceIdentity {
+        self.identity.clone()
+    }
+
+    async fn next_chunk(&mut self, most: usize) -> Result<Vec<Candidate>, SourceError> {
+        let mut chunk = Vec::new();
+        while chunk.len() < most {
+            let Some(raw) = self.next_raw().await? else { break };
+            self.row += 1;
+            chunk.push(self.rules.judge(Origin { place: self.table.clone(), line: self.row }, raw));
+        }
+        Ok(chunk)
+    }
+
+    fn digest(&self) -> Option<String> {
+        None
+    }
+}
+
+fn expression(cell: &Cell) -> String {
+    let column = &cell.column;
+    if cell.presence_only {
+        return format!("nullif(trim(CAST({column} AS TEXT)) <> '', 0)"); // null without one
+    }
+    column.clone()
+}
+
+/// A value as JSON. 0 and 1 of a column declared BOOLEAN are booleans, as they
+/// would be in PostgreSQL.
+fn cell(row: &SqliteRow, at: usize) -> Result<Value, Code> {
+    let unreadable = |_| Code::RecordInvalid;
+    let stored = row.try_get_raw(at).map_err(unreadable)?.type_info().name().to_owned();
+    let declared_boolean = row.column(at).type_info().name() == "BOOLEAN";
+    match stored.as_str() {
+        "NULL" => Ok(Value::Null),
+        "INTEGER" | "BOOLEAN" => match row.try_get_unchecked::<i64, _>(at).map_err(unreadable)? {
+            number @ (0 | 1) if declared_boolean => Ok(Value::Bool(number == 1)),
+            number => Ok(Value::from(number)),
+        },
+        "REAL" => row.try_get_unchecked::<f64, _>(at).map(Value::from).map_err(unreadable),
+        _ => {
+            let bytes = row.try_get_unchecked::<Vec<u8>, _>(at).map_err(unreadable)?;
+            String::from_utf8(bytes).map(Value::String).map_err(|_| Code::InvalidUtf8)
+        }
+    }
+}
+
+fn key(row: &SqliteRow) -> Result<Key, sqlx::Error> {
+    Ok(match row.try_get_raw(0)?.type_info().name() {
+        "INTEGER" => Key::Int(row.try_get_unchecked(0)?),
+        "REAL" => Key::Real(row.try_get_unchecked(0)?),
+        "TEXT" => Key::Text(row.try_get_unchecked(0)?),
+        _ => Key::Blob(row.try_get_unchecked(0)?),
+    })
+}
+
+async fn find(db: &mut SqliteConnection, table: &str) -> Result<Option<Table>, sqlx::Error> {
+    let name: Option<String> = sqlx::query_scalar(
+        "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE",
+    )
+    .bind(table)
+    .fetch_optional(&mut *db)
+    .await?;
+    let Some(name) = name else { return Ok(None) };
+    let columns =
+        sqlx::query_scalar("SELECT name FROM pragma_table_xinfo(?1)").bind(&name).fetch_all(&mut *db).await?;
+    Ok(Some(Table { quoted: quote(&name), columns }))
+}
+
+async fn tables(db: &mut SqliteConnection) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY 1",
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// SQLite's texts may quote values; the code says enough. The lower eight bits
+/// are the primary code.
+fn broken(place: &str, error: &sqlx::Error) -> SourceError {
+    let code = error.as_database_error().and_then(|e| e.code()?.parse::<u32>().ok());
+    match code.map(|code| code & 0xff) {
+        Some(26) => refuse(place, "this is no SQLite database", "Name the database file, or pass --format for another kind"),
+        Some(5 | 6) => refuse(place, "the database stayed locked by another process", "End the long transaction and try again"),
+        Some(11) => refuse(place, "the database file is damaged", "Restore it from a backup"),
+        Some(14) => refuse(place, "the database file can't be opened", "Check that this user may read it and its folder"),
+        Some(code) => refuse(place, format!("SQLite answered with error {code}"), "Check the file with the sqlite3 command"),
+        None => refuse(place, "the database can't be read", "Check the file with the sqlite3 command"),
+    }
+}

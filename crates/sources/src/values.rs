@@ -1,0 +1,226 @@
+//! Reading a raw value as what a field needs.
+//!
+//! Every reader delivers JSON values: CSV cells as strings, table cells in the
+//! type of their column. A blank string is the same as null everywhere, since
+//! CSV has no null.
+
+use serde_json::Value;
+use time::{Date, Time, macros::format_description};
+
+/// The value is not what the field needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unfit;
+
+/// Null, or a string without anything visible in it.
+pub(crate) fn is_absent(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.trim().is_empty(),
+        _ => false,
+    }
+}
+
+/// Text as it stands; numbers in decimal. `None` where absent.
+pub(crate) fn text(value: &Value) -> Result<Option<String>, Unfit> {
+    match value {
+        _ if is_absent(value) => Ok(None),
+        // NUL can't be stored by PostgreSQL, neither as text nor in JSON.
+        Value::String(text) if text.contains('\0') => Err(Unfit),
+        Value::String(text) => Ok(Some(text.clone())),
+        Value::Number(number) => Ok(Some(number.to_string())),
+        _ => Err(Unfit),
+    }
+}
+
+/// true/false, yes/no, t/f, y/n, 1/0 in any case. `None` where absent.
+pub(crate) fn boolean(value: &Value) -> Result<Option<bool>, Unfit> {
+    let word = match value {
+        Value::Bool(yes) => return Ok(Some(*yes)),
+        _ => match text(value)? {
+            None => return Ok(None),
+            Some(word) => word.trim().to_ascii_lowercase(),
+        },
+    };
+    match word.as_str() {
+        "true" | "t" | "yes" | "y" | "1" => Ok(Some(true)),
+        "false" | "f" | "no" | "n" | "0" => Ok(Some(false)),
+        _ => Err(Unfit),
+    }
+}
+
+/// Whether an address is verified: a boolean; a time, which means yes; a list
+/// of verified addresses, which means yes where the address is among them;
+/// nothing means no.
+pub(crate) fn verified(value: &Value, address: &str) -> Result<bool, Unfit> {
+    if let Ok(answer) = boolean(value) {
+        return Ok(answer.unwrap_or(false));
+    }
+    if let Value::Array(list) = value {
+        return Ok(list.iter().any(|one| one.as_str().is_some_and(|one| one.eq_ignore_ascii_case(address))));
+    }
+    let text = text(value)?.unwrap_or_default();
+    let text = text.trim();
+    if text.contains('@') {
+        let mut list = text.split([',', ';', ' ', '|']);
+        return Ok(list.any(|one| one.eq_ignore_ascii_case(address)));
+    }
+    if is_time(text) { Ok(true) } else { Err(Unfit) }
+}
+
+/// A date, alone or with a time of day, as databases and exports write it; or
+/// seconds or milliseconds since 1970.
+fn is_time(text: &str) -> bool {
+    if !text.is_empty() && text.len() <= 16 && text.bytes().all(|b| b.is_ascii_digit()) {
+        return true;
+    }
+    let (Some(day), Some(rest)) = (text.get(..10), text.get(10..)) else { return false };
+    if Date::parse(day, format_description!("[year]-[month]-[day]")).is_err() {
+        return false;
+    }
+    if rest.is_empty() {
+        return true;
+    }
+    let Some(clock) = rest.strip_prefix(['T', 't', ' ']) else { return false };
+    let Some((minutes, tail)) = clock.get(..5).zip(clock.get(5..)) else { return false };
+    let tail_is_plain = tail.bytes().all(|b| b.is_ascii_digit() || b":.+-Zz ".contains(&b)) || tail.ends_with(" UTC");
+    Time::parse(minutes, format_description!("[hour]:[minute]")).is_ok() && tail_is_plain
+}
+
+/// Follows a path of names and positions through JSON; a name that contains
+/// dots itself is found too. Strings that hold JSON are opened on the way.
+pub(crate) fn dig(value: &Value, path: &str) -> Option<Value> {
+    match value {
+        Value::Object(members) => {
+            if let Some(found) = members.get(path) {
+                return Some(found.clone());
+            }
+            let mut splits = path.match_indices('.').map(|(at, _)| (&path[..at], &path[at + 1..]));
+            splits.find_map(|(name, rest)| dig(members.get(name)?, rest))
+        }
+        Value::Array(items) => {
+            let (position, rest) = path.split_once('.').unwrap_or((path, ""));
+            let item = items.get(position.parse::<usize>().ok()?)?;
+            if rest.is_empty() { Some(item.clone()) } else { dig(item, rest) }
+        }
+        Value::String(text) => match serde_json::from_str(text).ok()? {
+            inner @ (Value::Object(_) | Value::Array(_)) => dig(&inner, path),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// What is wrong with a metadata value, if anything.
+pub(crate) fn metadata_fault(value: &Value) -> Option<MetadataFault> {
+    match value {
+        Value::String(text) if text.contains('\0') => Some(MetadataFault::Value),
+        Value::Array(items) => items.iter().find_map(metadata_fault),
+        Value::Object(members) => members.iter().find_map(|(key, value)| {
+            if key.is_empty() || key.contains(['.', '$', '\0']) {
+                return Some(MetadataFault::Key);
+            }
+            metadata_fault(value)
+        }),
+        _ => None,
+    }
+}
+
+/// See [`metadata_fault`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MetadataFault {
+    /// A nested key has a dot or a dollar sign in it.
+    Key,
+    /// A text that can't be stored.
+    Value,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn booleans_come_in_many_spellings() {
+        for yes in [json!(true), json!(1), json!("true"), json!("TRUE"), json!("yes"), json!("t"), json!(" 1 ")] {
+            assert_eq!(boolean(&yes), Ok(Some(true)), "{yes}");
+        }
+        for no in [json!(false), json!(0), json!("false"), json!("No"), json!("f"), json!("0")] {
+            assert_eq!(boolean(&no), Ok(Some(false)), "{no}");
+        }
+        for absent in [json!(null), json!(""), json!("  ")] {
+            assert_eq!(boolean(&absent), Ok(None), "{absent}");
+        }
+        for unfit in [json!("maybe"), json!(2), json!([]), json!({})] {
+            assert_eq!(boolean(&unfit), Err(Unfit), "{unfit}");
+        }
+    }
+
+    #[test]
+    fn a_time_means_verified_and_null_means_not() {
+        for time in [
+            json!("2024-01-15T10:30:00.000Z"),
+            json!("2024-01-15 10:30:00.000000+00"),
+            json!("2024-01-15 10:30:00"),
+            json!("2024-01-15T10:30:00+02:00"),
+            json!("2024-01-15 10:30:00 UTC"),
+            json!("2024-01-15"),
+            json!(1_704_067_200),
+            json!("1704067200000"),
+        ] {
+            assert_eq!(verified(&time, "a@example.com"), Ok(true), "{time}");
+        }
+        for no in [json!(null), json!(""), json!(false), json!("0")] {
+            assert_eq!(verified(&no, "a@example.com"), Ok(false), "{no}");
+        }
+        for unfit in [json!("perhaps"), json!("2024-13-15"), json!("2024-01-15 25:00"), json!(-5), json!({}), json!("24-01")] {
+            assert_eq!(verified(&unfit, "a@example.com"), Err(Unfit), "{unfit}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_verified_addresses_is_searched() {
+        for list in [json!("b@example.com, A@example.com"), json!("a@example.com"), json!(["A@Example.com"])] {
+            assert_eq!(verified(&list, "a@example.com"), Ok(true), "{list}");
+        }
+        for list in [json!("aa@example.com"), json!([]), json!(["b@example.com"])] {
+            assert_eq!(verified(&list, "a@example.com"), Ok(false), "{list}");
+        }
+    }
+
+    #[test]
+    fn a_path_goes_through_objects_arrays_and_json_in_strings() {
+        let record = json!({
+            "_id": {"$oid": "7"}, "traits.email": "flat", "traits": {"email": "deep"},
+            "emails": [{"email": "first"}], "cell": "{\"a\": {\"b\": 1}}", "plain": "no json",
+        });
+        let found = |path| dig(&record, path);
+        assert_eq!(found("_id.$oid"), Some(json!("7")));
+        assert_eq!(found("traits.email"), Some(json!("flat")), "the literal name wins");
+        assert_eq!(found("emails.0.email"), Some(json!("first")));
+        assert_eq!(found("emails.0"), Some(json!({"email": "first"})));
+        assert_eq!(found("cell.a.b"), Some(json!(1)));
+        for missing in ["nothing", "plain.a", "emails.1.email", "emails.x", "_id.$oid.more"] {
+            assert_eq!(found(missing), None, "{missing}");
+        }
+    }
+
+    #[test]
+    fn text_is_kept_as_it_stands_and_nul_is_refused() {
+        assert_eq!(text(&json!(" Ann ")), Ok(Some(" Ann ".into())));
+        assert_eq!(text(&json!(42)), Ok(Some("42".into())));
+        assert_eq!(text(&json!("\t")), Ok(None));
+        for unfit in [json!("a\0b"), json!(true), json!([]), json!({"a": 1})] {
+            assert_eq!(text(&unfit), Err(Unfit), "{unfit}");
+        }
+    }
+
+    #[test]
+    fn nested_metadata_keys_obey_the_same_rule() {
+        assert_eq!(metadata_fault(&json!({"a": [{"b": "c"}]})), None);
+        assert_eq!(metadata_fault(&json!({"a": [{"b.c": 1}]})), Some(MetadataFault::Key));
+        assert_eq!(metadata_fault(&json!({"$a": 1})), Some(MetadataFault::Key));
+        assert_eq!(metadata_fault(&json!(["x\0"])), Some(MetadataFault::Value));
+    }
+}

@@ -1,0 +1,207 @@
+//! Tables of a PostgreSQL database, each test in a database of its own.
+//! Skipped, with a visible line, without `TEST_DATABASE_URL`.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use ferry_domain::{Code, ports::SourceError};
+use ferry_sources::{Location, Mapping, open, write_back_target};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use url::Url;
+
+use crate::{sqlite::MEDLOGISTICS, support::*};
+
+struct Db {
+    server: Url,
+    name: String,
+}
+
+impl Db {
+    async fn new(sql: &str) -> Option<Db> {
+        let Ok(server) = std::env::var("TEST_DATABASE_URL") else {
+            eprintln!("skipped: TEST_DATABASE_URL is not set");
+            return None;
+        };
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("ferry_sources_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let db = Db { server: Url::parse(&server).unwrap(), name };
+        run(db.server.as_str(), &format!("CREATE DATABASE {}", db.name)).await;
+        run(&db.url(), sql).await;
+        Some(db)
+    }
+
+    fn url(&self) -> String {
+        let mut url = self.server.clone();
+        url.set_path(&self.name);
+        url.to_string()
+    }
+
+    fn location(&self) -> Location {
+        Location::parse(&self.url(), None).unwrap()
+    }
+
+    async fn run(&self, sql: &str) {
+        run(&self.url(), sql).await;
+    }
+
+    /// At the end of a test; a test that failed leaves its database to look at.
+    async fn drop(self) {
+        run(self.server.as_str(), &format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
+    }
+}
+
+async fn run(url: &str, sql: &str) {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn medlogistics_is_read_as_from_sqlite() {
+    let Some(db) = Db::new(MEDLOGISTICS).await else { return };
+    let mapping = Mapping::preset("medlogistics").unwrap();
+    let mut source = open(&db.location(), &mapping).await.unwrap();
+    let all = read(source.as_mut(), CHUNK).await.unwrap();
+    assert_eq!(story(&all), ["1:1", "2:DISABLED", "3:3", "4:EMAIL_MISSING(email)"]);
+    assert_eq!(
+        serde_json::to_value(users(&all)[0]).unwrap(),
+        serde_json::json!({
+            "key": "1", "email": "ann@example.com", "email_verified": false, "name": "Ann", "blocked": false,
+            "app_metadata": {"role": "nurse", "hospital": "HOS-A", "ward": "ICU"},
+        })
+    );
+    assert!(users(&all)[1].blocked && !users(&all)[1].app_metadata.contains_key("ward"));
+    let identity = source.identity();
+    assert_eq!(identity.kind, "postgres");
+    assert!(identity.location.ends_with(&format!("/{}/public.users", db.name)), "{identity}");
+    assert!(!identity.location.contains('@'), "{identity}");
+    assert_eq!(source.digest(), None);
+    drop(source);
+    db.run("ALTER TABLE users ADD COLUMN auth0_user_id text; UPDATE users SET auth0_user_id = 'auth0|y' WHERE id = 1").await;
+    let all = candidates(&db.location(), &mapping).await.unwrap();
+    assert_eq!(story(&all)[0], "1:ALREADY_MIGRATED");
+    db.drop().await;
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_read_the_api_key_reads_all_users() {
+    let Some(db) = Db::new(MEDLOGISTICS).await else { return };
+    let role = format!("{}_reader", db.name);
+    db.run(&format!(
+        "CREATE ROLE {role} LOGIN PASSWORD 'hidden-word';
+         GRANT SELECT (id, email, name, role, hospital_id, ward_id, active, blocked) ON users TO {role};
+         GRANT SELECT (id, code) ON hospitals, wards TO {role}"
+    ))
+    .await;
+    let mut url = Url::parse(&db.url()).unwrap();
+    url.set_username(&role).unwrap();
+    url.set_password(Some("hidden-word")).unwrap();
+    let location = Location::parse(url.as_str(), None).unwrap();
+    let mut mapping = Mapping::preset("medlogistics").unwrap();
+    assert_eq!(candidates(&location, &mapping).await.unwrap().len(), 4);
+    mapping.columns.nickname = Some("api_key".into());
+    let error = candidates(&location, &mapping).await.unwrap_err();
+    assert!(error.what.contains("may not read"), "{error}");
+    db.run(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+    db.drop().await;
+}
+
+#[tokio::test]
+async fn pages_lose_and_double_nothing_with_any_key() {
+    let Some(db) = Db::new(
+        "CREATE SCHEMA \"Odd Name\";
+         CREATE TABLE \"Odd Name\".\"User's\" (\"Key.1\" varchar(20), email text);
+         INSERT INTO \"Odd Name\".\"User's\"
+         SELECT CASE WHEN i % 100 = 0 THEN NULL WHEN i BETWEEN 1000 AND 4000 THEN 'same' ELSE 'k' || i END,
+                'u' || i || '@example.com' FROM generate_series(1, 6100) AS i",
+    )
+    .await
+    else {
+        return;
+    };
+    let mut mapping = mapping(&[("key", "Key.1"), ("email", "email")]);
+    (mapping.schema, mapping.table) = (Some("Odd Name".into()), Some("User's".into()));
+    let mut source = open(&db.location(), &mapping).await.unwrap();
+    let all = read(source.as_mut(), 500).await.unwrap();
+    assert_eq!(all.len(), 6100);
+    assert_eq!(coded(&all, Code::KeyMissing), 61);
+    let mut addresses: Vec<&str> = users(&all).iter().map(|u| u.email.expose()).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    assert_eq!(addresses.len(), 6100 - 61);
+    let target = write_back_target(&db.location(), &mapping).unwrap();
+    assert_eq!((target.schema.as_deref(), target.key_column.as_str()), (Some("Odd Name"), "Key.1"));
+    drop(source);
+    db.drop().await;
+}
+
+#[tokio::test]
+async fn every_type_of_column_is_understood() {
+    let Some(db) = Db::new(
+        "CREATE TYPE mood AS ENUM ('good', 'bad');
+         CREATE TABLE u (id uuid PRIMARY KEY, email varchar, \"emailVerified\" timestamptz, data jsonb, big numeric,
+                         tags text[], mood mood, hash bytea);
+         INSERT INTO u VALUES
+            ('00000000-0000-0000-0000-000000000001', 'a@example.com', now(), '{\"n\": {\"x\": 1}}', 12.5, '{a,b}', 'good', NULL),
+            ('00000000-0000-0000-0000-000000000002', 'b@example.com', NULL, NULL, NULL, NULL, NULL, ''),
+            ('00000000-0000-0000-0000-000000000003', 'c@example.com', NULL, NULL, ('1' || repeat('0', 400))::numeric, NULL, NULL, NULL),
+            ('00000000-0000-0000-0000-000000000004', 'd@example.com', NULL, NULL, NULL, NULL, NULL, 'secret')",
+    )
+    .await
+    else {
+        return;
+    };
+    let fields = [("key", "id"), ("email", "email"), ("email_verified", "emailVerified"), ("password_hash", "hash"),
+        ("app_metadata.x", "data.n.x"), ("app_metadata.big", "big"), ("app_metadata.tags", "tags"), ("app_metadata.mood", "mood")];
+    let mut mapping = mapping(&fields);
+    mapping.table = Some("u".into());
+    let all = candidates(&db.location(), &mapping).await.unwrap();
+    let first = users(&all)[0];
+    assert_eq!(first.key.0, "00000000-0000-0000-0000-000000000001");
+    assert!(first.email_verified);
+    assert_eq!(
+        serde_json::to_value(&first.app_metadata).unwrap(),
+        serde_json::json!({"x": 1, "big": 12.5, "tags": ["a", "b"], "mood": "good"})
+    );
+    assert!(!users(&all)[1].email_verified);
+    assert_eq!(story(&all)[2..], ["3:RECORD_INVALID", "4:HASH_NEEDS_IMPORT"]);
+    db.drop().await;
+}
+
+async fn refusal(location: &str, change: fn(&mut Mapping)) -> SourceError {
+    let mut mapping = Mapping::preset("medlogistics").unwrap();
+    change(&mut mapping);
+    candidates(&Location::parse(location, None).unwrap(), &mapping).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn what_is_missing_is_named_with_what_there_is() {
+    let Some(db) = Db::new(MEDLOGISTICS).await else { return };
+    let error = refusal(&db.url(), |m| m.table = Some("people".into())).await;
+    assert!(error.what.contains("\"people\"") && error.remedy.contains("public.users"), "{error}");
+    let error = refusal(&db.url(), |m| m.schema = Some("other".into())).await;
+    assert!(error.what.contains("no table"), "{error}");
+    let error = refusal(&db.url(), |m| m.table = None).await;
+    assert!(error.remedy.contains("public.users"), "{error}");
+    let error = refusal(&db.url(), |m| m.columns.name = Some("Name".into())).await;
+    assert_eq!(error.field.as_deref(), Some("name"));
+    assert!(error.remedy.contains("id, email, name"), "{error}");
+    db.run("DELETE FROM users").await;
+    let error = refusal(&db.url(), |_| ()).await;
+    assert!(error.what.contains("no rows"), "{error}");
+    let mut gone = Url::parse(&db.url()).unwrap();
+    gone.set_path("no_such_database");
+    let error = refusal(gone.as_str(), |_| ()).await;
+    assert!(error.what.contains("no such database"), "{error}");
+    db.drop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_named_without_credentials() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let error = refusal(&format!("postgres://someone:hidden-word@{free}/app"), |_| ()).await;
+    assert_eq!(error.place, format!("{free}/app"));
+    assert!(error.what.contains("can't be reached"), "{error}");
+    assert!(!error.to_string().contains("hidden-word") && !error.to_string().contains("someone"), "{error}");
+    let error = refusal("postgres://someone:hidden-word@[broken/app", |_| ()).await;
+    assert!(!error.to_string().contains("hidden-word"), "{error}");
+}

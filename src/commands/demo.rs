@@ -1,0 +1,185 @@
+//! `ferry demo`: the whole way in one process, with nothing installed.
+//!
+//! A MedLogistics application in SQLite, a simulated Auth0, and the same plan,
+//! workers, verification and report as in production; only the queue is in
+//! memory. It ends with exit 0 when each planted case came out as planted.
+
+mod outcome;
+
+use std::{path::PathBuf, sync::Arc};
+
+use anyhow::Context;
+use ferry_auth0::Auth0Settings;
+use ferry_domain::{
+    RunState, RunView,
+    ports::{Clock, Ledger, Limiter},
+};
+use ferry_seed::{Population, WriteOptions, population};
+use ferry_simulator::{Config, PlantedUser, Simulator};
+use ferry_workers::Role;
+use tokio_util::sync::CancellationToken;
+
+use super::{reading, run_report, run_show};
+use crate::{
+    cli::{Demo, Output, Reading},
+    exit::{Exit, usage},
+    lifecycle,
+    output::{self, Progress},
+    planner,
+    settings::Settings,
+    system::{SystemClock, SystemRandom},
+    wiring::{self, Place},
+};
+
+const CLIENT: &str = "demo";
+/// Part of the chosen ids; the simulator's port would change them from demo to demo.
+const TENANT: &str = "demo.simulator";
+
+pub async fn run(settings: &Settings, options: Demo) -> anyhow::Result<Exit> {
+    let population = population(options.users, options.seed).map_err(usage)?;
+    let settings = demo_settings(settings, &options)?;
+    let stop = lifecycle::stop_on_signal()?;
+    let started = SystemClock.now();
+    let folder = own_folder(options.seed)?;
+    let file = folder.join("medlogistics.db");
+
+    seed(&file, &population).await?;
+    let simulator = simulator(&settings, &population).await?;
+    let run = plan_and_start(&settings, &file).await?;
+    let (run, interrupted) = work(&settings, &file, &simulator, run, &stop).await?;
+    simulator.shutdown().await;
+    if interrupted {
+        output::say(&format!("Interrupted; what was done is in {}.", file.display()));
+        return Ok(Exit::Interrupted);
+    }
+
+    let ledger = wiring::ledger(&Place::Sqlite(file.clone()), &settings).await?;
+    let report = write_report(&*ledger, &run, &folder).await?;
+    let odd = outcome::not_as_planted(&*ledger, &run, &population).await?;
+    let seconds = (SystemClock.now() - started).as_seconds_f64();
+    match options.output {
+        Output::Json => output::json(&outcome::summary(&run, seconds, &report))?,
+        Output::Table => outcome::print(&run, &population, seconds, &report, &file),
+    }
+    for line in &odd {
+        output::say(line);
+    }
+    let well = odd.is_empty() && run.state == RunState::Sealed && run.discrepancies == 0 && run.tally.adds_up();
+    Ok(if well { Exit::Done } else { Exit::VerificationFailed })
+}
+
+/// The settings as they are, aimed at the example and the simulator.
+fn demo_settings(settings: &Settings, options: &Demo) -> anyhow::Result<Settings> {
+    let mut settings = settings.clone();
+    settings.migration.name = "medlogistics".into();
+    settings.auth0.connection = Config::default().connection;
+    settings.auth0.limits.clone_from(&options.limits);
+    settings.limits()?;
+    settings.source = [("preset", "medlogistics"), ("email_verified", "assume")]
+        .map(|(key, value)| (key.to_owned(), value.into()))
+        .into_iter()
+        .collect();
+    Ok(settings)
+}
+
+/// A folder that no earlier demo used: ferry-demo-SEED, then ferry-demo-SEED-2, …
+fn own_folder(seed: u64) -> anyhow::Result<PathBuf> {
+    let mut number = 1;
+    loop {
+        let name = if number == 1 { format!("ferry-demo-{seed}") } else { format!("ferry-demo-{seed}-{number}") };
+        match std::fs::create_dir(&name) {
+            Ok(()) => return Ok(name.into()),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(error).context(format!("the demo's folder {name} could not be made here")),
+        }
+    }
+}
+
+async fn seed(file: &std::path::Path, population: &Population) -> anyhow::Result<()> {
+    let mut progress = Progress::new("seeding", population.user_count());
+    let target = format!("sqlite://{}", file.display());
+    ferry_seed::write(&target, population, WriteOptions::default(), |users| progress.at(users, "")).await?;
+    progress.done();
+    Ok(())
+}
+
+async fn simulator(settings: &Settings, population: &Population) -> anyhow::Result<Simulator> {
+    let simulator = Simulator::start(Config {
+        client_id: CLIENT.into(),
+        client_secret: CLIENT.into(),
+        limits: settings.auth0.limits.parse().map_err(usage)?,
+        ..Config::default()
+    })
+    .await?;
+    for user in population.existing() {
+        simulator.plant(PlantedUser {
+            email_verified: user.email_verified,
+            name: Some(user.name),
+            ..PlantedUser::new(&user.email)
+        });
+    }
+    Ok(simulator)
+}
+
+async fn plan_and_start(settings: &Settings, file: &std::path::Path) -> anyhow::Result<RunView> {
+    let ledger = wiring::sqlite(file).await?;
+    ledger.prepare_application(&wiring::usual_table()).await?;
+    let text = format!("sqlite://{}", file.display());
+    let mut opened = reading::open(settings, &text, &Reading::default()).await?;
+    let run = reading::new_run(settings, &opened, TENANT, None);
+    planner::plan(&*ledger, &mut *opened.source, &run, &SystemClock, &SystemRandom).await?;
+    ledger.start(run.id).await?;
+    run_show::find(&*ledger, run.id).await
+}
+
+/// Works until the run is sealed, or until a signal.
+async fn work(
+    settings: &Settings,
+    file: &std::path::Path,
+    simulator: &Simulator,
+    run: RunView,
+    stop: &CancellationToken,
+) -> anyhow::Result<(RunView, bool)> {
+    let transport = wiring::transport(&Place::Sqlite(file.to_owned()), settings).await?;
+    let url = simulator.base_url().parse().context("the simulator's address")?;
+    let auth0 = Auth0Settings::for_base_url(url, CLIENT, CLIENT.to_owned().into())?;
+    let (directory, limiter) = wiring::directory(auth0, &settings.limits()?)?;
+    let ending = stop.child_token();
+    let env = wiring::worker(&transport, directory, wiring::tuning(settings), &Role::ALL, ending.clone());
+    let workers = tokio::spawn(async move { ferry_workers::run(env, &Role::ALL).await });
+    let watched = watch(&transport.ledger, limiter, run, stop).await;
+    ending.cancel();
+    workers.await.context("the workers ended badly")??;
+    watched
+}
+
+async fn watch(
+    ledger: &Arc<dyn Ledger>,
+    limiter: Arc<dyn Limiter>,
+    run: RunView,
+    stop: &CancellationToken,
+) -> anyhow::Result<(RunView, bool)> {
+    let mut progress = Progress::new("users", run.tally.source.unsigned_abs());
+    loop {
+        let run = run_show::find(&**ledger, run.id).await?;
+        if run.state == RunState::Sealed {
+            progress.done();
+            return Ok((run, false));
+        }
+        let what = if run.tally.pending > 0 { "creating" } else { "reading back" };
+        let why = limiter.waiting().map(|_| " · waits for the rate limit").unwrap_or_default();
+        progress.at(run.tally.finished().unsigned_abs(), &format!("{what}, {} verified{why}", run.verified));
+        tokio::select! {
+            () = tokio::time::sleep(std::time::Duration::from_millis(100)) => {}
+            () = stop.cancelled() => return Ok((run, true)),
+        }
+    }
+}
+
+async fn write_report(ledger: &dyn Ledger, run: &RunView, folder: &std::path::Path) -> anyhow::Result<PathBuf> {
+    let report = run_report::stored_or_now(ledger, run, None).await?;
+    let path = folder.join("report.md");
+    std::fs::write(&path, ferry_report::markdown(&report)).context("the report could not be written")?;
+    std::fs::write(folder.join("report.json"), serde_json::to_vec_pretty(&report)?)?;
+    Ok(path)
+}

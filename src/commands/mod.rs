@@ -1,0 +1,90 @@
+//! One file for each command.
+
+mod config;
+mod demo;
+mod migrate;
+mod plan;
+mod reading;
+mod run_list;
+mod run_report;
+mod run_retry;
+mod run_show;
+mod run_start;
+mod run_watch;
+mod seed;
+mod simulate;
+mod worker;
+
+use crate::{
+    cli::{Cli, Command, Global, Reading, Run},
+    exit::{Exit, usage},
+    settings::{self, Flag, Loaded},
+};
+
+/// Runs a command; its settings and logs are ready before it begins.
+pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
+    let loaded = load(&cli)?;
+    let settings = &loaded.settings;
+    start_logs(&settings.log)?;
+    match cli.command {
+        Command::Demo(options) => demo::run(settings, options).await,
+        Command::Plan(options) => plan::run(settings, options).await,
+        Command::Run(Run::Start(options)) => run_start::run(settings, options).await,
+        Command::Run(Run::List(options)) => run_list::run(settings, options).await,
+        Command::Run(Run::Show(options)) => run_show::run(settings, options).await,
+        Command::Run(Run::Watch(options)) => run_watch::run(settings, options).await,
+        Command::Run(Run::Retry(options)) => run_retry::run(settings, options).await,
+        Command::Run(Run::Report(options)) => run_report::run(settings, options).await,
+        Command::Worker(options) => worker::run(settings, options).await,
+        Command::Simulate(options) => simulate::run(options).await,
+        Command::Seed(options) => seed::run(options).await,
+        Command::Migrate(options) => migrate::run(settings, options).await,
+        Command::Config(options) => config::run(&loaded, options),
+    }
+}
+
+fn start_logs(log: &settings::Log) -> anyhow::Result<()> {
+    let format = log.format.parse().map_err(usage)?;
+    ferry_telemetry::start(format, &log.level, ferry_auth0::QUIET_TARGETS).map_err(usage)
+}
+
+fn load(cli: &Cli) -> anyhow::Result<Loaded> {
+    let mut flags = global(&cli.global);
+    match &cli.command {
+        Command::Plan(plan) => flags.extend(reading_flags(&plan.reading)),
+        Command::Run(Run::Start(start)) => {
+            flags.extend(reading_flags(&start.reading));
+            if let Some(size) = start.batch_size {
+                flags.push(("run.batch_size", size.into()));
+            }
+            push(&mut flags, "run.on_existing", start.on_existing.clone());
+        }
+        Command::Migrate(migrate) => push(&mut flags, "source.preset", migrate.preset.clone()),
+        _ => {}
+    }
+    settings::load(cli.global.config.as_deref(), flags)
+}
+
+fn push(flags: &mut Vec<Flag>, key: &'static str, value: Option<String>) {
+    if let Some(value) = value {
+        flags.push((key, value.into()));
+    }
+}
+
+fn global(global: &Global) -> Vec<Flag> {
+    let mut flags = Vec::new();
+    push(&mut flags, "log.level", global.log.clone());
+    push(&mut flags, "log.format", global.log_format.clone());
+    flags
+}
+
+fn reading_flags(reading: &Reading) -> Vec<Flag> {
+    let mut flags = Vec::new();
+    push(&mut flags, "source.preset", reading.preset.clone());
+    push(&mut flags, "source.email_verified", reading.email_verified.clone());
+    push(&mut flags, "source.inactive", reading.inactive.clone());
+    if reading.discard_hashes {
+        flags.push(("source.discard_hashes", true.into()));
+    }
+    flags
+}

@@ -1,0 +1,94 @@
+//! Opening a source as the settings say: what `plan` and `run start` share.
+
+use ferry_domain::{
+    BatchId, RunSpec,
+    ports::{NewRun, Source},
+    record::hex_digest,
+    run::WriteBackTarget,
+};
+use ferry_sources::{Location, Mapping};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    cli::Reading,
+    exit::usage,
+    planner,
+    settings::Settings,
+    system::{self, SystemClock, SystemRandom},
+};
+
+/// A source ready to be read.
+pub struct Opened {
+    /// Its records.
+    pub source: Box<dyn Source>,
+    /// Where it is.
+    pub location: Location,
+    /// Which column is what.
+    pub mapping: Mapping,
+    /// Where ids are written back, for tables.
+    pub write_back: Option<WriteBackTarget>,
+    /// SHA-256 of a file's bytes; empty for tables.
+    pub digest: String,
+}
+
+/// Opens a source named on the command line.
+pub async fn open(settings: &Settings, text: &str, reading: &Reading) -> anyhow::Result<Opened> {
+    let format = reading.format.as_deref().map(str::parse).transpose().map_err(usage)?;
+    let location = Location::parse(text, format)?;
+    let mapping = settings.mapping()?;
+    let source = ferry_sources::open(&location, &mapping).await?;
+    let write_back = ferry_sources::write_back_target(&location, &mapping);
+    let digest = match &location {
+        Location::File { path, .. } => file_digest(path).await?,
+        _ => String::new(),
+    };
+    Ok(Opened { source, location, mapping, write_back, digest })
+}
+
+async fn file_digest(path: &std::path::Path) -> anyhow::Result<String> {
+    use tokio::io::AsyncReadExt;
+    let mut file = tokio::fs::File::open(path).await?;
+    let (mut sha, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);
+    loop {
+        let read = file.read(&mut buffer).await?;
+        if read == 0 {
+            return Ok(ferry_domain::record::hex(&sha.finalize()));
+        }
+        sha.update(&buffer[..read]);
+    }
+}
+
+/// Digest of all settings that decide what becomes of a record.
+pub fn rules_digest(settings: &Settings, mapping: &Mapping) -> String {
+    let rules = format!(
+        "{}\n{}\n{:?}\n{}",
+        mapping.digest(),
+        settings.migration.name,
+        settings.run.on_existing,
+        settings.auth0.connection
+    );
+    hex_digest(rules.as_bytes())
+}
+
+/// A run of an opened source, with what the settings say for its life.
+pub fn new_run(settings: &Settings, opened: &Opened, tenant: &str, reason: Option<String>) -> NewRun {
+    let (clock, random) = (SystemClock, SystemRandom);
+    NewRun {
+        id: planner::run_id(&clock, &random),
+        migration: settings.migration.name.clone(),
+        source: opened.source.identity(),
+        spec: RunSpec {
+            tenant: tenant.to_owned(),
+            connection: settings.auth0.connection.clone(),
+            on_existing: settings.run.on_existing,
+            batch_size: settings.run.batch_size,
+            max_attempts: settings.run.max_attempts,
+            limits: settings.auth0.limits.clone(),
+            write_back: opened.write_back.clone(),
+            source_digest: opened.digest.clone(),
+        },
+        settled_batch: BatchId::new(&clock, &random),
+        requested_by: system::operator(),
+        reason,
+    }
+}

@@ -1,0 +1,196 @@
+//! `ferry run start`: plans a source into the ledger and lets workers begin.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::Context;
+use ferry_domain::{
+    plan::{PLAN_VERSION, PlanFile},
+    ports::{Ledger, NewRun},
+};
+use ferry_sources::Location;
+use secrecy::ExposeSecret;
+use serde_json::json;
+
+use super::{plan, reading};
+use crate::{
+    cli::{Output, RunStart},
+    exit::{Exit, refused, usage},
+    output,
+    planner::{self, Outcome},
+    settings::Settings,
+    system::{SystemClock, SystemRandom, environment},
+    wiring::{self, Place},
+};
+
+const SOURCE_CHANGED: &str = "SOURCE_CHANGED";
+
+pub async fn run(settings: &Settings, options: RunStart) -> anyhow::Result<Exit> {
+    if let Some(unknown) = options.accept.iter().find(|code| *code != SOURCE_CHANGED) {
+        return Err(usage(format!("--accept {unknown}: only {SOURCE_CHANGED} can be accepted")));
+    }
+    let plan = options.plan.as_deref().map(read_plan).transpose()?;
+    let text = source_text(&options, plan.as_ref())?;
+    let tenant = wiring::required_tenant()?;
+    let mut opened = reading::open(settings, &text, &options.reading).await?;
+    let accepted = options.accept.iter().any(|code| code == SOURCE_CHANGED);
+    if let Some(plan) = &plan {
+        check_plan(plan, settings, &opened, &tenant, accepted)?;
+    }
+
+    let place = ledger_place(&opened.location)?;
+    let ledger = open_ledger(&place, settings).await?;
+    if let Some(target) = &opened.write_back {
+        ledger.check_application(target).await.context("run `ferry migrate --app --yes` first")?;
+    }
+    let run = reading::new_run(settings, &opened, &tenant, options.consent.reason.clone());
+    let outcome = planner::plan(&*ledger, &mut *opened.source, &run, &SystemClock, &SystemRandom).await?;
+    if let Some(plan) = &plan
+        && let Err(stale) = check_users(plan, &outcome, accepted)
+    {
+        ledger.abandon(run.id).await?;
+        return Err(stale);
+    }
+    begin(&*ledger, &run, &outcome, &options, &place).await
+}
+
+async fn begin(
+    ledger: &dyn Ledger,
+    run: &NewRun,
+    outcome: &Outcome,
+    options: &RunStart,
+    place: &Place,
+) -> anyhow::Result<Exit> {
+    let planned = &outcome.planned;
+    if options.output == Output::Table {
+        output::say(&format!("{}: {} records", run.source, planned.tally.source));
+        let table = output::table(&["what", "code", "users", "remedy"], planner::rows(planned), &[2]);
+        output::say(&table);
+    }
+    let question = format!(
+        "Create {} users in {} / {}, {} batches?",
+        planned.tally.pending, run.spec.tenant, run.spec.connection, planned.batches
+    );
+    let agreed = output::confirmed(options.consent.yes, &question);
+    if !matches!(agreed, Ok(true)) {
+        ledger.abandon(run.id).await?;
+        agreed?;
+        output::say("Nothing was started.");
+        return Ok(Exit::Refused);
+    }
+    ledger.start(run.id).await?;
+    match options.output {
+        Output::Json => output::json(&json!({
+            "run": run.id, "source": planned.tally.source, "pending": planned.tally.pending,
+            "skipped": planned.tally.skipped, "failed": planned.tally.failed, "batches": planned.batches,
+        }))?,
+        Output::Table => {
+            output::data(&run.id.to_string());
+            output::say(&format!("Started. Workers: DATABASE_URL={} ferry worker", place.shown()));
+            output::say(&format!("Follow:  ferry run watch {}", run.id));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn source_text(options: &RunStart, plan: Option<&PlanFile>) -> anyhow::Result<String> {
+    if let Some(text) = &options.source {
+        return Ok(text.clone());
+    }
+    match plan {
+        Some(plan) if plan.source.kind == "postgres" => environment("DATABASE_URL").ok_or_else(|| {
+            usage("the plan is of a PostgreSQL table: name the database as SOURCE, or set DATABASE_URL")
+        }),
+        Some(plan) => Ok(plan.source.location.split('#').next().unwrap_or_default().to_owned()),
+        None => Err(usage("name a source, or a plan with --plan")),
+    }
+}
+
+fn read_plan(path: &Path) -> anyhow::Result<PlanFile> {
+    let text = std::fs::read(path).map_err(|e| usage(format!("{}: the plan can't be read: {e}", path.display())))?;
+    let plan: PlanFile = serde_json::from_slice(&text)
+        .map_err(|e| usage(format!("{}: this is no plan of `ferry plan -o`: {e}", path.display())))?;
+    if plan.ferry_plan != PLAN_VERSION {
+        return Err(refused(format!("{}: made by Ferry {}; make it again", path.display(), plan.made_by)));
+    }
+    let digest = plan.compute_digest();
+    if digest != plan.digest {
+        return Err(refused(format!(
+            "{}: the plan was changed after it was made (digest {digest}, it says {}); make it again",
+            path.display(),
+            plan.digest
+        )));
+    }
+    Ok(plan)
+}
+
+fn check_plan(
+    plan: &PlanFile,
+    settings: &Settings,
+    opened: &reading::Opened,
+    tenant: &str,
+    accepted: bool,
+) -> anyhow::Result<()> {
+    let identity = opened.source.identity();
+    if plan.source != identity {
+        return Err(refused(format!("the plan is of {}, not of {identity}", plan.source)));
+    }
+    let rules = reading::rules_digest(settings, &opened.mapping);
+    if plan.rules_digest != rules {
+        return Err(refused(format!(
+            "mapping or settings changed since the plan (digest {rules}, the plan has {}); make the plan again",
+            plan.rules_digest
+        )));
+    }
+    let target = plan::target(tenant, settings);
+    if !plan.target.is_empty() && plan.target != target {
+        return Err(refused(format!("the plan is for {}, not for {target}", plan.target)));
+    }
+    if plan.source_digest != opened.digest && !accepted {
+        return Err(refused(format!(
+            "{identity} changed since the plan (digest {}, the plan has {}); make the plan again, or --accept {SOURCE_CHANGED}",
+            opened.digest, plan.source_digest
+        )));
+    }
+    Ok(())
+}
+
+/// A table's planned users one by one: new ones are no drift.
+fn check_users(plan: &PlanFile, outcome: &Outcome, accepted: bool) -> anyhow::Result<()> {
+    let drift = plan.users.drift(&outcome.users);
+    if !drift.is_stale() || accepted {
+        return Ok(());
+    }
+    Err(refused(format!(
+        "{} changed since the plan: {} users changed, {} vanished, {} new (digest {}, the plan has {}); make the plan again, or --accept {SOURCE_CHANGED}",
+        plan.source,
+        drift.changed,
+        drift.vanished,
+        drift.added,
+        outcome.users.digest(),
+        plan.users.digest()
+    )))
+}
+
+/// A table's ledger lives in its own database, so that an id and its record are
+/// written in one transaction. A file's is where the environment says.
+fn ledger_place(location: &Location) -> anyhow::Result<Place> {
+    let own = match location {
+        Location::File { .. } => return Place::from_environment(),
+        Location::Sqlite { path } => Place::Sqlite(path.clone()),
+        Location::Postgres { url } => Place::Postgres(url.expose_secret().to_owned().into()),
+    };
+    match environment("FERRY_LEDGER_URL") {
+        Some(url) if Place::parse("FERRY_LEDGER_URL", &url)?.shown() != own.shown() => Err(usage(format!(
+            "FERRY_LEDGER_URL names another database than the source {}: a table's ledger lives beside it; unset FERRY_LEDGER_URL",
+            own.shown()
+        ))),
+        _ => Ok(own),
+    }
+}
+
+async fn open_ledger(place: &Place, settings: &Settings) -> anyhow::Result<Arc<dyn Ledger>> {
+    match place {
+        Place::Sqlite(path) => wiring::sqlite(path).await,
+        Place::Postgres(_) => wiring::ledger(place, settings).await,
+    }
+}

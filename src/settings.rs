@@ -1,0 +1,328 @@
+//! Settings: default < file < environment < flag, with an origin for each value.
+//!
+//! The embedded default file is the reference: it holds every key, so it can't
+//! go stale. Servers and secrets are read from the environment only, when a
+//! command needs them, and are never part of what `config show` prints.
+
+use std::{collections::BTreeMap, path::Path};
+
+use anyhow::Context;
+use ferry_domain::{OnExisting, limits::LimitPlan};
+use ferry_sources::Mapping;
+use figment::{
+    Figment, Metadata, Profile, Provider,
+    providers::{Env, Format, Serialized, Toml},
+    value::{Dict, Map, Value},
+};
+use serde::Deserialize;
+
+use crate::{exit::usage, system};
+
+/// The default file, which is also the reference.
+pub const DEFAULTS: &str = include_str!("settings.default.toml");
+/// Read from the working directory when it is there and nothing else is named.
+pub const FILE: &str = "ferry.toml";
+
+/// All settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The named move.
+    pub migration: Migration,
+    /// The target.
+    pub auth0: Auth0,
+    /// What holds for a run.
+    pub run: Run,
+    /// Raw; see [`Settings::mapping`].
+    #[serde(default)]
+    pub source: Dict,
+    /// Pace of a worker process.
+    pub worker: Worker,
+    /// Transport.
+    pub queue: Queue,
+    /// Ledger.
+    pub ledger: Ledger,
+    /// Logs.
+    pub log: Log,
+}
+
+/// `[migration]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Migration {
+    /// Part of every chosen id.
+    pub name: String,
+}
+
+/// `[auth0]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth0 {
+    /// By name.
+    pub connection: String,
+    /// Named plan.
+    pub limits: String,
+    /// Seconds.
+    pub request_timeout_seconds: u64,
+    /// Seconds.
+    pub connect_timeout_seconds: u64,
+}
+
+/// `[run]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// 1 to 1000.
+    pub batch_size: u32,
+    /// Policy.
+    pub on_existing: OnExisting,
+    /// At least 1.
+    pub max_attempts: i32,
+}
+
+/// `[worker]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Worker {
+    /// 1 to 256.
+    pub batches: usize,
+    /// 1 to 256.
+    pub users: usize,
+    /// 1 to 1000.
+    pub group: usize,
+    /// Milliseconds.
+    pub group_wait_ms: u64,
+    /// Seconds, at least 1.
+    pub lease_seconds: u64,
+    /// Seconds.
+    pub grace_seconds: u64,
+}
+
+/// `[queue]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Queue {
+    /// First part of all keys.
+    pub namespace: String,
+    /// 1 to 4000.
+    pub window: i64,
+}
+
+/// `[ledger]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ledger {
+    /// 2 to 100.
+    pub max_connections: u32,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// Filter.
+    pub level: String,
+    /// text or json.
+    pub format: String,
+}
+
+/// A value given by a flag, and the key it overrides.
+pub type Flag = (&'static str, Value);
+
+struct Flags(Vec<Flag>);
+
+impl Provider for Flags {
+    fn metadata(&self) -> Metadata {
+        Metadata::named("flag")
+    }
+
+    fn data(&self) -> figment::Result<Map<Profile, Dict>> {
+        let mut dict = Dict::new();
+        for (key, value) in &self.0 {
+            let nested = figment::util::nest(key, value.clone()).into_dict().unwrap_or_default();
+            dict = merge(dict, nested);
+        }
+        Ok(Profile::Default.collect(dict))
+    }
+}
+
+fn merge(mut into: Dict, from: Dict) -> Dict {
+    for (key, value) in from {
+        let merged = match (into.remove(&key), value) {
+            (Some(Value::Dict(tag, old)), Value::Dict(_, new)) => Value::Dict(tag, merge(old, new)),
+            (_, new) => new,
+        };
+        into.insert(key, merged);
+    }
+    into
+}
+
+/// Settings and where each came from.
+pub struct Loaded {
+    /// The values.
+    pub settings: Settings,
+    figment: Figment,
+}
+
+/// Reads all layers. `file` must exist when it is named.
+pub fn load(file: Option<&Path>, flags: Vec<Flag>) -> anyhow::Result<Loaded> {
+    let mut figment = Figment::from(Toml::string(DEFAULTS));
+    if let Some(path) = file {
+        if !path.is_file() {
+            return Err(usage(format!("{}: no such settings file. Name another with --config", path.display())));
+        }
+        figment = figment.merge(Toml::file_exact(path));
+    } else if Path::new(FILE).is_file() {
+        figment = figment.merge(Toml::file_exact(FILE));
+    }
+    let figment = figment.merge(ferry_variables()).merge(auth0_variables()).merge(Flags(flags));
+    let settings = figment.extract::<Settings>().map_err(|error| usage(explain(&error)))?;
+    settings.check()?;
+    Ok(Loaded { settings, figment })
+}
+
+/// `FERRY_SECTION__KEY`; variables without a section are servers and switches.
+fn ferry_variables() -> impl Provider {
+    Env::prefixed("FERRY_").filter(|key| key.as_str().contains("__")).split("__")
+}
+
+fn auth0_variables() -> impl Provider {
+    let mut auth0 = BTreeMap::new();
+    for (variable, key) in [("AUTH0_CONNECTION", "connection"), ("AUTH0_PLAN", "limits")] {
+        if let Some(value) = system::environment(variable) {
+            auth0.insert(key, value);
+        }
+    }
+    Named("environment (AUTH0_…)", Serialized::default("auth0", auth0))
+}
+
+struct Named<P>(&'static str, P);
+
+impl<P: Provider> Provider for Named<P> {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.0)
+    }
+    fn data(&self) -> figment::Result<Map<Profile, Dict>> {
+        self.1.data()
+    }
+}
+
+fn explain(error: &figment::Error) -> String {
+    let place = match &error.metadata {
+        Some(metadata) => match &metadata.source {
+            Some(source) => source.to_string(),
+            None => metadata.name.to_string(),
+        },
+        None => "settings".to_owned(),
+    };
+    let key = if error.path.is_empty() { String::new() } else { format!(" at {}", error.path.join(".")) };
+    format!("{place}{key}: {}. `ferry config template` lists every setting", error.kind)
+}
+
+impl Settings {
+    fn check(&self) -> anyhow::Result<()> {
+        let range = |key: &str, value: u64, low: u64, high: u64| {
+            if (low..=high).contains(&value) {
+                return Ok(());
+            }
+            Err(usage(format!("{key} = {value}: must be {low} to {high}")))
+        };
+        range("run.batch_size", self.run.batch_size.into(), 1, 1_000)?;
+        range("run.max_attempts", u64::try_from(self.run.max_attempts).unwrap_or(0), 1, 100)?;
+        range("worker.batches", self.worker.batches as u64, 1, 256)?;
+        range("worker.users", self.worker.users as u64, 1, 256)?;
+        range("worker.group", self.worker.group as u64, 1, 1_000)?;
+        range("worker.group_wait_ms", self.worker.group_wait_ms, 0, 10_000)?;
+        range("worker.lease_seconds", self.worker.lease_seconds, 1, 3_600)?;
+        range("worker.grace_seconds", self.worker.grace_seconds, 0, 3_600)?;
+        range("queue.window", u64::try_from(self.queue.window).unwrap_or(0), 1, 4_000)?;
+        range("ledger.max_connections", self.ledger.max_connections.into(), 2, 100)?;
+        range("auth0.request_timeout_seconds", self.auth0.request_timeout_seconds, 1, 300)?;
+        range("auth0.connect_timeout_seconds", self.auth0.connect_timeout_seconds, 1, 60)?;
+        if self.migration.name.trim().is_empty() {
+            return Err(usage("migration.name is empty: give the move a name"));
+        }
+        if self.auth0.connection.trim().is_empty() {
+            return Err(usage("auth0.connection is empty: name the connection users are created in"));
+        }
+        self.limits()?;
+        self.log.format.parse::<ferry_telemetry::Format>().map_err(usage)?;
+        Ok(())
+    }
+
+    /// The tenant's limits.
+    pub fn limits(&self) -> anyhow::Result<LimitPlan> {
+        self.auth0.limits.parse().map_err(usage)
+    }
+
+    /// Name of the preset, if one is set.
+    pub fn preset(&self) -> Option<&str> {
+        self.source.get("preset").and_then(Value::as_str)
+    }
+
+    /// Which column is what: the preset's mapping with the file's own keys over it.
+    pub fn mapping(&self) -> anyhow::Result<Mapping> {
+        let mut own = self.source.clone();
+        own.remove("preset");
+        let base = match self.preset() {
+            Some(name) => {
+                let preset = Mapping::preset(name).map_err(usage)?;
+                Figment::from(Serialized::defaults(preset))
+            }
+            None => Figment::new(),
+        };
+        base.merge(Serialized::defaults(own))
+            .extract::<Mapping>()
+            .map_err(|error| usage(format!("[source]: {}. Name a preset with --preset, or see `ferry config template`", explain(&error))))
+    }
+
+    /// Name of the mapping, for plans.
+    pub fn mapping_name(&self) -> String {
+        self.preset().unwrap_or("mapping").to_owned()
+    }
+}
+
+impl Loaded {
+    /// Every setting as (key, value, origin), in order of key.
+    pub fn listed(&self) -> anyhow::Result<Vec<(String, String, String)>> {
+        let all: Dict = self.figment.extract().context("settings can't be listed")?;
+        let mut rows = Vec::new();
+        self.list(&mut rows, "", &all);
+        Ok(rows)
+    }
+
+    fn list(&self, rows: &mut Vec<(String, String, String)>, prefix: &str, dict: &Dict) {
+        for (name, value) in dict {
+            let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+            match value {
+                Value::Dict(_, inner) => self.list(rows, &key, inner),
+                value => rows.push((key.clone(), plain(value), self.origin(&key))),
+            }
+        }
+    }
+
+    fn origin(&self, key: &str) -> String {
+        let Some(metadata) = self.figment.find_metadata(key) else { return "default".to_owned() };
+        match &metadata.source {
+            Some(figment::Source::File(path)) => path.display().to_string(),
+            _ if metadata.name.contains("TOML") => "default".to_owned(),
+            _ if metadata.name.contains("environment") => "environment".to_owned(),
+            _ => metadata.name.to_string(),
+        }
+    }
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(_, text) => text.clone(),
+        Value::Bool(_, flag) => flag.to_string(),
+        Value::Num(_, number) => number
+            .to_i128()
+            .map(|n| n.to_string())
+            .or_else(|| number.to_f64().map(|n| n.to_string()))
+            .unwrap_or_default(),
+        Value::Array(_, items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
+        Value::Char(_, c) => c.to_string(),
+        Value::Dict(..) | Value::Empty(..) => String::new(),
+    }
+}

@@ -1,0 +1,12 @@
+//! The tests of the whole: one binary with modules, so that it links once.
+#![allow(clippy::unwrap_used)]
+// Tests take their servers and tools from the environment, and wait by the real clock.
+#![allow(clippy::disallowed_methods)]
+
+mod bad_input;
+mod demo;
+mod layers;
+mod production;
+mod samples;
+mod secrets;
+mod world;

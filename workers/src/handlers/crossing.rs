@@ -1,0 +1,237 @@
+//! How one user gets across (design §5, steps 1 to 5).
+//!
+//! `POST` first, since nearly all users are new; whatever leaves doubt is
+//! resolved by reading the chosen id and then the address, never by searching
+//! (FACTS §1 rows 2 and 3).
+
+use ferry_domain::{
+    Auth0UserId, Code, Item, ItemResult, Outcome, RunId, RunSpec, adoption, password,
+    ports::{Directory, DirectoryError, NewUser, Random},
+};
+
+/// What became of one try with one user.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Crossed {
+    /// An outcome to write back.
+    Settled(ItemResult),
+    /// Not known or not done; the item stays pending and the batch comes again.
+    Unsettled(Trouble),
+}
+
+/// Why an item stays pending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// This try failed; it counts.
+    Failed(Code),
+    /// Nothing will pass for now, through no fault of the work: limit, token,
+    /// connection. It does not count.
+    Blocked(Code),
+}
+
+/// What is the same for all users of a batch.
+pub(crate) struct Crossing<'a> {
+    pub(crate) directory: &'a dyn Directory,
+    pub(crate) random: &'a dyn Random,
+    pub(crate) run: RunId,
+    pub(crate) migration: &'a str,
+    pub(crate) spec: &'a RunSpec,
+}
+
+impl Crossing<'_> {
+    /// Brings one user across. The second figure is the number of requests it took.
+    pub(crate) async fn cross(&self, item: Item) -> (Crossed, i64) {
+        let mut requests = 0;
+        let crossed = match self.outcome(&item, &mut requests).await {
+            Ok(outcome) => Crossed::Settled(ItemResult { seq: item.seq, key: item.record.key, outcome }),
+            Err(trouble) => Crossed::Unsettled(trouble),
+        };
+        (crossed, requests)
+    }
+
+    async fn outcome(&self, item: &Item, requests: &mut i64) -> Result<Outcome, Trouble> {
+        let id =
+            Auth0UserId::chosen(&self.spec.tenant, &self.spec.connection, self.migration, &item.record.key);
+        let mut doubt = DirectoryError::Exists;
+        for _try in 0..2 {
+            *requests += 1;
+            match self.directory.create(&self.new_user(item, &id)).await {
+                Ok(user) => return Ok(Outcome::created(user.id)),
+                Err(error @ (DirectoryError::Exists | DirectoryError::Unknown(_))) => doubt = error,
+                Err(error) => return refused(error),
+            }
+            if let Some(outcome) = self.resolve(item, &id, requests).await? {
+                return Ok(outcome);
+            }
+        }
+        match doubt {
+            DirectoryError::Unknown(code) => Err(Trouble::Failed(code)),
+            _ => Ok(Outcome::conflict(Code::Ghost)),
+        }
+    }
+
+    /// Who holds the id or the address, if anybody does.
+    async fn resolve(
+        &self,
+        item: &Item,
+        id: &Auth0UserId,
+        requests: &mut i64,
+    ) -> Result<Option<Outcome>, Trouble> {
+        *requests += 1;
+        if let Some(found) = self.directory.get(id).await.map_err(trouble)? {
+            return Ok(Some(adoption::by_id(&item.record, self.run, &found)));
+        }
+        *requests += 1;
+        let found = self.directory.by_email(item.record.email.expose()).await.map_err(trouble)?;
+        Ok(adoption::by_email(&item.record, &self.spec.connection, self.spec.on_existing, &found))
+    }
+
+    fn new_user(&self, item: &Item, id: &Auth0UserId) -> NewUser {
+        NewUser {
+            id: id.clone(),
+            connection: self.spec.connection.clone(),
+            record: item.record.clone(),
+            password: password::generate(self.random),
+            mark: adoption::mark(&item.record, self.run),
+        }
+    }
+}
+
+/// A refusal is this user's end, unless it would be everybody's.
+fn refused(error: DirectoryError) -> Result<Outcome, Trouble> {
+    match error {
+        DirectoryError::Refused { code, field } if !stops_everyone(code) => {
+            let outcome = Outcome::failed(code);
+            Ok(match field {
+                Some(field) => outcome.at_field(field),
+                None => outcome,
+            })
+        }
+        error => Err(trouble(error)),
+    }
+}
+
+/// Faults of the set-up: failing user after user for them would be wrong.
+fn stops_everyone(code: Code) -> bool {
+    matches!(code, Code::ConnectionUnknown | Code::OperationNotSupported)
+}
+
+pub(crate) fn trouble(error: DirectoryError) -> Trouble {
+    let code = error.code();
+    match error {
+        DirectoryError::Throttled { .. }
+        | DirectoryError::TokenRefused
+        | DirectoryError::ScopeMissing { .. } => Trouble::Blocked(code),
+        DirectoryError::Refused { .. } if stops_everyone(code) => Trouble::Blocked(code),
+        DirectoryError::Exists
+        | DirectoryError::Refused { .. }
+        | DirectoryError::NotSent(_)
+        | DirectoryError::Unknown(_) => Trouble::Failed(code),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ferry_domain::{
+        Email, ItemSeq, ItemState, OnExisting, SourceKey, UserRecord,
+        testing::{FakeDirectory, SeededRandom, directory_user},
+    };
+
+    use super::*;
+
+    const RUN: RunId = RunId(uuid::Uuid::from_u128(1));
+
+    fn item() -> Item {
+        let record = UserRecord::new(SourceKey("1".into()), Email::normalised("a@example.com"), true);
+        Item { seq: ItemSeq(1), record, auth0_user_id: None, state: ItemState::Pending }
+    }
+
+    fn spec() -> RunSpec {
+        RunSpec {
+            tenant: "t".into(),
+            connection: "db".into(),
+            on_existing: OnExisting::Adopt,
+            batch_size: 100,
+            max_attempts: 5,
+            limits: "off".into(),
+            write_back: None,
+            source_digest: String::new(),
+        }
+    }
+
+    async fn cross(directory: &FakeDirectory) -> Crossed {
+        let (spec, random) = (spec(), SeededRandom::new(1));
+        let crossing = Crossing { directory, random: &random, run: RUN, migration: "m", spec: &spec };
+        crossing.cross(item()).await.0
+    }
+
+    fn outcome(crossed: Crossed) -> Outcome {
+        match crossed {
+            Crossed::Settled(result) => result.outcome,
+            Crossed::Unsettled(trouble) => panic!("expected an outcome, got {trouble:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_makes_one_user_not_two() {
+        let directory = FakeDirectory::default();
+        directory.next_answer_is_lost(DirectoryError::Unknown(Code::TimedOut));
+        assert_eq!(outcome(cross(&directory).await).state, ItemState::Created);
+        assert_eq!(directory.users().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_same_user_again_is_created_once_whoever_asks() {
+        let directory = FakeDirectory::default();
+        let first = outcome(cross(&directory).await);
+        let second = outcome(cross(&directory).await);
+        assert_eq!(first, second, "a second delivery must find the first one's user");
+        assert_eq!(directory.users().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_answers_409_and_is_nowhere_is_a_ghost() {
+        let directory = FakeDirectory::default();
+        directory.next_create_fails(DirectoryError::Exists);
+        directory.next_create_fails(DirectoryError::Exists);
+        assert_eq!(outcome(cross(&directory).await).code, Some(Code::Ghost));
+    }
+
+    #[tokio::test]
+    async fn an_unverified_account_is_not_adopted() {
+        let directory = FakeDirectory::default();
+        let mut stranger = directory_user("auth0|stranger");
+        stranger.email = Some("a@example.com".into());
+        directory.plant(stranger);
+        let outcome = outcome(cross(&directory).await);
+        assert_eq!((outcome.state, outcome.code), (ItemState::Conflict, Some(Code::AdoptUnverified)));
+        assert_eq!(outcome.auth0_user_id, None);
+    }
+
+    #[tokio::test]
+    async fn a_refused_user_fails_alone_and_a_wrong_connection_stops_the_batch() {
+        let directory = FakeDirectory::default();
+        let refuse = |code| DirectoryError::Refused { code, field: Some("email".into()) };
+        directory.next_create_fails(refuse(Code::UserRefused));
+        let failed = outcome(cross(&directory).await);
+        assert_eq!((failed.state, failed.field.as_deref()), (ItemState::Failed, Some("email")));
+        directory.next_create_fails(refuse(Code::ConnectionUnknown));
+        assert_eq!(cross(&directory).await, Crossed::Unsettled(Trouble::Blocked(Code::ConnectionUnknown)));
+    }
+
+    #[tokio::test]
+    async fn limit_and_token_block_without_counting_and_an_outage_counts() {
+        let directory = FakeDirectory::default();
+        for (error, expected) in [
+            (DirectoryError::Throttled { retry_after: None }, Trouble::Blocked(Code::RateLimited)),
+            (DirectoryError::TokenRefused, Trouble::Blocked(Code::TokenRefused)),
+            (DirectoryError::NotSent(Code::ConnectionLost), Trouble::Failed(Code::ConnectionLost)),
+        ] {
+            directory.next_create_fails(error);
+            assert_eq!(cross(&directory).await, Crossed::Unsettled(expected));
+        }
+        directory.next_create_fails(DirectoryError::Unknown(Code::ServerError));
+        directory.next_create_fails(DirectoryError::Unknown(Code::ServerError));
+        assert_eq!(cross(&directory).await, Crossed::Unsettled(Trouble::Failed(Code::ServerError)));
+        assert!(directory.users().is_empty());
+    }
+}

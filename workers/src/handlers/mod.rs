@@ -1,0 +1,6 @@
+//! One file for each kind of job.
+
+pub(crate) mod crossing;
+pub(crate) mod provision;
+pub(crate) mod report;
+pub(crate) mod verify;

@@ -1,0 +1,26 @@
+//! Seals a run whose batches are all verified.
+
+use ferry_domain::{
+    Code, ItemSeq, Job, Lease, Verdict,
+    ports::{LedgerError, SealedRun},
+};
+use ferry_report::Report;
+use tracing::info;
+
+use crate::{Ended, environment::Environment};
+
+/// Discrepancies named in the report itself; all of them are in the ledger.
+const NAMED: i64 = 100;
+
+pub(crate) async fn report(env: &Environment, lease: &Lease<Job>) -> Result<Ended, LedgerError> {
+    let id = lease.of.run;
+    let Some(run) = env.ledger.run(id).await? else {
+        return Ok(Ended::With(Verdict::Discard { code: Code::Interrupted }));
+    };
+    let failures = env.ledger.failures(id).await?;
+    let discrepancies = env.ledger.discrepancies(id, ItemSeq(0), NAMED).await?;
+    let report = Report::new(&run, &failures, &discrepancies, env.clock.now());
+    let revision = env.ledger.seal(lease, &SealedRun { report: report.to_value() }).await?;
+    info!(revision, "run sealed");
+    Ok(Ended::InLedger)
+}

@@ -1,0 +1,78 @@
+//! Reads each user of a completed batch back by id and compares.
+
+use std::time::Duration;
+
+use ferry_domain::{
+    Code, Item, Job, Lease, RunState, Verdict,
+    ports::{BatchVerification, DirectoryError, Discrepancy, LedgerError},
+    retry,
+    verification::{Verification, compare},
+};
+use futures_util::{StreamExt, stream};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::crossing::{Trouble, trouble};
+use crate::{Ended, environment::Environment};
+
+/// Pause of a batch that limit or token don't let pass.
+const BLOCKED_FOR: Duration = Duration::from_secs(2);
+
+pub(crate) async fn verify(
+    env: &Environment,
+    lease: &Lease<Job>,
+    lost: &CancellationToken,
+) -> Result<Ended, LedgerError> {
+    let (_, spec, state) = env.run_spec(lease.of.run).await?;
+    if state != RunState::Running {
+        return Ok(Ended::With(Verdict::Snooze { after: Duration::ZERO, code: Code::Interrupted }));
+    }
+    let items = env.ledger.items_at_target(lease).await?;
+    let mut found = BatchVerification { requests: items.len() as i64, ..Default::default() };
+    let mut readings = stream::iter(items)
+        .map(|item| read_back(env, &spec.connection, item))
+        .buffer_unordered(env.tuning.users);
+    loop {
+        let reading = tokio::select! {
+            biased;
+            () = lost.cancelled() => return Err(LedgerError::LeaseLost),
+            () = env.stopping.cancelled() => {
+                return Ok(Ended::With(Verdict::Snooze { after: Duration::ZERO, code: Code::Interrupted }));
+            }
+            reading = readings.next() => reading,
+        };
+        match reading {
+            None => break,
+            Some(Ok(None)) => found.matched += 1,
+            Some(Ok(Some(discrepancy))) => found.discrepancies.push(discrepancy),
+            Some(Err(error)) => {
+                warn!(%error, "a user could not be read back; the batch is read again later");
+                return Ok(Ended::With(match trouble(error) {
+                    Trouble::Blocked(code) => Verdict::Snooze { after: BLOCKED_FOR, code },
+                    Trouble::Failed(code) => {
+                        retry::after_failure(lease.of.attempts, spec.max_attempts, code, &*env.random)
+                    }
+                }));
+            }
+        }
+    }
+    found.discrepancies.sort_by_key(|d| d.seq);
+    info!(matched = found.matched, discrepancies = found.discrepancies.len(), "batch verified");
+    env.ledger.record_verification(lease, &found).await?;
+    Ok(Ended::InLedger)
+}
+
+async fn read_back(
+    env: &Environment,
+    connection: &str,
+    item: Item,
+) -> Result<Option<Discrepancy>, DirectoryError> {
+    let Some(id) = item.auth0_user_id else { return Ok(None) }; // items at the target always have one
+    let user = env.directory.get(&id).await?;
+    let fields = match compare(&item.record, item.state, connection, user.as_ref()) {
+        Verification::Matched => return Ok(None),
+        Verification::Differs(fields) => fields,
+        Verification::Missing => Vec::new(),
+    };
+    Ok(Some(Discrepancy { seq: item.seq, key: item.record.key, auth0_user_id: id, fields }))
+}

@@ -1,0 +1,19 @@
+//! What goes on beside the handlers in every worker process.
+
+pub(crate) mod heartbeat;
+pub(crate) mod janitor;
+pub(crate) mod relay;
+pub(crate) mod rescue;
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// Waits, or says that the loop should end.
+pub(crate) async fn pause(by: Duration, end: &CancellationToken) -> bool {
+    tokio::select! {
+        () = end.cancelled() => false,
+        () = sleep(by) => true,
+    }
+}

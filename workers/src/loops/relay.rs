@@ -1,0 +1,143 @@
+//! Sends what the ledger has ready, and sends again what the queue lost.
+//!
+//! One relay is active among all processes, held by a role in the ledger: nine
+//! relays with a window of their own each put 8,000 jobs into Redis, and its
+//! workers never moved again (design §6). A claim in the ledger comes before the
+//! push, so a crash between the two leaves a row that reconciliation finds.
+
+use std::time::Duration;
+
+use ferry_domain::{
+    Envelope,
+    ports::{LedgerError, QueueError},
+};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::environment::Environment;
+
+const ROLE: &str = "relay";
+/// How long the role is kept without renewal.
+const TERM: Duration = Duration::from_secs(3);
+/// How often queued sends are compared with the queue.
+const RECONCILE_EVERY: Duration = Duration::from_secs(1);
+/// Workers that have not been seen for longer don't count for the window.
+const FRESH: Duration = Duration::from_secs(10);
+/// Sends looked at in one pass.
+const PASS: i64 = 1_000;
+
+#[derive(Debug, thiserror::Error)]
+enum RelayError {
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+pub(crate) async fn relay(env: &Environment, end: &CancellationToken) {
+    let mut term = Term { renewed: None, reconciled: Instant::now(), slots: 0 };
+    loop {
+        let wait = match term.turn(env).await {
+            Ok(true) => Duration::ZERO,
+            Ok(false) => env.tuning.relay_every,
+            Err(error) => {
+                warn!(%error, "the relay could not send; it tries again");
+                term.renewed = None;
+                Duration::from_millis(500)
+            }
+        };
+        tokio::select! {
+            () = end.cancelled() => break,
+            () = env.nudge.notified(), if !wait.is_zero() && term.renewed.is_some() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+    if term.renewed.is_some() && env.ledger.step_down(ROLE, env.worker.id).await.is_err() {
+        info!("the relay's role will be free in {} s", TERM.as_secs());
+    }
+}
+
+/// One process's time as the relay.
+struct Term {
+    renewed: Option<Instant>,
+    reconciled: Instant,
+    slots: i64,
+}
+
+impl Term {
+    /// One turn; true when it sent as much as it could and there may be more.
+    async fn turn(&mut self, env: &Environment) -> Result<bool, RelayError> {
+        if !self.lead(env).await? {
+            return Ok(false);
+        }
+        if self.reconciled.elapsed() >= RECONCILE_EVERY {
+            self.reconciled = Instant::now();
+            self.slots = env.ledger.live_slots(FRESH).await?;
+            reconcile(env).await?;
+        }
+        send(env, self.window(env)).await
+    }
+
+    async fn lead(&mut self, env: &Environment) -> Result<bool, RelayError> {
+        if self.renewed.is_some_and(|at| at.elapsed() < TERM / 3) {
+            return Ok(true);
+        }
+        let before = Instant::now();
+        let was = self.renewed.is_some();
+        let leads = env.ledger.lead(ROLE, env.worker.id, TERM).await?;
+        self.renewed = leads.then_some(before);
+        if leads && !was {
+            info!("this process is the relay now");
+            self.slots = env.ledger.live_slots(FRESH).await?;
+        }
+        Ok(leads)
+    }
+
+    /// Three times what can be worked on at once: enough to never wait for the
+    /// relay, little enough that priorities mean something.
+    fn window(&self, env: &Environment) -> i64 {
+        (self.slots.max(i64::from(env.worker.slots)) * 3).clamp(1, env.tuning.window)
+    }
+}
+
+async fn send(env: &Environment, window: i64) -> Result<bool, RelayError> {
+    let room = window - env.ledger.queued().await?;
+    if room <= 0 {
+        return Ok(false);
+    }
+    let ready = env.ledger.take_ready(room).await?;
+    if ready.is_empty() {
+        return Ok(false);
+    }
+    let pushed = env.queue.push(&ready, usize::try_from(env.tuning.window).unwrap_or(usize::MAX)).await;
+    let taken = match &pushed {
+        Ok(taken) => *taken,
+        Err(_) => 0,
+    };
+    take_back(env, &ready[taken.min(ready.len())..]).await?;
+    pushed?;
+    Ok(false)
+}
+
+async fn take_back(env: &Environment, unsent: &[Envelope]) -> Result<(), RelayError> {
+    if !unsent.is_empty() {
+        env.ledger.unsend(unsent).await?;
+    }
+    Ok(())
+}
+
+/// What has been `queued` too long and is not in the queue any more is sent
+/// again, under a new send counter. A second delivery is harmless: the lease decides.
+async fn reconcile(env: &Environment) -> Result<(), RelayError> {
+    let waiting = env.ledger.queued_longer_than(env.tuning.lost_after, PASS).await?;
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let missing = env.queue.missing(&waiting).await?;
+    if !missing.is_empty() {
+        let again = env.ledger.unsend(&missing).await?;
+        warn!(again, "the queue lost jobs; they are sent again");
+    }
+    Ok(())
+}

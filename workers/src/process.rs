@@ -1,0 +1,141 @@
+//! One worker process: which loops and consumers run, and how they end.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use ferry_domain::{
+    JobKind,
+    ports::{Consumer, LedgerError},
+};
+use futures_util::future::join_all;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    dispatch::Dispatcher,
+    environment::Environment,
+    loops::{heartbeat::heartbeat, janitor::janitor, relay::relay, rescue::rescue},
+};
+
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Creates users.
+    Provision,
+    /// Reads them back.
+    Verify,
+    /// Seals runs.
+    Report,
+    /// Sends jobs, takes back what hangs, keeps the queue clean. One relay is active among all.
+    Relay,
+}
+
+impl Role {
+    /// All roles, the default.
+    pub const ALL: [Role; 4] = [Role::Provision, Role::Verify, Role::Report, Role::Relay];
+
+    fn kind(self) -> Option<JobKind> {
+        match self {
+            Role::Provision => Some(JobKind::Provision),
+            Role::Verify => Some(JobKind::Verify),
+            Role::Report => Some(JobKind::Report),
+            Role::Relay => None,
+        }
+    }
+
+    /// Slots of a role: report jobs are rare and short, the rest shares the setting.
+    fn slots(self, batches: usize) -> usize {
+        match self {
+            Role::Provision | Role::Verify => batches.max(1),
+            Role::Report => 1,
+            Role::Relay => 0,
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Role::Provision => "provision",
+            Role::Verify => "verify",
+            Role::Report => "report",
+            Role::Relay => "relay",
+        })
+    }
+}
+
+/// No such role.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("unknown role {0:?}: take some of provision, verify, report, relay")]
+pub struct UnknownRole(pub String);
+
+impl FromStr for Role {
+    type Err = UnknownRole;
+    fn from_str(word: &str) -> Result<Self, UnknownRole> {
+        Role::ALL.into_iter().find(|r| r.to_string() == word).ok_or_else(|| UnknownRole(word.to_owned()))
+    }
+}
+
+/// Slots of a process with these roles, for its [`WorkerRecord`](ferry_domain::ports::WorkerRecord).
+pub fn slots(roles: &[Role], batches: usize) -> i32 {
+    roles.iter().map(|role| role.slots(batches)).sum::<usize>().try_into().unwrap_or(i32::MAX)
+}
+
+/// Runs the roles until `env.stopping` is cancelled, then ends within the grace
+/// period: nothing new is taken, what runs is finished or handed back.
+///
+/// # Errors
+/// When the ledger can't be reached at the start. Later outages are waited out.
+pub async fn run(env: Arc<Environment>, roles: &[Role]) -> Result<(), LedgerError> {
+    env.ledger.heartbeat(&env.worker, env.tuning.lease).await?;
+    let end = CancellationToken::new();
+    let loops = start_loops(&env, roles, &end);
+    let consumers = start_consumers(&env, roles);
+    info!(worker = %env.worker.id, roles = ?roles, "working");
+
+    env.stopping.cancelled().await;
+    info!("stopping: nothing new is taken");
+    if tokio::time::timeout(env.tuning.grace, join_all(consumers)).await.is_err() {
+        warn!("the grace period is over; what still runs is handed back");
+        env.held.lose_all();
+    }
+    end.cancel();
+    loops.join_all().await;
+    match env.ledger.retire(env.worker.id).await {
+        Ok(0) => info!("stopped"),
+        Ok(jobs) => info!(jobs, "stopped; jobs were handed back"),
+        Err(error) => warn!(%error, "stopped; leases will run out by themselves"),
+    }
+    Ok(())
+}
+
+fn start_loops(env: &Arc<Environment>, roles: &[Role], end: &CancellationToken) -> JoinSet<()> {
+    let mut loops = JoinSet::new();
+    let (e, t) = (env.clone(), end.clone());
+    loops.spawn(async move { heartbeat(&e, &t).await });
+    if roles.contains(&Role::Relay) {
+        let (e, t) = (env.clone(), end.clone());
+        loops.spawn(async move { relay(&e, &t).await });
+        let (e, t) = (env.clone(), end.clone());
+        loops.spawn(async move { rescue(&e, &t).await });
+        let (e, t) = (env.clone(), end.clone());
+        loops.spawn(async move { janitor(&e, &t).await });
+    }
+    loops
+}
+
+fn start_consumers(env: &Arc<Environment>, roles: &[Role]) -> Vec<tokio::task::JoinHandle<()>> {
+    let dispatcher = Arc::new(Dispatcher { env: env.clone() });
+    let consume = |role: &Role| {
+        let kind = role.kind()?;
+        let (env, dispatcher) = (env.clone(), dispatcher.clone());
+        let consumer = Consumer { worker: env.worker.id, kind, slots: role.slots(env.tuning.batches) };
+        let stopping = env.stopping.clone();
+        Some(tokio::spawn(async move {
+            env.queue
+                .consume(consumer, dispatcher, Box::pin(async move { stopping.cancelled().await }))
+                .await;
+        }))
+    };
+    roles.iter().filter_map(consume).collect()
+}
