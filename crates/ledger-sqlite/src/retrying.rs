@@ -11,8 +11,9 @@ use uuid::Uuid;
 use crate::{
     SqliteLedger,
     errors::{Doing, Result, no_such_run},
-    planning::{audit, insert_provision_jobs},
+    planning::audit,
     rows::{hex, json, run_spec, run_state, state_and_code},
+    settling::insert_provision_jobs,
 };
 
 const DOING: &str = "could not retry items";
