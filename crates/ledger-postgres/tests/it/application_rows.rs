@@ -117,7 +117,7 @@ async fn keys_of_any_type_and_names_of_any_kind() {
                 .await;
             assert!(ledger.prepare_application(&target).await.unwrap(), "{kind}");
             ledger.check_application(&target).await.unwrap();
-            running(&ledger, number as u128 + 1, Some(target), &[keys.clone()]).await;
+            running(&ledger, number as u128 + 1, Some(target), std::slice::from_ref(keys)).await;
             let lease = lease_all(&ledger, worker(1), LEASE).await.remove(0);
             let results = created(&ledger, &lease).await;
             let written = ledger.write_back(&lease, &results, 3).await.unwrap();

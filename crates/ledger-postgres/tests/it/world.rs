@@ -17,6 +17,8 @@ pub const LEASE: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct Database {
     pub url: String,
+    server: String,
+    name: String,
 }
 
 /// Runs a test in a database of its own, or says that it was skipped.
@@ -28,7 +30,16 @@ where
         eprintln!("skipped: TEST_DATABASE_URL is not set");
         return;
     };
-    let mut admin = PgConnection::connect(&server).await.unwrap();
+    let database = make_database(&server).await;
+    let ended = tokio::spawn(test(database.clone())).await;
+    drop_database(&database).await;
+    if let Err(panic) = ended {
+        std::panic::resume_unwind(panic.into_panic());
+    }
+}
+
+pub async fn make_database(server: &str) -> Database {
+    let mut admin = PgConnection::connect(server).await.unwrap();
     let name: String =
         sqlx::query_scalar("SELECT 'ferry_t_' || left(replace(gen_random_uuid()::text, '-', ''), 12)")
             .fetch_one(&mut admin)
@@ -36,11 +47,12 @@ where
             .unwrap();
     execute(&mut admin, &format!("CREATE DATABASE {name}")).await;
     let (before, _) = server.rsplit_once('/').unwrap();
-    let ended = tokio::spawn(test(Database { url: format!("{before}/{name}") })).await;
-    execute(&mut admin, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
-    if let Err(panic) = ended {
-        std::panic::resume_unwind(panic.into_panic());
-    }
+    Database { url: format!("{before}/{name}"), server: server.to_owned(), name }
+}
+
+pub async fn drop_database(database: &Database) {
+    let mut admin = PgConnection::connect(&database.server).await.unwrap();
+    execute(&mut admin, &format!("DROP DATABASE {} WITH (FORCE)", database.name)).await;
 }
 
 #[allow(clippy::disallowed_methods, reason = "tests take their server from the environment")]
