@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ferry_domain::{
-    Attempt, Code, Job, JobKind, Lease, RunState, Tally, Verdict,
+    Attempt, Code, Job, JobKind, Lease, Tally, Verdict,
     ports::{BatchVerification, LedgerError, SealedRun},
 };
 use sqlx::{PgConnection, query, query_scalar};
@@ -67,6 +67,7 @@ impl PostgresLedger {
         lease: &Lease<Job>,
         found: &BatchVerification,
     ) -> Result<(), LedgerError> {
+        lease::only(lease, JobKind::Verify)?;
         let mut tries = Tries::default();
         loop {
             match self.try_close_verified(lease, found).await {
@@ -95,6 +96,7 @@ impl PostgresLedger {
         lease: &Lease<Job>,
         sealed: &SealedRun,
     ) -> Result<i32, LedgerError> {
+        lease::only(lease, JobKind::Report)?;
         let mut tries = Tries::default();
         loop {
             match self.try_keep_report(lease, sealed).await {
@@ -226,28 +228,12 @@ async fn give_up(connection: &mut PgConnection, lease: &Lease<Job>, code: Code) 
     }
 }
 
-/// `Done` without results: right only where there is nothing left to do.
+/// `Done` without results: right only for a batch with nothing pending.
 async fn finish_complete(connection: &mut PgConnection, lease: &Lease<Job>) -> Result<(), Fault> {
-    let unfinished = match lease.of.kind {
-        JobKind::Provision => {
-            settling::count_in(connection, lease, &Tally::default(), 0, End::Done).await? > 0
-        }
-        JobKind::Verify => {
-            end_job(&mut *connection, lease, End::Done).await?;
-            query_scalar!(
-                r#"SELECT state <> 'verified' AS "open!" FROM ferry.batches WHERE id = $1"#,
-                batch_of(lease)?.0,
-            )
-            .fetch_one(connection)
-            .await?
-        }
-        JobKind::Report => {
-            end_job(&mut *connection, lease, End::Done).await?;
-            settling::lock_run(connection, lease.of.run.0).await? == RunState::Sealing
-        }
-    };
-    if unfinished {
-        let why = format!("job {} has work left: write it back first, or hand the job back", lease.of.id);
+    lease::only(lease, JobKind::Provision)?;
+    let pending = settling::count_in(connection, lease, &Tally::default(), 0, End::Done).await?;
+    if pending > 0 {
+        let why = format!("job {} has {pending} items left: write them back, or hand it back", lease.of.id);
         return Err(LedgerError::Refused(why).into());
     }
     Ok(())

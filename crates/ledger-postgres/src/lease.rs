@@ -1,6 +1,6 @@
 //! The fence: the first statement of every leased write.
 
-use ferry_domain::{BatchId, Job, Lease, RunState, WriteBackTarget, ports::LedgerError};
+use ferry_domain::{BatchId, Job, JobKind, Lease, RunState, WriteBackTarget, ports::LedgerError};
 use sqlx::{PgConnection, query};
 
 use crate::{errors::Fault, rows};
@@ -52,4 +52,12 @@ pub(crate) fn batch_of(lease: &Lease<Job>) -> Result<BatchId, LedgerError> {
         row: lease.of.id.to_string(),
         why: format!("a {} job without a batch", lease.of.kind),
     })
+}
+
+/// Refuses what only a job of another kind may ask.
+pub(crate) fn only(lease: &Lease<Job>, kind: JobKind) -> Result<(), LedgerError> {
+    if lease.of.kind == kind {
+        return Ok(());
+    }
+    Err(LedgerError::Refused(format!("job {} is of kind {}, not {kind}", lease.of.id, lease.of.kind)))
 }

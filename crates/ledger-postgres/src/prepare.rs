@@ -40,6 +40,10 @@ async fn prepare(connection: &mut PgConnection, target: &WriteBackTarget) -> Res
     take_turn(connection).await?;
     let table = application::look_up(connection, target).await?;
     let table = table.ok_or_else(|| lacks(format!("there is no table {}", application::shown(target))))?;
+    if table.key.is_none() {
+        let (table, column) = (application::shown(target), &target.key_column);
+        return Err(lacks(format!("{table} has no column {column}")).into());
+    }
     let lacking = table.id.is_none();
     if lacking {
         add_column(connection, target, &table).await?;

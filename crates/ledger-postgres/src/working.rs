@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    Attempt, BatchId, Item, ItemResult, Job, JobId, Lease, RunId, RunSpec, RunState, Verdict, WorkerId,
+    Attempt, BatchId, Item, ItemResult, Job, JobId, JobKind, Lease, RunId, RunSpec, RunState, Verdict,
+    WorkerId,
     ports::{BatchVerification, LedgerError, SealedRun, WorkerRecord, Working, WriteBack},
 };
-use sqlx::{query, query_as, query_scalar};
+use sqlx::{query, query_scalar};
 
 use crate::{
-    PostgresLedger,
-    lease::batch_of,
+    PostgresLedger, lease,
     rows::{self, ItemRow},
 };
 
@@ -97,11 +97,11 @@ impl Working for PostgresLedger {
     }
 
     async fn pending_items(&self, lease: &Lease<Job>) -> Result<Vec<Item>> {
-        self.items_of_batch(lease, &["pending"]).await
+        self.items_of_batch(lease, JobKind::Provision, &["pending"]).await
     }
 
     async fn items_at_target(&self, lease: &Lease<Job>) -> Result<Vec<Item>> {
-        self.items_of_batch(lease, &["created", "adopted"]).await
+        self.items_of_batch(lease, JobKind::Verify, &["created", "adopted"]).await
     }
 
     async fn run_spec(&self, run: RunId) -> Result<(String, RunSpec, RunState)> {
@@ -138,22 +138,38 @@ impl Working for PostgresLedger {
 }
 
 impl PostgresLedger {
-    /// Not fenced: a late owner reads in vain, it can't write.
-    async fn items_of_batch(&self, lease: &Lease<Job>, states: &[&str]) -> Result<Vec<Item>> {
-        let rows = query_as!(
-            ItemRow,
+    /// One statement looks at the lease and the items: a lost lease gives no row at
+    /// all, a held one without such items gives one empty row.
+    async fn items_of_batch(&self, lease: &Lease<Job>, kind: JobKind, states: &[&str]) -> Result<Vec<Item>> {
+        lease::only(lease, kind)?;
+        let found = query!(
             r#"
-            SELECT run_id, seq, record::text AS record, auth0_user_id, state
-            FROM ferry.items
-            WHERE batch_id = $1 AND state = ANY($2)
-            ORDER BY seq
+            SELECT item.run_id AS "run_id?", item.seq AS "seq?", item.record::text AS record,
+                   item.auth0_user_id AS "auth0_user_id?", item.state AS "state?"
+            FROM ferry.jobs AS job
+            LEFT JOIN ferry.items AS item ON item.batch_id = job.batch_id AND item.state = ANY($3)
+            WHERE job.id = $1 AND job.token = $2 AND job.state = 'leased'
+            ORDER BY item.seq
             "#,
-            batch_of(lease)?.0,
+            lease.of.id.0,
+            lease.token,
             states as &[&str],
         )
         .fetch_all(&self.pool)
         .await
         .map_err(self.sql_failed("could not read the items of a batch"))?;
-        rows::all(rows)
+        if found.is_empty() {
+            return Err(LedgerError::LeaseLost);
+        }
+        let items = found.into_iter().filter_map(|row| {
+            Some(ItemRow {
+                run_id: row.run_id?,
+                seq: row.seq?,
+                record: row.record,
+                auth0_user_id: row.auth0_user_id,
+                state: row.state?,
+            })
+        });
+        rows::all(items.collect())
     }
 }

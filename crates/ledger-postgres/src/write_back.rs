@@ -5,7 +5,7 @@
 //! refused something: the transaction is done anew and the group split down to the row.
 
 use ferry_domain::{
-    Code, ItemResult, ItemState, Job, Lease, Tally,
+    Code, ItemResult, ItemState, Job, JobKind, Lease, Tally,
     ports::{LedgerError, WriteBack},
 };
 use sqlx::{PgConnection, query, query_scalar};
@@ -26,6 +26,7 @@ impl PostgresLedger {
         results: &[ItemResult],
         requests: i64,
     ) -> Result<WriteBack, LedgerError> {
+        lease::only(lease, JobKind::Provision)?;
         if let Some(result) = results.iter().find(|r| !ItemState::Pending.may_become(r.outcome.state)) {
             return Err(LedgerError::Refused(format!(
                 "item {} is written back without an end",
