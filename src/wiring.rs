@@ -124,7 +124,8 @@ pub async fn postgres(place: &Place, settings: &Settings) -> anyhow::Result<Arc<
 /// Tenant as it goes into chosen ids: the bare domain, or host and port of the base URL.
 pub fn tenant() -> anyhow::Result<Option<String>> {
     if let Some(domain) = environment("AUTH0_DOMAIN") {
-        Auth0Settings::for_domain(&domain, "", SecretString::default()).map_err(usage)?;
+        // Only the form of the domain is looked at.
+        Auth0Settings::for_domain(&domain, "-", "-".to_owned().into()).map_err(usage)?;
         return Ok(Some(domain));
     }
     let Some(base) = environment("AUTH0_BASE_URL") else { return Ok(None) };

@@ -79,7 +79,8 @@ CREATE TABLE ferry.items (
     -- id: a rollback removes only users that Ferry made.
     made_by_ferry boolean NOT NULL DEFAULT false,
     PRIMARY KEY (run_id, seq),
-    CONSTRAINT items_pending_has_record CHECK (state <> 'pending' OR record IS NOT NULL)
+    CONSTRAINT items_pending_has_record CHECK (state <> 'pending' OR record IS NOT NULL),
+    CONSTRAINT items_say_why CHECK (code IS NOT NULL OR state NOT IN ('skipped', 'conflict', 'failed'))
 ) WITH (fillfactor = 80);
 
 CREATE INDEX items_by_batch ON ferry.items (batch_id, seq);

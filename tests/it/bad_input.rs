@@ -111,7 +111,7 @@ fn servers() {
     let mut place = self::place();
     refused(&place, &["worker"], 2, &["ferry.db", "DATABASE_URL"]);
     place.set("AUTH0_DOMAIN", "https://acme.eu.auth0.com/");
-    refused(&place, &["worker"], 2, &["bare"]);
+    refused(&place, &["worker"], 2, &["host alone"]);
     place.set("AUTH0_BASE_URL", "not a url");
     refused(&place, &["worker"], 2, &["AUTH0_BASE_URL"]);
     place.set("AUTH0_CLIENT_SECRET", "");

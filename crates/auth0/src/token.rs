@@ -205,3 +205,6 @@ fn header(answer: &wire::TokenAnswer) -> Result<HeaderValue, TokenError> {
     header.set_sensitive(true);
     Ok(header)
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,12 +45,15 @@ impl PostgresLedger {
         lease::fence(&mut tx, lease).await?;
         match *verdict {
             Verdict::Retry { after, code } => {
-                record(&mut tx, lease, attempt).await?;
-                hand_back(&mut tx, lease, after, code, 1).await?;
+                let untimed = Attempt { number: 0, code, took: Duration::ZERO };
+                count_attempt(&mut tx, lease, attempt.unwrap_or(&untimed)).await?;
+                hand_back(&mut tx, lease, after, code).await?;
             }
-            Verdict::Snooze { after, code } => hand_back(&mut tx, lease, after, code, 0).await?,
+            Verdict::Snooze { after, code } => hand_back(&mut tx, lease, after, code).await?,
             Verdict::Discard { code } => {
-                record(&mut tx, lease, attempt).await?;
+                if let Some(attempt) = attempt {
+                    count_attempt(&mut tx, lease, attempt).await?;
+                }
                 give_up(&mut tx, lease, code).await?;
             }
             Verdict::Done => finish_complete(&mut tx, lease).await?,
@@ -133,19 +136,22 @@ impl PostgresLedger {
     }
 }
 
-async fn record(
+/// Counts a try that did not succeed. The store numbers it: the holder may have read
+/// its count before another one's try.
+async fn count_attempt(
     connection: &mut PgConnection,
     lease: &Lease<Job>,
-    attempt: Option<&Attempt>,
+    attempt: &Attempt,
 ) -> Result<(), Fault> {
-    let Some(attempt) = attempt else { return Ok(()) };
     query!(
         r#"
-        INSERT INTO ferry.attempts (job_id, number, code, took_ms, holder) VALUES ($1, $2, $3, $4, $5)
-        ON CONFLICT (job_id, number) DO NOTHING
+        WITH counted AS (
+            UPDATE ferry.jobs SET attempts = attempts + 1 WHERE id = $1 RETURNING attempts
+        )
+        INSERT INTO ferry.attempts (job_id, number, code, took_ms, holder)
+        SELECT $1::uuid, attempts, $2::text, $3::bigint, $4::uuid FROM counted
         "#,
         lease.of.id.0,
-        attempt.number,
         attempt.code.as_str(),
         i64::try_from(attempt.took.as_millis()).unwrap_or(i64::MAX),
         lease.holder.0,
@@ -160,19 +166,17 @@ async fn hand_back(
     lease: &Lease<Job>,
     after: Duration,
     code: Code,
-    counts: i32,
 ) -> Result<(), Fault> {
     query!(
         r#"
         UPDATE ferry.jobs
-        SET state = 'ready', holder = NULL, expires_at = NULL, code = $3, attempts = attempts + $4,
+        SET state = 'ready', holder = NULL, expires_at = NULL, code = $3,
             not_before = clock_timestamp() + make_interval(secs => $2)
         WHERE id = $1
         "#,
         lease.of.id.0,
         after.as_secs_f64(),
         code.as_str(),
-        counts,
     )
     .execute(connection)
     .await?;
@@ -253,7 +257,7 @@ async fn end_job(connection: &mut PgConnection, lease: &Lease<Job>, end: End) ->
     query!(
         r#"
         UPDATE ferry.jobs
-        SET state = $2, code = $3, ended_at = clock_timestamp(), holder = NULL, expires_at = NULL
+        SET state = $2, code = coalesce($3, code), ended_at = clock_timestamp(), holder = NULL, expires_at = NULL
         WHERE id = $1
         "#,
         lease.of.id.0,

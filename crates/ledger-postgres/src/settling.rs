@@ -55,7 +55,7 @@ pub(crate) async fn count_in(
             RETURNING id, run_id, pending
         ), ended AS (
             UPDATE ferry.jobs
-            SET state = $10, code = $11, ended_at = clock_timestamp(), holder = NULL, expires_at = NULL
+            SET state = $10, code = coalesce($11, code), ended_at = clock_timestamp(), holder = NULL, expires_at = NULL
             WHERE id = $1 AND EXISTS (SELECT FROM counted WHERE pending = 0)
             RETURNING traceparent
         ), verify AS (
@@ -111,7 +111,7 @@ pub(crate) async fn close_batch(
             WHERE id = $2
         ), ended AS (
             UPDATE ferry.jobs
-            SET state = $6, code = $7, ended_at = clock_timestamp(), holder = NULL, expires_at = NULL
+            SET state = $6, code = coalesce($7, code), ended_at = clock_timestamp(), holder = NULL, expires_at = NULL
             WHERE id = $1
         )
         SELECT count(*) AS "open!" FROM ferry.batches

@@ -59,8 +59,6 @@ impl SqliteLedger {
         write_ahead(&mut first, path).await?;
         first.close().await.doing("could not be opened")?;
 
-        // Nothing ends these connections but `close`: a new one would compile all statements again.
-        let pool = || SqlitePoolOptions::new().acquire_timeout(QUEUE).idle_timeout(None).max_lifetime(None);
         let reading = options.clone().pragma("query_only", "ON");
         Ok(SqliteLedger {
             writer: pool().max_connections(1).connect_lazy_with(options),
@@ -88,6 +86,22 @@ impl SqliteLedger {
     pub(crate) async fn write(&self, doing: &'static str) -> Result<Transaction<'static, Sqlite>> {
         self.writer.begin_with("BEGIN IMMEDIATE").await.doing(doing)
     }
+}
+
+/// Connections that nothing ends but `close`: a new one would compile all
+/// statements again. Except one that sqlx takes to be in a transaction while
+/// nobody has it: SQLite itself ended that transaction (full disk, a trigger's
+/// `RAISE(ROLLBACK)`), and no other could begin there ever again.
+fn pool() -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .acquire_timeout(QUEUE)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| {
+            let usable = !connection.is_in_transaction();
+            Box::pin(async move { Ok(usable) })
+        })
 }
 
 async fn write_ahead(connection: &mut SqliteConnection, path: &Path) -> Result<()> {

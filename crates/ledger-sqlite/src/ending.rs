@@ -44,6 +44,32 @@ pub(crate) async fn provisioned(
     Ok(())
 }
 
+/// A batch was read back, or given up on.
+pub(crate) async fn verified(
+    connection: &mut SqliteConnection,
+    batch: BatchId,
+    matched: i64,
+    differing: i64,
+    requests: i64,
+) -> Result<()> {
+    sqlx::query!(
+        r#"
+        UPDATE ferry_batches
+        SET state = 'verified', verified = ?2, discrepancies = ?3, requests = requests + ?4,
+            verified_at = (SELECT at FROM ferry_now)
+        WHERE id = ?1
+        "#,
+        batch.0,
+        matched,
+        differing,
+        requests
+    )
+    .execute(connection)
+    .await
+    .doing(ENDING)?;
+    Ok(())
+}
+
 /// Fails what is pending in a batch, for a reason; the tally follows.
 pub(crate) async fn fail_pending(
     connection: &mut SqliteConnection,

@@ -14,6 +14,7 @@
 //! One process per file: [`EmbeddedLock`].
 
 mod application;
+mod concluding;
 mod connection;
 mod ending;
 mod errors;
@@ -25,6 +26,7 @@ mod relaying;
 mod removing;
 mod retrying;
 mod rows;
+mod settling;
 mod working;
 mod write_back;
 

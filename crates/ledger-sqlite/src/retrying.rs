@@ -11,8 +11,9 @@ use uuid::Uuid;
 use crate::{
     SqliteLedger,
     errors::{Doing, Result, no_such_run},
-    planning::{audit, insert_provision_jobs},
+    planning::audit,
     rows::{hex, json, run_spec, run_state, state_and_code},
+    settling::insert_provision_jobs,
 };
 
 const DOING: &str = "could not retry items";
@@ -162,7 +163,7 @@ async fn move_items(
         SET source = source - taken, failed = failed - taken_failed, conflict = conflict - (taken - taken_failed)
         FROM (
             SELECT batch_id AS old, count(*) AS taken, count(*) FILTER (WHERE state = 'failed') AS taken_failed
-            FROM ferry_items
+            FROM ferry_items INDEXED BY ferry_items_not_moved
             WHERE run_id = ?1 AND state IN ('skipped', 'conflict', 'failed') AND record IS NOT NULL
               AND state || ' ' || code IN (SELECT value FROM json_each(?2))
             GROUP BY batch_id
@@ -182,7 +183,7 @@ async fn move_items(
             batch_id = unhex(?4 ->> CAST((nth - 1) / ?3 AS INTEGER))
         FROM (
             SELECT seq AS taken, row_number() OVER (ORDER BY seq) AS nth
-            FROM ferry_items
+            FROM ferry_items INDEXED BY ferry_items_not_moved
             WHERE run_id = ?1 AND state IN ('skipped', 'conflict', 'failed') AND record IS NOT NULL
               AND state || ' ' || code IN (SELECT value FROM json_each(?2))
         )

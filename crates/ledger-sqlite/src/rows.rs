@@ -206,9 +206,11 @@ impl ItemRow {
         let record = self.record.ok_or_else(|| corrupt("ferry_items", self.seq, "there is no record"))?;
         Ok(Item {
             seq: ItemSeq(self.seq),
-            // serde's messages name positions and fields, not values of strings
-            record: serde_json::from_str(&record)
-                .map_err(|why| corrupt("ferry_items", self.seq, format_args!("record: {why}")))?,
+            // serde's message may quote the record; its place says enough.
+            record: serde_json::from_str(&record).map_err(|error| {
+                let why = format!("the record can't be read from column {} on", error.column());
+                corrupt("ferry_items", self.seq, why)
+            })?,
             auth0_user_id: self.auth0_user_id.map(Auth0UserId),
             state: item_state(&self.state, self.seq)?,
         })

@@ -4,17 +4,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    Attempt, Code, Item, ItemResult, Job, JobId, JobKind, Lease, RunId, RunSpec, RunState, Verdict, WorkerId,
-    ports::{BatchVerification, LedgerError, SealedRun, WorkerRecord, Working, WriteBack},
+    Attempt, Item, ItemResult, Job, JobId, JobKind, Lease, RunId, RunSpec, RunState, Verdict, WorkerId,
+    ports::{BatchVerification, SealedRun, WorkerRecord, Working, WriteBack},
     run::RunMove,
 };
-use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use crate::{
-    SqliteLedger, ending,
+    SqliteLedger, concluding, ending,
     errors::{Doing, Result, no_such_run},
-    fence::{Held, fence, move_run, only},
+    fence::{fence, move_run, only},
     rows::{ItemRow, JobRow, json, micros, run_spec, run_state},
 };
 
@@ -149,24 +148,7 @@ impl Working for SqliteLedger {
     async fn conclude(&self, lease: &Lease<Job>, verdict: &Verdict, attempt: Option<&Attempt>) -> Result<()> {
         let mut tx = self.write(CONCLUDING).await?;
         let held = fence(&mut tx, lease).await?;
-        // A snooze never counts, whatever the handler passes along.
-        if let Some(attempt) =
-            attempt.filter(|_| matches!(verdict, Verdict::Retry { .. } | Verdict::Discard { .. }))
-        {
-            ending::count_attempt(&mut tx, lease, attempt).await?;
-        }
-        match verdict {
-            Verdict::Done => finish_complete(&mut tx, lease, &held).await?,
-            Verdict::Retry { after, code } => {
-                if attempt.is_none() {
-                    let unnamed = Attempt { number: 0, code: *code, took: Duration::ZERO };
-                    ending::count_attempt(&mut tx, lease, &unnamed).await?;
-                }
-                ending::hand_back(&mut tx, lease, *after, *code).await?;
-            }
-            Verdict::Snooze { after, code } => ending::hand_back(&mut tx, lease, *after, *code).await?,
-            Verdict::Discard { code } => give_up(&mut tx, lease, &held, *code).await?,
-        }
+        concluding::conclude(&mut tx, lease, &held, verdict, attempt).await?;
         tx.commit().await.doing(CONCLUDING)
     }
 
@@ -191,7 +173,7 @@ impl Working for SqliteLedger {
         .await
         .doing(VERIFYING)?;
         let differing = i64::try_from(found.discrepancies.len()).unwrap_or(i64::MAX);
-        verified(&mut tx, batch.0, found.matched, differing, found.requests).await?;
+        ending::verified(&mut tx, batch, found.matched, differing, found.requests).await?;
         ending::job_done(&mut tx, lease).await?;
         ending::seal_if_last(&mut tx, lease.of.run).await?;
         tx.commit().await.doing(VERIFYING)
@@ -249,88 +231,4 @@ impl SqliteLedger {
         .doing(READING)?;
         rows.into_iter().map(ItemRow::item).collect()
     }
-}
-
-/// `Done` for a batch whose holder found nothing left to do.
-async fn finish_complete(connection: &mut SqliteConnection, lease: &Lease<Job>, held: &Held) -> Result<()> {
-    only(lease, JobKind::Provision)?;
-    let batch = held.batch()?;
-    let pending =
-        sqlx::query_scalar!(r#"SELECT pending AS "pending!: i64" FROM ferry_batches WHERE id = ?1"#, batch.0)
-            .fetch_one(&mut *connection)
-            .await
-            .doing(CONCLUDING)?;
-    if pending > 0 {
-        return Err(LedgerError::Refused(format!("batch {batch} is not done: {pending} items are pending")));
-    }
-    ending::provisioned(connection, lease, batch).await?;
-    ending::job_done(connection, lease).await
-}
-
-/// A job is given up, and what it was for still ends.
-async fn give_up(
-    connection: &mut SqliteConnection,
-    lease: &Lease<Job>,
-    held: &Held,
-    code: Code,
-) -> Result<()> {
-    match lease.of.kind {
-        JobKind::Provision => {
-            let batch = held.batch()?;
-            ending::fail_pending(connection, lease.of.run, batch, code).await?;
-            ending::provisioned(connection, lease, batch).await?;
-            ending::job_dead(connection, lease, code).await
-        }
-        JobKind::Verify => {
-            let batch = held.batch()?.0;
-            let unread = report_unread(connection, batch).await?;
-            verified(connection, batch, 0, unread, 0).await?;
-            ending::job_dead(connection, lease, code).await?;
-            ending::seal_if_last(connection, lease.of.run).await
-        }
-        // The run stays `sealing`; the sweep makes another report job after a while.
-        JobKind::Report => ending::job_dead(connection, lease, code).await,
-    }
-}
-
-/// Users that nobody read back are discrepancies, so that the report says so.
-async fn report_unread(connection: &mut SqliteConnection, batch: Uuid) -> Result<i64> {
-    let unread = sqlx::query!(
-        r#"
-        INSERT OR REPLACE INTO ferry_discrepancies (run_id, seq, batch_id, key, auth0_user_id, fields, found_at)
-        SELECT run_id, seq, batch_id, key, coalesce(auth0_user_id, ''), '["not read back"]', at
-        FROM ferry_items CROSS JOIN ferry_now
-        WHERE batch_id = ?1 AND state IN ('created', 'adopted')
-        "#,
-        batch
-    )
-    .execute(connection)
-    .await
-    .doing(CONCLUDING)?;
-    Ok(i64::try_from(unread.rows_affected()).unwrap_or(i64::MAX))
-}
-
-async fn verified(
-    connection: &mut SqliteConnection,
-    batch: Uuid,
-    matched: i64,
-    differing: i64,
-    requests: i64,
-) -> Result<()> {
-    sqlx::query!(
-        r#"
-        UPDATE ferry_batches
-        SET state = 'verified', verified = ?2, discrepancies = ?3, requests = requests + ?4,
-            verified_at = (SELECT at FROM ferry_now)
-        WHERE id = ?1
-        "#,
-        batch,
-        matched,
-        differing,
-        requests
-    )
-    .execute(connection)
-    .await
-    .doing(VERIFYING)?;
-    Ok(())
 }

@@ -88,14 +88,21 @@ async fn items(
         (rows[*at].1, rows[*at].2, rows[*at].3) = (ItemState::Conflict.as_str(), Some(code.as_str()), None);
     }
     let rows = json(&rows);
+    // LIMIT keeps the list a table of its own and + keeps the batch's index out, so
+    // that each result finds its item by the primary key. SQLite's own choice was to
+    // walk the batch and to parse the list anew for each of its items.
     let stored = sqlx::query!(
         r#"
         UPDATE ferry_items
-        SET state = value ->> 1, code = value ->> 2, field = value ->> 3, auth0_user_id = value ->> 4,
-            made_by_ferry = max(made_by_ferry, value ->> 5)
-        FROM json_each(?3)
-        WHERE run_id = ?1 AND seq = value ->> 0 AND batch_id = ?2 AND state = 'pending'
-        RETURNING seq AS "seq!: i64", state AS "state!: String"
+        SET state = new.state, code = new.code, field = new.field, auth0_user_id = new.auth0,
+            made_by_ferry = max(made_by_ferry, new.made)
+        FROM (
+            SELECT value ->> 0 AS at, value ->> 1 AS state, value ->> 2 AS code, value ->> 3 AS field,
+                   value ->> 4 AS auth0, value ->> 5 AS made
+            FROM json_each(?3) LIMIT -1
+        ) AS new
+        WHERE run_id = ?1 AND seq = new.at AND +batch_id = ?2 AND ferry_items.state = 'pending'
+        RETURNING seq AS "seq!: i64", ferry_items.state AS "state!: String"
         "#,
         lease.of.run.0,
         batch,

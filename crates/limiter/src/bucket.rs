@@ -115,7 +115,7 @@ impl Bucket {
             let mut book = self.book();
             let open = due.unwrap_or_else(|| book.price(brake.factor())) + std::mem::take(&mut book.debt);
             *due = Some(open);
-            let Some(part) = NonZeroU32::new(open.min(UNITS)) else { return None };
+            let part = NonZeroU32::new(open.min(UNITS))?; // nothing open: all is paid
             match self.governor.check_n(part) {
                 Ok(Ok(paid)) => {
                     book.left = f64::from(paid.remaining_burst_capacity());

@@ -5,9 +5,9 @@
 //! Attempts, backoff, schedules, dead letters, pauses and rescue are the
 //! ledger's; handlers answer apalis with success always.
 //!
-//! The same worker ([`worker`]) runs over two transports: [`MemoryQueue`] for
+//! The same worker (`worker.rs`) runs over two transports: [`MemoryQueue`] for
 //! one process with everything in it, [`RedisQueue`] for any number of them.
-//! "Fault n" in comments is a row of the table in `docs/apalis.md`: what
+//! "Fault n" in comments is a row of the table in this crate's README: what
 //! apalis-redis 1.0 gets wrong, measured, and what is done about it here.
 
 mod envelope;

@@ -5,6 +5,11 @@
 //! blank lines, quoted line breaks and any line ends; the parser's own count is
 //! not used because it does not see blank lines.
 //!
+//! A row with more cells than the header is broken, and so is one too short to
+//! have all mapped cells. One that lacks only cells nobody asked for is read:
+//! well-known exports leave empty cells at the end away in some rows or in all
+//! (seen in samples of Clerk and Supabase).
+//!
 //! A quote that is never closed would swallow the rest of the file into one
 //! cell without an error. So a mark is put behind the end of the file: if it
 //! does not come out as a row of its own, a quote is open.
@@ -22,8 +27,9 @@ use serde_json::Value;
 use crate::{
     email,
     error::{no_column, refuse, refuse_at},
+    fields::Field,
     file::{Input, RawReader, unreadable},
-    mapping::{Field, Mapping},
+    mapping::Mapping,
     rules::Raw,
     scan::{Log, RECORD},
     values::dig,
@@ -40,7 +46,7 @@ pub(crate) struct CsvReader<R: Read> {
     rows: Reader<Text<R>>,
     log: Arc<Log>,
     shown: String,
-    /// Cells a row must have.
+    /// Cells of the header; a row has no more.
     width: usize,
     cells: Vec<Option<Cell>>,
     record: ByteRecord,
@@ -63,7 +69,8 @@ impl<R: Read> CsvReader<R> {
         let (first, line) = header_line(&mut input, comment, shown)?;
         let delimiter = sniff(&first);
         let text = Lines::new(Cursor::new(first).chain(input), line).chain(END);
-        let mut rows = ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(text);
+        let mut rows =
+            ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(text);
         let mut record = ByteRecord::new();
         rows.read_byte_record(&mut record).map_err(|e| broken(shown, line, &e))?;
         if record.as_slice().ends_with(END_SWALLOWED) {
@@ -71,16 +78,23 @@ impl<R: Read> CsvReader<R> {
         }
         let header = header(&record, shown, line)?;
         let cells = mapping.fields().iter().map(|f| find(f, &header, shown)).collect::<Result<_, _>>()?;
-        Ok(CsvReader { rows, log: Arc::clone(log), shown: shown.to_owned(), width: header.len(), cells, record })
+        Ok(CsvReader {
+            rows,
+            log: Arc::clone(log),
+            shown: shown.to_owned(),
+            width: header.len(),
+            cells,
+            record,
+        })
     }
 
     fn values(&self) -> Raw {
-        if self.record.len() != self.width {
+        if self.record.len() > self.width {
             return Err(Code::RecordInvalid);
         }
         let read = |cell: &Option<Cell>| {
             let Some(cell) = cell else { return Ok(Value::Null) };
-            let bytes = self.record.get(cell.at).unwrap_or_default(); // there: the width was checked
+            let bytes = self.record.get(cell.at).ok_or(Code::RecordInvalid)?;
             let text = str::from_utf8(bytes).map_err(|_| Code::InvalidUtf8)?;
             let value = Value::String(text.to_owned());
             Ok(if cell.path.is_empty() { value } else { dig(&value, &cell.path).unwrap_or(Value::Null) })
@@ -106,10 +120,15 @@ impl<R: Read + Send> RawReader for CsvReader<R> {
 }
 
 /// Skips blank and comment lines; the first other line and its number.
-fn header_line<R: Read>(input: &mut Input<R>, comment: &str, shown: &str) -> Result<(Vec<u8>, u64), SourceError> {
+fn header_line<R: Read>(
+    input: &mut Input<R>,
+    comment: &str,
+    shown: &str,
+) -> Result<(Vec<u8>, u64), SourceError> {
     for line in 1.. {
         let mut bytes = Vec::new();
-        let read = input.by_ref().take(RECORD).read_until(b'\n', &mut bytes).map_err(|e| unreadable(shown, &e))?;
+        let read =
+            input.by_ref().take(RECORD).read_until(b'\n', &mut bytes).map_err(|e| unreadable(shown, &e))?;
         if read == 0 {
             break;
         }

@@ -93,13 +93,16 @@ mod tests {
             start + &"g".repeat(rest.min(63)) + ".com"
         };
         assert_eq!(check(&of_whole(252)), Ok(()));
-        let long = "x".repeat(60) + "@" + &["d".repeat(60), "e".repeat(60), "f".repeat(60), "com".into()].join(".");
+        let long =
+            "x".repeat(60) + "@" + &["d".repeat(60), "e".repeat(60), "f".repeat(60), "com".into()].join(".");
         assert_eq!(long.len(), 247);
         assert_eq!(check(&("1234567".to_owned() + &long)), Err(Code::EmailTooLong), "local part of 67");
         assert_eq!(check(&"x".repeat(255)), Err(Code::EmailTooLong));
-        let whole_254 = "x".repeat(64) + "@" + &["d".repeat(61), "e".repeat(61), "f".repeat(61), "com".into()].join(".");
+        let whole_254 =
+            "x".repeat(64) + "@" + &["d".repeat(61), "e".repeat(61), "f".repeat(61), "com".into()].join(".");
         assert_eq!((whole_254.len(), check(&whole_254)), (254, Ok(())));
-        let whole_255 = "x".repeat(64) + "@" + &["d".repeat(62), "e".repeat(61), "f".repeat(61), "com".into()].join(".");
+        let whole_255 =
+            "x".repeat(64) + "@" + &["d".repeat(62), "e".repeat(61), "f".repeat(61), "com".into()].join(".");
         assert_eq!((whole_255.len(), check(&whole_255)), (255, Err(Code::EmailTooLong)));
     }
 }

@@ -21,9 +21,10 @@ use serde_json::Value;
 use crate::{
     csv::CsvReader,
     error::{listed, refuse},
+    fields::{Field, Target},
     json::JsonFile,
     location::Format,
-    mapping::{Field, Mapping, Target},
+    mapping::Mapping,
     ndjson::NdjsonReader,
     rules::{Raw, Rules},
     scan::{AHEAD, Log, Scan},
@@ -64,7 +65,11 @@ impl FileSource {
     fn open_blocking(path: &Path, format: Format, mapping: &Mapping) -> Result<Self, SourceError> {
         let shown = path.display().to_string();
         let broken = |e: std::io::Error| {
-            refuse(&shown, format!("the file can't be opened ({})", e.kind()), "Check the path, and that this user may read it")
+            refuse(
+                &shown,
+                format!("the file can't be opened ({})", e.kind()),
+                "Check the path, and that this user may read it",
+            )
         };
         let canonical = path.canonicalize().map_err(broken)?;
         if canonical.is_dir() {
@@ -78,7 +83,8 @@ impl FileSource {
             Format::Json => Box::new(JsonFile::open(input, &log, &shown, mapping)?),
             Format::Ndjson => Box::new(NdjsonReader::open(input, &log, &shown, mapping)?),
         };
-        let name = canonical.file_name().map_or_else(|| shown.clone(), |name| name.to_string_lossy().into_owned());
+        let name =
+            canonical.file_name().map_or_else(|| shown.clone(), |name| name.to_string_lossy().into_owned());
         Ok(FileSource {
             identity: SourceIdentity { kind: format.to_string(), location: canonical.display().to_string() },
             shown,
@@ -154,7 +160,11 @@ fn begin<R: Read>(input: &mut Input<R>, shown: &str) -> Result<(), SourceError> 
 
 /// The file broke while it was read.
 pub(crate) fn unreadable(shown: &str, error: &std::io::Error) -> SourceError {
-    refuse(shown, format!("the file can't be read to its end ({})", error.kind()), "Check the disk and plan again")
+    refuse(
+        shown,
+        format!("the file can't be read to its end ({})", error.kind()),
+        "Check the disk and plan again",
+    )
 }
 
 fn interrupted(shown: &str) -> SourceError {
@@ -195,7 +205,8 @@ impl Pick {
         if self.saw_key || self.names.is_empty() {
             return Ok(());
         }
-        let key = self.fields.iter().find(|field| field.target == Target::Key).map_or("", |field| &field.names[0]);
+        let key =
+            self.fields.iter().find(|field| field.target == Target::Key).map_or("", |field| &field.names[0]);
         Err(SourceError {
             field: Some("key".to_owned()),
             ..refuse(

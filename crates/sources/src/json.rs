@@ -11,8 +11,8 @@ use ferry_domain::{Code, ports::SourceError};
 use serde_json::Value;
 use struson::{
     reader::{
-        JsonReader, JsonStreamReader, JsonSyntaxError, ReaderError, ReaderSettings, SyntaxErrorKind, TransferError,
-        ValueType,
+        JsonReader, JsonStreamReader, JsonSyntaxError, ReaderError, ReaderSettings, SyntaxErrorKind,
+        TransferError, ValueType,
     },
     writer::{JsonStreamWriter, JsonWriter},
 };
@@ -47,7 +47,8 @@ impl<R: Read> JsonFile<R> {
         shown: &str,
         mapping: &Mapping,
     ) -> Result<Self, SourceError> {
-        let settings = ReaderSettings { track_path: false, restrict_number_values: false, ..ReaderSettings::default() };
+        let settings =
+            ReaderSettings { track_path: false, restrict_number_values: false, ..ReaderSettings::default() };
         let mut document = JsonStreamReader::new_custom(input, settings);
         let depth = find_array(&mut document, mapping.users_at.as_deref(), shown)?;
         document.begin_array().map_err(|e| broken(shown, &e))?;
@@ -98,7 +99,9 @@ impl<R: Read> JsonFile<R> {
         let mut copy = JsonStreamWriter::new(&mut self.buffer);
         document.transfer_to(&mut copy).map_err(|e| match e {
             TransferError::ReaderError(e) => failed(e),
-            TransferError::WriterError(_) => refuse(&self.shown, "a record can't be copied", "Report this as a fault of Ferry"),
+            TransferError::WriterError(_) => {
+                refuse(&self.shown, "a record can't be copied", "Report this as a fault of Ferry")
+            }
         })?;
         let copied = copy.finish_document().is_ok();
         let record = serde_json::from_slice::<Value>(&self.buffer).ok().filter(|_| copied);
@@ -145,7 +148,11 @@ fn find_array<R: Read>(
                 ))),
             }
         }
-        _ => Err(refuse(shown, "the file holds neither an array nor an object", "Export the users as a JSON array")),
+        _ => Err(refuse(
+            shown,
+            "the file holds neither an array nor an object",
+            "Export the users as a JSON array",
+        )),
     }
 }
 
@@ -195,16 +202,23 @@ fn broken(shown: &str, error: &ReaderError) -> SourceError {
         ReaderError::SyntaxError(syntax) => ("this is not JSON", Some(&syntax.location)),
         ReaderError::IoError { error, location } if error.kind() == std::io::ErrorKind::InvalidData => {
             let line = location.line_pos.map(|at| at.line + 1);
-            return SourceError { line, ..refuse(shown, "INVALID_UTF8: the file is not UTF-8", "Save it as UTF-8") };
+            return SourceError {
+                line,
+                ..refuse(shown, "INVALID_UTF8: the file is not UTF-8", "Save it as UTF-8")
+            };
         }
         ReaderError::IoError { error, location } if error.kind() == std::io::ErrorKind::FileTooLarge => {
             ("a record is longer than 1 MiB", Some(location))
         }
         ReaderError::IoError { error, .. } => return crate::file::unreadable(shown, error),
-        ReaderError::MaxNestingDepthExceeded { location, .. } => ("values are nested too deep", Some(location)),
+        ReaderError::MaxNestingDepthExceeded { location, .. } => {
+            ("values are nested too deep", Some(location))
+        }
         ReaderError::UnexpectedValueType { location, .. }
         | ReaderError::UnexpectedStructure { location, .. }
-        | ReaderError::UnsupportedNumberValue { location, .. } => ("this can't be read as users", Some(location)),
+        | ReaderError::UnsupportedNumberValue { location, .. } => {
+            ("this can't be read as users", Some(location))
+        }
         _ => ("this can't be read as users", None), // the library may learn more reasons
     };
     match location.and_then(|at| at.line_pos) {
@@ -256,7 +270,8 @@ mod tests {
         mapping.columns.key = Some("id".into());
         mapping.columns.email = Some("email".into());
         let (scan, log) = Scan::new(Large { next: 0, pending: Vec::new() });
-        let mut file = JsonFile::open(BufReader::with_capacity(AHEAD, scan), &log, "users.json", &mapping).unwrap();
+        let mut file =
+            JsonFile::open(BufReader::with_capacity(AHEAD, scan), &log, "users.json", &mapping).unwrap();
         for _ in 0..100 {
             assert!(file.next().unwrap().is_some());
         }

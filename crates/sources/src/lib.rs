@@ -13,6 +13,7 @@
 mod csv;
 mod email;
 mod error;
+mod fields;
 mod file;
 mod json;
 mod location;
@@ -23,6 +24,7 @@ mod rules;
 mod scan;
 mod table;
 mod table_postgres;
+mod table_source;
 mod table_sqlite;
 mod values;
 
@@ -44,8 +46,8 @@ pub async fn open(location: &Location, mapping: &Mapping) -> Result<Box<dyn Sour
     mapping.check()?;
     Ok(match location {
         Location::File { path, format } => Box::new(file::FileSource::open(path, *format, mapping).await?),
-        Location::Postgres { url } => Box::new(table_postgres::PostgresSource::open(url, mapping).await?),
-        Location::Sqlite { path } => Box::new(table_sqlite::SqliteSource::open(path, mapping).await?),
+        Location::Postgres { url } => Box::new(table_postgres::PostgresPages::open(url, mapping).await?),
+        Location::Sqlite { path } => Box::new(table_sqlite::SqlitePages::open(path, mapping).await?),
     })
 }
 
@@ -58,5 +60,10 @@ pub fn write_back_target(location: &Location, mapping: &Mapping) -> Option<Write
         Location::Sqlite { .. } => None,
     };
     let id_column = mapping.columns.auth0_user_id.clone().unwrap_or_else(|| "auth0_user_id".to_owned());
-    Some(WriteBackTarget { schema, table: mapping.table.clone()?, key_column: mapping.columns.key.clone()?, id_column })
+    Some(WriteBackTarget {
+        schema,
+        table: mapping.table.clone()?,
+        key_column: mapping.columns.key.clone()?,
+        id_column,
+    })
 }

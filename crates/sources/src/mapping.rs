@@ -118,60 +118,6 @@ pub enum Inactive {
 #[error("unknown preset {0:?}: take one of {known}", known = presets::PRESETS.join(", "))]
 pub struct UnknownPreset(pub String);
 
-/// What a field of the source is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
-    Key,
-    Email,
-    EmailVerified,
-    Name,
-    GivenName,
-    FamilyName,
-    Nickname,
-    Picture,
-    Active,
-    Blocked,
-    Provider,
-    PasswordHash,
-    Auth0UserId,
-    UserMetadata(String),
-    AppMetadata(String),
-}
-
-impl Target {
-    /// The name that outcomes and errors carry.
-    pub(crate) fn name(&self) -> String {
-        let fixed = match self {
-            Target::Key => "key",
-            Target::Email => "email",
-            Target::EmailVerified => "email_verified",
-            Target::Name => "name",
-            Target::GivenName => "given_name",
-            Target::FamilyName => "family_name",
-            Target::Nickname => "nickname",
-            Target::Picture => "picture",
-            Target::Active => "active",
-            Target::Blocked => "blocked",
-            Target::Provider => "provider",
-            Target::PasswordHash => "password_hash",
-            Target::Auth0UserId => "auth0_user_id",
-            Target::UserMetadata(key) => return format!("user_metadata.{key}"),
-            Target::AppMetadata(key) => return format!("app_metadata.{key}"),
-        };
-        fixed.to_owned()
-    }
-}
-
-/// One wanted field: what for, and under which names the source may have it.
-#[derive(Clone, Debug)]
-pub(crate) struct Field {
-    pub(crate) target: Target,
-    /// First the mapped name, then other spellings a preset knows.
-    pub(crate) names: Vec<String>,
-    /// Whether the source may lack it.
-    pub(crate) optional: bool,
-}
-
 impl Mapping {
     /// A mapping that Ferry brings along. [`PRESETS`](crate::PRESETS) lists the names.
     ///
@@ -213,39 +159,6 @@ impl Mapping {
             text.push_str("password hashes are discarded: users must reset their password\n");
         }
         text
-    }
-
-    /// The wanted fields in the order every reader delivers them.
-    pub(crate) fn fields(&self) -> Vec<Field> {
-        let columns = &self.columns;
-        let verified = columns.email_verified.as_ref().filter(|_| self.email_verified == EmailVerified::Column);
-        let hash = columns.password_hash.as_ref().filter(|_| !self.discard_hashes);
-        let plain = [
-            (Target::Key, columns.key.as_ref()),
-            (Target::Email, columns.email.as_ref()),
-            (Target::EmailVerified, verified),
-            (Target::Name, columns.name.as_ref()),
-            (Target::GivenName, columns.given_name.as_ref()),
-            (Target::FamilyName, columns.family_name.as_ref()),
-            (Target::Nickname, columns.nickname.as_ref()),
-            (Target::Picture, columns.picture.as_ref()),
-            (Target::Active, columns.active.as_ref()),
-            (Target::Blocked, columns.blocked.as_ref()),
-            (Target::Provider, columns.provider.as_ref()),
-            (Target::PasswordHash, hash),
-            (Target::Auth0UserId, columns.auth0_user_id.as_ref()),
-        ];
-        let user = columns.user_metadata.iter().map(|(key, c)| (Target::UserMetadata(key.clone()), Some(c)));
-        let app = columns.app_metadata.iter().map(|(key, c)| (Target::AppMetadata(key.clone()), Some(c)));
-        plain.into_iter().chain(user).chain(app).filter_map(|(target, c)| Some(self.field(target, c?))).collect()
-    }
-
-    fn field(&self, target: Target, column: &str) -> Field {
-        let preset = self.preset.as_deref();
-        let mut names = vec![column.to_owned()];
-        names.extend(presets::spellings(preset, column).iter().map(|&name| name.to_owned()));
-        let optional = target == Target::Auth0UserId || presets::is_optional(preset, column);
-        Field { target, names, optional }
     }
 
     /// Refuses a mapping that no source could be read with.
@@ -348,7 +261,8 @@ mod tests {
     #[test]
     fn what_no_source_could_be_read_with_is_refused_naming_the_field() {
         assert_eq!(minimal().check(), Ok(()));
-        let broken: [(&str, fn(&mut Mapping)); 9] = [
+        type Break = fn(&mut Mapping);
+        let broken: [(&str, Break); 9] = [
             ("key", |m| m.columns.key = None),
             ("key_from", |m| m.key_from = Some(KeyFrom::Email)),
             ("email", |m| m.columns.email = None),
@@ -396,16 +310,5 @@ mod tests {
         assert_eq!(base.digest().len(), 64);
         assert!(base.describe().contains("key from id"), "{}", base.describe());
         assert!(base.describe().contains("no address is taken as verified"));
-    }
-
-    #[test]
-    fn a_discarded_hash_and_an_overruled_column_are_not_even_read() {
-        let mut mapping = minimal();
-        mapping.columns.password_hash = Some("hash".into());
-        mapping.columns.email_verified = Some("verified".into());
-        let wants = |m: &Mapping, t: Target| m.fields().iter().any(|f| f.target == t);
-        assert!(wants(&mapping, Target::PasswordHash) && !wants(&mapping, Target::EmailVerified));
-        mapping.discard_hashes = true;
-        assert!(!wants(&mapping, Target::PasswordHash));
     }
 }

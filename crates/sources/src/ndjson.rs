@@ -36,7 +36,13 @@ impl<R: Read> NdjsonReader<R> {
             let what = "this is one JSON array, not a record per line";
             return Err(refuse_at(shown, 1, what, "Pass --format json"));
         }
-        Ok(NdjsonReader { input, shown: shown.to_owned(), pick: Pick::new(mapping), line: 0, buffer: Vec::new() })
+        Ok(NdjsonReader {
+            input,
+            shown: shown.to_owned(),
+            pick: Pick::new(mapping),
+            line: 0,
+            buffer: Vec::new(),
+        })
     }
 
     /// One line, without its end; `None` at the end of the file. A line that is

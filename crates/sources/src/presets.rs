@@ -78,11 +78,8 @@ fn medlogistics() -> Mapping {
 /// The `users` table of Auth.js, and exports of it: no passwords, and
 /// `emailVerified` is the time of verification or null.
 fn authjs() -> Mapping {
-    let mut mapping = Mapping {
-        preset: Some("authjs".to_owned()),
-        table: Some("users".to_owned()),
-        ..Mapping::default()
-    };
+    let mut mapping =
+        Mapping { preset: Some("authjs".to_owned()), table: Some("users".to_owned()), ..Mapping::default() };
     let columns = &mut mapping.columns;
     columns.key = Some("id".to_owned());
     columns.email = Some("email".to_owned());

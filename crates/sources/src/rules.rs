@@ -13,7 +13,8 @@ use serde_json::{Map, Value};
 
 use crate::{
     email,
-    mapping::{EmailVerified, Inactive, KeyFrom, Mapping, Target},
+    fields::Target,
+    mapping::{EmailVerified, Inactive, KeyFrom, Mapping},
     values::{self, MetadataFault, Unfit},
 };
 
@@ -108,9 +109,12 @@ impl Rules {
             family_name: row.limited(&Target::FamilyName, SHORT_NAME)?,
             nickname: row.limited(&Target::Nickname, LONG_NAME)?,
             picture: picture(row)?,
-            blocked: row.boolean(&Target::Blocked)? == Some(true) || (inactive && self.inactive == Inactive::Block),
-            user_metadata: row.metadata(|t| if let Target::UserMetadata(key) = t { Some(key) } else { None })?,
-            app_metadata: row.metadata(|t| if let Target::AppMetadata(key) = t { Some(key) } else { None })?,
+            blocked: row.boolean(&Target::Blocked)? == Some(true)
+                || (inactive && self.inactive == Inactive::Block),
+            user_metadata: row
+                .metadata(|t| if let Target::UserMetadata(key) = t { Some(key) } else { None })?,
+            app_metadata: row
+                .metadata(|t| if let Target::AppMetadata(key) = t { Some(key) } else { None })?,
             ..UserRecord::new(key, address, verified)
         };
         if carries_hash(row.get(&Target::PasswordHash)) {

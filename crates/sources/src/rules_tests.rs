@@ -80,7 +80,9 @@ fn a_good_record_becomes_a_user_with_all_its_fields() {
 fn what_a_reader_could_not_read_keeps_its_code() {
     for code in [Code::RecordInvalid, Code::InvalidUtf8] {
         match Rules::new(&mapping()).judge(Origin { place: "u".into(), line: 3 }, Err(code)) {
-            Candidate::Settled(s) => assert_eq!((s.outcome.code, s.key, s.origin.line), (Some(code), None, 3)),
+            Candidate::Settled(s) => {
+                assert_eq!((s.outcome.code, s.key, s.origin.line), (Some(code), None, 3))
+            }
             Candidate::User { .. } => panic!("no user can come of it"),
         }
     }
@@ -152,7 +154,9 @@ fn a_missing_a_long_and_a_wrong_address_are_told_apart() {
     }
     let long = format!("{}@example.com", "x".repeat(65));
     assert_eq!(said(&refused(json!({"email": long}))), (Code::EmailTooLong, Some("email")));
-    for wrong in [json!("none"), json!("a@b"), json!(true), json!(["a@example.com"]), json!("josé@example.com")] {
+    for wrong in
+        [json!("none"), json!("a@b"), json!(true), json!(["a@example.com"]), json!("josé@example.com")]
+    {
         assert_eq!(said(&refused(json!({"email": wrong}))), (Code::EmailInvalid, Some("email")), "{wrong}");
     }
 }
@@ -161,7 +165,10 @@ fn a_missing_a_long_and_a_wrong_address_are_told_apart() {
 fn verified_comes_from_the_column_or_from_the_operator() {
     assert!(passed(json!({"email_verified": "2024-01-15T10:30:00.000Z"})).email_verified);
     assert!(!passed(json!({"email_verified": null})).email_verified);
-    assert_eq!(said(&refused(json!({"email_verified": "perhaps"}))), (Code::FieldInvalid, Some("email_verified")));
+    assert_eq!(
+        said(&refused(json!({"email_verified": "perhaps"}))),
+        (Code::FieldInvalid, Some("email_verified"))
+    );
     for (decided, expected) in [(EmailVerified::Assume, true), (EmailVerified::Never, false)] {
         let mapping = Mapping { email_verified: decided, ..mapping() };
         assert_eq!(passed_by(&mapping, json!({"email_verified": !expected})).email_verified, expected);

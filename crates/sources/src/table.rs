@@ -17,7 +17,8 @@ use serde_json::Value;
 
 use crate::{
     error::no_column,
-    mapping::{Field, Mapping, Target},
+    fields::{Field, Target},
+    mapping::Mapping,
     presets::{self, Join},
     values::dig,
 };
@@ -91,7 +92,8 @@ impl Plan {
     /// `after` is how the last key is written, absent for the first page.
     pub(crate) fn page(&self, select: &str, after: Option<&str>) -> String {
         let Plan { base, joins, key: k, .. } = self;
-        let begin = |alias: &str| after.map(|after| format!(" AND {alias}.{k} > {after}")).unwrap_or_default();
+        let begin =
+            |alias: &str| after.map(|after| format!(" AND {alias}.{k} > {after}")).unwrap_or_default();
         let select = select.replacen("{key}", &format!("t.{k}"), 1);
         format!(
             "SELECT {select} FROM {base} AS t{joins} WHERE t.{k} IS NOT NULL{} AND t.{k} <= \

@@ -5,13 +5,10 @@
 //! and parsed here: a value that is no JSON number for us (1e400) spoils its
 //! row, not the stream.
 
-use std::{collections::VecDeque, str::FromStr};
+use std::str::FromStr;
 
 use async_trait::async_trait;
-use ferry_domain::{
-    Code, Origin, SourceIdentity,
-    ports::{Candidate, Source, SourceError},
-};
+use ferry_domain::{Code, SourceIdentity, ports::SourceError};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgConnectOptions};
@@ -20,49 +17,51 @@ use crate::{
     error::{listed, refuse},
     mapping::Mapping,
     presets,
-    rules::{Raw, Rules},
+    rules::Raw,
     table::{Case, Cell, Plan, Table, quote},
+    table_source::{Pages, TableSource},
 };
 
-pub(crate) struct PostgresSource {
+pub(crate) struct PostgresPages {
     connection: PgConnection,
-    identity: SourceIdentity,
-    /// Table name, for origins.
-    table: String,
-    rules: Rules,
+    place: String,
     plan: Plan,
     first_page: String,
     next_page: String,
     /// Last key read, as text.
     last: Option<String>,
-    buffer: VecDeque<Raw>,
-    row: u64,
-    stage: Stage,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Rows,
-    WithoutKey,
-    /// So many rows without a key are still to be reported.
-    Reporting(u64),
-}
-
-impl PostgresSource {
-    pub(crate) async fn open(url: &SecretString, mapping: &Mapping) -> Result<Self, SourceError> {
+impl PostgresPages {
+    pub(crate) async fn open(
+        url: &SecretString,
+        mapping: &Mapping,
+    ) -> Result<TableSource<Self>, SourceError> {
         let options = PgConnectOptions::from_str(url.expose_secret())
-            .map_err(|_| refuse("database", "the URL can't be read", "Write it as postgres://USER:PASSWORD@HOST:PORT/DATABASE"))?
+            .map_err(|_| {
+                refuse(
+                    "database",
+                    "the URL can't be read",
+                    "Write it as postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+                )
+            })?
             .application_name("ferry source");
         let server = format!("{}:{}", options.get_host(), options.get_port());
         let database = options.get_database().unwrap_or(options.get_username()).to_owned();
         let place = format!("{server}/{database}");
-        let mut connection = PgConnection::connect_with(&options).await.map_err(|e| unreachable(&place, &e))?;
+        let mut connection =
+            PgConnection::connect_with(&options).await.map_err(|e| unreachable(&place, &e))?;
 
         let Some(wanted) = mapping.table.as_deref() else {
             let tables = tables(&mut connection).await.map_err(|e| broken(&place, &e))?;
-            return Err(refuse(&place, "no table is named", format!("Set table to one of: {}", listed(&tables))));
+            return Err(refuse(
+                &place,
+                "no table is named",
+                format!("Set table to one of: {}", listed(&tables)),
+            ));
         };
-        let found = find(&mut connection, mapping.schema.as_deref(), wanted).await.map_err(|e| broken(&place, &e))?;
+        let found =
+            find(&mut connection, mapping.schema.as_deref(), wanted).await.map_err(|e| broken(&place, &e))?;
         let Some((schema, base, types)) = found else {
             let tables = tables(&mut connection).await.map_err(|e| broken(&place, &e))?;
             let what = format!("there is no table {wanted:?} that this role can see");
@@ -71,7 +70,8 @@ impl PostgresSource {
         let place = format!("{place}/{schema}.{wanted}");
         let mut joined = Vec::new();
         for join in presets::joins(mapping.preset.as_deref()) {
-            let other = find(&mut connection, Some(&schema), join.table).await.map_err(|e| broken(&place, &e))?;
+            let other =
+                find(&mut connection, Some(&schema), join.table).await.map_err(|e| broken(&place, &e))?;
             let (_, table, _) = other.ok_or_else(|| {
                 let what = format!("the preset needs the table {:?}, which is not there", join.table);
                 refuse(&place, what, "Use a mapping of your own instead of the preset")
@@ -85,87 +85,34 @@ impl PostgresSource {
         let select = format!("{{key}}::text, jsonb_build_array({})::text", plan.select(expression));
         let first_page = plan.page(&select, None);
         let next_page = plan.page(&select, Some(&format!("CAST($1::text AS {key_type})")));
-        Ok(PostgresSource {
-            connection,
-            identity: SourceIdentity { kind: "postgres".to_owned(), location: place },
-            table: wanted.to_owned(),
-            rules: Rules::new(mapping),
-            first_page,
-            next_page,
-            plan,
-            last: None,
-            buffer: VecDeque::new(),
-            row: 0,
-            stage: Stage::Rows,
-        })
-    }
-
-    async fn fetch_page(&mut self) -> Result<(), SourceError> {
-        let rows = match &self.last {
-            None => sqlx::query(AssertSqlSafe(self.first_page.as_str())).fetch_all(&mut self.connection).await,
-            Some(last) => {
-                let query = sqlx::query(AssertSqlSafe(self.next_page.as_str())).bind(last);
-                query.fetch_all(&mut self.connection).await
-            }
-        };
-        let place = &self.identity.location;
-        for row in rows.map_err(|e| broken(place, &e))? {
-            self.last = Some(row.try_get(0).map_err(|e| broken(place, &e))?);
-            let json: String = row.try_get(1).map_err(|e| broken(place, &e))?;
-            self.buffer.push_back(values(&self.plan, &json));
-        }
-        if self.buffer.is_empty() {
-            self.stage = Stage::WithoutKey;
-        }
-        Ok(())
-    }
-
-    async fn count_without_key(&mut self) -> Result<(), SourceError> {
-        let query = sqlx::query_scalar::<_, i64>(AssertSqlSafe(self.plan.without_key()));
-        let count = query.fetch_one(&mut self.connection).await.map_err(|e| broken(&self.identity.location, &e))?;
-        if self.row == 0 && count == 0 {
-            return Err(refuse(&self.identity.location, "the table has no rows", "Check the table and its row policies"));
-        }
-        self.stage = Stage::Reporting(u64::try_from(count).unwrap_or(0)); // a count is never negative
-        Ok(())
-    }
-
-    async fn next_raw(&mut self) -> Result<Option<Raw>, SourceError> {
-        loop {
-            if let Some(raw) = self.buffer.pop_front() {
-                return Ok(Some(raw));
-            }
-            match self.stage {
-                Stage::Rows => self.fetch_page().await?,
-                Stage::WithoutKey => self.count_without_key().await?,
-                Stage::Reporting(0) => return Ok(None),
-                Stage::Reporting(left) => {
-                    self.stage = Stage::Reporting(left - 1);
-                    return Ok(Some(Err(Code::KeyMissing)));
-                }
-            }
-        }
+        let identity = SourceIdentity { kind: "postgres".to_owned(), location: place.clone() };
+        let pages = PostgresPages { connection, place, plan, first_page, next_page, last: None };
+        Ok(TableSource::new(pages, identity, wanted, mapping))
     }
 }
 
 #[async_trait]
-impl Source for PostgresSource {
-    fn identity(&self) -> SourceIdentity {
-        self.identity.clone()
-    }
-
-    async fn next_chunk(&mut self, most: usize) -> Result<Vec<Candidate>, SourceError> {
-        let mut chunk = Vec::new();
-        while chunk.len() < most {
-            let Some(raw) = self.next_raw().await? else { break };
-            self.row += 1;
-            chunk.push(self.rules.judge(Origin { place: self.table.clone(), line: self.row }, raw));
+impl Pages for PostgresPages {
+    async fn next_page(&mut self) -> Result<Vec<Raw>, SourceError> {
+        let query = match &self.last {
+            None => sqlx::query(AssertSqlSafe(self.first_page.as_str())),
+            Some(last) => sqlx::query(AssertSqlSafe(self.next_page.as_str())).bind(last),
+        };
+        let failed = |e: sqlx::Error| broken(&self.place, &e);
+        let rows = query.fetch_all(&mut self.connection).await.map_err(failed)?;
+        let mut page = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let json: &str = row.try_get(1).map_err(failed)?;
+            page.push(values(&self.plan, json));
         }
-        Ok(chunk)
+        self.last = rows.last().map(|row| row.try_get(0)).transpose().map_err(failed)?;
+        Ok(page)
     }
 
-    fn digest(&self) -> Option<String> {
-        None
+    async fn without_key(&mut self) -> Result<u64, SourceError> {
+        let query = sqlx::query_scalar::<_, i64>(AssertSqlSafe(self.plan.without_key()));
+        let count = query.fetch_one(&mut self.connection).await.map_err(|e| broken(&self.place, &e))?;
+        Ok(u64::try_from(count).unwrap_or(0)) // a count is never negative
     }
 }
 
@@ -185,7 +132,11 @@ fn values(plan: &Plan, json: &str) -> Raw {
 type Found = (String, Table, Vec<String>);
 
 /// A table with its schema, its columns and their types.
-async fn find(db: &mut PgConnection, schema: Option<&str>, table: &str) -> Result<Option<Found>, sqlx::Error> {
+async fn find(
+    db: &mut PgConnection,
+    schema: Option<&str>,
+    table: &str,
+) -> Result<Option<Found>, sqlx::Error> {
     let found: Option<(i64, String)> = sqlx::query_as(
         "SELECT c.oid::bigint, n.nspname::text FROM pg_catalog.pg_class c
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -226,12 +177,20 @@ fn unreachable(place: &str, error: &sqlx::Error) -> SourceError {
         }
         (_, "3D000") => refuse(place, "there is no such database", "Correct its name in the URL"),
         (_, "53300") => refuse(place, "the server has no connection left", "Try again later"),
-        (sqlx::Error::Io(io), _) => {
-            refuse(place, format!("the server can't be reached ({})", io.kind()), "Check host, port and whether it runs")
-        }
+        (sqlx::Error::Io(io), _) => refuse(
+            place,
+            format!("the server can't be reached ({})", io.kind()),
+            "Check host, port and whether it runs",
+        ),
         (sqlx::Error::Tls(_), _) => refuse(place, "TLS failed", "Check sslmode and sslrootcert in the URL"),
-        (_, "") => refuse(place, "the connection failed", "Check the URL and whether a PostgreSQL server answers there"),
-        (_, state) => refuse(place, format!("the server refuses the connection ({state})"), "See the server's log"),
+        (_, "") => refuse(
+            place,
+            "the connection failed",
+            "Check the URL and whether a PostgreSQL server answers there",
+        ),
+        (_, state) => {
+            refuse(place, format!("the server refuses the connection ({state})"), "See the server's log")
+        }
     }
 }
 
@@ -240,7 +199,9 @@ fn broken(place: &str, error: &sqlx::Error) -> SourceError {
     let state = error.as_database_error().and_then(|e| e.code()).unwrap_or_default();
     match &*state {
         "42501" => refuse(place, "this role may not read the mapped columns", "Grant it SELECT on them"),
-        "57014" => refuse(place, "the server cancelled the statement", "Raise statement_timeout for this role"),
+        "57014" => {
+            refuse(place, "the server cancelled the statement", "Raise statement_timeout for this role")
+        }
         "" => refuse(place, "the connection broke while reading", "Check the server and plan again"),
         state => refuse(place, format!("the server answered with error {state}"), "See the server's log"),
     }
@@ -253,6 +214,9 @@ mod tests {
     #[test]
     fn a_hash_is_asked_for_by_presence_only() {
         let cell = Cell { column: "t.\"hash\"".into(), path: String::new(), presence_only: true };
-        assert_eq!(expression(&cell), "(t.\"hash\" IS NOT NULL AND btrim(t.\"hash\"::text) NOT IN ('', '\\x'))");
+        assert_eq!(
+            expression(&cell),
+            "(t.\"hash\" IS NOT NULL AND btrim(t.\"hash\"::text) NOT IN ('', '\\x'))"
+        );
     }
 }

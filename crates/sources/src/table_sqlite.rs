@@ -4,13 +4,10 @@
 //! it has, and the last key of a page goes back into the next statement as the
 //! type it came in.
 
-use std::{collections::VecDeque, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use async_trait::async_trait;
-use ferry_domain::{
-    Code, Origin, SourceIdentity,
-    ports::{Candidate, Source, SourceError},
-};
+use ferry_domain::{Code, SourceIdentity, ports::SourceError};
 use serde_json::Value;
 use sqlx::{
     AssertSqlSafe, Column, Connection, Row, SqliteConnection, TypeInfo, ValueRef,
@@ -21,34 +18,21 @@ use crate::{
     error::{listed, refuse},
     mapping::Mapping,
     presets,
-    rules::{Raw, Rules},
+    rules::Raw,
     table::{Case, Cell, Plan, Table, quote},
+    table_source::{Pages, TableSource},
 };
 
 /// How long to wait for a writer of the application.
 const BUSY: Duration = Duration::from_secs(10);
 
-pub(crate) struct SqliteSource {
+pub(crate) struct SqlitePages {
     connection: SqliteConnection,
-    identity: SourceIdentity,
-    /// Table name, for origins.
-    table: String,
-    rules: Rules,
+    place: String,
     plan: Plan,
     first_page: String,
     next_page: String,
     last: Option<Key>,
-    buffer: VecDeque<Raw>,
-    row: u64,
-    stage: Stage,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Rows,
-    WithoutKey,
-    /// So many rows without a key are still to be reported.
-    Reporting(u64),
 }
 
 /// A key as SQLite stores it.
@@ -59,22 +43,30 @@ enum Key {
     Blob(Vec<u8>),
 }
 
-impl SqliteSource {
-    pub(crate) async fn open(path: &Path, mapping: &Mapping) -> Result<Self, SourceError> {
+impl SqlitePages {
+    pub(crate) async fn open(path: &Path, mapping: &Mapping) -> Result<TableSource<Self>, SourceError> {
         let shown = path.display().to_string();
-        let canonical = path
-            .canonicalize()
-            .map_err(|e| refuse(&shown, format!("the file can't be opened ({})", e.kind()), "Check the path"))?;
+        let canonical = path.canonicalize().map_err(|e| {
+            refuse(&shown, format!("the file can't be opened ({})", e.kind()), "Check the path")
+        })?;
         if canonical.is_dir() {
             return Err(refuse(&shown, "this is a folder", "Name the database file in it"));
         }
-        let options =
-            SqliteConnectOptions::new().filename(&canonical).read_only(true).create_if_missing(false).busy_timeout(BUSY);
-        let mut connection = SqliteConnection::connect_with(&options).await.map_err(|e| broken(&shown, &e))?;
+        let options = SqliteConnectOptions::new()
+            .filename(&canonical)
+            .read_only(true)
+            .create_if_missing(false)
+            .busy_timeout(BUSY);
+        let mut connection =
+            SqliteConnection::connect_with(&options).await.map_err(|e| broken(&shown, &e))?;
 
         let Some(wanted) = mapping.table.as_deref() else {
             let tables = tables(&mut connection).await.map_err(|e| broken(&shown, &e))?;
-            return Err(refuse(&shown, "no table is named", format!("Set table to one of: {}", listed(&tables))));
+            return Err(refuse(
+                &shown,
+                "no table is named",
+                format!("Set table to one of: {}", listed(&tables)),
+            ));
         };
         let Some(base) = find(&mut connection, wanted).await.map_err(|e| broken(&shown, &e))? else {
             let tables = tables(&mut connection).await.map_err(|e| broken(&shown, &e))?;
@@ -92,25 +84,17 @@ impl SqliteSource {
         }
         let plan = Plan::new(mapping, &place, Case::Ignored, &base, &joined)?;
         let select = format!("{{key}}, {}", plan.select(expression));
-        Ok(SqliteSource {
-            connection,
-            identity: SourceIdentity {
-                kind: "sqlite".to_owned(),
-                location: format!("{}#{wanted}", canonical.display()),
-            },
-            table: wanted.to_owned(),
-            rules: Rules::new(mapping),
-            first_page: plan.page(&select, None),
-            next_page: plan.page(&select, Some("?1")),
-            plan,
-            last: None,
-            buffer: VecDeque::new(),
-            row: 0,
-            stage: Stage::Rows,
-        })
+        let (first_page, next_page) = (plan.page(&select, None), plan.page(&select, Some("?1")));
+        let location = format!("{}#{wanted}", canonical.display());
+        let pages = SqlitePages { connection, place, plan, first_page, next_page, last: None };
+        let identity = SourceIdentity { kind: "sqlite".to_owned(), location };
+        Ok(TableSource::new(pages, identity, wanted, mapping))
     }
+}
 
-    async fn fetch_page(&mut self) -> Result<(), SourceError> {
+#[async_trait]
+impl Pages for SqlitePages {
+    async fn next_page(&mut self) -> Result<Vec<Raw>, SourceError> {
         let next = || sqlx::query(AssertSqlSafe(self.next_page.as_str()));
         let query = match self.last.take() {
             None => sqlx::query(AssertSqlSafe(self.first_page.as_str())),
@@ -119,66 +103,16 @@ impl SqliteSource {
             Some(Key::Text(key)) => next().bind(key),
             Some(Key::Blob(key)) => next().bind(key),
         };
-        let place = &self.identity.location;
-        let rows = query.fetch_all(&mut self.connection).await.map_err(|e| broken(place, &e))?;
-        if let Some(row) = rows.last() {
-            self.last = Some(key(row).map_err(|e| broken(place, &e))?);
-        } else {
-            self.stage = Stage::WithoutKey;
-        }
-        for row in &rows {
-            let cells = (1..row.len()).map(|at| cell(row, at)).collect::<Result<Vec<_>, Code>>();
-            self.buffer.push_back(cells.map(|cells| self.plan.values(cells)));
-        }
-        Ok(())
+        let rows = query.fetch_all(&mut self.connection).await.map_err(|e| broken(&self.place, &e))?;
+        self.last = rows.last().map(key).transpose().map_err(|e| broken(&self.place, &e))?;
+        let read = |row: &SqliteRow| (1..row.len()).map(|at| cell(row, at)).collect::<Result<Vec<_>, Code>>();
+        Ok(rows.iter().map(|row| read(row).map(|cells| self.plan.values(cells))).collect())
     }
 
-    async fn count_without_key(&mut self) -> Result<(), SourceError> {
+    async fn without_key(&mut self) -> Result<u64, SourceError> {
         let query = sqlx::query_scalar::<_, i64>(AssertSqlSafe(self.plan.without_key()));
-        let count = query.fetch_one(&mut self.connection).await.map_err(|e| broken(&self.identity.location, &e))?;
-        if self.row == 0 && count == 0 {
-            return Err(refuse(&self.identity.location, "the table has no rows", "Check path and table"));
-        }
-        self.stage = Stage::Reporting(u64::try_from(count).unwrap_or(0)); // a count is never negative
-        Ok(())
-    }
-
-    async fn next_raw(&mut self) -> Result<Option<Raw>, SourceError> {
-        loop {
-            if let Some(raw) = self.buffer.pop_front() {
-                return Ok(Some(raw));
-            }
-            match self.stage {
-                Stage::Rows => self.fetch_page().await?,
-                Stage::WithoutKey => self.count_without_key().await?,
-                Stage::Reporting(0) => return Ok(None),
-                Stage::Reporting(left) => {
-                    self.stage = Stage::Reporting(left - 1);
-                    return Ok(Some(Err(Code::KeyMissing)));
-                }
-            }
-        }
-    }
-}
-
-#[async_trait]
-impl Source for SqliteSource {
-    fn identity(&self) -> SourceIdentity {
-        self.identity.clone()
-    }
-
-    async fn next_chunk(&mut self, most: usize) -> Result<Vec<Candidate>, SourceError> {
-        let mut chunk = Vec::new();
-        while chunk.len() < most {
-            let Some(raw) = self.next_raw().await? else { break };
-            self.row += 1;
-            chunk.push(self.rules.judge(Origin { place: self.table.clone(), line: self.row }, raw));
-        }
-        Ok(chunk)
-    }
-
-    fn digest(&self) -> Option<String> {
-        None
+        let count = query.fetch_one(&mut self.connection).await.map_err(|e| broken(&self.place, &e))?;
+        Ok(u64::try_from(count).unwrap_or(0)) // a count is never negative
     }
 }
 
@@ -245,11 +179,27 @@ async fn tables(db: &mut SqliteConnection) -> Result<Vec<String>, sqlx::Error> {
 fn broken(place: &str, error: &sqlx::Error) -> SourceError {
     let code = error.as_database_error().and_then(|e| e.code()?.parse::<u32>().ok());
     match code.map(|code| code & 0xff) {
-        Some(26) => refuse(place, "this is no SQLite database", "Name the database file, or pass --format for another kind"),
-        Some(5 | 6) => refuse(place, "the database stayed locked by another process", "End the long transaction and try again"),
+        Some(26) => refuse(
+            place,
+            "this is no SQLite database",
+            "Name the database file, or pass --format for another kind",
+        ),
+        Some(5 | 6) => refuse(
+            place,
+            "the database stayed locked by another process",
+            "End the long transaction and try again",
+        ),
         Some(11) => refuse(place, "the database file is damaged", "Restore it from a backup"),
-        Some(14) => refuse(place, "the database file can't be opened", "Check that this user may read it and its folder"),
-        Some(code) => refuse(place, format!("SQLite answered with error {code}"), "Check the file with the sqlite3 command"),
+        Some(14) => refuse(
+            place,
+            "the database file can't be opened",
+            "Check that this user may read it and its folder",
+        ),
+        Some(code) => refuse(
+            place,
+            format!("SQLite answered with error {code}"),
+            "Check the file with the sqlite3 command",
+        ),
         None => refuse(place, "the database can't be read", "Check the file with the sqlite3 command"),
     }
 }

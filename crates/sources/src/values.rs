@@ -82,7 +82,8 @@ fn is_time(text: &str) -> bool {
     }
     let Some(clock) = rest.strip_prefix(['T', 't', ' ']) else { return false };
     let Some((minutes, tail)) = clock.get(..5).zip(clock.get(5..)) else { return false };
-    let tail_is_plain = tail.bytes().all(|b| b.is_ascii_digit() || b":.+-Zz ".contains(&b)) || tail.ends_with(" UTC");
+    let tail_is_plain =
+        tail.bytes().all(|b| b.is_ascii_digit() || b":.+-Zz ".contains(&b)) || tail.ends_with(" UTC");
     Time::parse(minutes, format_description!("[hour]:[minute]")).is_ok() && tail_is_plain
 }
 
@@ -143,7 +144,9 @@ mod tests {
 
     #[test]
     fn booleans_come_in_many_spellings() {
-        for yes in [json!(true), json!(1), json!("true"), json!("TRUE"), json!("yes"), json!("t"), json!(" 1 ")] {
+        for yes in
+            [json!(true), json!(1), json!("true"), json!("TRUE"), json!("yes"), json!("t"), json!(" 1 ")]
+        {
             assert_eq!(boolean(&yes), Ok(Some(true)), "{yes}");
         }
         for no in [json!(false), json!(0), json!("false"), json!("No"), json!("f"), json!("0")] {
@@ -174,14 +177,22 @@ mod tests {
         for no in [json!(null), json!(""), json!(false), json!("0")] {
             assert_eq!(verified(&no, "a@example.com"), Ok(false), "{no}");
         }
-        for unfit in [json!("perhaps"), json!("2024-13-15"), json!("2024-01-15 25:00"), json!(-5), json!({}), json!("24-01")] {
+        for unfit in [
+            json!("perhaps"),
+            json!("2024-13-15"),
+            json!("2024-01-15 25:00"),
+            json!(-5),
+            json!({}),
+            json!("24-01"),
+        ] {
             assert_eq!(verified(&unfit, "a@example.com"), Err(Unfit), "{unfit}");
         }
     }
 
     #[test]
     fn a_list_of_verified_addresses_is_searched() {
-        for list in [json!("b@example.com, A@example.com"), json!("a@example.com"), json!(["A@Example.com"])] {
+        for list in [json!("b@example.com, A@example.com"), json!("a@example.com"), json!(["A@Example.com"])]
+        {
             assert_eq!(verified(&list, "a@example.com"), Ok(true), "{list}");
         }
         for list in [json!("aa@example.com"), json!([]), json!(["b@example.com"])] {

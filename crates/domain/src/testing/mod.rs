@@ -2,6 +2,7 @@
 //! memory, and the suites that each adapter of a port has to pass.
 
 mod directory;
+pub mod ledger;
 pub mod queue;
 
 pub use directory::{FakeDirectory, directory_user};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ::redis::{
-    Client, RedisError,
+    Client, ErrorKind, RedisError,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 use ferry_domain::ports::QueueError;
@@ -75,14 +75,20 @@ impl Connection {
     }
 }
 
-/// Tries for a few seconds. Only a refusal by the server itself (wrong
-/// password, wrong database) is final at once.
+/// Tries for a few seconds: a server may still be starting, or loading its
+/// file. Only a wrong password is final at once.
 async fn first_contact(client: &Client, place: &str) -> Result<(), QueueError> {
     let started = tokio::time::Instant::now();
     loop {
-        let reason = match tokio::time::timeout(CONNECT, client.get_multiplexed_async_connection()).await {
-            Ok(Ok(_)) => return Ok(()),
-            Ok(Err(error)) if !error.is_io_error() => return Err(unreachable(place, &error.to_string())),
+        let hello = async {
+            let mut connection = client.get_multiplexed_async_connection().await?;
+            ::redis::cmd("PING").exec_async(&mut connection).await
+        };
+        let reason = match tokio::time::timeout(CONNECT, hello).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) if wrong_password(&error) => {
+                return Err(unreachable(place, "it refuses the user or the password"));
+            }
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no connection within {} s", CONNECT.as_secs()),
         };
@@ -91,6 +97,10 @@ async fn first_contact(client: &Client, place: &str) -> Result<(), QueueError> {
         }
         tokio::time::sleep(BETWEEN_TRIES).await;
     }
+}
+
+fn wrong_password(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::AuthenticationFailed || error.code() == Some("NOAUTH")
 }
 
 fn unreachable(place: &str, reason: &str) -> QueueError {

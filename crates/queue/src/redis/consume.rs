@@ -8,18 +8,19 @@
 
 use std::{
     convert::Infallible,
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use apalis_core::backend::{codec::Codec, ext::BackendExt};
 use apalis_redis::{Config, RedisStorage};
 use ferry_domain::ports::{Consumer, Handler, Stop};
 use futures_util::{FutureExt, future::Shared};
-use rand::RngExt;
+use tokio::time::Instant;
 
 use super::RedisQueue;
 use crate::worker::{Crew, End, halt, hire, live};
@@ -89,7 +90,7 @@ pub(super) async fn consume(redis: &RedisQueue, consumer: Consumer, handler: Arc
             End::Stopped => redis.retire(queue, &name).await,
             End::Died(reason) => {
                 quick_deaths = if started.elapsed() < LONG_LIFE { quick_deaths + 1 } else { 0 };
-                let pause = pause(quick_deaths);
+                let pause = pause(quick_deaths, &name);
                 tracing::warn!(
                     worker = name,
                     reason,
@@ -97,7 +98,7 @@ pub(super) async fn consume(redis: &RedisQueue, consumer: Consumer, handler: Arc
                     "the queue's worker ended; starting another"
                 );
                 tokio::select! {
-                    () = tokio::time::sleep(pause) => redis.mend(queue).await,
+                    () = async { tokio::time::sleep(pause).await; redis.mend(queue).await } => (),
                     () = stop.clone() => (),
                 }
             }
@@ -114,16 +115,22 @@ fn next_name(host: &str, consumer: &Consumer) -> String {
     format!("{}-{host}-{}-{}-{restart}", consumer.kind, std::process::id(), consumer.worker)
 }
 
-/// Grows with every quick death, and differs, so that workers that died together don't return together.
-fn pause(quick_deaths: u32) -> Duration {
+/// Grows with every quick death, and differs by name, so that workers that died
+/// together don't return together. No chance is needed for that: no two names are alike.
+fn pause(quick_deaths: u32, name: &str) -> Duration {
     let [shortest, longest] = PAUSE;
     let ceiling = shortest.saturating_mul(2_u32.saturating_pow(quick_deaths)).min(longest);
-    rand::rng().random_range(shortest..=ceiling)
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    let share = f64::from(u32::try_from(hasher.finish() >> 32).unwrap_or(0)) / f64::from(u32::MAX);
+    shortest + (ceiling - shortest).mul_f64(share)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::collections::HashSet;
+
     use ferry_domain::{JobKind, WorkerId};
 
     use super::*;
@@ -140,8 +147,10 @@ mod tests {
     #[test]
     fn pauses_stay_within_their_bounds() {
         for deaths in [0, 1, 5, 100, u32::MAX] {
-            let pause = pause(deaths);
-            assert!((PAUSE[0]..=PAUSE[1]).contains(&pause), "{pause:?} after {deaths}");
+            let pauses: Vec<_> = (0..100).map(|n| pause(deaths, &format!("worker-{n}"))).collect();
+            assert!(pauses.iter().all(|pause| (PAUSE[0]..=PAUSE[1]).contains(pause)), "{deaths}: {pauses:?}");
+            let different: HashSet<_> = pauses.iter().collect();
+            assert!(deaths == 0 || different.len() > 90, "{deaths}: {pauses:?}");
         }
     }
 }

@@ -3,10 +3,12 @@
 //! - `connection`: reaching the server
 //! - `scripts`: what is asked of it, and why a push is a script of our own
 //! - `consume`: the supervising loop around apalis's worker
-//! - here: the port, in terms of the three
+//! - `janitor`: what finished and what a loss left half
+//! - here: the port, in terms of these
 
 mod connection;
 mod consume;
+mod janitor;
 mod scripts;
 
 use std::{sync::Arc, time::Duration};
@@ -20,7 +22,7 @@ use ferry_domain::{
 
 use self::{
     connection::Connection,
-    scripts::{DESCRIPTION_LASTS, MISSING_CHUNK, PUSH_CHUNK, SWEEP_CHUNK, SWEEP_ROUNDS},
+    scripts::{MISSING_CHUNK, PUSH_CHUNK},
 };
 use crate::{MAX_WINDOW, envelope};
 
@@ -108,81 +110,35 @@ impl RedisQueue {
         self.connection.ask(doing, call.invoke_async(&mut self.connection.manager())).await
     }
 
-    /// Removes finished jobs of one queue, a bounded number (fault 7).
-    async fn sweep_finished(&self, queue: &str) -> Result<u64, QueueError> {
-        let (chunk, mut removed) = (SWEEP_CHUNK.to_string(), 0);
-        for _ in 0..SWEEP_ROUNDS {
-            let now: u64 = self.over_one(SWEEPING, &scripts::FINISHED, queue, &[&chunk]).await?;
-            removed += now;
-            if now == 0 {
-                break;
-            }
+    /// Takes a chunk in one step, up to the window; says how many.
+    async fn push_chunk(&self, chunk: &[Envelope], window: usize) -> Result<usize, QueueError> {
+        let mut arguments = vec![window.to_string().into_bytes()];
+        for send in chunk {
+            arguments.push(number(send.kind).to_string().into_bytes());
+            arguments.push(send.send_name().into_bytes());
+            arguments.push(envelope::encode(send));
         }
-        Ok(removed)
+        self.over_all("took no push", &scripts::PUSH, &arguments).await
     }
 
-    /// Removes ids of one queue whose payload is gone (fault 3).
-    async fn sweep_halves(&self, queue: &str) -> Result<u64, QueueError> {
-        let (chunk, lasts) = (SWEEP_CHUNK.to_string(), DESCRIPTION_LASTS.to_string());
-        let (mut from, mut removed) = (0, 0);
-        for _ in 0..SWEEP_ROUNDS {
-            let at = from.to_string();
-            let (now, more): (u64, bool) =
-                self.over_one(SWEEPING, &scripts::HALVES, queue, &[&at, &chunk, &lasts]).await?;
-            removed += now;
-            // What was removed moved the rest forward; looking twice at some is harmless.
-            from += (SWEEP_CHUNK as u64).saturating_sub(now);
-            if !more {
-                break;
-            }
-        }
-        Ok(removed)
-    }
-
-    /// Removes payloads of one queue that no list knows.
-    async fn sweep_strays(&self, queue: &str) -> Result<u64, QueueError> {
-        let (chunk, mut cursor, mut removed) = (SWEEP_CHUNK.to_string(), "0".to_owned(), 0);
-        for _ in 0..SWEEP_ROUNDS {
-            let (next, now): (String, u64) =
-                self.over_one(SWEEPING, &scripts::STRAYS, queue, &[&cursor, &chunk]).await?;
-            removed += now;
-            cursor = next;
-            if cursor == "0" {
-                break;
-            }
-        }
-        Ok(removed)
-    }
-
-    /// Before a new worker: removes what may have killed the one before.
-    async fn mend(&self, queue: &str) {
-        if let Err(error) = self.sweep_halves(queue).await {
-            tracing::debug!(queue, %error, "not mended before a new worker; the next one will try");
-        }
-    }
-
-    /// Signs a stopped worker off. If it can't be done, three seconds without a
-    /// heartbeat do the same.
+    /// Signs a stopped worker off, if it can be done quickly: three seconds
+    /// without a heartbeat do the same, and a stopping process is in a hurry.
     async fn retire(&self, queue: &str, worker: &str) {
-        match self.over_one::<u64>("did not sign off a worker", &scripts::RETIRE, queue, &[worker]).await {
-            Ok(back) => tracing::debug!(queue, worker, back, "signed off"),
-            Err(error) => {
-                tracing::debug!(queue, worker, %error, "not signed off; its heartbeat will run out")
-            }
+        let worker_only = [worker];
+        let retire = self.over_one::<u64>("did not sign off a worker", &scripts::RETIRE, queue, &worker_only);
+        match tokio::time::timeout(SIGN_OFF, retire).await {
+            Ok(Ok(back)) => tracing::debug!(queue, worker, back, "signed off"),
+            _ => tracing::debug!(queue, worker, "not signed off; its heartbeat will run out"),
         }
     }
 
     /// Heartbeats for a worker that drains, as apalis's no longer come: without
     /// them others would take its jobs for orphaned and repeat them.
     async fn beat_for(&self, queue: &str, worker: &str, interval: Duration) {
-        let workers = format!("{queue}:workers");
         loop {
             tokio::time::sleep(interval).await;
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-            let mut beat = ::redis::cmd("ZADD");
-            beat.arg(&workers).arg("XX").arg(now.as_secs()).arg(worker);
-            let mut manager = self.connection.manager();
-            if let Err(error) = self.connection.ask("took no heartbeat", beat.exec_async(&mut manager)).await
+            if let Err(error) =
+                self.over_one::<()>("took no heartbeat", &scripts::BEAT, queue, &[worker]).await
             {
                 tracing::debug!(queue, worker, %error, "no heartbeat while draining");
             }
@@ -190,7 +146,8 @@ impl RedisQueue {
     }
 }
 
-const SWEEPING: &str = "was not swept";
+/// How long a stopped worker tries to sign off.
+const SIGN_OFF: Duration = Duration::from_secs(1);
 
 /// Position of a kind's queue among a script's keys, from 1 as Lua counts.
 fn number(kind: JobKind) -> usize {
@@ -201,23 +158,24 @@ fn number(kind: JobKind) -> usize {
 fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .map(|name| name.trim().to_owned())
-        .or_else(|_| std::env::var("HOSTNAME"))
         .unwrap_or_else(|_| "host".to_owned())
 }
 
 #[async_trait]
 impl Queue for RedisQueue {
     async fn push(&self, envelopes: &[Envelope], window: usize) -> Result<usize, QueueError> {
-        let window = window.min(MAX_WINDOW).to_string().into_bytes();
+        let window = window.min(MAX_WINDOW);
         let mut taken = 0;
-        for chunk in envelopes.chunks(PUSH_CHUNK) {
-            let mut arguments = vec![window.clone()];
-            for send in chunk {
-                arguments.push(number(send.kind).to_string().into_bytes());
-                arguments.push(send.send_name().into_bytes());
-                arguments.push(envelope::encode(send));
+        while taken < envelopes.len() {
+            // Only what may fit is sent. The script decides all the same: others
+            // may push between the two.
+            let room = window.saturating_sub(self.depth().await?);
+            let left = &envelopes[taken..];
+            let chunk = &left[..left.len().min(room).min(PUSH_CHUNK)];
+            if chunk.is_empty() {
+                break;
             }
-            let now: usize = self.over_all("took no push", &scripts::PUSH, &arguments).await?;
+            let now = self.push_chunk(chunk, window).await?;
             taken += now;
             if now < chunk.len() {
                 break;

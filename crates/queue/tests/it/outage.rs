@@ -7,6 +7,7 @@ use ferry_domain::{
     ports::Queue,
     testing::queue::{Crew, Probe, QueueWorld, drained, envelopes, eventually, names},
 };
+use ferry_queue::{RedisOptions, RedisQueue};
 
 use crate::support::{RedisWorld, Server};
 
@@ -35,6 +36,12 @@ async fn consumers_come_back_after_a_flush_in_mid_work() {
     redis::cmd("FLUSHALL").exec_async(&mut plain).await.unwrap();
     let after = envelopes(KIND, 50);
     push_at_last(&world, &after).await;
+    let workers = redis.key(KIND, "workers");
+    eventually(&*world, "new workers", || async {
+        let mut plain = plain.clone();
+        redis::cmd("ZCARD").arg(&workers).query_async(&mut plain).await.unwrap_or(0) == 2
+    })
+    .await;
     world.sleep(Duration::from_millis(500)).await;
     assert_eq!(probe.inside(), 4, "slots still in use are not given twice");
     probe.let_through();
@@ -137,4 +144,27 @@ async fn a_worker_without_heartbeat_is_robbed() {
     assert_eq!(names(&probe.jobs()), names(&sends));
     crew.end(&*world).await;
     redis.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_is_said_without_any() {
+    let Some(server) = Server::start().await else { return };
+    let open = RedisWorld::at(&server.url()).await;
+    let mut plain = open.plain().await;
+    redis::cmd("CONFIG").arg(&["SET", "requirepass", "s3cret"]).exec_async(&mut plain).await.unwrap();
+    let place = server.url().trim_start_matches("redis://").to_owned();
+    for password in ["", ":wr0ng@"] {
+        let url = format!("redis://{password}{place}");
+        let said = match RedisQueue::connect(&url, RedisOptions::default()).await {
+            Ok(_) => panic!("{url} was let in"),
+            Err(error) => error.to_string(),
+        };
+        assert!(said.contains("refuses the user or the password"), "{said}");
+        assert!(said.contains(&place), "{said}");
+        assert!(!said.contains("s3cret") && !said.contains("wr0ng"), "{said}");
+    }
+    let url = format!("redis://:s3cret@{place}/3");
+    let queue = RedisQueue::connect(&url, RedisOptions::default()).await.unwrap();
+    assert_eq!(queue.push(&envelopes(KIND, 3), 10).await.unwrap(), 3);
+    assert_eq!(queue.depth().await.unwrap(), 3);
 }

@@ -1,6 +1,7 @@
 //! Redis servers for tests: one given from outside, or private ones.
 
 use std::{
+    hash::{BuildHasher, RandomState},
     net::TcpListener,
     path::Path,
     pin::Pin,
@@ -14,7 +15,6 @@ use ferry_domain::{JobKind, ports::Queue, testing::queue::QueueWorld};
 use ferry_queue::{RedisOptions, RedisQueue};
 use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
-use uuid::Uuid;
 
 /// A namespace of its own on some server, and a plain connection to look behind the queue.
 pub struct RedisWorld {
@@ -26,7 +26,9 @@ pub struct RedisWorld {
 impl RedisWorld {
     /// On the server from outside; `None`, said aloud, without one.
     pub async fn given() -> Option<Arc<Self>> {
-        match std::env::var("TEST_REDIS_URL") {
+        #[expect(clippy::disallowed_methods, reason = "tests are told of servers by their environment")]
+        let url = std::env::var("TEST_REDIS_URL");
+        match url {
             Ok(url) => Some(Self::at(&url).await),
             Err(_) => {
                 eprintln!("skipped: TEST_REDIS_URL names no Redis");
@@ -36,7 +38,9 @@ impl RedisWorld {
     }
 
     pub async fn at(url: &str) -> Arc<Self> {
-        let namespace = format!("test-{}", Uuid::from_u128(rand::random()).simple());
+        // The standard library's own chance, so that runs never share a namespace.
+        let chance = RandomState::new().hash_one(std::process::id());
+        let namespace = format!("test-{chance:016x}");
         let options = RedisOptions { namespace: namespace.clone() };
         let redis = Arc::new(RedisQueue::connect(url, options).await.unwrap());
         Arc::new(RedisWorld { redis, url: url.to_owned(), namespace })
@@ -167,7 +171,7 @@ fn run(home: &Path, port: u16) -> Child {
     Command::new("redis-server")
         .current_dir(home)
         .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""])
-        .args(["--appendonly", "yes", "--appendfsync", "always"])
+        .args(["--appendonly", "yes"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

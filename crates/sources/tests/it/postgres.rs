@@ -150,8 +150,16 @@ async fn every_type_of_column_is_understood() {
     else {
         return;
     };
-    let fields = [("key", "id"), ("email", "email"), ("email_verified", "emailVerified"), ("password_hash", "hash"),
-        ("app_metadata.x", "data.n.x"), ("app_metadata.big", "big"), ("app_metadata.tags", "tags"), ("app_metadata.mood", "mood")];
+    let fields = [
+        ("key", "id"),
+        ("email", "email"),
+        ("email_verified", "emailVerified"),
+        ("password_hash", "hash"),
+        ("app_metadata.x", "data.n.x"),
+        ("app_metadata.big", "big"),
+        ("app_metadata.tags", "tags"),
+        ("app_metadata.mood", "mood"),
+    ];
     let mut mapping = mapping(&fields);
     mapping.table = Some("u".into());
     let all = candidates(&db.location(), &mapping).await.unwrap();

@@ -137,13 +137,25 @@ async fn values_come_as_their_types_and_bad_bytes_cost_one_row() {
                               (4, 'd@example.com', 0, NULL, '$2b$10$x');",
     )
     .await;
-    let fields = [("key", "id"), ("email", "EMAIL"), ("email_verified", "ok"), ("password_hash", "hash"),
-        ("app_metadata.ok", "ok"), ("app_metadata.team", "data.team.name")];
+    let fields = [
+        ("key", "id"),
+        ("email", "EMAIL"),
+        ("email_verified", "ok"),
+        ("password_hash", "hash"),
+        ("app_metadata.ok", "ok"),
+        ("app_metadata.team", "data.team.name"),
+    ];
     let mut mapping = mapping(&fields);
     mapping.table = Some("U".into());
     let all = candidates(&db.location(), &mapping).await.unwrap();
-    assert_eq!(story(&all), ["1:1", "2:INVALID_UTF8", "3:FIELD_INVALID(email_verified)", "4:HASH_NEEDS_IMPORT"]);
-    assert_eq!(serde_json::to_value(&users(&all)[0].app_metadata).unwrap(), serde_json::json!({"ok": true, "team": "red"}));
+    assert_eq!(
+        story(&all),
+        ["1:1", "2:INVALID_UTF8", "3:FIELD_INVALID(email_verified)", "4:HASH_NEEDS_IMPORT"]
+    );
+    assert_eq!(
+        serde_json::to_value(&users(&all)[0].app_metadata).unwrap(),
+        serde_json::json!({"ok": true, "team": "red"})
+    );
     assert!(users(&all)[0].email_verified);
 }
 
@@ -182,7 +194,8 @@ async fn what_is_no_database_is_refused() {
     let error = candidates(&location, &mapping).await.unwrap_err();
     assert!(error.what.contains("can't be opened"), "{error}");
     assert!(!path.exists(), "looking makes no file");
-    std::fs::write(&path, "this is a text and no database at all, whatever its name says ".repeat(20)).unwrap();
+    std::fs::write(&path, "this is a text and no database at all, whatever its name says ".repeat(20))
+        .unwrap();
     let error = candidates(&location, &mapping).await.unwrap_err();
     assert!(error.what.contains("no SQLite database"), "{error}");
     let error = candidates(&Location::Sqlite { path: folder.path().into() }, &mapping).await.unwrap_err();

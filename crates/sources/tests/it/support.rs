@@ -30,7 +30,11 @@ pub async fn candidates(location: &Location, mapping: &Mapping) -> Result<Vec<Ca
 }
 
 /// Writes a file and reads it.
-pub async fn read_text(name: &str, text: impl AsRef<[u8]>, mapping: &Mapping) -> Result<Vec<Candidate>, SourceError> {
+pub async fn read_text(
+    name: &str,
+    text: impl AsRef<[u8]>,
+    mapping: &Mapping,
+) -> Result<Vec<Candidate>, SourceError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     std::fs::write(&path, text).unwrap();
@@ -81,7 +85,9 @@ pub fn mapping(fields: &[(&str, &str)]) -> Mapping {
 }
 
 pub fn users(all: &[Candidate]) -> Vec<&UserRecord> {
-    all.iter().filter_map(|c| if let Candidate::User { record, .. } = c { Some(record.as_ref()) } else { None }).collect()
+    all.iter()
+        .filter_map(|c| if let Candidate::User { record, .. } = c { Some(record.as_ref()) } else { None })
+        .collect()
 }
 
 pub fn settled(all: &[Candidate]) -> Vec<&Settled> {

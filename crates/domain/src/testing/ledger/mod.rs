@@ -1,0 +1,179 @@
+//! What every ledger must do, written once and run against each adapter.
+//!
+//! An adapter's test binary says how to make a world and gets one test for each case:
+//!
+//! ```ignore
+//! async fn world() -> Option<MyWorld> { … } // None: no server here, said on stderr
+//! ferry_domain::ledger_suite!(world);
+//! ```
+//!
+//! Time is moved, never waited for: [`LedgerWorld::advance`] makes all stored
+//! times older. Two handles stand for two processes; futures of one case run
+//! interleaved, so that both are inside the store at once.
+
+#![allow(clippy::unwrap_used)]
+
+pub mod operating;
+pub mod planning;
+pub mod relaying;
+pub mod retrying;
+pub mod scene;
+pub mod sealing;
+pub mod storm;
+pub mod together;
+pub mod working;
+pub mod write_back;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use crate::{ports::Ledger, run::WriteBackTarget};
+
+/// A store of its own for one case: no other run, job, worker or role is in it.
+/// The ledger is not migrated yet.
+#[async_trait]
+pub trait LedgerWorld: Send + Sync {
+    /// The ledger.
+    fn ledger(&self) -> Arc<dyn Ledger>;
+
+    /// The same store over other connections, as another process has it.
+    fn other(&self) -> Arc<dyn Ledger>;
+
+    /// Makes all stored times that the ledger compares older by so much, as if
+    /// it had passed: `touched_at` of runs; `not_before`, `queued_at`,
+    /// `expires_at`, `created_at` and `ended_at` of jobs; `seen_at` of workers;
+    /// `expires_at` of roles.
+    async fn advance(&self, time: Duration);
+
+    /// Waits really, for a case that has to let others go first.
+    async fn sleep(&self, time: Duration);
+
+    /// Rows of one of the ledger's tables, named without schema or prefix.
+    async fn count(&self, table: &str) -> i64;
+
+    /// Makes the application's table `people (id integer primary key, email)`
+    /// with ids 1 to `count`, without a column for Auth0's id.
+    async fn create_people(&self, count: i64);
+
+    /// That table, key column `id`, id column `auth0_user_id`.
+    fn write_back_target(&self) -> WriteBackTarget;
+
+    /// The Auth0 id in a person's row.
+    async fn auth0_user_id(&self, key: &str) -> Option<String>;
+
+    /// The application writes an id into a person's row.
+    async fn set_auth0_user_id(&self, key: &str, id: &str);
+
+    /// The application removes a person.
+    async fn remove_person(&self, key: &str);
+
+    /// From now on a constraint or trigger (no uniqueness) refuses changes of this person's row.
+    async fn make_unwritable(&self, key: &str);
+}
+
+/// One test for each case, for an async function that makes a [`LedgerWorld`]
+/// or answers `None` (the case is skipped). Needs tokio among the dev-dependencies.
+#[macro_export]
+macro_rules! ledger_suite {
+    ($world:ident) => {
+        $crate::ledger_suite! { @cases $world;
+            planning:
+                migrating_twice_at_once_is_harmless,
+                a_plan_adds_up,
+                settled_items_are_counted_and_never_sent,
+                the_first_of_equal_keys_and_addresses_wins,
+                a_row_settled_for_its_key_does_not_take_an_address,
+                a_run_of_settled_items_only_is_sealed_by_the_sweep,
+                a_second_run_of_a_source_is_refused_by_name,
+                of_two_openings_at_once_one_is_refused,
+                an_abandoned_planning_makes_room,
+                a_plan_can_be_abandoned_until_it_starts,
+                moves_a_run_does_not_have_are_refused;
+            relaying:
+                jobs_are_taken_by_priority_and_age,
+                jobs_wait_for_their_time_and_their_run,
+                two_relays_never_take_the_same_job,
+                a_stale_delivery_gets_nothing,
+                a_lost_send_is_sent_again_under_a_new_counter,
+                a_role_has_one_holder,
+                slots_of_live_workers_are_counted,
+                unreadable_payloads_are_kept;
+            working:
+                a_heartbeat_renews_what_the_process_holds,
+                a_retiring_worker_hands_back_without_an_attempt,
+                a_rescue_takes_expired_leases_only_and_counts,
+                a_retry_counts_and_a_snooze_does_not,
+                a_discarded_batch_still_ends,
+                a_batch_is_not_done_while_items_are_pending,
+                without_the_lease_nothing_is_stored,
+                a_stale_owner_stores_nothing_after_the_new_one_has_read;
+            write_back:
+                results_and_ids_are_stored_together,
+                the_last_item_ends_the_batch_once,
+                two_batches_end_at_once,
+                a_result_told_twice_counts_once,
+                a_row_the_application_changed_is_a_conflict,
+                a_vanished_row_is_a_conflict,
+                one_taken_id_costs_one_row,
+                one_refused_row_costs_one_row,
+                the_application_is_prepared_once,
+                a_table_without_the_columns_is_refused;
+            sealing:
+                two_verifiers_at_the_end_seal_once,
+                discrepancies_are_kept_and_paged,
+                users_never_read_back_are_discrepancies,
+                a_report_given_up_is_made_again,
+                reports_are_kept_by_revision;
+            retrying:
+                failed_items_of_a_sealed_run_go_into_a_new_round,
+                rejected_records_and_other_codes_are_left,
+                with_nothing_to_retry_nothing_changes,
+                a_running_run_is_retried_beside_its_open_batches,
+                a_retry_waits_for_another_run_of_the_source,
+                a_run_without_that_move_is_not_retried;
+            operating:
+                failures_are_grouped_with_examples,
+                items_are_paged_and_filtered,
+                runs_are_listed_newest_first;
+            storm:
+                crashing_workers_settle_every_item_once;
+        }
+    };
+    (@cases $world:ident; $($part:ident: $($case:ident),+;)+) => {
+        $(mod $part {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                if let Some(world) = super::$world().await {
+                    $crate::testing::ledger::$part::$case(world).await;
+                }
+            })+
+        })+
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_case_is_in_the_list() {
+        let list = include_str!("mod.rs");
+        let parts = [
+            include_str!("operating.rs"),
+            include_str!("planning.rs"),
+            include_str!("relaying.rs"),
+            include_str!("retrying.rs"),
+            include_str!("sealing.rs"),
+            include_str!("storm.rs"),
+            include_str!("working.rs"),
+            include_str!("write_back.rs"),
+        ];
+        for line in parts.iter().flat_map(|part| part.lines()) {
+            if let Some((name, _)) = line.strip_prefix("pub async fn ").and_then(|rest| rest.split_once('('))
+            {
+                let listed =
+                    [",", ";"].iter().any(|end| list.contains(&format!("                {name}{end}")));
+                assert!(listed, "{name} is not run");
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Cases of what people look at.
+
+use super::{
+    LedgerWorld,
+    scene::{Scene, created},
+};
+use crate::{
+    code::Code,
+    ids::ItemSeq,
+    item::{ItemState, Outcome},
+    job::JobKind,
+    ports::ItemFilter,
+};
+
+async fn mixed(scene: &Scene<'_>) -> crate::ids::RunId {
+    let run = scene.running("a.csv", 12, 12).await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    let decide = |seq| match seq {
+        1..=5 => Outcome::failed(Code::ServerError),
+        6 | 7 => Outcome::conflict(Code::Ghost),
+        8 => Outcome::skipped(Code::ExistsByPolicy, None),
+        _ => created(seq),
+    };
+    scene.provision(&lease, decide).await;
+    run
+}
+
+/// Largest group first, with where to look.
+pub async fn failures_are_grouped_with_examples(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = mixed(&scene).await;
+    let groups = scene.ledger.failures(run).await.unwrap();
+    let found: Vec<_> = groups.iter().map(|group| (group.state, group.code, group.count)).collect();
+    let expected = [
+        (ItemState::Failed, Code::ServerError, 5),
+        (ItemState::Conflict, Code::Ghost, 2),
+        (ItemState::Skipped, Code::ExistsByPolicy, 1),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(groups.iter().map(|group| group.examples.len()).collect::<Vec<_>>(), [3, 2, 1]);
+    let (key, origin) = &groups[1].examples[0];
+    assert_eq!((key.0.as_str(), origin.to_string().as_str()), ("6", "people.csv:7"));
+}
+
+/// Pages follow the source; filters add up.
+pub async fn items_are_paged_and_filtered(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = mixed(&scene).await;
+    let seqs = async |filter: &ItemFilter, after, most| {
+        let page = scene.ledger.items(run, filter, ItemSeq(after), most).await.unwrap();
+        page.iter().map(|item| item.seq.0).collect::<Vec<_>>()
+    };
+    let all = ItemFilter::default();
+    assert_eq!(seqs(&all, 0, 5).await, [1, 2, 3, 4, 5]);
+    assert_eq!(seqs(&all, 5, 5).await, [6, 7, 8, 9, 10]);
+    assert_eq!(seqs(&all, 10, 5).await, [11, 12]);
+    assert_eq!(seqs(&all, 12, 5).await, [0; 0]);
+    let states = ItemFilter { states: vec![ItemState::Conflict, ItemState::Skipped], codes: vec![] };
+    assert_eq!(seqs(&states, 6, 5).await, [7, 8]);
+    let codes = ItemFilter { states: vec![], codes: vec![Code::ServerError, Code::ExistsByPolicy] };
+    assert_eq!(seqs(&codes, 3, 9).await, [4, 5, 8]);
+    let neither = ItemFilter { states: vec![ItemState::Conflict], codes: vec![Code::ServerError] };
+    assert_eq!(seqs(&neither, 0, 9).await, [0; 0]);
+}
+
+/// The run one is looking for is mostly the last.
+pub async fn runs_are_listed_newest_first(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let mut opened = Vec::new();
+    for name in ["a.csv", "b.csv", "c.csv"] {
+        opened.push(scene.planned(name, 2, 1).await);
+        world.sleep(std::time::Duration::from_millis(5)).await; // stores count time in milliseconds at worst
+    }
+    opened.reverse();
+    let runs = scene.ledger.runs(10).await.unwrap();
+    assert_eq!(runs.iter().map(|run| run.id).collect::<Vec<_>>(), opened);
+    assert!(runs.iter().all(|run| run.tally.pending == 2 && run.open_batches == 2));
+    assert_eq!(scene.ledger.runs(2).await.unwrap().len(), 2);
+}

@@ -1,0 +1,252 @@
+//! Cases of the planner.
+
+use std::time::Duration;
+
+use super::{
+    LedgerWorld,
+    scene::{Scene, created, jobs, pending, settled, user},
+    together::both,
+};
+use crate::{
+    code::Code,
+    item::{ItemState, Outcome},
+    job::JobKind,
+    ports::LedgerError,
+    run::RunState,
+    tally::Tally,
+};
+
+/// Two processes start at once over a new store.
+pub async fn migrating_twice_at_once_is_harmless(world: impl LedgerWorld) {
+    let (one, other) = (world.ledger(), world.other());
+    let (first, second) = both(one.migrate(), other.migrate()).await;
+    first.unwrap();
+    second.unwrap();
+    one.migrate().await.unwrap();
+    assert!(one.runs(10).await.unwrap().is_empty());
+}
+
+/// Tally, batches and jobs after planning.
+pub async fn a_plan_adds_up(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let new = scene.new_run("a.csv");
+    let (one, two, three) = (scene.batch(), scene.batch(), scene.batch());
+    scene.ledger.open_run(&new).await.unwrap();
+    assert_eq!(scene.ledger.run(new.id).await.unwrap().unwrap().state, RunState::Planning);
+    let first = [
+        pending(1, one),
+        settled(2, new.settled_batch, Outcome::failed(Code::EmailMissing).at_field("email")),
+        pending(3, one),
+    ];
+    let second = [
+        pending(4, two),
+        settled(5, new.settled_batch, Outcome::skipped(Code::Federated, None)),
+        pending(6, three),
+        settled(7, new.settled_batch, Outcome::failed(Code::EmailMissing)),
+    ];
+    scene.ledger.add_items(new.id, &first).await.unwrap();
+    scene.ledger.add_items(new.id, &second).await.unwrap();
+    let mut planned = scene.ledger.finish_planning(new.id).await.unwrap();
+
+    let tally = Tally { source: 7, pending: 4, failed: 2, skipped: 1, ..Tally::default() };
+    planned.settled.sort_by_key(|(_, code, _)| *code);
+    assert_eq!((planned.tally, planned.batches), (tally, 3));
+    let expected = [(ItemState::Failed, Code::EmailMissing, 2), (ItemState::Skipped, Code::Federated, 1)];
+    assert_eq!(planned.settled, expected);
+
+    let view = scene.view(new.id).await;
+    assert_eq!((view.state, view.tally, view.open_batches), (RunState::Planned, tally, 3));
+    assert_eq!((view.round, view.revision, view.verified, view.requests), (1, 0, 0, 0));
+    assert_eq!((&view.source, &view.spec, &view.migration), (&new.source, &new.spec, &new.migration));
+    assert!(view.started_at.is_none() && view.sealed_at.is_none());
+    assert_eq!(scene.jobs(new.id).await, jobs([("provision ready", 3)]));
+    let refused = scene.item(new.id, 2).await;
+    assert_eq!((refused.code, refused.field.as_deref()), (Some(Code::EmailMissing), Some("email")));
+    assert_eq!((refused.origin.place.as_str(), refused.origin.line), ("people.csv", 3));
+}
+
+/// What a rule settled is in the sums and on no job.
+pub async fn settled_items_are_counted_and_never_sent(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let new = scene.new_run("a.csv");
+    let batch = scene.batch();
+    scene.ledger.open_run(&new).await.unwrap();
+    let items = [
+        settled(1, new.settled_batch, Outcome::failed(Code::EmailInvalid)),
+        pending(2, batch),
+        settled(3, new.settled_batch, Outcome::skipped(Code::Disabled, None)),
+    ];
+    scene.ledger.add_items(new.id, &items).await.unwrap();
+    scene.ledger.finish_planning(new.id).await.unwrap();
+    scene.ledger.start(new.id).await.unwrap();
+
+    let lease = scene.take_one(JobKind::Provision).await;
+    assert_eq!(lease.of.batch, Some(batch));
+    let sent = scene.ledger.pending_items(&lease).await.unwrap();
+    assert_eq!(sent.iter().map(|item| item.seq.0).collect::<Vec<_>>(), [2]);
+    assert_eq!(Some(&sent[0].record), items[1].record.as_ref());
+    scene.provision(&lease, created).await;
+    scene.finish(created).await;
+    let view = scene.view(new.id).await;
+    assert_eq!(view.tally, Tally { source: 3, created: 1, failed: 1, skipped: 1, ..Tally::default() });
+    assert_eq!((view.verified, view.open_batches), (1, 0));
+}
+
+/// Source order decides, whatever the order in which rows were written.
+pub async fn the_first_of_equal_keys_and_addresses_wins(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let new = scene.new_run("a.csv");
+    let (one, two, three) = (scene.batch(), scene.batch(), scene.batch());
+    scene.ledger.open_run(&new).await.unwrap();
+    let later = [user(4, two, "k1", "other@example.com"), user(5, two, "k5", "Ann@Example.com")];
+    let earlier = [user(1, one, "k1", "one@example.com"), user(2, one, "k2", "ann@example.com")];
+    let doubles_only = [user(6, three, "k6", " ANN@example.com"), user(7, three, "k1", "seven@example.com")];
+    for chunk in [&later, &earlier, &doubles_only] {
+        scene.ledger.add_items(new.id, chunk).await.unwrap();
+    }
+    let planned = scene.ledger.finish_planning(new.id).await.unwrap();
+
+    assert_eq!(planned.tally, Tally { source: 6, pending: 2, failed: 4, ..Tally::default() });
+    assert_eq!(planned.batches, 1, "a batch of duplicates only is none");
+    let mut codes = Vec::new();
+    for item in scene.items(new.id).await {
+        codes.push((item.seq.0, item.state, item.code));
+    }
+    let failed = ItemState::Failed;
+    let expected = [
+        (1, ItemState::Pending, None),
+        (2, ItemState::Pending, None),
+        (4, failed, Some(Code::DuplicateKey)),
+        (5, failed, Some(Code::DuplicateEmail)),
+        (6, failed, Some(Code::DuplicateEmail)),
+        (7, failed, Some(Code::DuplicateKey)),
+    ];
+    assert_eq!(codes, expected);
+    assert_eq!(scene.view(new.id).await.open_batches, 1);
+}
+
+/// Keys go first: a row refused for its key leaves its address to the next.
+pub async fn a_row_settled_for_its_key_does_not_take_an_address(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let new = scene.new_run("a.csv");
+    let batch = scene.batch();
+    scene.ledger.open_run(&new).await.unwrap();
+    let items = [
+        user(1, batch, "k", "a@example.com"),
+        user(2, batch, "k", "b@example.com"),
+        user(3, batch, "l", "b@example.com"),
+    ];
+    scene.ledger.add_items(new.id, &items).await.unwrap();
+    scene.ledger.finish_planning(new.id).await.unwrap();
+    assert_eq!(scene.item(new.id, 2).await.code, Some(Code::DuplicateKey));
+    assert_eq!(scene.item(new.id, 3).await.state, ItemState::Pending);
+}
+
+/// Nothing to send must not mean never sealed.
+pub async fn a_run_of_settled_items_only_is_sealed_by_the_sweep(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let new = scene.new_run("a.csv");
+    scene.ledger.open_run(&new).await.unwrap();
+    let items = [settled(1, new.settled_batch, Outcome::failed(Code::EmailMissing))];
+    scene.ledger.add_items(new.id, &items).await.unwrap();
+    assert_eq!(scene.ledger.finish_planning(new.id).await.unwrap().batches, 0);
+    assert_eq!(scene.ledger.seal_finished().await.unwrap(), 0, "it is not started");
+    scene.ledger.start(new.id).await.unwrap();
+
+    assert_eq!(scene.ledger.seal_finished().await.unwrap(), 1);
+    assert_eq!(scene.ledger.seal_finished().await.unwrap(), 0, "it has its report job");
+    let lease = scene.take_one(JobKind::Report).await;
+    assert_eq!(scene.ledger.seal_finished().await.unwrap(), 0, "it has its report job");
+    assert_eq!(scene.seal(&lease).await, 1);
+    let view = scene.view(new.id).await;
+    assert_eq!((view.state, view.tally.failed), (RunState::Sealed, 1));
+    assert_eq!(scene.ledger.seal_finished().await.unwrap(), 0, "a sealed run stays sealed");
+}
+
+/// One active run for each source; an ended one is none.
+pub async fn a_second_run_of_a_source_is_refused_by_name(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let first = scene.running("a.csv", 2, 2).await;
+    match scene.ledger.open_run(&scene.new_run("a.csv")).await {
+        Err(LedgerError::AnotherRunActive { run, state }) => {
+            assert_eq!((run, state), (first, RunState::Running));
+        }
+        other => panic!("{other:?}"),
+    }
+    scene.ledger.open_run(&scene.new_run("b.csv")).await.unwrap();
+    scene.finish(created).await;
+    scene.ledger.open_run(&scene.new_run("a.csv")).await.unwrap();
+}
+
+/// Two people start the same source in the same moment.
+pub async fn of_two_openings_at_once_one_is_refused(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let other = world.other();
+    let (mine, theirs) = (scene.new_run("a.csv"), scene.new_run("a.csv"));
+    let (first, second) = both(scene.ledger.open_run(&mine), other.open_run(&theirs)).await;
+    let refused = [&first, &second].map(|opened| match opened {
+        Ok(()) => false,
+        Err(LedgerError::AnotherRunActive { .. }) => true,
+        Err(other) => panic!("{other:?}"),
+    });
+    assert!(refused[0] != refused[1], "{refused:?}");
+    assert_eq!(scene.ledger.runs(10).await.unwrap().len(), 1);
+}
+
+/// A planner that died leaves nothing that would stop the next one.
+pub async fn an_abandoned_planning_makes_room(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let (dead, next) = (scene.new_run("a.csv"), scene.new_run("a.csv"));
+    let batch = scene.batch();
+    scene.ledger.open_run(&dead).await.unwrap();
+    scene.ledger.add_items(dead.id, &[pending(1, batch)]).await.unwrap();
+    world.advance(Duration::from_secs(50)).await;
+    scene.ledger.add_items(dead.id, &[pending(2, batch)]).await.unwrap();
+    world.advance(Duration::from_secs(50)).await;
+    match scene.ledger.open_run(&next).await {
+        Err(LedgerError::AnotherRunActive { run, state }) => {
+            assert_eq!((run, state), (dead.id, RunState::Planning), "it wrote a chunk 50 s ago");
+        }
+        other => panic!("{other:?}"),
+    }
+    world.advance(Duration::from_secs(11)).await;
+    scene.ledger.open_run(&next).await.unwrap();
+    assert!(scene.ledger.run(dead.id).await.unwrap().is_none());
+    assert_eq!(world.count("items").await, 0);
+    let late = scene.ledger.add_items(dead.id, &[pending(3, batch)]).await;
+    assert!(matches!(late, Err(LedgerError::Refused(_))), "{late:?}");
+    assert!(matches!(scene.ledger.finish_planning(dead.id).await, Err(LedgerError::Refused(_))));
+}
+
+/// A plan that was not wanted goes with all its rows.
+pub async fn a_plan_can_be_abandoned_until_it_starts(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let planned = scene.planned("a.csv", 5, 2).await;
+    scene.ledger.abandon(planned).await.unwrap();
+    assert!(scene.ledger.run(planned).await.unwrap().is_none());
+    for table in ["runs", "batches", "items", "jobs"] {
+        assert_eq!(world.count(table).await, 0, "{table}");
+    }
+    let started = scene.running("a.csv", 5, 2).await;
+    assert!(matches!(scene.ledger.abandon(started).await, Err(LedgerError::Refused(_))));
+    assert_eq!(scene.view(started).await.tally.pending, 5);
+}
+
+/// Planning ends once, and starts once.
+pub async fn moves_a_run_does_not_have_are_refused(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let new = scene.new_run("a.csv");
+    scene.ledger.open_run(&new).await.unwrap();
+    assert!(matches!(scene.ledger.start(new.id).await, Err(LedgerError::Refused(_))));
+    scene.ledger.add_items(new.id, &[pending(1, scene.batch())]).await.unwrap();
+    scene.ledger.finish_planning(new.id).await.unwrap();
+    assert!(matches!(scene.ledger.finish_planning(new.id).await, Err(LedgerError::Refused(_))));
+    let late = scene.ledger.add_items(new.id, &[pending(2, scene.batch())]).await;
+    assert!(matches!(late, Err(LedgerError::Refused(_))), "{late:?}");
+    assert!(scene.ledger.take_ready(10).await.unwrap().is_empty(), "a planned run sends nothing");
+    scene.ledger.start(new.id).await.unwrap();
+    assert!(matches!(scene.ledger.start(new.id).await, Err(LedgerError::Refused(_))));
+    let nobody = scene.new_run("b.csv").id;
+    assert!(matches!(scene.ledger.start(nobody).await, Err(LedgerError::Refused(_))));
+    assert!(scene.ledger.run(nobody).await.unwrap().is_none());
+}

@@ -1,0 +1,203 @@
+//! Cases of the relay and the loops beside it.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::{
+    LedgerWorld,
+    scene::{LEASE, Scene, created, job_ids},
+    together::both,
+};
+use crate::{
+    code::Code,
+    ids::JobId,
+    job::{Envelope, JobKind, Verdict},
+    ports::DeadLetter,
+};
+
+const NOW: Duration = Duration::ZERO;
+
+/// Reports before provisioning before verifying; within a kind the oldest, in order of batches.
+pub async fn jobs_are_taken_by_priority_and_age(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let older = scene.running("a.csv", 6, 2).await;
+    world.advance(Duration::from_secs(5)).await;
+    let younger = scene.running("b.csv", 1, 1).await;
+
+    let first = scene.ledger.take_ready(1).await.unwrap().remove(0);
+    let lease = scene.claim(&first, scene.worker().id).await;
+    let items = scene.ledger.pending_items(&lease).await.unwrap();
+    assert_eq!(items.iter().map(|item| item.seq.0).collect::<Vec<_>>(), [1, 2], "the first batch goes first");
+    scene.provision(&lease, created).await;
+    let second = scene.ledger.take_ready(1).await.unwrap().remove(0);
+    let tried = scene.claim(&second, scene.worker().id).await;
+    let again = Verdict::Retry { after: NOW, code: Code::ServerError };
+    scene.ledger.conclude(&tried, &again, None).await.unwrap();
+
+    let rest = scene.ledger.take_ready(10).await.unwrap();
+    let order: Vec<_> = rest.iter().map(|send| (send.kind, send.run)).collect();
+    let expected = [
+        (JobKind::Provision, older),
+        (JobKind::Provision, older),
+        (JobKind::Provision, younger),
+        (JobKind::Verify, older),
+    ];
+    assert_eq!(order, expected);
+    assert_eq!(rest[0].job, second.job, "a retry does not wait behind the run");
+    assert!(rest[3].traceparent.is_some() && rest[3].traceparent == first.traceparent);
+    assert!(rest.iter().all(|send| send.version == Envelope::VERSION));
+}
+
+/// `not_before` and the run's state hold jobs back.
+pub async fn jobs_wait_for_their_time_and_their_run(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.planned("a.csv", 2, 2).await;
+    assert!(scene.ledger.take_ready(10).await.unwrap().is_empty(), "the run is not started");
+    scene.ledger.start(run).await.unwrap();
+    let lease = scene.take_one(JobKind::Provision).await;
+    let later = Verdict::Snooze { after: Duration::from_secs(20), code: Code::RateLimited };
+    scene.ledger.conclude(&lease, &later, None).await.unwrap();
+
+    assert!(scene.ledger.take_ready(10).await.unwrap().is_empty(), "it is snoozed");
+    world.advance(Duration::from_secs(10)).await;
+    assert!(scene.ledger.take_ready(10).await.unwrap().is_empty(), "its time has not come");
+    world.advance(Duration::from_secs(11)).await;
+    assert_eq!(scene.take_one(JobKind::Provision).await.of.id, lease.of.id);
+}
+
+/// Two relays at once, as after a role was taken over.
+pub async fn two_relays_never_take_the_same_job(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    scene.running("a.csv", 60, 1).await;
+    let other = world.other();
+    let mut taken: Vec<JobId> = Vec::new();
+    for _ in 0..10 {
+        let (mine, theirs) = both(scene.ledger.take_ready(4), other.take_ready(4)).await;
+        for sends in [mine.unwrap(), theirs.unwrap()] {
+            assert!(sends.len() <= 4);
+            taken.extend(job_ids(&sends));
+        }
+    }
+    let different: BTreeSet<JobId> = taken.iter().copied().collect();
+    assert_eq!((taken.len(), different.len()), (60, 60));
+    assert_eq!(scene.ledger.queued().await.unwrap(), 60);
+    assert!(scene.ledger.take_ready(4).await.unwrap().is_empty());
+}
+
+/// The send counter tells an old delivery from the current one.
+pub async fn a_stale_delivery_gets_nothing(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    scene.running("a.csv", 1, 1).await;
+    let worker = scene.worker().id;
+    let old = scene.ledger.take_ready(1).await.unwrap().remove(0);
+    assert_eq!(scene.ledger.unsend(std::slice::from_ref(&old)).await.unwrap(), 1);
+    assert!(
+        scene.ledger.claim(old.job, old.send, worker, LEASE).await.unwrap().is_none(),
+        "it was taken back"
+    );
+    let new = scene.ledger.take_ready(1).await.unwrap().remove(0);
+    assert!(scene.ledger.claim(old.job, old.send, worker, LEASE).await.unwrap().is_none(), "an old send");
+    assert!(
+        scene.ledger.claim(new.job, new.send + 1, worker, LEASE).await.unwrap().is_none(),
+        "no such send"
+    );
+
+    let other = world.other();
+    let second = scene.worker().id;
+    let (a, b) = both(
+        scene.ledger.claim(new.job, new.send, worker, LEASE),
+        other.claim(new.job, new.send, second, LEASE),
+    )
+    .await;
+    let (a, b) = (a.unwrap(), b.unwrap());
+    assert!(a.is_some() != b.is_some(), "a doubled delivery is taken once");
+    let lease = a.or(b).unwrap();
+    assert_eq!(
+        (lease.of.id, lease.of.kind, lease.of.attempts, lease.of.rescues),
+        (new.job, JobKind::Provision, 0, 0)
+    );
+    assert!(scene.ledger.claim(new.job, new.send, worker, LEASE).await.unwrap().is_none(), "it is held");
+}
+
+/// A completion event that was pushed and then lost with the queue.
+pub async fn a_lost_send_is_sent_again_under_a_new_counter(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    scene.running("a.csv", 2, 1).await;
+    let leases = scene.take_all().await;
+    for lease in &leases {
+        scene.provision(lease, created).await;
+    }
+    let lost = scene.ledger.take_ready(1).await.unwrap();
+    assert_eq!(lost[0].kind, JobKind::Verify);
+    world.advance(Duration::from_secs(20)).await;
+    let fresh = scene.ledger.take_ready(1).await.unwrap();
+    world.advance(Duration::from_secs(11)).await;
+
+    let old = scene.ledger.queued_longer_than(Duration::from_secs(30), 10).await.unwrap();
+    assert_eq!(old, lost, "the other one is young");
+    let both_sends = scene.ledger.queued_longer_than(Duration::from_secs(5), 10).await.unwrap();
+    assert_eq!(both_sends, [lost[0].clone(), fresh[0].clone()], "oldest first");
+    assert_eq!(scene.ledger.queued_longer_than(Duration::from_secs(5), 1).await.unwrap(), lost);
+
+    scene.claim(&fresh[0], scene.worker().id).await;
+    assert_eq!(scene.ledger.unsend(&both_sends).await.unwrap(), 1, "what moved on is left alone");
+    assert_eq!(scene.ledger.unsend(&both_sends).await.unwrap(), 0);
+    let again = scene.ledger.take_ready(10).await.unwrap();
+    assert_eq!(job_ids(&again), job_ids(&lost));
+    assert!(again[0].send > lost[0].send);
+}
+
+/// One active relay among all processes.
+pub async fn a_role_has_one_holder(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let other = world.other();
+    let (ann, bob) = (scene.worker().id, scene.worker().id);
+    let ttl = Duration::from_secs(10);
+    let (a, b) = both(scene.ledger.lead("relay", ann, ttl), other.lead("relay", bob, ttl)).await;
+    let (a, b) = (a.unwrap(), b.unwrap());
+    assert!(a != b, "one of two at once");
+    let (holder, waiting) = if a { (ann, bob) } else { (bob, ann) };
+
+    assert!(other.lead("janitor", waiting, ttl).await.unwrap(), "roles are apart");
+    world.advance(Duration::from_secs(6)).await;
+    assert!(scene.ledger.lead("relay", holder, ttl).await.unwrap(), "the holder keeps it");
+    world.advance(Duration::from_secs(6)).await;
+    assert!(!other.lead("relay", waiting, ttl).await.unwrap(), "it was renewed 6 s ago");
+    world.advance(Duration::from_secs(5)).await;
+    assert!(other.lead("relay", waiting, ttl).await.unwrap(), "it ran out");
+    assert!(!scene.ledger.lead("relay", holder, ttl).await.unwrap());
+
+    scene.ledger.step_down("relay", holder).await.unwrap();
+    assert!(!scene.ledger.lead("relay", holder, ttl).await.unwrap(), "only the holder can give it up");
+    other.step_down("relay", waiting).await.unwrap();
+    assert!(scene.ledger.lead("relay", holder, ttl).await.unwrap(), "given up, it is free at once");
+}
+
+/// The window follows from the slots of processes that live.
+pub async fn slots_of_live_workers_are_counted(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let fresh = Duration::from_secs(10);
+    assert_eq!(scene.ledger.live_slots(fresh).await.unwrap(), 0);
+    let (mut old, young) = (scene.worker(), scene.worker());
+    scene.ledger.heartbeat(&old, LEASE).await.unwrap();
+    world.advance(Duration::from_secs(8)).await;
+    scene.ledger.heartbeat(&young, LEASE).await.unwrap();
+    assert_eq!(scene.ledger.live_slots(fresh).await.unwrap(), 8);
+    world.advance(Duration::from_secs(3)).await;
+    assert_eq!(scene.ledger.live_slots(fresh).await.unwrap(), 4, "one has not been seen for 11 s");
+    old.slots = 9;
+    scene.ledger.heartbeat(&old, LEASE).await.unwrap();
+    assert_eq!(scene.ledger.live_slots(fresh).await.unwrap(), 13);
+    scene.ledger.retire(young.id).await.unwrap();
+    assert_eq!(scene.ledger.live_slots(fresh).await.unwrap(), 9);
+    assert_eq!(world.count("workers").await, 1);
+}
+
+/// Dead letters, of any bytes and any length.
+pub async fn unreadable_payloads_are_kept(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    for payload in [vec![], vec![0, 159, 146, 150], vec![b'x'; 10_000]] {
+        let letter = DeadLetter { queue: "ferry:provision".into(), payload, reason: "no JSON".into() };
+        scene.ledger.bury(&letter).await.unwrap();
+    }
+    assert_eq!(world.count("dead_letters").await, 3);
+}

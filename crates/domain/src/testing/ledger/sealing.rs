@@ -1,0 +1,141 @@
+//! Cases of verification and of a run's end.
+
+use std::time::Duration;
+
+use super::{
+    LedgerWorld,
+    scene::{Scene, created, id, jobs},
+    together::both,
+};
+use crate::{
+    code::Code,
+    ids::{ItemSeq, SourceKey},
+    job::{JobKind, Verdict},
+    ports::{BatchVerification, Discrepancy, SealedRun},
+    run::RunState,
+};
+
+/// Without a lock each of two would see the other's batch open, and nobody would seal.
+pub async fn two_verifiers_at_the_end_seal_once(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let other = world.other();
+    for round in 0..5 {
+        let run = scene.running(&format!("{round}.csv"), 2, 1).await;
+        for lease in scene.take_all().await {
+            scene.provision(&lease, created).await;
+        }
+        let leases = scene.take_all().await;
+        let found = BatchVerification { matched: 1, ..BatchVerification::default() };
+        let (a, b) = both(
+            scene.ledger.record_verification(&leases[0], &found),
+            other.record_verification(&leases[1], &found),
+        )
+        .await;
+        a.unwrap();
+        b.unwrap();
+        assert_eq!(scene.view(run).await.state, RunState::Sealing);
+        let expected = jobs([("provision done", 2), ("verify done", 2), ("report ready", 1)]);
+        assert_eq!(scene.jobs(run).await, expected);
+        assert_eq!(scene.ledger.seal_finished().await.unwrap(), 0);
+        let report = scene.take_one(JobKind::Report).await;
+        scene.seal(&report).await;
+        assert_eq!(scene.view(run).await.verified, 2);
+    }
+}
+
+/// What differs is kept with its fields.
+pub async fn discrepancies_are_kept_and_paged(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 4, 4).await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    scene.provision(&lease, created).await;
+    let lease = scene.take_one(JobKind::Verify).await;
+    let differs = |seq: i64, fields: &[&str]| Discrepancy {
+        seq: ItemSeq(seq),
+        key: SourceKey(seq.to_string()),
+        auth0_user_id: id(seq),
+        fields: fields.iter().map(|&field| field.to_owned()).collect(),
+    };
+    let discrepancies = vec![differs(1, &["email", "name"]), differs(3, &[]), differs(4, &["blocked"])];
+    let found = BatchVerification { matched: 1, discrepancies: discrepancies.clone(), requests: 4 };
+    scene.ledger.record_verification(&lease, &found).await.unwrap();
+
+    let view = scene.view(run).await;
+    assert_eq!((view.verified, view.discrepancies, view.requests), (1, 3, 4));
+    assert_eq!(scene.ledger.discrepancies(run, ItemSeq(0), 10).await.unwrap(), discrepancies);
+    assert_eq!(scene.ledger.discrepancies(run, ItemSeq(0), 2).await.unwrap(), discrepancies[..2]);
+    assert_eq!(scene.ledger.discrepancies(run, ItemSeq(3), 2).await.unwrap(), discrepancies[2..]);
+}
+
+/// A verification that is given up ends the run and hides nothing.
+pub async fn users_never_read_back_are_discrepancies(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 3, 3).await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    let decide = |seq| if seq == 2 { crate::item::Outcome::failed(Code::UserRefused) } else { created(seq) };
+    scene.provision(&lease, decide).await;
+    let lease = scene.take_one(JobKind::Verify).await;
+    let discard = Verdict::Discard { code: Code::TimedOut };
+    scene.ledger.conclude(&lease, &discard, None).await.unwrap();
+
+    let view = scene.view(run).await;
+    assert_eq!((view.state, view.verified, view.discrepancies), (RunState::Sealing, 0, 2));
+    assert_eq!((view.tally.created, view.tally.failed), (2, 1), "the users themselves are as they were");
+    let kept = scene.ledger.discrepancies(run, ItemSeq(0), 10).await.unwrap();
+    assert_eq!(
+        kept.iter().map(|d| (d.seq.0, d.auth0_user_id.clone())).collect::<Vec<_>>(),
+        [(1, id(1)), (3, id(3))]
+    );
+    assert!(kept.iter().all(|d| d.fields == ["not read back"]));
+    assert_eq!(scene.jobs(run).await, jobs([("provision done", 1), ("verify dead", 1), ("report ready", 1)]));
+}
+
+/// A run does not stay unsealed because one report job died.
+pub async fn a_report_given_up_is_made_again(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 1, 1).await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    scene.provision(&lease, created).await;
+    let lease = scene.take_one(JobKind::Verify).await;
+    scene.verify(&lease).await;
+    let lease = scene.take_one(JobKind::Report).await;
+    let discard = Verdict::Discard { code: Code::HandlerPanicked };
+    scene.ledger.conclude(&lease, &discard, None).await.unwrap();
+
+    assert_eq!(scene.view(run).await.state, RunState::Sealing);
+    assert_eq!(scene.ledger.seal_finished().await.unwrap(), 0, "not at once");
+    world.advance(Duration::from_secs(31)).await;
+    assert_eq!(scene.ledger.seal_finished().await.unwrap(), 1);
+    let lease = scene.take_one(JobKind::Report).await;
+    assert_eq!(scene.seal(&lease).await, 1);
+    assert_eq!(scene.view(run).await.state, RunState::Sealed);
+}
+
+/// The newest report, or one by its number.
+pub async fn reports_are_kept_by_revision(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 1, 1).await;
+    assert!(scene.ledger.report(run, None).await.unwrap().is_none());
+    for revision in 1..=2 {
+        let lease = scene.take_one(JobKind::Provision).await;
+        scene.provision(&lease, |_| crate::item::Outcome::failed(Code::ServerError)).await;
+        let lease = scene.take_one(JobKind::Verify).await;
+        scene.verify(&lease).await;
+        let lease = scene.take_one(JobKind::Report).await;
+        let report = serde_json::json!({ "revision": revision, "text": "größer" });
+        assert_eq!(scene.ledger.seal(&lease, &SealedRun { report }).await.unwrap(), revision);
+        let view = scene.view(run).await;
+        assert_eq!((view.state, view.revision), (RunState::Sealed, revision));
+        assert!(view.sealed_at.is_some());
+        if revision == 1 {
+            scene.ledger.retry(run, &[], &scene.batches(1), "ann", None).await.unwrap();
+        }
+    }
+    let newest = scene.ledger.report(run, None).await.unwrap().unwrap();
+    assert_eq!((newest.revision, &newest.report["revision"]), (2, &2.into()));
+    let first = scene.ledger.report(run, Some(1)).await.unwrap().unwrap();
+    assert_eq!((first.revision, &first.report["revision"]), (1, &1.into()));
+    assert_eq!(first.report["text"], "größer");
+    assert!(first.sealed_at <= newest.sealed_at);
+    assert!(scene.ledger.report(run, Some(3)).await.unwrap().is_none());
+}

@@ -1,0 +1,206 @@
+//! Cases of results and the application's rows.
+
+use super::{
+    LedgerWorld,
+    scene::{Scene, created, id, jobs},
+    together::both,
+};
+use crate::{
+    code::Code,
+    ids::ItemSeq,
+    item::{ItemState, Outcome},
+    job::JobKind,
+    ports::LedgerError,
+    run::RunState,
+    tally::Tally,
+};
+
+/// Items, tally and the application's rows move in one transaction.
+pub async fn results_and_ids_are_stored_together(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running_over_people(6, 6).await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    let decide = |seq| match seq {
+        1 => created(seq),
+        2 => Outcome::adopted(id(seq)),
+        3 => Outcome::skipped(Code::AlreadyMigrated, Some(id(seq))),
+        4 => Outcome::conflict(Code::AdoptUnverified),
+        _ => Outcome::failed(Code::UserRefused).at_field("email"),
+    };
+    let results = scene.results(&lease, decide).await;
+    let written = scene.ledger.write_back(&lease, &results[..3], 7).await.unwrap();
+    assert_eq!((written.pending, written.run, written.refused_rows), (3, RunState::Running, vec![]));
+    let written = scene.ledger.write_back(&lease, &results[3..5], 2).await.unwrap();
+    assert_eq!(written.pending, 1);
+
+    let view = scene.view(run).await;
+    let one =
+        Tally { source: 6, created: 1, adopted: 1, skipped: 1, conflict: 1, failed: 1, ..Tally::default() };
+    assert_eq!(view.tally, Tally { pending: 1, ..one });
+    assert_eq!(view.requests, 9);
+    for (key, expected) in
+        [("1", Some(id(1))), ("2", Some(id(2))), ("3", Some(id(3))), ("4", None), ("5", None)]
+    {
+        assert_eq!(world.auth0_user_id(key).await, expected.map(|id| id.0), "person {key}");
+    }
+    let left = scene.ledger.pending_items(&lease).await.unwrap();
+    assert_eq!(left.iter().map(|item| item.seq).collect::<Vec<_>>(), [ItemSeq(6)]);
+    let refused = scene.item(run, 5).await;
+    assert_eq!((refused.code, refused.field.as_deref()), (Some(Code::UserRefused), Some("email")));
+}
+
+/// The completion event is written with the last item, once.
+pub async fn the_last_item_ends_the_batch_once(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 3, 3).await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    let results = scene.results(&lease, created).await;
+    for (at, result) in results.iter().enumerate() {
+        assert_eq!(scene.jobs(run).await, jobs([("provision leased", 1)]), "before item {at}");
+        scene.ledger.write_back(&lease, std::slice::from_ref(result), 1).await.unwrap();
+        scene.view(run).await;
+    }
+    assert_eq!(scene.jobs(run).await, jobs([("provision done", 1), ("verify ready", 1)]));
+    let view = scene.view(run).await;
+    assert!(view.provisioned_at.is_some());
+    assert_eq!((view.open_batches, view.requests, view.state), (1, 3, RunState::Running));
+}
+
+/// Last items of two batches in the same moment, over two connections.
+pub async fn two_batches_end_at_once(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running_over_people(20, 10).await;
+    let other = world.other();
+    let leases = scene.take_all().await;
+    let (a, b) = (scene.results(&leases[0], created).await, scene.results(&leases[1], created).await);
+    let (first, second) =
+        both(scene.ledger.write_back(&leases[0], &a, 10), other.write_back(&leases[1], &b, 10)).await;
+    assert!(first.unwrap().finished() && second.unwrap().finished());
+    assert_eq!(scene.jobs(run).await, jobs([("provision done", 2), ("verify ready", 2)]));
+    let view = scene.view(run).await;
+    assert_eq!((view.tally.created, view.requests), (20, 20));
+}
+
+/// A holder that did not hear the answer says it again.
+pub async fn a_result_told_twice_counts_once(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running_over_people(3, 3).await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    let results = scene.results(&lease, created).await;
+    for _ in 0..2 {
+        let written = scene.ledger.write_back(&lease, &results[..2], 2).await.unwrap();
+        assert_eq!((written.pending, written.refused_rows), (1, vec![]));
+        assert_eq!(scene.view(run).await.tally.created, 2);
+    }
+    assert_eq!(world.auth0_user_id("2").await, Some(id(2).0));
+}
+
+/// Another Auth0 id in the row is the application's word against ours.
+pub async fn a_row_the_application_changed_is_a_conflict(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running_over_people(3, 3).await;
+    world.set_auth0_user_id("1", &id(1).0).await;
+    world.set_auth0_user_id("2", "auth0|somebody-else").await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    let results = scene.results(&lease, created).await;
+    let written = scene.ledger.write_back(&lease, &results, 3).await.unwrap();
+
+    assert_eq!(written.refused_rows, [(ItemSeq(2), Code::AppRowChanged)], "its own id in row 1 is fine");
+    assert!(written.finished());
+    assert_eq!(world.auth0_user_id("2").await.as_deref(), Some("auth0|somebody-else"));
+    let item = scene.item(run, 2).await;
+    assert_eq!((item.state, item.code), (ItemState::Conflict, Some(Code::AppRowChanged)));
+    assert_eq!(item.auth0_user_id, Some(id(2)), "the user exists at Auth0: its id is kept");
+    assert_eq!(scene.view(run).await.tally.created, 2);
+}
+
+/// A person removed while the run went on.
+pub async fn a_vanished_row_is_a_conflict(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running_over_people(3, 3).await;
+    world.remove_person("3").await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    let results = scene.results(&lease, |seq| Outcome::adopted(id(seq))).await;
+    let written = scene.ledger.write_back(&lease, &results, 3).await.unwrap();
+    assert_eq!(written.refused_rows, [(ItemSeq(3), Code::AppRowChanged)]);
+    let tally = scene.view(run).await.tally;
+    assert_eq!((tally.adopted, tally.conflict), (2, 1));
+}
+
+/// One bad row never costs the others.
+pub async fn one_taken_id_costs_one_row(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running_over_people(65, 64).await;
+    world.set_auth0_user_id("65", &id(40).0).await;
+    let lease = scene.take_all().await.remove(0);
+    let results = scene.results(&lease, created).await;
+    assert_eq!(results.len(), 64);
+    let written = scene.ledger.write_back(&lease, &results, 64).await.unwrap();
+
+    assert_eq!(written.refused_rows, [(ItemSeq(40), Code::AppIdTaken)]);
+    assert!(written.finished());
+    for seq in 1..=64 {
+        let expected = (seq != 40).then(|| id(seq).0);
+        assert_eq!(world.auth0_user_id(&seq.to_string()).await, expected, "person {seq}");
+    }
+    let tally = scene.view(run).await.tally;
+    assert_eq!((tally.created, tally.conflict, tally.pending), (63, 1, 1));
+    assert_eq!(scene.item(run, 40).await.auth0_user_id, Some(id(40)));
+}
+
+/// A constraint or trigger of the application against two rows, and one row changed.
+pub async fn one_refused_row_costs_one_row(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running_over_people(20, 20).await;
+    world.set_auth0_user_id("7", "auth0|somebody-else").await;
+    world.make_unwritable("6").await;
+    world.make_unwritable("20").await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    let results = scene.results(&lease, created).await;
+    let mut written = scene.ledger.write_back(&lease, &results, 20).await.unwrap();
+    written.refused_rows.sort();
+    let expected = [
+        (ItemSeq(6), Code::AppRowRefused),
+        (ItemSeq(7), Code::AppRowChanged),
+        (ItemSeq(20), Code::AppRowRefused),
+    ];
+    assert_eq!(written.refused_rows, expected);
+    assert_eq!(scene.view(run).await.tally.created, 17);
+    assert_eq!(world.auth0_user_id("19").await, Some(id(19).0));
+}
+
+/// Preparing again changes nothing.
+pub async fn the_application_is_prepared_once(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    world.create_people(2).await;
+    let target = world.write_back_target();
+    let before = scene.ledger.check_application(&target).await;
+    assert!(matches!(before, Err(LedgerError::WriteBackTarget(_))), "{before:?}");
+    assert!(scene.ledger.prepare_application(&target).await.unwrap());
+    assert!(!scene.ledger.prepare_application(&target).await.unwrap(), "nothing was missing");
+    scene.ledger.check_application(&target).await.unwrap();
+    assert_eq!(world.auth0_user_id("1").await, None, "the column is empty");
+}
+
+/// Names that are not there are said before anything is sent.
+pub async fn a_table_without_the_columns_is_refused(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    world.create_people(1).await;
+    let good = world.write_back_target();
+    scene.ledger.prepare_application(&good).await.unwrap();
+    let mut no_table = good.clone();
+    no_table.table = "persons".into();
+    let mut no_key = good.clone();
+    no_key.key_column = "number".into();
+    for (target, name) in [(no_table, "persons"), (no_key, "number")] {
+        for answer in [
+            scene.ledger.check_application(&target).await,
+            scene.ledger.prepare_application(&target).await.map(drop),
+        ] {
+            match answer {
+                Err(LedgerError::WriteBackTarget(text)) => assert!(text.contains(name), "{text}"),
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+use ferry_domain::ports::{LedgerError, Operating, Planning, Relaying};
+use ferry_ledger_postgres::{Options, PostgresLedger};
+
+use crate::world::{in_database, server};
+
+#[tokio::test]
+async fn after_a_lost_connection_one_call_fails_and_the_next_works() {
+    in_database(|database| async move {
+        let ledger = database.migrated().await;
+        // Several connections, so that several are broken.
+        let (a, b, c) = tokio::join!(ledger.queued(), ledger.runs(1), ledger.queued());
+        assert!(a.is_ok() && b.is_ok() && c.is_ok());
+        let lose = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        database.execute(lose).await;
+        let error = ledger.queued().await.unwrap_err();
+        assert!(matches!(error, LedgerError::Unavailable { .. }), "{error:?}");
+        for _ in 0..5 {
+            assert_eq!(ledger.queued().await.unwrap(), 0);
+        }
+        database.execute(lose).await;
+        assert!(matches!(ledger.seal_finished().await, Err(LedgerError::Unavailable { .. })));
+        assert_eq!(ledger.seal_finished().await.unwrap(), 0);
+        ledger.close().await;
+        assert!(matches!(ledger.queued().await, Err(LedgerError::Unavailable { .. })));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_unreachable_server_is_named_without_credentials() {
+    // Port 1 of the loopback: nobody listens there.
+    let url = "postgres://somebody:hunter2@127.0.0.1:1/clinic";
+    let error = PostgresLedger::connect(url, Options::default()).await.unwrap_err();
+    let told = format!("{error} {error:?}");
+    assert!(told.contains("127.0.0.1:1") && told.contains("clinic"), "{told}");
+    assert!(!told.contains("hunter2") && !told.contains("somebody"), "{told}");
+
+    let error =
+        PostgresLedger::connect("postgres://u:hunter2@h:notaport/x", Options::default()).await.unwrap_err();
+    let told = format!("{error} {error:?}");
+    assert!(told.contains("postgres://USER") && !told.contains("hunter2"), "{told}");
+}
+
+#[tokio::test]
+async fn a_missing_database_and_missing_tables_say_what_to_do() {
+    let Some(server) = server() else {
+        eprintln!("skipped: TEST_DATABASE_URL is not set");
+        return;
+    };
+    let (before, _) = server.rsplit_once('/').unwrap();
+    let url = format!("{before}/ferry_t_no_such_database");
+    let error = PostgresLedger::connect(&url, Options::default()).await.unwrap_err().to_string();
+    assert!(error.contains("no such database") && error.contains("3D000"), "{error}");
+    in_database(|database| async move {
+        let ledger = database.ledger().await;
+        let error = ledger.queued().await.unwrap_err().to_string();
+        assert!(error.contains("ferry migrate"), "{error}");
+        assert!(!format!("{ledger:?}").contains("postgres://"), "{ledger:?}");
+        ledger.migrate().await.unwrap();
+        assert_eq!(ledger.queued().await.unwrap(), 0);
+    })
+    .await;
+}

@@ -1,0 +1,133 @@
+//! Ferry writes while the application works on the same table.
+
+use ferry_domain::ports::{LedgerError, Planning, Working};
+use sqlx::Connection;
+
+use crate::world::{
+    Database, LEASE, created, execute, in_database, keys, lease_all, running, users_table, worker,
+};
+
+async fn users(database: &Database) {
+    database
+        .execute(
+            "CREATE TABLE users (id bigint PRIMARY KEY, name text);
+             INSERT INTO users SELECT generate_series(1, 20)",
+        )
+        .await;
+    database.ledger().await.prepare_application(&users_table()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_the_application_holds_stop_their_batch_only_and_cost_no_attempt() {
+    in_database(|database| async move {
+        users(&database).await;
+        let ledger = database.migrated().await;
+        running(&ledger, 1, Some(users_table()), &[keys(1..=10), keys(11..=20)]).await;
+        let leases = lease_all(&ledger, worker(1), LEASE).await;
+        let held = created(&ledger, &leases[0]).await;
+        let free = created(&ledger, &leases[1]).await;
+
+        let mut application = database.connect().await;
+        execute(&mut application, "BEGIN; UPDATE users SET name = 'x' WHERE id = 5").await;
+        let stopped = tokio::spawn({
+            let (ledger, lease, held) = (ledger.clone(), leases[0].clone(), held.clone());
+            async move { ledger.write_back(&lease, &held, 10).await }
+        });
+        database.until_blocked().await;
+        assert!(ledger.write_back(&leases[1], &free, 10).await.unwrap().finished());
+        let busy = stopped.await.unwrap();
+        assert!(matches!(busy, Err(LedgerError::Busy)), "{busy:?}");
+        assert_eq!(ledger.pending_items(&leases[0]).await.unwrap().len(), 10);
+
+        execute(&mut application, "COMMIT").await;
+        assert!(ledger.write_back(&leases[0], &held, 10).await.unwrap().finished());
+        assert_eq!(database.ask("SELECT sum(attempts) FROM ferry.jobs").await, "0");
+        assert_eq!(database.ask("SELECT count(*) FROM ferry.attempts").await, "0");
+        assert_eq!(database.ask("SELECT name FROM users WHERE id = 5").await, "x");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_back_in_progress_stops_nobody_else() {
+    in_database(|database| async move {
+        users(&database).await;
+        // Ferry's transaction stands still behind its last row for as long as the lock is held.
+        database
+            .execute(
+                "CREATE FUNCTION stand_still() RETURNS trigger LANGUAGE plpgsql AS $$
+                     BEGIN IF new.id = 10 AND new.auth0_user_id IS NOT NULL THEN
+                         SET LOCAL lock_timeout = 0; PERFORM pg_advisory_xact_lock(7); END IF;
+                     RETURN NULL; END $$;
+                 CREATE TRIGGER stand_still AFTER UPDATE ON users
+                     FOR EACH ROW EXECUTE FUNCTION stand_still()",
+            )
+            .await;
+        let ledger = database.migrated().await;
+        running(&ledger, 1, Some(users_table()), &[keys(1..=10), keys(11..=20)]).await;
+        let leases = lease_all(&ledger, worker(1), LEASE).await;
+        let mut gate = database.connect().await;
+        execute(&mut gate, "SELECT pg_advisory_lock(7)").await;
+        let standing = tokio::spawn({
+            let (ledger, lease, results) =
+                (ledger.clone(), leases[0].clone(), created(&ledger, &leases[0]).await);
+            async move { ledger.write_back(&lease, &results, 10).await }
+        });
+        database.until_blocked().await;
+
+        let mut application = database.connect().await;
+        execute(&mut application, "SET lock_timeout = '200ms'").await;
+        execute(&mut application, "UPDATE users SET name = 'y' WHERE id > 10").await;
+        execute(&mut application, "INSERT INTO users (id, name) VALUES (21, 'new')").await;
+        execute(&mut application, "UPDATE users SET auth0_user_id = 'auth0|mine' WHERE id = 21").await;
+        let free = created(&ledger, &leases[1]).await;
+        assert!(ledger.write_back(&leases[1], &free, 10).await.unwrap().finished());
+
+        execute(&mut gate, "SELECT pg_advisory_unlock(7)").await;
+        assert!(standing.await.unwrap().unwrap().finished());
+        assert_eq!(database.ask("SELECT count(auth0_user_id) FROM users").await, "21");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadlock_is_tried_again_without_an_attempt() {
+    in_database(|database| async move {
+        users(&database).await;
+        database
+            .execute("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET deadlock_timeout = ''300ms''', current_database()); END $$")
+            .await;
+        let ledger = database.migrated().await;
+        running(&ledger, 1, Some(users_table()), &[keys(1..=10)]).await;
+        let lease = lease_all(&ledger, worker(1), LEASE).await.remove(0);
+        let results = created(&ledger, &lease).await;
+
+        // The application locks the last row, Ferry all before it, then the application the first.
+        let mut application = database.connect().await;
+        execute(&mut application, "SET deadlock_timeout = '10s'").await;
+        execute(&mut application, "BEGIN; UPDATE users SET name = 'z' WHERE id = 10").await;
+        let ferry = tokio::spawn({
+            let (ledger, lease) = (ledger.clone(), lease.clone());
+            async move { ledger.write_back(&lease, &results, 10).await }
+        });
+        database.until_blocked().await;
+        execute(&mut application, "UPDATE users SET name = 'z' WHERE id = 1; COMMIT").await;
+        assert!(ferry.await.unwrap().unwrap().finished());
+
+        application.close().await.unwrap();
+        assert_eq!(database.ask("SELECT count(auth0_user_id) FROM users").await, "10");
+        assert_eq!(database.ask("SELECT count(*) FROM users WHERE name = 'z'").await, "2");
+        assert_eq!(database.ask("SELECT max(attempts) FROM ferry.jobs").await, "0");
+        // A session hands its statistics in when it ends.
+        ledger.close().await;
+        let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+        for _ in 0..100 {
+            if database.ask(deadlocks).await != "0" {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("the test provoked no deadlock");
+    })
+    .await;
+}

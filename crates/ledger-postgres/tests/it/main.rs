@@ -1,0 +1,19 @@
+//! The suite of every ledger, and what only PostgreSQL has, on a real server.
+//! TEST_DATABASE_URL names one on which the tests may make and drop databases called
+//! `ferry_t_…`; without it they say "skipped".
+
+#![allow(clippy::unwrap_used)]
+
+mod application_rows;
+mod connections;
+mod copying;
+mod fencing;
+mod live_application;
+mod migrating;
+mod preparing;
+mod suite_world;
+mod world;
+
+use suite_world::world;
+
+ferry_domain::ledger_suite!(world);

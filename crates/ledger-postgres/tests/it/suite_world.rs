@@ -1,0 +1,115 @@
+//! A database for one case of the shared suite, with a second set of connections to it.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use ferry_domain::{WriteBackTarget, ports::Ledger, testing::ledger::LedgerWorld};
+use ferry_ledger_postgres::PostgresLedger;
+use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
+
+use crate::world::{Database, drop_database, make_database, server};
+
+pub struct PostgresWorld {
+    database: Database,
+    ledger: Arc<PostgresLedger>,
+    other: Arc<PostgresLedger>,
+    /// The application.
+    application: PgPool,
+}
+
+pub async fn world() -> Option<PostgresWorld> {
+    let Some(server) = server() else {
+        eprintln!("skipped: TEST_DATABASE_URL is not set");
+        return None;
+    };
+    let database = make_database(&server).await;
+    let ledger = Arc::new(database.ledger().await);
+    let other = Arc::new(database.ledger().await);
+    let application = PgPoolOptions::new().max_connections(2).connect(&database.url).await.unwrap();
+    Some(PostgresWorld { database, ledger, other, application })
+}
+
+/// A case ends by dropping its world, in whatever way; the database goes with it.
+impl Drop for PostgresWorld {
+    fn drop(&mut self) {
+        let database = self.database.clone();
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(drop_database(&database));
+        });
+        dropping.join().ok();
+    }
+}
+
+impl PostgresWorld {
+    async fn run(&self, sql: impl Into<String>) {
+        sqlx::query(AssertSqlSafe(sql.into())).execute(&self.application).await.unwrap();
+    }
+}
+
+#[async_trait]
+impl LedgerWorld for PostgresWorld {
+    fn ledger(&self) -> Arc<dyn Ledger> {
+        self.ledger.clone()
+    }
+
+    fn other(&self) -> Arc<dyn Ledger> {
+        self.other.clone()
+    }
+
+    async fn advance(&self, time: Duration) {
+        let by = format!("interval '{} microseconds'", time.as_micros());
+        for (table, columns) in [
+            ("runs", &["touched_at"][..]),
+            ("jobs", &["not_before", "queued_at", "expires_at", "created_at", "ended_at"]),
+            ("workers", &["seen_at"]),
+            ("roles", &["expires_at"]),
+        ] {
+            let older: Vec<_> = columns.iter().map(|column| format!("{column} = {column} - {by}")).collect();
+            self.run(format!("UPDATE ferry.{table} SET {}", older.join(", "))).await;
+        }
+    }
+
+    async fn sleep(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    async fn count(&self, table: &str) -> i64 {
+        let sql = format!("SELECT count(*) FROM ferry.{table}");
+        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.application).await.unwrap()
+    }
+
+    async fn create_people(&self, count: i64) {
+        self.run("CREATE TABLE people (id integer PRIMARY KEY, email text NOT NULL)").await;
+        self.run(format!(
+            "INSERT INTO people SELECT n, 'person-' || n || '@example.com' FROM generate_series(1, {count}) AS n"
+        ))
+        .await;
+    }
+
+    fn write_back_target(&self) -> WriteBackTarget {
+        WriteBackTarget {
+            schema: None,
+            table: "people".into(),
+            key_column: "id".into(),
+            id_column: "auth0_user_id".into(),
+        }
+    }
+
+    async fn auth0_user_id(&self, key: &str) -> Option<String> {
+        let sql = format!("SELECT auth0_user_id FROM people WHERE id = {key}");
+        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.application).await.unwrap()
+    }
+
+    async fn set_auth0_user_id(&self, key: &str, id: &str) {
+        self.run(format!("UPDATE people SET auth0_user_id = '{id}' WHERE id = {key}")).await;
+    }
+
+    async fn remove_person(&self, key: &str) {
+        self.run(format!("DELETE FROM people WHERE id = {key}")).await;
+    }
+
+    async fn make_unwritable(&self, key: &str) {
+        self.run(format!("ALTER TABLE people ADD CONSTRAINT keep_{key} CHECK (id <> {key}) NOT VALID")).await;
+    }
+}

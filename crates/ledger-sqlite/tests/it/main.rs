@@ -1,0 +1,13 @@
+//! The suite of every ledger, and what only SQLite has.
+
+#![allow(clippy::unwrap_used)]
+
+mod application;
+mod file;
+mod lock;
+mod scale;
+mod world;
+
+use world::world;
+
+ferry_domain::ledger_suite!(world);

@@ -1,0 +1,114 @@
+//! A file of its own for one case, with a second set of connections to it.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use ferry_domain::{WriteBackTarget, ports::Ledger, testing::ledger::LedgerWorld};
+use ferry_ledger_sqlite::SqliteLedger;
+use sqlx::{AssertSqlSafe, SqlitePool, sqlite::SqliteConnectOptions};
+use tempfile::TempDir;
+
+pub struct SqliteWorld {
+    folder: TempDir,
+    ledger: Arc<SqliteLedger>,
+    other: Arc<SqliteLedger>,
+    /// The application.
+    pub application: SqlitePool,
+}
+
+pub async fn world() -> Option<SqliteWorld> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.db");
+    let ledger = Arc::new(SqliteLedger::open(&path).await.unwrap());
+    let other = Arc::new(SqliteLedger::open_existing(&path).await.unwrap());
+    let options = SqliteConnectOptions::new().filename(&path).busy_timeout(Duration::from_secs(5));
+    let application = SqlitePool::connect_with(options).await.unwrap();
+    Some(SqliteWorld { folder, ledger, other, application })
+}
+
+impl SqliteWorld {
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("app.db")
+    }
+
+    /// The application runs a statement of its own.
+    pub async fn run(&self, sql: impl Into<String>) {
+        sqlx::query(AssertSqlSafe(sql.into())).execute(&self.application).await.unwrap();
+    }
+
+    pub async fn text(&self, sql: impl Into<String>) -> Option<String> {
+        sqlx::query_scalar(AssertSqlSafe(sql.into())).fetch_one(&self.application).await.unwrap()
+    }
+}
+
+#[async_trait]
+impl LedgerWorld for SqliteWorld {
+    fn ledger(&self) -> Arc<dyn Ledger> {
+        self.ledger.clone()
+    }
+
+    fn other(&self) -> Arc<dyn Ledger> {
+        self.other.clone()
+    }
+
+    async fn advance(&self, time: Duration) {
+        let by = time.as_micros();
+        for (table, columns) in [
+            ("ferry_runs", vec!["touched_at"]),
+            ("ferry_jobs", vec!["not_before", "queued_at", "expires_at", "created_at", "ended_at"]),
+            ("ferry_workers", vec!["seen_at"]),
+            ("ferry_roles", vec!["expires_at"]),
+        ] {
+            let older: Vec<_> = columns.iter().map(|column| format!("{column} = {column} - {by}")).collect();
+            self.run(format!("UPDATE {table} SET {}", older.join(", "))).await;
+        }
+    }
+
+    async fn sleep(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    async fn count(&self, table: &str) -> i64 {
+        let sql = format!("SELECT count(*) FROM ferry_{table}");
+        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.application).await.unwrap()
+    }
+
+    async fn create_people(&self, count: i64) {
+        self.run("CREATE TABLE people (id INTEGER PRIMARY KEY, email TEXT NOT NULL)").await;
+        self.run(format!(
+            "INSERT INTO people (id, email) \
+             WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < {count}) \
+             SELECT id, 'person-' || id || '@example.com' FROM n"
+        ))
+        .await;
+    }
+
+    fn write_back_target(&self) -> WriteBackTarget {
+        WriteBackTarget {
+            schema: None,
+            table: "people".into(),
+            key_column: "id".into(),
+            id_column: "auth0_user_id".into(),
+        }
+    }
+
+    async fn auth0_user_id(&self, key: &str) -> Option<String> {
+        self.text(format!("SELECT auth0_user_id FROM people WHERE id = {key}")).await
+    }
+
+    async fn set_auth0_user_id(&self, key: &str, id: &str) {
+        self.run(format!("UPDATE people SET auth0_user_id = '{id}' WHERE id = {key}")).await;
+    }
+
+    async fn remove_person(&self, key: &str) {
+        self.run(format!("DELETE FROM people WHERE id = {key}")).await;
+    }
+
+    async fn make_unwritable(&self, key: &str) {
+        self.run(format!(
+            "CREATE TRIGGER keep_{key} BEFORE UPDATE ON people WHEN old.id = {key} \
+             BEGIN SELECT RAISE(ABORT, 'this person stays'); END"
+        ))
+        .await;
+    }
+}

@@ -1,0 +1,113 @@
+//! JSON files of our own.
+
+use ferry_sources::{Location, open};
+use serde_json::json;
+
+use crate::support::*;
+
+const TWO: &str = r#"[{"id": 1, "email": "a@example.com"}, {"id": "2", "email": "b@example.com"}]"#;
+
+#[tokio::test]
+async fn the_array_is_the_document_or_stands_at_a_property() {
+    let all = read_text("users.json", TWO, &simple()).await.unwrap();
+    assert_eq!(story(&all), ["1:1", "2:2"]);
+    let usual = format!(r#"{{"page": {{"users": [1]}}, "users": {TWO}, "next": null}}"#);
+    assert_eq!(read_text("users.json", usual, &simple()).await.unwrap().len(), 2);
+    for (path, text) in [
+        ("result", format!(r#"{{"count": 2, "result": {TWO}}}"#)),
+        ("data.people", format!(r#"{{"data": {{"x": [], "people": {TWO}, "y": 1}}, "z": [{{}}]}}"#)),
+        ("data.people", format!(r#"{{"data": {{}}, "data.people": {TWO}}}"#)),
+    ] {
+        let mut mapping = simple();
+        mapping.users_at = Some(path.into());
+        assert_eq!(read_text("users.json", text, &mapping).await.unwrap().len(), 2, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_element_costs_that_element_only() {
+    let text = r#"[{"id": 1, "email": "a@example.com"}, 7, null, [], {"id": 2, "email": null}, {"email": "c@example.com"},
+        {"id": 3, "email": "d@example.com", "x": 1e999}, {"id": 4, "email": "e@example.com", "n": 123456789012345678901234567890}]"#;
+    let all = read_text("users.json", text, &simple()).await.unwrap();
+    assert_eq!(
+        story(&all),
+        [
+            "1:1",
+            "2:RECORD_INVALID",
+            "3:RECORD_INVALID",
+            "4:RECORD_INVALID",
+            "5:EMAIL_MISSING(email)",
+            "6:KEY_MISSING",
+            "7:RECORD_INVALID",
+            "8:4"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_path_leads_into_a_record() {
+    let text = json!([{
+        "_id": {"$oid": "abc"}, "traits": {"email": "a@example.com"}, "names": [{"given": "Ann"}],
+        "meta": {"list": [1, {"b": null}], "text": "ü\u{1F600}"},
+    }]);
+    let fields = [
+        ("key", "_id.$oid"),
+        ("email", "traits.email"),
+        ("given_name", "names.0.given"),
+        ("app_metadata.meta", "meta"),
+    ];
+    let all = read_text("users.json", text.to_string(), &mapping(&fields)).await.unwrap();
+    let user = users(&all)[0];
+    assert_eq!((user.key.0.as_str(), user.given_name.as_deref()), ("abc", Some("Ann")));
+    assert_eq!(user.app_metadata["meta"], text[0]["meta"], "values come through as they are");
+}
+
+#[tokio::test]
+async fn half_a_document_is_no_document() {
+    let whole = format!("{{\n\"users\": {TWO},\n\"next\": null}}");
+    for cut in [1, 12, whole.len() / 2, whole.len() - 6, whole.len() - 1] {
+        let error = fails("users.json", &whole[..cut], &simple()).await;
+        assert!(
+            error.what.contains("ends in the middle") || error.what.contains("not JSON"),
+            "cut at {cut}: {error}"
+        );
+        assert!(!error.to_string().contains("example.com"), "{error}");
+    }
+    let error = fails("users.json", format!("{TWO}\n{TWO}"), &simple()).await;
+    assert!(error.what.contains("behind the end") && error.line == Some(2), "{error}");
+    let error = fails("users.json", "id,email\n1,a@example.com\n", &simple()).await;
+    assert!(error.what.contains("not JSON") && error.line == Some(1), "{error}");
+    let error = fails("users.json", b"[{\"id\": 1,\n\"email\": \"\xff\"}]", &simple()).await;
+    assert!(error.what.contains("UTF-8"), "{error}");
+    let error = fails("users.json", "7", &simple()).await;
+    assert!(error.what.contains("neither an array nor an object"), "{error}");
+    let error = fails("users.json", "[]", &simple()).await;
+    assert!(error.what.contains("no record"), "{error}");
+    let open = format!("[{{\"id\": 1, \"email\": \"{}\"}}]", "x".repeat(3 << 20));
+    let error = fails("users.json", open, &simple()).await;
+    assert!(error.what.contains("1 MiB"), "{error}");
+}
+
+#[tokio::test]
+async fn a_mapping_that_does_not_fit_is_told_what_there_is() {
+    let error = fails("users.json", r#"{"people": [], "count": 0}"#, &simple()).await;
+    assert_eq!(error.field.as_deref(), Some("users_at"));
+    assert!(error.remedy.contains("people, count") && error.remedy.contains("--format ndjson"), "{error}");
+    let mut elsewhere = simple();
+    elsewhere.users_at = Some("users".into());
+    assert_eq!(fails("users.json", TWO, &elsewhere).await.field.as_deref(), Some("users_at"));
+    let error = fails("users.json", TWO, &mapping(&[("key", "uid"), ("email", "email")])).await;
+    assert_eq!(error.field.as_deref(), Some("key"));
+    assert!(error.remedy.contains("email, id"), "{error}");
+}
+
+#[tokio::test]
+async fn the_digest_is_that_of_the_whole_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("users.json");
+    let text = format!("{{\"users\": {TWO}, \"rest\": [{}]}}\n\n", "1, ".repeat(100_000) + "1");
+    std::fs::write(&path, &text).unwrap();
+    let mut source = open(&Location::parse(path.to_str().unwrap(), None).unwrap(), &simple()).await.unwrap();
+    read(source.as_mut(), 10).await.unwrap();
+    assert_eq!(source.digest(), Some(ferry_domain::record::hex_digest(text.as_bytes())));
+}
