@@ -254,7 +254,13 @@ pub struct Simulate {
     #[arg(long, env = "AUTH0_CLIENT_ID", default_value = "ferry", value_name = "ID")]
     pub client_id: String,
     /// Its secret
-    #[arg(long, env = "AUTH0_CLIENT_SECRET", hide_env_values = true, default_value = "simulated", value_name = "SECRET")]
+    #[arg(
+        long,
+        env = "AUTH0_CLIENT_SECRET",
+        hide_env_values = true,
+        default_value = "simulated",
+        value_name = "SECRET"
+    )]
     pub client_secret: String,
     /// The database connection that exists
     #[arg(long, default_value = "Username-Password-Authentication", value_name = "NAME")]

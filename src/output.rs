@@ -74,7 +74,11 @@ impl Progress {
         let drawn = std::io::stderr().is_terminal();
         let target = if drawn { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target((total > 0).then_some(total), target);
-        let form = if total > 0 { "{prefix:10} {bar:32} {pos}/{len}  {msg}" } else { "{prefix:10} {spinner} {pos}  {msg}" };
+        let form = if total > 0 {
+            "{prefix:10} {bar:32} {pos}/{len}  {msg}"
+        } else {
+            "{prefix:10} {spinner} {pos}  {msg}"
+        };
         if let Ok(style) = ProgressStyle::with_template(form) {
             bar.set_style(style.progress_chars("━━─"));
         }

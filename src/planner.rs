@@ -130,9 +130,15 @@ impl<'a> Batcher<'a> {
 
 /// Lines of what a plan came to: state, code, count, remedy.
 pub fn rows(planned: &Planned) -> Vec<Vec<String>> {
-    let mut rows = vec![vec!["to send".to_owned(), String::new(), planned.tally.pending.to_string(), String::new()]];
+    let mut rows =
+        vec![vec!["to send".to_owned(), String::new(), planned.tally.pending.to_string(), String::new()]];
     for (state, code, count) in &planned.settled {
-        rows.push(vec![state_word(*state).to_owned(), code.to_string(), count.to_string(), code.remedy().to_owned()]);
+        rows.push(vec![
+            state_word(*state).to_owned(),
+            code.to_string(),
+            count.to_string(),
+            code.remedy().to_owned(),
+        ]);
     }
     rows
 }

@@ -169,7 +169,10 @@ pub fn load(file: Option<&Path>, flags: Vec<Flag>) -> anyhow::Result<Loaded> {
     let mut figment = Figment::from(Toml::string(DEFAULTS));
     if let Some(path) = file {
         if !path.is_file() {
-            return Err(usage(format!("{}: no such settings file. Name another with --config", path.display())));
+            return Err(usage(format!(
+                "{}: no such settings file. Name another with --config",
+                path.display()
+            )));
         }
         figment = figment.merge(Toml::file_exact(path));
     } else if Path::new(FILE).is_file() {
@@ -271,9 +274,12 @@ impl Settings {
             }
             None => Figment::new(),
         };
-        base.merge(Serialized::defaults(own))
-            .extract::<Mapping>()
-            .map_err(|error| usage(format!("[source]: {}. Name a preset with --preset, or see `ferry config template`", explain(&error))))
+        base.merge(Serialized::defaults(own)).extract::<Mapping>().map_err(|error| {
+            usage(format!(
+                "[source]: {}. Name a preset with --preset, or see `ferry config template`",
+                explain(&error)
+            ))
+        })
     }
 
     /// Name of the mapping, for plans.

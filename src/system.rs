@@ -40,6 +40,7 @@ pub fn host() -> String {
 
 /// Who is at the keyboard, for the audit.
 pub fn operator() -> String {
-    let user = environment("FERRY_OPERATOR").or_else(|| environment("USER")).unwrap_or_else(|| "unknown".to_owned());
+    let user =
+        environment("FERRY_OPERATOR").or_else(|| environment("USER")).unwrap_or_else(|| "unknown".to_owned());
     format!("{user}@{}", host())
 }

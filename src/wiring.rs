@@ -44,7 +44,8 @@ impl Place {
     /// From a URL or the path of a SQLite file. `name` says where it was given.
     pub fn parse(name: &str, text: &str) -> anyhow::Result<Place> {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            Url::parse(text).map_err(|e| usage(format!("{name} is no valid URL ({e}): postgres://user@host/database")))?;
+            Url::parse(text)
+                .map_err(|e| usage(format!("{name} is no valid URL ({e}): postgres://user@host/database")))?;
             return Ok(Place::Postgres(text.into()));
         }
         if let Some(path) = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:")) {
@@ -53,7 +54,9 @@ impl Place {
         if !text.contains("://") && [".db", ".sqlite", ".sqlite3"].iter().any(|end| text.ends_with(end)) {
             return Ok(Place::Sqlite(text.into()));
         }
-        Err(usage(format!("{name} names no database: write postgres://user@host/database or sqlite://file.db")))
+        Err(usage(format!(
+            "{name} names no database: write postgres://user@host/database or sqlite://file.db"
+        )))
     }
 
     /// `FERRY_LEDGER_URL`, else `DATABASE_URL`, else `ferry.db` in this folder.
@@ -98,7 +101,10 @@ pub async fn ledger(place: &Place, settings: &Settings) -> anyhow::Result<Arc<dy
         }
         Place::Postgres(_) => {
             let ledger = postgres(place, settings).await?;
-            ledger.runs(1).await.context("the ledger can't be read; `ferry migrate --yes` makes or updates its tables")?;
+            ledger
+                .runs(1)
+                .await
+                .context("the ledger can't be read; `ferry migrate --yes` makes or updates its tables")?;
             Ok(ledger)
         }
     }
@@ -136,7 +142,8 @@ pub fn tenant() -> anyhow::Result<Option<String>> {
 
 /// The tenant, which this command can't do without.
 pub fn required_tenant() -> anyhow::Result<String> {
-    tenant()?.ok_or_else(|| usage("no tenant: set AUTH0_DOMAIN to its bare host, for example acme.eu.auth0.com"))
+    tenant()?
+        .ok_or_else(|| usage("no tenant: set AUTH0_DOMAIN to its bare host, for example acme.eu.auth0.com"))
 }
 
 fn base_url(text: &str) -> anyhow::Result<Url> {
@@ -157,7 +164,9 @@ pub fn auth0_settings(settings: &Settings) -> anyhow::Result<Auth0Settings> {
     let mut auth0 = match (environment("AUTH0_BASE_URL"), environment("AUTH0_DOMAIN")) {
         (Some(base), _) => Auth0Settings::for_base_url(base_url(&base)?, &id, secret).map_err(usage)?,
         (None, Some(domain)) => Auth0Settings::for_domain(&domain, &id, secret).map_err(usage)?,
-        (None, None) => return Err(usage("no tenant: set AUTH0_DOMAIN to its bare host, for example acme.eu.auth0.com")),
+        (None, None) => {
+            return Err(usage("no tenant: set AUTH0_DOMAIN to its bare host, for example acme.eu.auth0.com"));
+        }
     };
     auth0.request_timeout = Duration::from_secs(settings.auth0.request_timeout_seconds);
     auth0.connect_timeout = Duration::from_secs(settings.auth0.connect_timeout_seconds);
@@ -177,7 +186,10 @@ fn client_secret() -> anyhow::Result<SecretString> {
 }
 
 /// Auth0, behind the tenant's limits.
-pub fn directory(auth0: Auth0Settings, limits: &LimitPlan) -> anyhow::Result<(Arc<dyn Directory>, Arc<dyn Limiter>)> {
+pub fn directory(
+    auth0: Auth0Settings,
+    limits: &LimitPlan,
+) -> anyhow::Result<(Arc<dyn Directory>, Arc<dyn Limiter>)> {
     let limiter: Arc<dyn Limiter> = Arc::new(LocalLimiter::new(limits));
     let directory = Auth0::new(auth0, limiter.clone()).map_err(usage)?;
     Ok((Arc::new(directory), limiter))
@@ -207,7 +219,8 @@ pub async fn transport(place: &Place, settings: &Settings) -> anyhow::Result<Tra
                 usage("a PostgreSQL ledger needs Redis for its queue: set REDIS_URL, for example redis://127.0.0.1:6379")
             })?;
             let ledger = ledger(place, settings).await?;
-            let options = RedisOptions { namespace: settings.queue.namespace.clone(), ..RedisOptions::default() };
+            let options =
+                RedisOptions { namespace: settings.queue.namespace.clone(), ..RedisOptions::default() };
             let queue = RedisQueue::connect(&redis, options).await?;
             Ok(Transport { ledger, queue: Arc::new(queue), lock: None })
         }

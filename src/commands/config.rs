@@ -46,8 +46,10 @@ fn show(loaded: &Loaded, form: Output) -> anyhow::Result<Exit> {
     }
     match form {
         Output::Json => {
-            let list: Vec<_> =
-                rows.iter().map(|(key, value, from)| json!({"key": key, "value": value, "from": from})).collect();
+            let list: Vec<_> = rows
+                .iter()
+                .map(|(key, value, from)| json!({"key": key, "value": value, "from": from}))
+                .collect();
             output::json(&list)?;
         }
         Output::Table => {

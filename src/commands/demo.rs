@@ -64,7 +64,8 @@ pub async fn run(settings: &Settings, options: Demo) -> anyhow::Result<Exit> {
     for line in &odd {
         output::say(line);
     }
-    let well = odd.is_empty() && run.state == RunState::Sealed && run.discrepancies == 0 && run.tally.adds_up();
+    let well =
+        odd.is_empty() && run.state == RunState::Sealed && run.discrepancies == 0 && run.tally.adds_up();
     Ok(if well { Exit::Done } else { Exit::VerificationFailed })
 }
 
@@ -86,11 +87,14 @@ fn demo_settings(settings: &Settings, options: &Demo) -> anyhow::Result<Settings
 fn own_folder(seed: u64) -> anyhow::Result<PathBuf> {
     let mut number = 1;
     loop {
-        let name = if number == 1 { format!("ferry-demo-{seed}") } else { format!("ferry-demo-{seed}-{number}") };
+        let name =
+            if number == 1 { format!("ferry-demo-{seed}") } else { format!("ferry-demo-{seed}-{number}") };
         match std::fs::create_dir(&name) {
             Ok(()) => return Ok(name.into()),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
-            Err(error) => return Err(error).context(format!("the demo's folder {name} could not be made here")),
+            Err(error) => {
+                return Err(error).context(format!("the demo's folder {name} could not be made here"));
+            }
         }
     }
 }
@@ -176,7 +180,11 @@ async fn watch(
     }
 }
 
-async fn write_report(ledger: &dyn Ledger, run: &RunView, folder: &std::path::Path) -> anyhow::Result<PathBuf> {
+async fn write_report(
+    ledger: &dyn Ledger,
+    run: &RunView,
+    folder: &std::path::Path,
+) -> anyhow::Result<PathBuf> {
     let report = run_report::stored_or_now(ledger, run, None).await?;
     let path = folder.join("report.md");
     std::fs::write(&path, ferry_report::markdown(&report)).context("the report could not be written")?;

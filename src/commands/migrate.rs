@@ -17,7 +17,9 @@ use crate::{
 
 pub async fn run(settings: &Settings, options: Migrate) -> anyhow::Result<Exit> {
     if environment("DATABASE_URL").is_none() && environment("FERRY_LEDGER_URL").is_none() {
-        return Err(usage("no database: set DATABASE_URL to the application's, for example postgres://user@host/app"));
+        return Err(usage(
+            "no database: set DATABASE_URL to the application's, for example postgres://user@host/app",
+        ));
     }
     let place = Place::from_environment()?;
     let target = if options.app { Some(application(settings, &place)?) } else { None };
@@ -25,7 +27,10 @@ pub async fn run(settings: &Settings, options: Migrate) -> anyhow::Result<Exit> 
         Some(target) => format!(" and add {}.{}", target.table, target.id_column),
         None => String::new(),
     };
-    if !output::confirmed(options.yes, &format!("Bring the ledger's tables in {} up to date{what}?", place.shown()))? {
+    if !output::confirmed(
+        options.yes,
+        &format!("Bring the ledger's tables in {} up to date{what}?", place.shown()),
+    )? {
         output::say("Nothing was changed.");
         return Ok(Exit::Refused);
     }

@@ -40,7 +40,8 @@ async fn make(settings: &Settings, options: &Plan) -> anyhow::Result<PlanFile> {
     let ledger = wiring::sqlite(&scratch.path().join("plan.db")).await?;
     let run = reading::new_run(settings, &opened, &tenant, None);
     let outcome = planner::plan(&*ledger, &mut *opened.source, &run, &SystemClock, &SystemRandom).await?;
-    let settled = outcome.planned.settled.iter().map(|(state, code, n)| (format!("{} {code}", state.as_str()), *n));
+    let settled =
+        outcome.planned.settled.iter().map(|(state, code, n)| (format!("{} {code}", state.as_str()), *n));
     let mut plan = PlanFile {
         ferry_plan: PLAN_VERSION,
         made_by: env!("CARGO_PKG_VERSION").to_owned(),
@@ -108,7 +109,8 @@ fn shown(plan: &PlanFile) -> serde_json::Value {
 
 fn print(plan: &PlanFile, settings: &Settings, out: Option<&Path>) {
     output::say(&format!("{} by {}: {} records", plan.source, plan.mapping, plan.tally.source));
-    let mut rows = vec![vec!["to send".to_owned(), String::new(), plan.tally.pending.to_string(), String::new()]];
+    let mut rows =
+        vec![vec!["to send".to_owned(), String::new(), plan.tally.pending.to_string(), String::new()]];
     for (key, count) in &plan.settled {
         let (state, code) = key.split_once(' ').unwrap_or((key, ""));
         let remedy = code.parse::<ferry_domain::Code>().map(|c| c.remedy()).unwrap_or_default();

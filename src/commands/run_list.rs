@@ -19,7 +19,8 @@ pub async fn run(settings: &Settings, options: RunList) -> anyhow::Result<Exit> 
         Output::Json => output::json(&runs.iter().map(line).collect::<Vec<_>>())?,
         Output::Table if runs.is_empty() => output::say("No runs yet. Begin with ferry run start."),
         Output::Table => {
-            let header = ["run", "state", "source", "users", "created", "adopted", "pending", "needs a look", "begun"];
+            let header =
+                ["run", "state", "source", "users", "created", "adopted", "pending", "needs a look", "begun"];
             output::data(&output::table(&header, runs.iter().map(row).collect(), &[3, 4, 5, 6, 7]));
         }
     }

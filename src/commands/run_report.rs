@@ -38,12 +38,19 @@ pub async fn run(settings: &Settings, options: RunReport) -> anyhow::Result<Exit
 }
 
 /// The kept report of a revision, or the newest, or one made from the state now.
-pub async fn stored_or_now(ledger: &dyn Ledger, run: &RunView, revision: Option<i32>) -> anyhow::Result<Report> {
+pub async fn stored_or_now(
+    ledger: &dyn Ledger,
+    run: &RunView,
+    revision: Option<i32>,
+) -> anyhow::Result<Report> {
     if let Some(stored) = ledger.report(run.id, revision).await? {
         return serde_json::from_value(stored.report).context("the kept report can't be read");
     }
     if let Some(revision) = revision {
-        return Err(usage(format!("run {} has no report revision {revision}; the newest is {}", run.id, run.revision)));
+        return Err(usage(format!(
+            "run {} has no report revision {revision}; the newest is {}",
+            run.id, run.revision
+        )));
     }
     output::say(&format!("Run {} is {}: this is its state now, not its report.", run.id, run.state));
     let failures = ledger.failures(run.id).await?;
@@ -53,7 +60,8 @@ pub async fn stored_or_now(ledger: &dyn Ledger, run: &RunView, revision: Option<
 
 async fn print_csv(ledger: &dyn Ledger, run: &RunView) -> anyhow::Result<()> {
     use ItemState::{Cancelled, Conflict, Failed, Pending, Skipped};
-    let filter = ItemFilter { states: vec![Failed, Conflict, Skipped, Cancelled, Pending], codes: Vec::new() };
+    let filter =
+        ItemFilter { states: vec![Failed, Conflict, Skipped, Cancelled, Pending], codes: Vec::new() };
     output::data(ferry_report::header().trim_end());
     let mut after = ItemSeq(0);
     loop {

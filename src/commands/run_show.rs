@@ -44,8 +44,14 @@ pub fn summary(run: &RunView) -> serde_json::Value {
 }
 
 fn print(run: &RunView) {
-    output::data(&format!("run         {}\nstate       {}\nmigration   {}", run.id, run.state, run.migration));
-    output::data(&format!("from        {}\nto          {} / {}", run.source, run.spec.tenant, run.spec.connection));
+    output::data(&format!(
+        "run         {}\nstate       {}\nmigration   {}",
+        run.id, run.state, run.migration
+    ));
+    output::data(&format!(
+        "from        {}\nto          {} / {}",
+        run.source, run.spec.tenant, run.spec.connection
+    ));
     output::data(&format!("source      {}", run.tally.source));
     for state in ItemState::ALL.iter().skip(1).chain(&[ItemState::Pending]) {
         output::data(&format!("{:11} {}", state.as_str(), run.tally.count(*state)));

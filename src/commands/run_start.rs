@@ -32,25 +32,54 @@ pub async fn run(settings: &Settings, options: RunStart) -> anyhow::Result<Exit>
     let text = source_text(&options, plan.as_ref())?;
     let tenant = wiring::required_tenant()?;
     let mut opened = reading::open(settings, &text, &options.reading).await?;
-    let accepted = options.accept.iter().any(|code| code == SOURCE_CHANGED);
     if let Some(plan) = &plan {
-        check_plan(plan, settings, &opened, &tenant, accepted)?;
+        check_plan(plan, settings, &opened, &tenant, source_change_accepted(&options))?;
     }
 
     let place = ledger_place(&opened.location)?;
-    let ledger = open_ledger(&place, settings).await?;
+    let fresh = matches!(&place, Place::Sqlite(path) if !path.exists());
+    let result = plan_and_begin(settings, &options, plan.as_ref(), &mut opened, &tenant, &place).await;
+    if fresh && !matches!(result, Ok(Exit::Done)) {
+        remove_unused(&place);
+    }
+    result
+}
+
+async fn plan_and_begin(
+    settings: &Settings,
+    options: &RunStart,
+    plan: Option<&PlanFile>,
+    opened: &mut reading::Opened,
+    tenant: &str,
+    place: &Place,
+) -> anyhow::Result<Exit> {
+    let ledger = open_ledger(place, settings).await?;
     if let Some(target) = &opened.write_back {
         ledger.check_application(target).await.context("run `ferry migrate --app --yes` first")?;
     }
-    let run = reading::new_run(settings, &opened, &tenant, options.consent.reason.clone());
+    let run = reading::new_run(settings, opened, tenant, options.consent.reason.clone());
     let outcome = planner::plan(&*ledger, &mut *opened.source, &run, &SystemClock, &SystemRandom).await?;
-    if let Some(plan) = &plan
-        && let Err(stale) = check_users(plan, &outcome, accepted)
+    if let Some(plan) = plan
+        && let Err(stale) = check_users(plan, &outcome, source_change_accepted(options))
     {
         ledger.abandon(run.id).await?;
         return Err(stale);
     }
-    begin(&*ledger, &run, &outcome, &options, &place).await
+    begin(&*ledger, &run, &outcome, options, place).await
+}
+
+fn source_change_accepted(options: &RunStart) -> bool {
+    options.accept.iter().any(|code| code == SOURCE_CHANGED)
+}
+
+/// A ledger file that this command made and nothing was started in.
+fn remove_unused(place: &Place) {
+    let Place::Sqlite(path) = place else { return };
+    for end in ["", "-wal", "-shm"] {
+        let mut name = path.clone().into_os_string();
+        name.push(end);
+        let _ = std::fs::remove_file(name); // not there, or somebody else's by now: no harm either way
+    }
 }
 
 async fn begin(
@@ -106,7 +135,8 @@ fn source_text(options: &RunStart, plan: Option<&PlanFile>) -> anyhow::Result<St
 }
 
 fn read_plan(path: &Path) -> anyhow::Result<PlanFile> {
-    let text = std::fs::read(path).map_err(|e| usage(format!("{}: the plan can't be read: {e}", path.display())))?;
+    let text =
+        std::fs::read(path).map_err(|e| usage(format!("{}: the plan can't be read: {e}", path.display())))?;
     let plan: PlanFile = serde_json::from_slice(&text)
         .map_err(|e| usage(format!("{}: this is no plan of `ferry plan -o`: {e}", path.display())))?;
     if plan.ferry_plan != PLAN_VERSION {

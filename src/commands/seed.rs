@@ -13,7 +13,8 @@ pub async fn run(options: Seed) -> anyhow::Result<Exit> {
     let population = population(options.users, options.seed).map_err(usage)?;
     let mut progress = Progress::new("seeding", options.users);
     let replace = WriteOptions { replace: options.replace };
-    let written = ferry_seed::write(&options.target, &population, replace, |users| progress.at(users, "")).await;
+    let written =
+        ferry_seed::write(&options.target, &population, replace, |users| progress.at(users, "")).await;
     progress.done();
     let written = written.map_err(|error| match error {
         SeedError::TablesExist { .. } | SeedError::NotOurs { .. } => refused(error),
@@ -30,7 +31,9 @@ fn tell(written: &Written, form: Output) -> anyhow::Result<Exit> {
             "hospitals": hospitals, "wards": wards, "users": users, "permissions": permissions, "digest": digest,
         }))?,
         Output::Table => {
-            output::data(&format!("{users} users, {hospitals} hospitals, {wards} wards, {permissions} permissions"));
+            output::data(&format!(
+                "{users} users, {hospitals} hospitals, {wards} wards, {permissions} permissions"
+            ));
             output::data(&format!("digest {digest}"));
         }
     }

@@ -1,6 +1,5 @@
 //! `ferry simulate`: a simulated Auth0 on this machine.
 
-
 use ferry_simulator::{Config, Faults, Simulator};
 
 use crate::{
@@ -11,7 +10,9 @@ use crate::{
 
 pub async fn run(options: Simulate) -> anyhow::Result<Exit> {
     let stop = lifecycle::stop_on_signal()?;
-    for (flag, share) in [("--lost-answers", options.lost_answers), ("--server-errors", options.server_errors)] {
+    for (flag, share) in
+        [("--lost-answers", options.lost_answers), ("--server-errors", options.server_errors)]
+    {
         if !(0.0..=1.0).contains(&share) {
             return Err(usage(format!("{flag} {share}: must be a share from 0 to 1")));
         }

@@ -29,7 +29,12 @@ fn refused(place: &Place, args: &[&str], code: i32, words: &[&str]) {
     let ran = place.run(args);
     assert_eq!(ran.code, code, "ferry {}\n{}", args.join(" "), ran.all());
     for word in words {
-        assert!(ran.err.contains(word), "ferry {}: the message lacks {word:?}:\n{}", args.join(" "), ran.all());
+        assert!(
+            ran.err.contains(word),
+            "ferry {}: the message lacks {word:?}:\n{}",
+            args.join(" "),
+            ran.all()
+        );
     }
     assert!(ran.out.is_empty(), "nothing was expected on stdout: {}", ran.all());
     assert!(!ran.err.contains("panicked"), "{}", ran.all());
@@ -69,7 +74,12 @@ fn files() {
         refused(&place, &with("users.txt"), 2, &["users.txt", "--format"]);
     }
     refused(&place, &["plan", "users.txt", "--format", "xml"], 2, &["xml", "csv"]);
-    refused(&place, &["plan", "users.txt", "--format", "csv", "--preset", "gold"], 2, &["gold", "medlogistics"]);
+    refused(
+        &place,
+        &["plan", "users.txt", "--format", "csv", "--preset", "gold"],
+        2,
+        &["gold", "medlogistics"],
+    );
 }
 
 #[test]
@@ -79,9 +89,11 @@ fn a_source_that_changed_since_the_plan_is_refused_with_both_digests() {
     place.write("users.csv", CSV);
     let planned = place.run(&["plan", "users.csv", "-o", "users.plan"]);
     assert_eq!(planned.code, 0, "{}", planned.all());
-    let before = place.json(&["plan", "users.csv", "--output", "json"])["source_digest"].as_str().unwrap().to_owned();
+    let before =
+        place.json(&["plan", "users.csv", "--output", "json"])["source_digest"].as_str().unwrap().to_owned();
     place.write("users.csv", &CSV.replace("Bob", "Rob"));
-    let after = place.json(&["plan", "users.csv", "--output", "json"])["source_digest"].as_str().unwrap().to_owned();
+    let after =
+        place.json(&["plan", "users.csv", "--output", "json"])["source_digest"].as_str().unwrap().to_owned();
     assert_ne!(before, after);
     refused(&place, &["run", "start", "--plan", "users.plan", "--yes"], 6, &[&before, &after]);
 

@@ -3,8 +3,19 @@
 use crate::world::{Place, assert_adds_up};
 
 const FIELDS: [&str; 13] = [
-    "run", "source", "created", "adopted", "skipped", "conflict", "failed", "cancelled", "pending", "verified",
-    "discrepancies", "duration_seconds", "report",
+    "run",
+    "source",
+    "created",
+    "adopted",
+    "skipped",
+    "conflict",
+    "failed",
+    "cancelled",
+    "pending",
+    "verified",
+    "discrepancies",
+    "duration_seconds",
+    "report",
 ];
 
 #[test]
@@ -18,12 +29,20 @@ fn every_planted_case_comes_out_as_planted_twice_alike() {
             assert!(shown.get(field).is_some(), "the object lacks {field}: {shown}");
         }
         assert_adds_up(&shown);
-        assert_eq!((&shown["source"], &shown["pending"], &shown["discrepancies"]), (&400.into(), &0.into(), &0.into()));
+        assert_eq!(
+            (&shown["source"], &shown["pending"], &shown["discrepancies"]),
+            (&400.into(), &0.into(), &0.into())
+        );
         let report = shown["report"].as_str().unwrap();
-        assert!(!report.starts_with('/'), "the report's path is relative to where the operator stands: {report}");
+        assert!(
+            !report.starts_with('/'),
+            "the report's path is relative to where the operator stands: {report}"
+        );
         let text = std::fs::read_to_string(place.path(report)).unwrap();
         assert!(text.contains("DUPLICATE_EMAIL") && text.contains("ADOPT_UNVERIFIED"), "{text}");
-        counts.push(["created", "adopted", "skipped", "conflict", "failed", "verified"].map(|k| shown[k].clone()));
+        counts.push(
+            ["created", "adopted", "skipped", "conflict", "failed", "verified"].map(|k| shown[k].clone()),
+        );
     }
     assert_eq!(counts[0], counts[1], "the same seed has the same outcome");
 }
@@ -49,6 +68,10 @@ fn wrong_figures_are_refused_before_anything_is_made() {
         let ran = place.run(&args);
         assert_eq!(ran.code, 2, "{}", ran.all());
         assert!(ran.err.contains(word), "{}", ran.all());
-        assert_eq!(std::fs::read_dir(place.dir.path()).unwrap().count(), 0, "nothing may be made for {args:?}");
+        assert_eq!(
+            std::fs::read_dir(place.dir.path()).unwrap().count(),
+            0,
+            "nothing may be made for {args:?}"
+        );
     }
 }

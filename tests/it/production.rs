@@ -24,7 +24,11 @@ async fn three_processes_bring_every_user_across_once() {
     let at_target = i64::try_from(expected.created + expected.adopted + expected.conflict).unwrap();
     assert_eq!(shown["created"], at_target, "{shown}");
     assert_eq!((&shown["verified"], &shown["discrepancies"]), (&at_target.into(), &0.into()), "{shown}");
-    assert_eq!(world.simulator.users().len(), usize::try_from(at_target).unwrap(), "nobody is at Auth0 twice");
+    assert_eq!(
+        world.simulator.users().len(),
+        usize::try_from(at_target).unwrap(),
+        "nobody is at Auth0 twice"
+    );
     let watched = world.place.run(&["run", "watch", &run, "--until", "sealed"]);
     assert_eq!(watched.code, 3, "some users need a person: {}", watched.all());
     world.end().await;
@@ -33,7 +37,9 @@ async fn three_processes_bring_every_user_across_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_worker_s_users_are_neither_lost_nor_doubled() {
     let faults = Faults { latency_ms: 10, lost_answers: 0.02, ..Faults::default() };
-    let Some(mut world) = World::with("kill -9", Config { faults, ..Config::default() }).await else { return };
+    let Some(mut world) = World::with("kill -9", Config { faults, ..Config::default() }).await else {
+        return;
+    };
     world.place.set("FERRY_WORKER__LEASE_SECONDS", "2");
     let run = world.started(1_500, &["--batch-size", "50"]);
     for _ in 0..THREE {
@@ -48,15 +54,25 @@ async fn a_killed_worker_s_users_are_neither_lost_nor_doubled() {
     world.assert_settled(&run).await;
     assert_eq!(shown["discrepancies"], 0, "{shown}");
     let in_source = world.number("SELECT count(*) FROM users WHERE auth0_user_id IS NOT NULL").await;
-    assert_eq!(in_source, shown["created"].as_i64().unwrap(), "every created user's id is in the application");
-    assert_eq!(world.simulator.users().len() as i64, in_source, "nobody is at Auth0 without a row here, or twice");
+    assert_eq!(
+        in_source,
+        shown["created"].as_i64().unwrap(),
+        "every created user's id is in the application"
+    );
+    assert_eq!(
+        world.simulator.users().len() as i64,
+        in_source,
+        "nobody is at Auth0 without a row here, or twice"
+    );
     world.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_hands_back_within_the_grace_period_and_costs_no_attempt() {
     let faults = Faults { latency_ms: 50, ..Faults::default() };
-    let Some(mut world) = World::with("SIGTERM", Config { faults, ..Config::default() }).await else { return };
+    let Some(mut world) = World::with("SIGTERM", Config { faults, ..Config::default() }).await else {
+        return;
+    };
     let run = world.started(600, &["--batch-size", "200"]);
     let first = world.worker(&[]);
     world.until(&run, "under way", |shown| shown["created"].as_i64() > Some(20)).await;
@@ -75,7 +91,9 @@ async fn a_sealed_run_is_retried_into_a_new_revision() {
     let Some(mut world) = World::new("retry").await else { return };
     let population = population(400, 7).unwrap();
     for user in population.existing() {
-        world.simulator.plant(PlantedUser { email_verified: user.email_verified, ..PlantedUser::new(&user.email) });
+        world
+            .simulator
+            .plant(PlantedUser { email_verified: user.email_verified, ..PlantedUser::new(&user.email) });
     }
     let run = world.started(400, &[]);
     world.worker(&[]);
@@ -87,7 +105,18 @@ async fn a_sealed_run_is_retried_into_a_new_revision() {
     for user in world.simulator.users().into_iter().filter(|u| !u.email_verified) {
         assert!(world.simulator.change(&user.user_id, |u| u.email_verified = true));
     }
-    let args = ["run", "retry", &run, "--code", "ADOPT_UNVERIFIED", "--yes", "--reason", "confirmed", "--output", "json"];
+    let args = [
+        "run",
+        "retry",
+        &run,
+        "--code",
+        "ADOPT_UNVERIFIED",
+        "--yes",
+        "--reason",
+        "confirmed",
+        "--output",
+        "json",
+    ];
     let retried = world.place.json(&args);
     assert_eq!(retried["retried"], conflicts, "{retried}");
     let second = world.until(&run, "sealed again", |s| s["state"] == "sealed" && s["revision"] == 2).await;
@@ -109,7 +138,9 @@ async fn a_sealed_run_is_retried_into_a_new_revision() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_emptied_redis_costs_nothing_but_time() {
     let faults = Faults { latency_ms: 20, ..Faults::default() };
-    let Some(mut world) = World::with("lost queue", Config { faults, ..Config::default() }).await else { return };
+    let Some(mut world) = World::with("lost queue", Config { faults, ..Config::default() }).await else {
+        return;
+    };
     let run = world.started(800, &["--batch-size", "20"]);
     world.worker(&[]);
     world.worker(&[]);
@@ -157,7 +188,8 @@ async fn held(redis: &mut redis::aio::MultiplexedConnection, namespace: &str) ->
     let mut all = 0;
     for kind in ["provision", "verify", "report"] {
         let queue = format!("{{{namespace}}}:{kind}");
-        let waiting: i64 = redis::cmd("ZCARD").arg(format!("{queue}:scheduled")).query_async(redis).await.unwrap();
+        let waiting: i64 =
+            redis::cmd("ZCARD").arg(format!("{queue}:scheduled")).query_async(redis).await.unwrap();
         let active: i64 = redis::cmd("LLEN").arg(format!("{queue}:active")).query_async(redis).await.unwrap();
         let inflight: Vec<String> =
             redis::cmd("KEYS").arg(format!("{queue}:inflight:*")).query_async(redis).await.unwrap();

@@ -48,7 +48,8 @@ const SAMPLES: &[Sample] = &[
         settings: "[source]\nemail_verified = \"never\"\n[source.columns]\nkey = \"id\"\nemail = \"email\"\npassword_hash = \"encrypted_password\"\n",
         records: 26,
         accepted: 6,
-        by_code: &[("EMAIL_MISSING", 10), ("HASH_NEEDS_IMPORT", 10)],
+        // Ten carry a hash; one of those has two addresses in one cell, which is found first.
+        by_code: &[("EMAIL_MISSING", 10), ("EMAIL_INVALID", 1), ("HASH_NEEDS_IMPORT", 9)],
     },
 ];
 
@@ -75,7 +76,11 @@ fn check(folder: &Path, sample: &Sample) {
         assert_eq!(counts.get(*code), Some(count), "{}: {code}: {}", sample.file, ran.all());
     }
     let settled: i64 = counts.values().sum();
-    assert_eq!(plan["accepted"].as_i64().unwrap() + settled, sample.records, "no record is dropped in silence");
+    assert_eq!(
+        plan["accepted"].as_i64().unwrap() + settled,
+        sample.records,
+        "no record is dropped in silence"
+    );
 }
 
 fn counts(ran: &Ran) -> BTreeMap<String, i64> {

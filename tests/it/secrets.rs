@@ -10,7 +10,9 @@ const USERS: u64 = 300;
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_personal_or_secret_is_in_redis_logs_or_error_texts() {
     let faults = Faults { latency_ms: 10, lost_answers: 0.05, server_errors: 0.05, ..Faults::default() };
-    let Some(mut world) = World::with("the scan", Config { faults, ..Config::default() }).await else { return };
+    let Some(mut world) = World::with("the scan", Config { faults, ..Config::default() }).await else {
+        return;
+    };
     let run = world.started(USERS, &["--batch-size", "10"]);
     world.worker(&["--log", "trace", "--log-format", "json"]);
     world.worker(&["--log", "trace"]);
@@ -27,12 +29,18 @@ async fn nothing_personal_or_secret_is_in_redis_logs_or_error_texts() {
         worker.stop();
         texts.push(std::fs::read_to_string(&worker.log).unwrap());
     }
-    assert!(texts.iter().map(String::len).sum::<usize>() > 100_000, "the logs at trace level are too short to mean anything");
+    assert!(
+        texts.iter().map(String::len).sum::<usize>() > 100_000,
+        "the logs at trace level are too short to mean anything"
+    );
     for form in ["json", "markdown", "csv"] {
         texts.push(world.place.run(&["run", "report", &run, "--output", form]).all());
     }
     texts.push(world.place.run(&["config", "show"]).all());
-    world.place.set("DATABASE_URL", world.database_url.replacen("://", "://nobody:hunter2-never@", 1).replacen("@postgres@", "@", 1));
+    world.place.set(
+        "DATABASE_URL",
+        world.database_url.replacen("://", "://nobody:hunter2-never@", 1).replacen("@postgres@", "@", 1),
+    );
     texts.push(world.place.run(&["run", "list"]).all());
     world.place.set("AUTH0_CLIENT_SECRET", "wr0ng-hunter2-never");
     texts.push(world.place.run(&["worker", "--roles", "nobody"]).all());
@@ -84,7 +92,9 @@ async fn everything_in_redis(world: &World) -> Vec<String> {
 fn shown(value: &redis::Value) -> String {
     match value {
         redis::Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        redis::Value::Array(values) | redis::Value::Set(values) => values.iter().map(shown).collect::<Vec<_>>().join(" "),
+        redis::Value::Array(values) | redis::Value::Set(values) => {
+            values.iter().map(shown).collect::<Vec<_>>().join(" ")
+        }
         redis::Value::Map(pairs) => pairs.iter().map(|(k, v)| format!("{} {}", shown(k), shown(v))).collect(),
         other => format!("{other:?}"),
     }

@@ -97,7 +97,8 @@ impl Ran {
     /// The last line of stdout as JSON.
     pub fn json(&self) -> Value {
         let last = self.out.lines().last().unwrap_or_default();
-        serde_json::from_str(last).unwrap_or_else(|e| panic!("no JSON on the last line ({e}):\n{}", self.all()))
+        serde_json::from_str(last)
+            .unwrap_or_else(|e| panic!("no JSON on the last line ({e}):\n{}", self.all()))
     }
 }
 
@@ -120,10 +121,6 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -134,10 +131,6 @@ impl Worker {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         self.child.wait().unwrap().code().unwrap_or(-1)
-    }
-
-    pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
     }
 }
 
@@ -233,7 +226,17 @@ impl World {
             assert!(
                 started.elapsed() < PATIENCE,
                 "the run was expected to be {what}, but stays at {shown}\n{}",
-                logs().map(|log| log.chars().rev().take(3_000).collect::<String>().chars().rev().collect::<String>()).collect::<Vec<_>>().join("\n---\n")
+                logs()
+                    .map(|log| log
+                        .chars()
+                        .rev()
+                        .take(3_000)
+                        .collect::<String>()
+                        .chars()
+                        .rev()
+                        .collect::<String>())
+                    .collect::<Vec<_>>()
+                    .join("\n---\n")
             );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -249,7 +252,8 @@ impl World {
 
     /// A count or number from the database.
     pub async fn number(&self, sql: &str) -> i64 {
-        let row = sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_one(&mut self.connect().await).await.unwrap();
+        let row =
+            sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_one(&mut self.connect().await).await.unwrap();
         row.get::<i64, _>(0)
     }
 
@@ -258,7 +262,10 @@ impl World {
     }
 
     pub async fn redis(&self) -> redis::aio::MultiplexedConnection {
-        redis::Client::open(self.redis_url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap()
+        // The default of 500 ms is short for a machine that a whole test suite keeps busy.
+        let patient = redis::AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(30)));
+        let client = redis::Client::open(self.redis_url.as_str()).unwrap();
+        client.get_multiplexed_async_connection_with_config(&patient).await.unwrap()
     }
 
     /// What must hold at the end of every run: sums, ids, and nothing left over.
@@ -273,10 +280,11 @@ impl World {
 
     /// Every id in the application is unique and is a user of the simulator with that address.
     pub async fn assert_ids_match(&self) {
-        let rows = sqlx::query("SELECT lower(email), auth0_user_id FROM users WHERE auth0_user_id IS NOT NULL")
-            .fetch_all(&mut self.connect().await)
-            .await
-            .unwrap();
+        let rows =
+            sqlx::query("SELECT lower(email), auth0_user_id FROM users WHERE auth0_user_id IS NOT NULL")
+                .fetch_all(&mut self.connect().await)
+                .await
+                .unwrap();
         let mut seen = std::collections::BTreeSet::new();
         for row in rows {
             let (email, id): (String, String) = (row.get(0), row.get(1));

@@ -105,7 +105,7 @@ impl Dispatcher {
             Verdict::Done | Verdict::Snooze { .. } => None,
         };
         match self.env.ledger.conclude(lease, verdict, attempt.as_ref()).await {
-            Ok(()) => info!(?verdict, "concluded"),
+            Ok(()) => tell(verdict),
             Err(LedgerError::LeaseLost) => info!("the lease went to another worker; its verdict counts"),
             Err(error) => warn!(%error, "the verdict could not be written; the lease will run out"),
         }
@@ -116,6 +116,32 @@ impl Dispatcher {
         let letter = DeadLetter { queue, payload, reason };
         if let Err(error) = self.env.ledger.bury(&letter).await {
             error!(%error, "the dead letter could not be kept");
+        }
+    }
+}
+
+/// Says what became of a job, and what a person can do where it did not go well.
+fn tell(verdict: &Verdict) {
+    match verdict {
+        Verdict::Done => info!("the batch was complete already"),
+        Verdict::Snooze { code: Code::Interrupted, .. } => info!("handed back"),
+        Verdict::Snooze { after, code } => {
+            warn!(
+                code = code.as_str(),
+                remedy = code.remedy(),
+                after_ms = after.as_millis(),
+                "waits; no attempt is spent"
+            );
+        }
+        Verdict::Retry { after, code } => {
+            warn!(code = code.as_str(), after_ms = after.as_millis(), "did not succeed; it is tried again");
+        }
+        Verdict::Discard { code } => {
+            error!(
+                code = code.as_str(),
+                remedy = code.remedy(),
+                "given up; the users left in it fail with this code"
+            );
         }
     }
 }

@@ -72,11 +72,9 @@ impl Case {
             Case::Retired => ("skipped", Some("DISABLED")),
             Case::ExistsVerified => ("adopted", None),
             Case::ExistsUnverified => ("conflict", Some("ADOPT_UNVERIFIED")),
-            Case::CaseCollisionFirst
-            | Case::Unicode
-            | Case::Blocked
-            | Case::TwoHospitals
-            | Case::Plain => ("created", None),
+            Case::CaseCollisionFirst | Case::Unicode | Case::Blocked | Case::TwoHospitals | Case::Plain => {
+                ("created", None)
+            }
         };
         ExpectedOutcome { state, code }
     }

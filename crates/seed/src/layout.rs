@@ -55,13 +55,7 @@ impl Layout {
                 None => stride += 1,
             }
         };
-        Self {
-            users,
-            per_case: (users / ONE_IN).clamp(1, MOST_PER_CASE),
-            stride,
-            back,
-            offset,
-        }
+        Self { users, per_case: (users / ONE_IN).clamp(1, MOST_PER_CASE), stride, back, offset }
     }
 
     /// How many users of this case there are.
@@ -75,34 +69,19 @@ impl Layout {
     /// The case of a user; ids outside of 1 to the number of users are plain.
     pub(crate) fn place(&self, id: u64) -> Place {
         if id == 0 || id > self.users {
-            return Place {
-                case: Case::Plain,
-                index: 0,
-            };
+            return Place { case: Case::Plain, index: 0 };
         }
         let number = self.number_of(id);
         let pairs = 2 * self.per_case;
         if number < pairs {
-            let case = if id < self.id_at(number ^ 1) {
-                Case::CaseCollisionFirst
-            } else {
-                Case::CaseCollisionLater
-            };
-            return Place {
-                case,
-                index: number / 2,
-            };
+            let case =
+                if id < self.id_at(number ^ 1) { Case::CaseCollisionFirst } else { Case::CaseCollisionLater };
+            return Place { case, index: number / 2 };
         }
         let rest = number - pairs;
         match SINGLE.get((rest / self.per_case) as usize) {
-            Some(&case) => Place {
-                case,
-                index: rest % self.per_case,
-            },
-            None => Place {
-                case: Case::Plain,
-                index: rest - SINGLE.len() as u64 * self.per_case,
-            },
+            Some(&case) => Place { case, index: rest % self.per_case },
+            None => Place { case: Case::Plain, index: rest - SINGLE.len() as u64 * self.per_case },
         }
     }
 
@@ -166,15 +145,8 @@ mod tests {
         for users in [40, 999, 7_000] {
             let layout = Layout::new(users, 3);
             for case in Case::ALL {
-                let found = (1..=users)
-                    .filter(|&id| layout.place(id).case == case)
-                    .count();
-                assert_eq!(
-                    found as u64,
-                    layout.count(case),
-                    "{} of {users}",
-                    case.name()
-                );
+                let found = (1..=users).filter(|&id| layout.place(id).case == case).count();
+                assert_eq!(found as u64, layout.count(case), "{} of {users}", case.name());
             }
         }
     }

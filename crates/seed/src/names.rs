@@ -65,10 +65,7 @@ pub(crate) const HARD: [Name; 10] = [
     ("Jürgen Weiß-Groß", "juergen.weiss-gross"),
     ("សុខ ចាន់ថា", "chantha.sok"),
     ("فاطمة الزهراء", "fatima.alzahra"),
-    (
-        "Ame\u{301}lie Zoe\u{308} N\u{303}un\u{303}ez",
-        "amelie.nunez",
-    ),
+    ("Ame\u{301}lie Zoe\u{308} N\u{303}un\u{303}ez", "amelie.nunez"),
     ("Siobhán O’Connor-D'Arcy", "siobhan.oconnor"),
     ("𠮷田 太郎", "taro.yoshida"),
     ("क्षितिज शर्मा", "kshitij.sharma"),
@@ -107,9 +104,5 @@ pub(crate) const WARDS: [&str; 8] = [
 ];
 
 /// Domains nobody can own (RFC 2606), for those who do not use the hospital's.
-pub(crate) const OTHER_DOMAINS: [&str; 4] = [
-    "example.com",
-    "example.org",
-    "clinic.example.net",
-    "medlogistics.test",
-];
+pub(crate) const OTHER_DOMAINS: [&str; 4] =
+    ["example.com", "example.org", "clinic.example.net", "medlogistics.test"];

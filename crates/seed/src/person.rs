@@ -56,11 +56,7 @@ impl Person {
                 let _ = write!(email, "h-{:02}.medlogistics.example", self.hospital_id);
             }
         }
-        if self.capitals {
-            capitalised(&email)
-        } else {
-            email
-        }
+        if self.capitals { capitalised(&email) } else { email }
     }
 }
 
@@ -98,11 +94,7 @@ pub(crate) fn capitalised(email: &str) -> String {
         .map(|(index, letter)| {
             let capital = start && index < at;
             start = matches!(letter, '.' | '-');
-            if capital {
-                letter.to_ascii_uppercase()
-            } else {
-                letter
-            }
+            if capital { letter.to_ascii_uppercase() } else { letter }
         })
         .collect()
 }

@@ -73,11 +73,7 @@ impl Population {
             Hospital {
                 id,
                 code: hospital_code(id),
-                name: if id <= pool {
-                    name.to_owned()
-                } else {
-                    format!("{name} {id}")
-                },
+                name: if id <= pool { name.to_owned() } else { format!("{name} {id}") },
                 retired: is_retired(id),
             }
         })
@@ -107,18 +103,9 @@ impl Population {
         let mut hospitals = [Some(home), other];
         hospitals.sort_unstable();
         let (user_id, role) = (user.id, user.role);
-        hospitals
-            .into_iter()
-            .flatten()
-            .flat_map(move |hospital_id| {
-                role.permissions()
-                    .iter()
-                    .map(move |&permission| Permission {
-                        user_id,
-                        hospital_id,
-                        permission,
-                    })
-            })
+        hospitals.into_iter().flatten().flat_map(move |hospital_id| {
+            role.permissions().iter().map(move |&permission| Permission { user_id, hospital_id, permission })
+        })
     }
 
     /// The case a user was planted for.
@@ -166,8 +153,7 @@ impl Population {
         let (mut users, mut permissions) = (Vec::new(), Vec::new());
         for user in self.users() {
             canonical::user(&mut users, &user);
-            self.permissions_of(&user)
-                .for_each(|row| canonical::permission(&mut permissions, &row));
+            self.permissions_of(&user).for_each(|row| canonical::permission(&mut permissions, &row));
             if users.len() >= HASHED_AT_ONCE {
                 digest.users.update(&users);
                 digest.permissions.update(&permissions);
@@ -183,12 +169,10 @@ impl Population {
     /// The part of the digest that is about hospitals and wards.
     pub(crate) fn digest_places(&self, digest: &mut Digest) {
         let mut rows = Vec::new();
-        self.hospitals()
-            .for_each(|row| canonical::hospital(&mut rows, &row));
+        self.hospitals().for_each(|row| canonical::hospital(&mut rows, &row));
         digest.hospitals.update(&rows);
         rows.clear();
-        self.wards()
-            .for_each(|row| canonical::ward(&mut rows, &row));
+        self.wards().for_each(|row| canonical::ward(&mut rows, &row));
         digest.wards.update(&rows);
     }
 
@@ -241,9 +225,7 @@ impl Population {
         let id = self.layout.first_of_pair(index);
         let mut random = Random::of_row(self.seed, Stream::Users, id);
         api_key(&mut random);
-        let shared = Person::draw(&mut random, self.hospitals, id)
-            .email()
-            .to_lowercase();
+        let shared = Person::draw(&mut random, self.hospitals, id).email().to_lowercase();
         // Sometimes the earlier row has the capitals, sometimes the later one.
         let capitals = (case == Case::CaseCollisionLater) == index.is_multiple_of(2);
         match (capitals, index % 3) {

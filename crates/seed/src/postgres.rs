@@ -24,32 +24,19 @@ pub(crate) async fn write(
     progress: &mut (impl FnMut(u64) + Send),
 ) -> Result<Written, SeedError> {
     // A single connection, no pool: dropping it ends the transaction on the server.
-    let mut connection = connect
-        .connect()
-        .await
-        .map_err(failed(&target, "connecting"))?;
-    let mut transaction = connection
-        .begin()
-        .await
-        .map_err(failed(&target, "starting the transaction"))?;
+    let mut connection = connect.connect().await.map_err(failed(&target, "connecting"))?;
+    let mut transaction = connection.begin().await.map_err(failed(&target, "starting the transaction"))?;
     sqlx::raw_sql(PREPARE)
         .execute(&mut *transaction)
         .await
         .map_err(failed(&target, "preparing the transaction"))?;
-    let found = find_tables(&mut transaction)
-        .await
-        .map_err(failed(&target, "looking for existing tables"))?;
+    let found =
+        find_tables(&mut transaction).await.map_err(failed(&target, "looking for existing tables"))?;
     may_replace(&found, options, &target)?;
-    create_tables(&mut transaction, &found)
-        .await
-        .map_err(failed(&target, "creating the tables"))?;
-    let written = fill(&mut transaction, population, progress)
-        .await
-        .map_err(failed(&target, "writing the rows"))?;
-    transaction
-        .commit()
-        .await
-        .map_err(failed(&target, "committing"))?;
+    create_tables(&mut transaction, &found).await.map_err(failed(&target, "creating the tables"))?;
+    let written =
+        fill(&mut transaction, population, progress).await.map_err(failed(&target, "writing the rows"))?;
+    transaction.commit().await.map_err(failed(&target, "committing"))?;
     Ok(written)
 }
 
@@ -63,10 +50,7 @@ async fn find_tables(connection: &mut PgConnection) -> sqlx::Result<Vec<Found>> 
     .bind(MARK)
     .fetch_all(connection)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(name, ours)| Found { name, ours })
-        .collect())
+    Ok(rows.into_iter().map(|(name, ours)| Found { name, ours }).collect())
 }
 
 async fn create_tables(connection: &mut PgConnection, found: &[Found]) -> sqlx::Result<()> {
@@ -76,9 +60,7 @@ async fn create_tables(connection: &mut PgConnection, found: &[Found]) -> sqlx::
         let drop = sqlx::AssertSqlSafe(format!("DROP TABLE {}", names.join(", ")));
         sqlx::raw_sql(drop).execute(&mut *connection).await?;
     }
-    sqlx::raw_sql(include_str!("postgres.sql"))
-        .execute(connection)
-        .await?;
+    sqlx::raw_sql(include_str!("postgres.sql")).execute(connection).await?;
     Ok(())
 }
 
@@ -90,21 +72,12 @@ async fn fill(
     let mut digest = Digest::default();
     let mut rows = Vec::new();
 
-    population
-        .hospitals()
-        .for_each(|row| canonical::hospital(&mut rows, &row));
+    population.hospitals().for_each(|row| canonical::hospital(&mut rows, &row));
     digest.hospitals.update(&rows);
-    let hospitals = copy(
-        connection,
-        "COPY hospitals FROM STDIN (FORMAT binary)",
-        &rows,
-    )
-    .await?;
+    let hospitals = copy(connection, "COPY hospitals FROM STDIN (FORMAT binary)", &rows).await?;
 
     rows.clear();
-    population
-        .wards()
-        .for_each(|row| canonical::ward(&mut rows, &row));
+    population.wards().for_each(|row| canonical::ward(&mut rows, &row));
     digest.wards.update(&rows);
     let wards = copy(connection, "COPY wards FROM STDIN (FORMAT binary)", &rows).await?;
 
@@ -116,19 +89,12 @@ async fn fill(
         granted.clear();
         for user in all.by_ref().take(USERS_AT_ONCE) {
             canonical::user(&mut rows, &user);
-            population
-                .permissions_of(&user)
-                .for_each(|row| canonical::permission(&mut granted, &row));
+            population.permissions_of(&user).for_each(|row| canonical::permission(&mut granted, &row));
         }
         digest.users.update(&rows);
         digest.permissions.update(&granted);
         users += copy(connection, "COPY users FROM STDIN (FORMAT binary)", &rows).await?;
-        permissions += copy(
-            connection,
-            "COPY permissions FROM STDIN (FORMAT binary)",
-            &granted,
-        )
-        .await?;
+        permissions += copy(connection, "COPY permissions FROM STDIN (FORMAT binary)", &granted).await?;
         progress(users);
     }
 
@@ -139,21 +105,11 @@ async fn fill(
         .bind(&digest)
         .execute(connection)
         .await?;
-    Ok(Written {
-        hospitals,
-        wards,
-        users,
-        permissions,
-        digest,
-    })
+    Ok(Written { hospitals, wards, users, permissions, digest })
 }
 
 /// Sends canonical rows; the number of rows the server took is returned.
-async fn copy(
-    connection: &mut PgConnection,
-    statement: &'static str,
-    rows: &[u8],
-) -> sqlx::Result<u64> {
+async fn copy(connection: &mut PgConnection, statement: &'static str, rows: &[u8]) -> sqlx::Result<u64> {
     const SIGNATURE_FLAGS_EXTENSION: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
     const END: &[u8] = &(-1_i16).to_be_bytes();
     let mut copy = connection.copy_in_raw(statement).await?;

@@ -24,9 +24,7 @@ impl Random {
     /// step is reversible; so the first number of each user's stream is unique.
     pub(crate) fn of_row(seed: u64, stream: Stream, id: u64) -> Self {
         let base = mix(seed ^ mix(stream as u64));
-        Self {
-            state: mix(base ^ id.wrapping_mul(GOLDEN)),
-        }
+        Self { state: mix(base ^ id.wrapping_mul(GOLDEN)) }
     }
 
     pub(crate) fn next(&mut self) -> u64 {
@@ -60,13 +58,6 @@ mod tests {
         // First outputs of the reference SplitMix64 for state 1234567.
         let mut random = Random { state: 1_234_567 };
         let drawn = [random.next(), random.next(), random.next()];
-        assert_eq!(
-            drawn,
-            [
-                6_457_827_717_110_365_317,
-                3_203_168_211_198_807_973,
-                9_817_491_932_198_370_423
-            ]
-        );
+        assert_eq!(drawn, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
     }
 }

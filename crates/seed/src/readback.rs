@@ -11,18 +11,7 @@ use crate::write::failed;
 
 type HospitalRow = (i64, String, String, bool);
 type WardRow = (i64, i64, String, String);
-type UserRow = (
-    i64,
-    Option<String>,
-    String,
-    String,
-    i64,
-    Option<i64>,
-    bool,
-    bool,
-    String,
-    i64,
-);
+type UserRow = (i64, Option<String>, String, String, i64, Option<i64>, bool, bool, String, i64);
 type PermissionRow = (i64, i64, String);
 type Rows<'a, Row> = BoxStream<'a, sqlx::Result<Row>>;
 
@@ -39,41 +28,23 @@ const WARDS: &str = "SELECT id, hospital_id, code, name FROM wards ORDER BY id";
 pub async fn digest_of(target_url: &str) -> Result<String, SeedError> {
     match Target::parse(target_url)? {
         Target::Postgres(connect, name) => {
-            let mut connection = connect
-                .connect()
-                .await
-                .map_err(failed(&name, "connecting"))?;
-            postgres(&mut connection)
-                .await
-                .map_err(failed(&name, "reading the rows"))
+            let mut connection = connect.connect().await.map_err(failed(&name, "connecting"))?;
+            postgres(&mut connection).await.map_err(failed(&name, "reading the rows"))
         }
         Target::Sqlite(connect, name) => {
-            let mut connection = connect
-                .read_only(true)
-                .connect()
-                .await
-                .map_err(failed(&name, "opening the file"))?;
-            sqlite(&mut connection)
-                .await
-                .map_err(failed(&name, "reading the rows"))
+            let mut connection =
+                connect.read_only(true).connect().await.map_err(failed(&name, "opening the file"))?;
+            sqlite(&mut connection).await.map_err(failed(&name, "reading the rows"))
         }
     }
 }
 
 async fn postgres(connection: &mut PgConnection) -> sqlx::Result<String> {
     // One moment in time for all four tables.
-    let mut transaction = connection
-        .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        .await?;
-    sqlx::raw_sql("SET LOCAL search_path TO public")
-        .execute(&mut *transaction)
-        .await?;
+    let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    sqlx::raw_sql("SET LOCAL search_path TO public").execute(&mut *transaction).await?;
     let mut digest = Digest::default();
-    add_hospitals(
-        sqlx::query_as(HOSPITALS).fetch(&mut *transaction),
-        &mut digest,
-    )
-    .await?;
+    add_hospitals(sqlx::query_as(HOSPITALS).fetch(&mut *transaction), &mut digest).await?;
     add_wards(sqlx::query_as(WARDS).fetch(&mut *transaction), &mut digest).await?;
     let users = sqlx::query_as(
         "SELECT id, email, name, role, hospital_id, ward_id, active, blocked, api_key,
@@ -93,11 +64,7 @@ async fn postgres(connection: &mut PgConnection) -> sqlx::Result<String> {
 async fn sqlite(connection: &mut SqliteConnection) -> sqlx::Result<String> {
     let mut transaction = connection.begin().await?;
     let mut digest = Digest::default();
-    add_hospitals(
-        sqlx::query_as(HOSPITALS).fetch(&mut *transaction),
-        &mut digest,
-    )
-    .await?;
+    add_hospitals(sqlx::query_as(HOSPITALS).fetch(&mut *transaction), &mut digest).await?;
     add_wards(sqlx::query_as(WARDS).fetch(&mut *transaction), &mut digest).await?;
     let users = sqlx::query_as(
         "SELECT id, email, name, role, hospital_id, ward_id, active, blocked, api_key,
@@ -163,10 +130,7 @@ async fn add_users(mut rows: Rows<'_, UserRow>, digest: &mut Digest) -> sqlx::Re
     Ok(())
 }
 
-async fn add_permissions(
-    mut rows: Rows<'_, PermissionRow>,
-    digest: &mut Digest,
-) -> sqlx::Result<()> {
+async fn add_permissions(mut rows: Rows<'_, PermissionRow>, digest: &mut Digest) -> sqlx::Result<()> {
     let mut bytes = Vec::new();
     while let Some((user_id, hospital_id, permission)) = rows.try_next().await? {
         bytes.clear();

@@ -44,39 +44,26 @@ pub(crate) async fn write(
         .begin_with("BEGIN IMMEDIATE")
         .await
         .map_err(failed(&target, "starting the transaction"))?;
-    let found = find_tables(&mut transaction)
-        .await
-        .map_err(failed(&target, "looking for existing tables"))?;
+    let found =
+        find_tables(&mut transaction).await.map_err(failed(&target, "looking for existing tables"))?;
     may_replace(&found, options, &target)?;
-    create_tables(&mut transaction, &found)
-        .await
-        .map_err(failed(&target, "creating the tables"))?;
-    let written = fill(&mut transaction, population, progress)
-        .await
-        .map_err(failed(&target, "writing the rows"))?;
-    transaction
-        .commit()
-        .await
-        .map_err(failed(&target, "committing"))?;
-    connection
-        .close()
-        .await
-        .map_err(failed(&target, "closing the file"))?;
+    create_tables(&mut transaction, &found).await.map_err(failed(&target, "creating the tables"))?;
+    let written =
+        fill(&mut transaction, population, progress).await.map_err(failed(&target, "writing the rows"))?;
+    transaction.commit().await.map_err(failed(&target, "committing"))?;
+    connection.close().await.map_err(failed(&target, "closing the file"))?;
     Ok(written)
 }
 
 /// Any object of these names, whatever its case: SQLite makes no difference.
 async fn find_tables(connection: &mut SqliteConnection) -> sqlx::Result<Vec<Found>> {
-    let all: Vec<(String, Option<String>)> = sqlx::query_as("SELECT name, sql FROM sqlite_schema")
-        .fetch_all(connection)
-        .await?;
+    let all: Vec<(String, Option<String>)> =
+        sqlx::query_as("SELECT name, sql FROM sqlite_schema").fetch_all(connection).await?;
     let found = TABLES.iter().flat_map(|table| {
-        all.iter()
-            .filter(|(name, _)| name.eq_ignore_ascii_case(table))
-            .map(|(name, sql)| Found {
-                name: name.clone(),
-                ours: sql.as_deref().is_some_and(|sql| sql.contains(MARK)),
-            })
+        all.iter().filter(|(name, _)| name.eq_ignore_ascii_case(table)).map(|(name, sql)| Found {
+            name: name.clone(),
+            ours: sql.as_deref().is_some_and(|sql| sql.contains(MARK)),
+        })
     });
     Ok(found.collect())
 }
@@ -87,9 +74,7 @@ async fn create_tables(connection: &mut SqliteConnection, found: &[Found]) -> sq
         let drop = AssertSqlSafe(format!("DROP TABLE {}", table.name));
         sqlx::raw_sql(drop).execute(&mut *connection).await?;
     }
-    sqlx::raw_sql(include_str!("sqlite.sql"))
-        .execute(connection)
-        .await?;
+    sqlx::raw_sql(include_str!("sqlite.sql")).execute(connection).await?;
     Ok(())
 }
 
@@ -111,15 +96,10 @@ async fn fill(
     while users < population.user_count() {
         let batch: Vec<User> = all.by_ref().take(ROWS_AT_ONCE).collect();
         encoded.clear();
-        batch
-            .iter()
-            .for_each(|row| canonical::user(&mut encoded, row));
+        batch.iter().for_each(|row| canonical::user(&mut encoded, row));
         digest.users.update(&encoded);
         encoded.clear();
-        for row in batch
-            .iter()
-            .flat_map(|user| population.permissions_of(user))
-        {
+        for row in batch.iter().flat_map(|user| population.permissions_of(user)) {
             canonical::permission(&mut encoded, &row);
             waiting.push(row);
         }
@@ -138,19 +118,10 @@ async fn fill(
         .bind(digest.clone())
         .execute(connection)
         .await?;
-    Ok(Written {
-        hospitals,
-        wards,
-        users,
-        permissions,
-        digest,
-    })
+    Ok(Written { hospitals, wards, users, permissions, digest })
 }
 
-async fn fill_places(
-    connection: &mut SqliteConnection,
-    population: &Population,
-) -> sqlx::Result<(u64, u64)> {
+async fn fill_places(connection: &mut SqliteConnection, population: &Population) -> sqlx::Result<(u64, u64)> {
     let (mut hospitals, mut wards) = (0, 0);
     for row in population.hospitals() {
         let mut values = SqliteArguments::default();
@@ -216,9 +187,7 @@ async fn insert(
 ) -> sqlx::Result<u64> {
     let group = format!("({})", vec!["?"; values.len() / rows].join(","));
     let statement = format!("{head}{}", vec![group.as_str(); rows].join(","));
-    let done = sqlx::query_with(AssertSqlSafe(statement), values)
-        .execute(connection)
-        .await?;
+    let done = sqlx::query_with(AssertSqlSafe(statement), values).execute(connection).await?;
     Ok(done.rows_affected())
 }
 

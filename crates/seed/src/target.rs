@@ -22,9 +22,7 @@ impl Target {
         if let Some(rest) = url.strip_prefix("sqlite:") {
             return sqlite_url(url, rest.trim_start_matches("//"));
         }
-        let is_file = [".db", ".sqlite", ".sqlite3"]
-            .iter()
-            .any(|end| url.ends_with(end));
+        let is_file = [".db", ".sqlite", ".sqlite3"].iter().any(|end| url.ends_with(end));
         if is_file && !url.contains("://") {
             return Ok(sqlite(SqliteConnectOptions::new().filename(url)));
         }
@@ -53,15 +51,12 @@ fn postgres(url: &str) -> Result<Target, SeedError> {
 }
 
 fn sqlite_url(url: &str, path: &str) -> Result<Target, SeedError> {
-    let bad = |reason| SeedError::BadTarget {
-        reason,
-        expected: "sqlite://PATH, where PATH is a file",
-    };
+    let bad = |reason| SeedError::BadTarget { reason, expected: "sqlite://PATH, where PATH is a file" };
     if path.is_empty() || path.contains(":memory:") || path.contains("mode=memory") {
         return Err(bad("a SQLite database in memory would be gone at once"));
     }
-    let options = SqliteConnectOptions::from_str(url)
-        .map_err(|_| bad("the SQLite address cannot be read"))?;
+    let options =
+        SqliteConnectOptions::from_str(url).map_err(|_| bad("the SQLite address cannot be read"))?;
     Ok(sqlite(options))
 }
 
@@ -101,13 +96,8 @@ mod tests {
             "sqlite://",
             "",
         ] {
-            let Err(error) = Target::parse(url) else {
-                panic!("{url} was taken")
-            };
-            assert!(
-                !format!("{error} {error:?}").contains("s3cret"),
-                "{error:?}"
-            );
+            let Err(error) = Target::parse(url) else { panic!("{url} was taken") };
+            assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
         }
     }
 }

@@ -9,13 +9,7 @@ use crate::target::Target;
 use crate::{postgres, sqlite};
 
 /// The tables, those that refer to others first (the order to drop them in).
-pub(crate) const TABLES: [&str; 5] = [
-    "permissions",
-    "users",
-    "wards",
-    "hospitals",
-    "medlogistics_seed",
-];
+pub(crate) const TABLES: [&str; 5] = ["permissions", "users", "wards", "hospitals", "medlogistics_seed"];
 
 /// What each of our tables carries, as comment in PostgreSQL and in the text of
 /// its definition in SQLite. Only tables with it are ever dropped.
@@ -78,11 +72,7 @@ pub(crate) struct Found {
 }
 
 /// Whether the tables found may go; the answer is the same for both databases.
-pub(crate) fn may_replace(
-    found: &[Found],
-    options: WriteOptions,
-    target: &str,
-) -> Result<(), SeedError> {
+pub(crate) fn may_replace(found: &[Found], options: WriteOptions, target: &str) -> Result<(), SeedError> {
     let target = target.to_owned();
     let mut foreign = found.iter().filter(|table| !table.ours).peekable();
     if found.is_empty() {
@@ -106,9 +96,5 @@ fn names<'a>(tables: impl Iterator<Item = &'a Found>) -> String {
 /// Turns a driver's error into ours: which step, in which database.
 pub(crate) fn failed(target: &str, doing: &'static str) -> impl FnOnce(sqlx::Error) -> SeedError {
     let target = target.to_owned();
-    move |source| SeedError::Database {
-        target,
-        doing,
-        source,
-    }
+    move |source| SeedError::Database { target, doing, source }
 }

@@ -15,9 +15,7 @@ pub(crate) struct Clock {
 impl Clock {
     /// Milliseconds since the UNIX epoch.
     pub(crate) fn now_ms(&self) -> u64 {
-        let real = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         millis(real) + self.ahead_ms.load(Ordering::Relaxed)
     }
 

@@ -17,17 +17,8 @@ pub(crate) struct ApiError {
 }
 
 impl ApiError {
-    fn new(
-        status: StatusCode,
-        code: Option<&'static str>,
-        message: impl Into<Cow<'static, str>>,
-    ) -> Self {
-        Self {
-            status,
-            message: message.into(),
-            code,
-            challenge: None,
-        }
+    fn new(status: StatusCode, code: Option<&'static str>, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, message: message.into(), code, challenge: None }
     }
 
     /// 400 with an error code.
@@ -37,11 +28,7 @@ impl ApiError {
 
     /// 400 for a password that the connection's policy refuses; carries no code.
     pub(crate) fn weak_password() -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            None,
-            "PasswordStrengthError: Password is too weak",
-        )
+        Self::new(StatusCode::BAD_REQUEST, None, "PasswordStrengthError: Password is too weak")
     }
 
     pub(crate) fn unknown_connection_name() -> Self {
@@ -50,19 +37,11 @@ impl ApiError {
 
     /// The sub-resources of connections write this text without a full stop.
     pub(crate) fn unknown_connection_id() -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            Some("inexistent_connection"),
-            "The connection does not exist",
-        )
+        Self::new(StatusCode::NOT_FOUND, Some("inexistent_connection"), "The connection does not exist")
     }
 
     pub(crate) fn unknown_user() -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            Some("inexistent_user"),
-            "The user does not exist.",
-        )
+        Self::new(StatusCode::NOT_FOUND, Some("inexistent_user"), "The user does not exist.")
     }
 
     pub(crate) fn unknown_route() -> Self {
@@ -70,11 +49,7 @@ impl ApiError {
     }
 
     pub(crate) fn user_exists() -> Self {
-        Self::new(
-            StatusCode::CONFLICT,
-            Some("auth0_idp_error"),
-            "The user already exists.",
-        )
+        Self::new(StatusCode::CONFLICT, Some("auth0_idp_error"), "The user already exists.")
     }
 
     pub(crate) fn missing_authentication() -> Self {
@@ -93,9 +68,7 @@ impl ApiError {
 
     pub(crate) fn invalid_signature() -> Self {
         Self {
-            challenge: Some(
-                "Bearer error=\"Invalid signature received for JSON Web Token validation\"",
-            ),
+            challenge: Some("Bearer error=\"Invalid signature received for JSON Web Token validation\""),
             ..Self::new(
                 StatusCode::UNAUTHORIZED,
                 None,
@@ -106,9 +79,7 @@ impl ApiError {
 
     pub(crate) fn expired_token() -> Self {
         Self {
-            challenge: Some(
-                "Bearer error=\"Expired token received for JSON Web Token validation\"",
-            ),
+            challenge: Some("Bearer error=\"Expired token received for JSON Web Token validation\""),
             ..Self::new(
                 StatusCode::UNAUTHORIZED,
                 None,
@@ -126,11 +97,7 @@ impl ApiError {
     }
 
     pub(crate) fn too_many_requests() -> Self {
-        Self::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            Some("too_many_requests"),
-            "Global limit has been reached",
-        )
+        Self::new(StatusCode::TOO_MANY_REQUESTS, Some("too_many_requests"), "Global limit has been reached")
     }
 
     /// The injected fault: 500 and 503 by turns.
@@ -170,16 +137,8 @@ pub(crate) struct OAuthError {
 }
 
 impl OAuthError {
-    pub(crate) fn new(
-        status: StatusCode,
-        error: &'static str,
-        description: impl Into<String>,
-    ) -> Self {
-        Self {
-            status,
-            error,
-            description: description.into(),
-        }
+    pub(crate) fn new(status: StatusCode, error: &'static str, description: impl Into<String>) -> Self {
+        Self { status, error, description: description.into() }
     }
 
     pub(crate) fn body(&self) -> Value {

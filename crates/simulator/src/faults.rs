@@ -120,28 +120,22 @@ impl Injector {
 
     /// Whether the answer to this creation is to be lost.
     pub(crate) fn loses_answer(&self) -> bool {
-        self.lost_answers
-            .hits(self.seed ^ 0x105e, self.faults.lost_answers)
+        self.lost_answers.hits(self.seed ^ 0x105e, self.faults.lost_answers)
     }
 
     /// Whether this request is to fail at once.
     pub(crate) fn breaks(&self) -> bool {
-        self.server_errors
-            .hits(self.seed ^ 0x5e17, self.faults.server_errors)
+        self.server_errors.hits(self.seed ^ 0x5e17, self.faults.server_errors)
     }
 
     /// Whether this request is to be answered 429 regardless of the limits.
     pub(crate) fn storms(&self) -> bool {
-        self.storm_429
-            .hits(self.seed ^ 0x0429, self.faults.storm_429)
+        self.storm_429.hits(self.seed ^ 0x0429, self.faults.storm_429)
     }
 
     /// Whether a token is used up; `uses` counts this use.
     pub(crate) fn wears_out(&self, uses: u64) -> bool {
-        let worn = self
-            .faults
-            .expire_tokens_after
-            .is_some_and(|most| uses > most);
+        let worn = self.faults.expire_tokens_after.is_some_and(|most| uses > most);
         if worn {
             self.expired_tokens.fetch_add(1, Ordering::Relaxed);
         }

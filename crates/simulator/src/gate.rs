@@ -69,11 +69,7 @@ fn decide(
     (reading, work(app))
 }
 
-fn authenticate(
-    app: &App,
-    headers: &HeaderMap,
-    now_ms: u64,
-) -> Result<std::sync::Arc<Grant>, ApiError> {
+fn authenticate(app: &App, headers: &HeaderMap, now_ms: u64) -> Result<std::sync::Arc<Grant>, ApiError> {
     let Some(authorization) = headers.get(AUTHORIZATION) else {
         return Err(ApiError::missing_authentication());
     };

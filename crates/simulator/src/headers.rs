@@ -64,10 +64,7 @@ pub(crate) fn management(
         ("strict-transport-security", "max-age=31536000"),
         ("x-content-type-options", "nosniff"),
     ] {
-        headers.insert(
-            HeaderName::from_static(name),
-            HeaderValue::from_static(value),
-        );
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(VARY, HeaderValue::from_static("origin,accept-encoding"));

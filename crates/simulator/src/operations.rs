@@ -75,11 +75,9 @@ impl Operation {
         match self {
             Self::CreateUser => &["create:users"],
             Self::ReadUser => &["read:users", "read:current_user", "read:user_idp_tokens"],
-            Self::UpdateUser => &[
-                "update:users",
-                "update:users_app_metadata",
-                "update:current_user_metadata",
-            ],
+            Self::UpdateUser => {
+                &["update:users", "update:users_app_metadata", "update:current_user_metadata"]
+            }
             Self::DeleteUser => &["delete:users", "delete:current_user"],
             Self::UsersByEmail => &["read:users"],
             Self::ListConnections | Self::ReadConnection => &["read:connections"],

@@ -30,10 +30,7 @@ impl PasswordPolicy {
         let upper = has(|c| c.is_ascii_uppercase());
         let digit = has(|c| c.is_ascii_digit());
         let other = has(|c| !c.is_ascii_alphanumeric());
-        let classes = [lower, upper, digit, other]
-            .into_iter()
-            .filter(|c| *c)
-            .count();
+        let classes = [lower, upper, digit, other].into_iter().filter(|c| *c).count();
         match self {
             Self::None => length >= 1,
             Self::Low => length >= 6,
@@ -70,15 +67,9 @@ impl FromStr for PasswordPolicy {
     type Err = PasswordPolicyError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [
-            Self::None,
-            Self::Low,
-            Self::Fair,
-            Self::Good,
-            Self::Excellent,
-        ]
-        .into_iter()
-        .find(|policy| policy.name() == text)
-        .ok_or_else(|| PasswordPolicyError(text.to_owned()))
+        [Self::None, Self::Low, Self::Fair, Self::Good, Self::Excellent]
+            .into_iter()
+            .find(|policy| policy.name() == text)
+            .ok_or_else(|| PasswordPolicyError(text.to_owned()))
     }
 }

@@ -84,11 +84,7 @@ impl Simulator {
             }
         });
         tracing::debug!(address = %bound, "the simulator listens");
-        Ok(Self {
-            app,
-            stop: Some(stop),
-            server,
-        })
+        Ok(Self { app, stop: Some(stop), server })
     }
 
     /// Where it answers, without a slash at the end: `http://127.0.0.1:PORT`.

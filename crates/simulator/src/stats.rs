@@ -40,11 +40,7 @@ impl Stats {
     /// Requests to all routes of the Management API.
     #[must_use]
     pub fn management_requests(&self) -> u64 {
-        self.requests
-            .iter()
-            .filter(|(route, _)| route.contains(" /api/v2/"))
-            .map(|(_, count)| count)
-            .sum()
+        self.requests.iter().filter(|(route, _)| route.contains(" /api/v2/")).map(|(_, count)| count).sum()
     }
 }
 

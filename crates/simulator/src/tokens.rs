@@ -58,9 +58,7 @@ impl Grant {
     }
 
     pub(crate) fn has_any(&self, scopes: &[&str]) -> bool {
-        scopes
-            .iter()
-            .any(|wanted| self.scopes.iter().any(|scope| scope == wanted))
+        scopes.iter().any(|wanted| self.scopes.iter().any(|scope| scope == wanted))
     }
 }
 

@@ -40,14 +40,18 @@ pub async fn not_as_planted(
 }
 
 fn compare(item: &ItemView, population: &Population) -> Option<String> {
-    let Ok(id) = item.key.0.parse::<u64>() else { return Some("a user with a key that was not planted".into()) };
+    let Ok(id) = item.key.0.parse::<u64>() else {
+        return Some("a user with a key that was not planted".into());
+    };
     let case = population.case_of(id);
     let expected = case.expected();
     let code = item.code.map(|c| c.as_str());
     if item.state.as_str() == expected.state && code == expected.code {
         return None;
     }
-    let say = |state: &str, code: Option<&str>| format!("{state} {}", code.unwrap_or_default()).trim_end().to_owned();
+    let say = |state: &str, code: Option<&str>| {
+        format!("{state} {}", code.unwrap_or_default()).trim_end().to_owned()
+    };
     Some(format!(
         "{}: expected {}, came out {}",
         case.name(),
@@ -71,7 +75,8 @@ pub fn summary(run: &RunView, seconds: f64, report: &Path) -> serde_json::Value 
 pub fn print(run: &RunView, population: &Population, seconds: f64, report: &Path, file: &Path) {
     let expected = population.expected();
     let t = &run.tally;
-    let row = |what: &str, came: i64, planted: u64| vec![what.to_owned(), came.to_string(), planted.to_string()];
+    let row =
+        |what: &str, came: i64, planted: u64| vec![what.to_owned(), came.to_string(), planted.to_string()];
     let rows = vec![
         row("created", t.created, expected.created),
         row("adopted", t.adopted, expected.adopted),

@@ -37,26 +37,11 @@ const GARBAGE: [(&str, &str); 14] = [
         "an id twice",
         "INSERT INTO users SELECT id, email, name, role, hospital_id, ward_id, active, blocked, 'k', created_at FROM users WHERE id = 1",
     ),
-    (
-        "a hospital's code twice",
-        "INSERT INTO hospitals VALUES (99, 'H-01', 'A', false)",
-    ),
-    (
-        "a hospital without name",
-        "INSERT INTO hospitals VALUES (99, 'H-99', NULL, false)",
-    ),
-    (
-        "a ward's code twice in a hospital",
-        "INSERT INTO wards VALUES (999, 1, 'W1', 'A')",
-    ),
-    (
-        "a ward of no hospital",
-        "INSERT INTO wards VALUES (999, 99, 'W1', 'A')",
-    ),
-    (
-        "a permission of nobody",
-        "INSERT INTO permissions VALUES (901, 1, 'orders:read')",
-    ),
+    ("a hospital's code twice", "INSERT INTO hospitals VALUES (99, 'H-01', 'A', false)"),
+    ("a hospital without name", "INSERT INTO hospitals VALUES (99, 'H-99', NULL, false)"),
+    ("a ward's code twice in a hospital", "INSERT INTO wards VALUES (999, 1, 'W1', 'A')"),
+    ("a ward of no hospital", "INSERT INTO wards VALUES (999, 99, 'W1', 'A')"),
+    ("a permission of nobody", "INSERT INTO permissions VALUES (901, 1, 'orders:read')"),
     (
         "a permission twice",
         "INSERT INTO permissions SELECT user_id, hospital_id, permission FROM permissions WHERE user_id = 1",
@@ -67,9 +52,7 @@ const GARBAGE: [(&str, &str); 14] = [
 async fn garbage_is_refused() {
     let population = population(40, 7).unwrap();
     for target in targets().await {
-        write(&target.url, &population, WriteOptions::default(), |_| ())
-            .await
-            .unwrap();
+        write(&target.url, &population, WriteOptions::default(), |_| ()).await.unwrap();
         let mut session = target.session().await;
         for (what, sql) in GARBAGE {
             let refused = session.run(sql).await;
@@ -87,9 +70,7 @@ async fn garbage_is_refused() {
 async fn what_the_application_allowed_is_allowed() {
     let population = population(40, 7).unwrap();
     for target in targets().await {
-        write(&target.url, &population, WriteOptions::default(), |_| ())
-            .await
-            .unwrap();
+        write(&target.url, &population, WriteOptions::default(), |_| ()).await.unwrap();
         let mut session = target.session().await;
         session
             .run("INSERT INTO users SELECT 901, upper(email), name, role, hospital_id, NULL, active, blocked, 'k1', created_at FROM users WHERE id = 1")
@@ -99,8 +80,7 @@ async fn what_the_application_allowed_is_allowed() {
             .run("INSERT INTO users (id, name, role, hospital_id, active, api_key, created_at) VALUES (902, 'B', 'auditor', 2, false, 'k2', '2024-01-01T00:00:00Z')")
             .await
             .unwrap();
-        let defaults =
-            "SELECT count(*) FROM users WHERE id = 902 AND NOT blocked AND email IS NULL";
+        let defaults = "SELECT count(*) FROM users WHERE id = 902 AND NOT blocked AND email IS NULL";
         assert_eq!(session.number(defaults).await, 1);
     }
 }

@@ -29,21 +29,14 @@ fn too_few_or_too_many_users_are_refused() {
         assert!(matches!(error, SeedError::UserCount { users: asked } if asked == users));
         assert!(error.to_string().contains("40"), "{error}");
     }
-    assert_eq!(
-        population(MIN_USERS, 7).unwrap().users().count() as u64,
-        MIN_USERS
-    );
+    assert_eq!(population(MIN_USERS, 7).unwrap().users().count() as u64, MIN_USERS);
 }
 
 #[test]
 fn the_expected_numbers_are_those_of_a_recount_over_the_rows() {
     for (users, seed) in [(40, 1), (41, 7), (399, 3), (1_000, 7), (12_345, 99)] {
         let population = population(users, seed).unwrap();
-        assert_eq!(
-            population.expected(),
-            recount(&population),
-            "{users} users, seed {seed}"
-        );
+        assert_eq!(population.expected(), recount(&population), "{users} users, seed {seed}");
         let sum = population.expected();
         let sum = sum.created + sum.adopted + sum.skipped + sum.conflict + sum.failed;
         assert_eq!(sum, users);
@@ -52,21 +45,14 @@ fn the_expected_numbers_are_those_of_a_recount_over_the_rows() {
 
 /// Judges each row by what stands in it, knowing nothing of cases.
 fn recount(population: &Population) -> Expected {
-    let existing: HashMap<String, bool> = population
-        .existing()
-        .map(|user| (user.email, user.email_verified))
-        .collect();
+    let existing: HashMap<String, bool> =
+        population.existing().map(|user| (user.email, user.email_verified)).collect();
     let mut seen = HashSet::new();
     let mut expected = Expected::default();
     for user in population.users() {
         let (state, code) = judge(&user, &existing, &mut seen);
         let judged = population.case_of(user.id).expected();
-        assert_eq!(
-            (judged.state, judged.code),
-            (state, code),
-            "user {}",
-            user.id
-        );
+        assert_eq!((judged.state, judged.code), (state, code), "user {}", user.id);
         match state {
             "created" => expected.created += 1,
             "adopted" => expected.adopted += 1,
@@ -89,12 +75,7 @@ fn judge(
     if !user.active {
         return ("skipped", Some("DISABLED"));
     }
-    let email = user
-        .email
-        .as_deref()
-        .unwrap_or_default()
-        .trim()
-        .to_lowercase();
+    let email = user.email.as_deref().unwrap_or_default().trim().to_lowercase();
     if email.is_empty() {
         return ("failed", Some("EMAIL_MISSING"));
     }
@@ -119,12 +100,8 @@ fn looks_like_an_address(text: &str) -> bool {
         return false;
     };
     let good = |part: &str| {
-        part.split('.').all(|label| {
-            !label.is_empty()
-                && label
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        })
+        part.split('.')
+            .all(|label| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
     };
     local.len() <= 64 && good(local) && good(domain)
 }
@@ -135,11 +112,7 @@ fn every_address_is_on_a_domain_nobody_can_own() {
     let texts = population.users().filter_map(|user| user.email);
     let texts = texts.chain(population.existing().map(|user| user.email));
     let domains: BTreeSet<String> = texts
-        .filter_map(|email| {
-            email
-                .rsplit_once('@')
-                .map(|(_, domain)| domain.to_lowercase())
-        })
+        .filter_map(|email| email.rsplit_once('@').map(|(_, domain)| domain.to_lowercase()))
         .filter(|domain| !domain.is_empty())
         .collect();
     assert!(domains.contains("h-07.medlogistics.example"), "{domains:?}");
@@ -147,9 +120,7 @@ fn every_address_is_on_a_domain_nobody_can_own() {
         let reserved = ["example.com", "example.org", "example.net"]
             .iter()
             .any(|owner| domain == *owner || domain.ends_with(&format!(".{owner}")))
-            || [".example", ".test", ".invalid"]
-                .iter()
-                .any(|top| domain.ends_with(top));
+            || [".example", ".test", ".invalid"].iter().any(|top| domain.ends_with(top));
         assert!(reserved, "{domain}");
     }
 }
@@ -159,10 +130,7 @@ fn pairs_collide_only_when_lower_cased() {
     let population = population(5_000, 7).unwrap();
     let mut by_address: BTreeMap<String, Vec<User>> = BTreeMap::new();
     let colliding = [Case::CaseCollisionFirst, Case::CaseCollisionLater];
-    for user in population
-        .users()
-        .filter(|user| colliding.contains(&population.case_of(user.id)))
-    {
+    for user in population.users().filter(|user| colliding.contains(&population.case_of(user.id))) {
         let address = user.email.as_deref().unwrap().to_lowercase();
         by_address.entry(address).or_default().push(user);
     }
@@ -195,49 +163,26 @@ fn planted_users_are_what_their_case_says() {
             _ => {}
         }
     }
-    assert!(
-        missing.contains(&None) && missing.contains(&Some(String::new())),
-        "{missing:?}"
-    );
+    assert!(missing.contains(&None) && missing.contains(&Some(String::new())), "{missing:?}");
     assert!(hard_names.iter().any(|name| name.contains('\u{301}')));
-    assert!(
-        hard_names
-            .iter()
-            .any(|name| name.len() > 300 && name.chars().count() <= 300)
-    );
+    assert!(hard_names.iter().any(|name| name.len() > 300 && name.chars().count() <= 300));
 }
 
 #[test]
 fn keys_and_places_hold_together() {
     let population = population(20_000, 7).unwrap();
-    let hospitals: HashMap<u64, bool> = population
-        .hospitals()
-        .map(|row| (row.id, row.retired))
-        .collect();
+    let hospitals: HashMap<u64, bool> = population.hospitals().map(|row| (row.id, row.retired)).collect();
     assert_eq!(hospitals.len(), 40);
     assert!(hospitals.values().any(|&retired| retired));
-    let wards: HashMap<u64, u64> = population
-        .wards()
-        .map(|row| (row.id, row.hospital_id))
-        .collect();
+    let wards: HashMap<u64, u64> = population.wards().map(|row| (row.id, row.hospital_id)).collect();
     for hospital in hospitals.keys() {
         let count = wards.values().filter(|owner| *owner == hospital).count();
-        assert!(
-            (3..=8).contains(&count),
-            "hospital {hospital} has {count} wards"
-        );
+        assert!((3..=8).contains(&count), "hospital {hospital} has {count} wards");
     }
     let mut keys = HashSet::new();
     for user in population.users() {
-        assert!(
-            !hospitals[&user.hospital_id],
-            "user {} in a closed hospital",
-            user.id
-        );
-        assert!(
-            user.ward_id
-                .is_none_or(|ward| wards[&ward] == user.hospital_id)
-        );
+        assert!(!hospitals[&user.hospital_id], "user {} in a closed hospital", user.id);
+        assert!(user.ward_id.is_none_or(|ward| wards[&ward] == user.hospital_id));
         let digits = user.api_key.strip_prefix("mlk_").unwrap();
         assert!(digits.len() == 40 && digits.bytes().all(|b| b.is_ascii_hexdigit()));
         assert!(keys.insert(user.api_key));

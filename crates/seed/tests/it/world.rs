@@ -19,10 +19,7 @@ enum Kind {
 pub async fn sqlite() -> Target {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", dir.path().join("app.db").display());
-    Target {
-        url,
-        kind: Kind::Sqlite { _dir: dir },
-    }
+    Target { url, kind: Kind::Sqlite { _dir: dir } }
 }
 
 pub async fn postgres() -> Option<Target> {
@@ -34,25 +31,16 @@ pub async fn postgres() -> Option<Target> {
     let options: PgConnectOptions = server.parse().unwrap();
     let mut connection = options.connect().await.unwrap();
     let create = format!("CREATE DATABASE {name}");
-    sqlx::raw_sql(AssertSqlSafe(create))
-        .execute(&mut connection)
-        .await
-        .unwrap();
+    sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut connection).await.unwrap();
     let (base, query) = server.split_once('?').unwrap_or((&server, ""));
     let (host, _) = base.rsplit_once('/').unwrap();
     let url = format!("{host}/{name}?{query}");
-    Some(Target {
-        url,
-        kind: Kind::Postgres { server, name },
-    })
+    Some(Target { url, kind: Kind::Postgres { server, name } })
 }
 
 /// Both, or SQLite alone.
 pub async fn targets() -> Vec<Target> {
-    [Some(sqlite().await), postgres().await]
-        .into_iter()
-        .flatten()
-        .collect()
+    [Some(sqlite().await), postgres().await].into_iter().flatten().collect()
 }
 
 pub enum Session {
@@ -67,9 +55,7 @@ impl Target {
                 let options: SqliteConnectOptions = self.url.parse().unwrap();
                 Session::Sqlite(options.create_if_missing(true).connect().await.unwrap())
             }
-            Kind::Postgres { .. } => {
-                Session::Postgres(PgConnection::connect(&self.url).await.unwrap())
-            }
+            Kind::Postgres { .. } => Session::Postgres(PgConnection::connect(&self.url).await.unwrap()),
         }
     }
 
@@ -79,9 +65,7 @@ impl Target {
         match self.kind {
             Kind::Sqlite { .. } => session.number("SELECT count(*) FROM sqlite_schema").await,
             Kind::Postgres { .. } => {
-                session
-                    .number("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
-                    .await
+                session.number("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").await
             }
         }
     }
@@ -91,9 +75,7 @@ impl Session {
     pub async fn run(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
         match self {
             Session::Sqlite(connection) => sqlx::raw_sql(sql).execute(connection).await.map(|_| ()),
-            Session::Postgres(connection) => {
-                sqlx::raw_sql(sql).execute(connection).await.map(|_| ())
-            }
+            Session::Postgres(connection) => sqlx::raw_sql(sql).execute(connection).await.map(|_| ()),
         }
     }
 
@@ -114,18 +96,11 @@ impl Drop for Target {
         };
         let (server, name) = (server.clone(), name.clone());
         let dropped = std::thread::spawn(move || {
-            tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap()
-                .block_on(async {
-                    let mut connection = PgConnection::connect(&server).await.unwrap();
-                    let drop = format!("DROP DATABASE {name} WITH (FORCE)");
-                    sqlx::raw_sql(AssertSqlSafe(drop))
-                        .execute(&mut connection)
-                        .await
-                        .unwrap();
-                });
+            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+                let mut connection = PgConnection::connect(&server).await.unwrap();
+                let drop = format!("DROP DATABASE {name} WITH (FORCE)");
+                sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut connection).await.unwrap();
+            });
         });
         if dropped.join().is_err() {
             eprintln!("a test database was left behind");

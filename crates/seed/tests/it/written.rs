@@ -10,11 +10,8 @@ async fn both_databases_give_back_the_rows_that_were_generated() {
     let population = population(3_001, 7).unwrap();
     for target in targets().await {
         let mut told = Vec::new();
-        let written = write(&target.url, &population, WriteOptions::default(), |users| {
-            told.push(users)
-        })
-        .await
-        .unwrap();
+        let written =
+            write(&target.url, &population, WriteOptions::default(), |users| told.push(users)).await.unwrap();
         assert_eq!(written.digest, population.digest());
         assert_eq!(digest_of(&target.url).await.unwrap(), written.digest);
         assert_eq!(told.last(), Some(&3_001));
@@ -39,19 +36,11 @@ async fn both_databases_give_back_the_rows_that_were_generated() {
 async fn the_digest_notices_a_changed_row() {
     let population = population(40, 7).unwrap();
     for target in targets().await {
-        write(&target.url, &population, WriteOptions::default(), |_| ())
-            .await
-            .unwrap();
+        write(&target.url, &population, WriteOptions::default(), |_| ()).await.unwrap();
         let mut session = target.session().await;
-        session
-            .run("ALTER TABLE users ADD COLUMN auth0_user_id TEXT")
-            .await
-            .unwrap();
+        session.run("ALTER TABLE users ADD COLUMN auth0_user_id TEXT").await.unwrap();
         assert_eq!(digest_of(&target.url).await.unwrap(), population.digest());
-        session
-            .run("UPDATE users SET blocked = NOT blocked WHERE id = 7")
-            .await
-            .unwrap();
+        session.run("UPDATE users SET blocked = NOT blocked WHERE id = 7").await.unwrap();
         assert_ne!(digest_of(&target.url).await.unwrap(), population.digest());
     }
 }
@@ -76,9 +65,7 @@ async fn a_write_dropped_in_the_middle_leaves_nothing() {
         assert!(seen > 0 && seen < 20_000, "dropped after {seen} users");
         assert_eq!(target.table_count().await, 0);
         // And nothing stands in the way of the next attempt.
-        write(&target.url, &population, WriteOptions::default(), |_| ())
-            .await
-            .unwrap();
+        write(&target.url, &population, WriteOptions::default(), |_| ()).await.unwrap();
     }
 }
 
@@ -88,20 +75,9 @@ async fn an_error_in_the_middle_leaves_nothing() {
         return;
     };
     // A type of this name keeps the fourth table from being created.
-    target
-        .session()
-        .await
-        .run("CREATE TYPE permissions AS ENUM ('a')")
-        .await
-        .unwrap();
+    target.session().await.run("CREATE TYPE permissions AS ENUM ('a')").await.unwrap();
     let population = population(40, 7).unwrap();
-    let error = write(&target.url, &population, WriteOptions::default(), |_| ())
-        .await
-        .unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .starts_with("creating the tables failed in PostgreSQL database")
-    );
+    let error = write(&target.url, &population, WriteOptions::default(), |_| ()).await.unwrap_err();
+    assert!(error.to_string().starts_with("creating the tables failed in PostgreSQL database"));
     assert_eq!(target.table_count().await, 0);
 }

@@ -20,21 +20,13 @@ impl Rate {
     /// `amount` requests per second on top of a burst.
     #[must_use]
     pub const fn per_second(burst: u32, amount: u32) -> Self {
-        Self {
-            burst,
-            amount,
-            period_ms: 1_000,
-        }
+        Self { burst, amount, period_ms: 1_000 }
     }
 
     /// `amount` requests per minute on top of a burst.
     #[must_use]
     pub const fn per_minute(burst: u32, amount: u32) -> Self {
-        Self {
-            burst,
-            amount,
-            period_ms: 60_000,
-        }
+        Self { burst, amount, period_ms: 60_000 }
     }
 }
 
@@ -73,12 +65,7 @@ impl Bucket {
     /// A full bucket.
     #[must_use]
     pub fn new(rate: Rate, refill: Refill) -> Self {
-        Self {
-            rate,
-            refill,
-            parts: u64::from(rate.burst) * rate.period_ms,
-            at_ms: 0,
-        }
+        Self { rate, refill, parts: u64::from(rate.burst) * rate.period_ms, at_ms: 0 }
     }
 
     /// Takes one request at `now_ms` (UNIX milliseconds) if one is left. A refusal costs nothing.

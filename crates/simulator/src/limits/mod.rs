@@ -66,9 +66,7 @@ impl Limits {
         }
         let own = self.of(group).map(|bucket| bucket.take(now_ms));
         match (global, own) {
-            (Some(global), Some(own)) if own.admitted && global.remaining < own.remaining => {
-                Some(global)
-            }
+            (Some(global), Some(own)) if own.admitted && global.remaining < own.remaining => Some(global),
             (global, own) => own.or(global),
         }
     }

@@ -69,12 +69,7 @@ impl Plan {
     fn custom(text: &str) -> Option<Self> {
         let (burst, per_second) = text.strip_prefix("custom:")?.split_once(':')?;
         let positive = |number: &str| number.parse::<u32>().ok().filter(|n| *n > 0);
-        Some(Self::overall(
-            text,
-            positive(burst)?,
-            positive(per_second)?,
-            100,
-        ))
+        Some(Self::overall(text, positive(burst)?, positive(per_second)?, 100))
     }
 }
 

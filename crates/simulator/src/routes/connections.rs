@@ -13,27 +13,15 @@ use crate::headers::Answer;
 use crate::operations::Operation;
 use crate::validate::Query;
 
-const LIST_PARAMETERS: [&str; 9] = [
-    "strategy",
-    "name",
-    "page",
-    "per_page",
-    "include_totals",
-    "take",
-    "from",
-    "fields",
-    "include_fields",
-];
+const LIST_PARAMETERS: [&str; 9] =
+    ["strategy", "name", "page", "per_page", "include_totals", "take", "from", "fields", "include_fields"];
 
 pub(super) async fn list(
     State(app): Shared,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response<Body> {
-    gate::serve(&app, Operation::ListConnections, &headers, |app| {
-        find(app, query.as_deref())
-    })
-    .await
+    gate::serve(&app, Operation::ListConnections, &headers, |app| find(app, query.as_deref())).await
 }
 
 /// `take` gives the checkpoint form, even next to `include_totals`; else `include_totals` gives the
@@ -41,16 +29,8 @@ pub(super) async fn list(
 fn find(app: &App, query: Option<&str>) -> Result<Answer, ApiError> {
     let query = Query::parse(query, &LIST_PARAMETERS)?;
     let take = query.number("take", "Number of results per page", 1..=100)?;
-    let size = query
-        .number("per_page", "Number of results per page", 1..=100)?
-        .unwrap_or(50);
-    let page = query
-        .number(
-            "page",
-            "Page index of the results to return",
-            0..=usize::MAX,
-        )?
-        .unwrap_or(0);
+    let size = query.number("per_page", "Number of results per page", 1..=100)?.unwrap_or(50);
+    let page = query.number("page", "Page index of the results to return", 0..=usize::MAX)?.unwrap_or(0);
     let totals = query
         .boolean(
             "include_totals",

@@ -23,10 +23,7 @@ pub(super) async fn users(State(app): Shared) -> Response<Body> {
         async move { piece.map(|(bytes, last)| (Ok::<_, std::io::Error>(bytes), Some(last))) }
     });
     let mut response = Response::new(Body::from_stream(pieces));
-    response.headers_mut().insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/x-ndjson"),
-    );
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     response
 }
 

@@ -28,22 +28,13 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/oauth/token", post(token::issue))
         .route("/.well-known/jwks.json", get(well_known::jwks))
-        .route(
-            "/.well-known/openid-configuration",
-            get(well_known::openid_configuration),
-        )
+        .route("/.well-known/openid-configuration", get(well_known::openid_configuration))
         .route("/api/v2/users", post(users::create))
-        .route(
-            "/api/v2/users/{id}",
-            get(users::read).patch(users::update).delete(users::delete),
-        )
+        .route("/api/v2/users/{id}", get(users::read).patch(users::update).delete(users::delete))
         .route("/api/v2/users-by-email", get(users::by_email))
         .route("/api/v2/connections", get(connections::list))
         .route("/api/v2/connections/{id}", get(connections::read))
-        .route(
-            "/api/v2/connections/{id}/users",
-            axum::routing::delete(connections::delete_user),
-        )
+        .route("/api/v2/connections/{id}/users", axum::routing::delete(connections::delete_user))
         .route("/simulator/users", get(control::users))
         .route("/simulator/stats", get(control::stats))
         .fallback(unknown)

@@ -61,11 +61,7 @@ fn grant(app: &App, form: bool, body: &[u8], now_ms: u64) -> Result<Vec<u8>, OAu
     let known = field("client_id") == Some(&*app.config.client_id)
         && field("client_secret") == Some(&*app.config.client_secret);
     if !known {
-        return Err(OAuthError::new(
-            StatusCode::UNAUTHORIZED,
-            "access_denied",
-            "Unauthorized",
-        ));
+        return Err(OAuthError::new(StatusCode::UNAUTHORIZED, "access_denied", "Unauthorized"));
     }
     let audience = field("audience").ok_or_else(|| {
         OAuthError::new(
@@ -88,33 +84,15 @@ fn grant(app: &App, form: bool, body: &[u8], now_ms: u64) -> Result<Vec<u8>, OAu
     answer(app, audience, field("scope"), now_ms)
 }
 
-fn answer(
-    app: &App,
-    audience: &str,
-    requested: Option<&str>,
-    now_ms: u64,
-) -> Result<Vec<u8>, OAuthError> {
-    let wanted = |scope: &str| {
-        requested.is_none_or(|requested| requested.split(' ').any(|other| other == scope))
-    };
-    let scopes: Vec<&str> = app
-        .config
-        .scopes
-        .iter()
-        .map(String::as_str)
-        .filter(|scope| wanted(scope))
-        .collect();
-    let token = app
-        .tokens
-        .issue(&app.config.client_id, audience, &scopes, now_ms)
-        .map_err(|error| {
-            tracing::error!(%error, "the simulator could not sign a token");
-            OAuthError::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "server_error",
-                "The token could not be signed",
-            )
-        })?;
+fn answer(app: &App, audience: &str, requested: Option<&str>, now_ms: u64) -> Result<Vec<u8>, OAuthError> {
+    let wanted =
+        |scope: &str| requested.is_none_or(|requested| requested.split(' ').any(|other| other == scope));
+    let scopes: Vec<&str> =
+        app.config.scopes.iter().map(String::as_str).filter(|scope| wanted(scope)).collect();
+    let token = app.tokens.issue(&app.config.client_id, audience, &scopes, now_ms).map_err(|error| {
+        tracing::error!(%error, "the simulator could not sign a token");
+        OAuthError::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "The token could not be signed")
+    })?;
     app.log.token_issued();
     Ok(headers::to_json(&json!({
         "access_token": token,

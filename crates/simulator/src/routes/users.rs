@@ -63,12 +63,7 @@ pub(super) async fn read(
     .await
 }
 
-pub(super) async fn update(
-    State(app): Shared,
-    headers: HeaderMap,
-    id: Id,
-    body: Bytes,
-) -> Response<Body> {
+pub(super) async fn update(State(app): Shared, headers: HeaderMap, id: Id, body: Bytes) -> Response<Body> {
     gate::serve(&app, Operation::UpdateUser, &headers, |app| {
         let id = checked(id)?;
         let body = UPDATE.check(read_body(is_form(&headers), &body)?)?;
@@ -94,10 +89,7 @@ pub(super) async fn by_email(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response<Body> {
-    gate::serve(&app, Operation::UsersByEmail, &headers, |app| {
-        find_by_email(app, query.as_deref())
-    })
-    .await
+    gate::serve(&app, Operation::UsersByEmail, &headers, |app| find_by_email(app, query.as_deref())).await
 }
 
 /// Case counts: addresses are stored in lower case, and another spelling finds nothing.

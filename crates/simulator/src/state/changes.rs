@@ -15,15 +15,8 @@ const FORBIDDEN_TOGETHER: [(&str, &str); 5] = [
 ];
 
 /// Profile fields that a database user cannot lose.
-const NOT_REMOVABLE: [&str; 7] = [
-    "email",
-    "username",
-    "given_name",
-    "family_name",
-    "name",
-    "nickname",
-    "picture",
-];
+const NOT_REMOVABLE: [&str; 7] =
+    ["email", "username", "given_name", "family_name", "name", "nickname", "picture"];
 
 /// The body of `PATCH /users/{id}`, after its schema was checked.
 pub(crate) struct UserChanges(Map<String, Value>);
@@ -36,9 +29,7 @@ impl UserChanges {
     pub(crate) fn new(body: Map<String, Value>) -> Result<Self, ApiError> {
         for (one, other) in FORBIDDEN_TOGETHER {
             if body.contains_key(one) && body.contains_key(other) {
-                return Err(refused(format!(
-                    "Cannot update {one} and {other} simultaneously"
-                )));
+                return Err(refused(format!("Cannot update {one} and {other} simultaneously")));
             }
         }
         Ok(Self(body))
@@ -54,10 +45,8 @@ impl UserChanges {
 
     /// Whether this user, in this connection, may be changed so.
     pub(super) fn allowed(&self, user: &User, connection: &Connection) -> Result<(), ApiError> {
-        let removed: Vec<&str> = NOT_REMOVABLE
-            .into_iter()
-            .filter(|name| self.0.get(*name).is_some_and(Value::is_null))
-            .collect();
+        let removed: Vec<&str> =
+            NOT_REMOVABLE.into_iter().filter(|name| self.0.get(*name).is_some_and(Value::is_null)).collect();
         if !removed.is_empty() && connection.is_database() {
             return Err(refused(format!(
                 "The following user attributes cannot be removed: {}. The connection ({}) must \
@@ -119,11 +108,9 @@ impl UserChanges {
         replace(&mut user.given_name, self.0.remove("given_name"));
         replace(&mut user.family_name, self.0.remove("family_name"));
         replace(&mut user.phone_number, self.0.remove("phone_number"));
-        for (field, name) in [
-            (&mut user.name, "name"),
-            (&mut user.nickname, "nickname"),
-            (&mut user.picture, "picture"),
-        ] {
+        for (field, name) in
+            [(&mut user.name, "name"), (&mut user.nickname, "nickname"), (&mut user.picture, "picture")]
+        {
             if let Some(Value::String(text)) = self.0.remove(name) {
                 *field = text;
             }

@@ -34,12 +34,7 @@ pub(crate) struct Tenant {
 
 impl Tenant {
     pub(crate) fn new(password_policy: PasswordPolicy, requires_username: bool) -> Self {
-        Self {
-            users: BTreeMap::new(),
-            connections: Vec::new(),
-            password_policy,
-            requires_username,
-        }
+        Self { users: BTreeMap::new(), connections: Vec::new(), password_policy, requires_username }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -83,31 +78,17 @@ impl Tenant {
     /// Up to `most` users whose id follows `after`, in the order of their ids.
     pub(crate) fn page(&self, after: Option<&str>, most: usize) -> Vec<UserView> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.users
-            .range::<str, _>((from, Bound::Unbounded))
-            .take(most)
-            .map(|(_, user)| user.view())
-            .collect()
+        self.users.range::<str, _>((from, Bound::Unbounded)).take(most).map(|(_, user)| user.view()).collect()
     }
 
     /// Creates a user as `POST /users` does; the body has passed its schema.
-    pub(crate) fn create(
-        &mut self,
-        new: NewUser,
-        ids: &Ids,
-        now_ms: u64,
-    ) -> Result<&User, ApiError> {
-        let connection = self
-            .connection(&new.connection)
-            .ok_or_else(ApiError::unknown_connection_name)?;
+    pub(crate) fn create(&mut self, new: NewUser, ids: &Ids, now_ms: u64) -> Result<&User, ApiError> {
+        let connection = self.connection(&new.connection).ok_or_else(ApiError::unknown_connection_name)?;
         connection.accepts(&new)?;
         let user = User::create(new, connection, ids, now_ms);
         let taken = self.users.contains_key(&user.user_id)
             || connection.knows_email(&user.email)
-            || user
-                .username
-                .as_deref()
-                .is_some_and(|username| connection.by_username.contains_key(username));
+            || user.username.as_deref().is_some_and(|username| connection.by_username.contains_key(username));
         if taken {
             return Err(ApiError::user_exists());
         }
@@ -115,19 +96,11 @@ impl Tenant {
     }
 
     /// Changes a user as `PATCH /users/{id}` does.
-    pub(crate) fn update(
-        &mut self,
-        id: &str,
-        changes: UserChanges,
-        now_ms: u64,
-    ) -> Result<&User, ApiError> {
+    pub(crate) fn update(&mut self, id: &str, changes: UserChanges, now_ms: u64) -> Result<&User, ApiError> {
         let user = self.users.get(id).ok_or_else(ApiError::unknown_user)?;
         let named = changes.connection().unwrap_or(&user.connection);
-        self.connection(named)
-            .ok_or_else(ApiError::unknown_connection_name)?;
-        let own = self
-            .connection(&user.connection)
-            .ok_or_else(ApiError::unknown_connection_name)?;
+        self.connection(named).ok_or_else(ApiError::unknown_connection_name)?;
+        let own = self.connection(&user.connection).ok_or_else(ApiError::unknown_connection_name)?;
         changes.allowed(user, own)?;
         let mut user = self.take(id).ok_or_else(ApiError::unknown_user)?;
         changes.apply(&mut user);
@@ -154,10 +127,7 @@ impl Tenant {
 
     /// Puts a user straight into the tenant, unchecked; one with the same id is replaced.
     pub(crate) fn plant(&mut self, planted: PlantedUser, ids: &Ids, now_ms: u64) -> Option<String> {
-        let name = planted
-            .connection
-            .as_deref()
-            .unwrap_or(&self.connections.first()?.name);
+        let name = planted.connection.as_deref().unwrap_or(&self.connections.first()?.name);
         let connection = self.connection(name)?;
         let user = User::planted(planted, connection, ids, now_ms);
         self.take(&user.user_id.clone());

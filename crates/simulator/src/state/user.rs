@@ -79,10 +79,7 @@ impl User {
     /// Fills in what Auth0 fills in: id, name, nickname, picture, times.
     pub(super) fn create(new: NewUser, connection: &Connection, ids: &Ids, now_ms: u64) -> Self {
         let email = new.email.unwrap_or_default().to_lowercase();
-        let own_id = new
-            .user_id
-            .filter(|id| !id.is_empty())
-            .unwrap_or_else(|| ids.object_id(now_ms));
+        let own_id = new.user_id.filter(|id| !id.is_empty()).unwrap_or_else(|| ids.object_id(now_ms));
         let provider = connection.strategy.clone();
         let local_part = email.split('@').next().unwrap_or_default();
         let name = new.name.unwrap_or_else(|| email.clone());
@@ -114,12 +111,7 @@ impl User {
         }
     }
 
-    pub(super) fn planted(
-        planted: PlantedUser,
-        connection: &Connection,
-        ids: &Ids,
-        now_ms: u64,
-    ) -> Self {
+    pub(super) fn planted(planted: PlantedUser, connection: &Connection, ids: &Ids, now_ms: u64) -> Self {
         let prefix = format!("{}|", connection.strategy);
         let own_id = planted.user_id.map(|id| match id.strip_prefix(&prefix) {
             Some(own) => own.to_owned(),

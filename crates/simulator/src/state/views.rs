@@ -61,10 +61,7 @@ impl PlantedUser {
     /// A user of whom only the address is known.
     #[must_use]
     pub fn new(email: impl Into<String>) -> Self {
-        Self {
-            email: email.into(),
-            ..Self::default()
-        }
+        Self { email: email.into(), ..Self::default() }
     }
 }
 

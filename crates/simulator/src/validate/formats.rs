@@ -8,46 +8,37 @@ use super::Format;
 ///
 /// Formats name the offending value; patterns do not, as Auth0 shows them.
 pub(super) fn violation(format: Format, text: &str) -> Option<String> {
-    let failed = |name: &str| {
-        Some(format!(
-            "Object didn't pass validation for format {name}: {text}"
-        ))
-    };
+    let failed = |name: &str| Some(format!("Object didn't pass validation for format {name}: {text}"));
     match format {
         Format::Email if !is_email(text) => failed("email"),
         Format::StrictUri if !is_strict_uri(text) => failed("strict-uri"),
         Format::NoSpace if text.chars().any(char::is_whitespace) => {
             Some(r"String does not match pattern ^\S*$".to_owned())
         }
-        Format::Phone if !is_phone(text) => {
-            Some(r"String does not match pattern ^\+[0-9]{1,15}$".to_owned())
-        }
+        Format::Phone if !is_phone(text) => Some(r"String does not match pattern ^\+[0-9]{1,15}$".to_owned()),
         _ => None,
     }
 }
 
 /// An id in a path must name its provider: `auth0|…`.
 pub(crate) fn is_user_id(id: &str) -> bool {
-    id.split_once('|')
-        .is_some_and(|(provider, own)| !provider.is_empty() && !own.is_empty())
+    id.split_once('|').is_some_and(|(provider, own)| !provider.is_empty() && !own.is_empty())
 }
 
 /// The rules of validator.js, which z-schema uses: an unquoted local part of at most 64 bytes and a
 /// domain of at least two labels; the whole at most 254 bytes, as Auth0 documents.
 fn is_email(text: &str) -> bool {
     text.len() <= 254
-        && text
-            .rsplit_once('@')
-            .is_some_and(|(local, domain)| is_local_part(local) && is_domain(domain))
+        && text.rsplit_once('@').is_some_and(|(local, domain)| is_local_part(local) && is_domain(domain))
 }
 
 fn is_local_part(local: &str) -> bool {
     local.len() <= 64
         && local.split('.').all(|atom| {
             !atom.is_empty()
-                && atom.chars().all(|c| {
-                    c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || is_letter(c)
-                })
+                && atom
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || is_letter(c))
         })
 }
 
@@ -62,9 +53,7 @@ fn is_domain(domain: &str) -> bool {
             (1..=63).contains(&label.len())
                 && !label.starts_with('-')
                 && !label.ends_with('-')
-                && label
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || c == '-' || is_letter(c))
+                && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || is_letter(c))
         })
 }
 
@@ -78,9 +67,8 @@ fn is_strict_uri(text: &str) -> bool {
 }
 
 fn is_phone(text: &str) -> bool {
-    text.strip_prefix('+').is_some_and(|digits| {
-        (1..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
-    })
+    text.strip_prefix('+')
+        .is_some_and(|digits| (1..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
 #[cfg(test)]

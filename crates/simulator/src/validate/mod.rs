@@ -60,9 +60,7 @@ impl Schema {
     pub(crate) fn check(&self, body: Value) -> Result<Map<String, Value>, ApiError> {
         let Value::Object(body) = body else {
             let found = type_of(&body);
-            return Err(invalid(&format!(
-                "Expected type object but found type {found}"
-            )));
+            return Err(invalid(&format!("Expected type object but found type {found}")));
         };
         let unknown: Vec<&str> = body
             .keys()
@@ -71,9 +69,7 @@ impl Schema {
             .collect();
         if !unknown.is_empty() {
             let list = unknown.join(",");
-            return Err(invalid(&format!(
-                "Additional properties not allowed: {list}"
-            )));
+            return Err(invalid(&format!("Additional properties not allowed: {list}")));
         }
         for name in self.required {
             if !body.contains_key(*name) {
@@ -99,14 +95,10 @@ fn violation(property: &Property, value: &Value) -> Option<String> {
         (Rule::Text { min, max, format }, Value::String(text)) => {
             let length = text.encode_utf16().count();
             if length < min {
-                return Some(format!(
-                    "String is too short ({length} chars), minimum {min}"
-                ));
+                return Some(format!("String is too short ({length} chars), minimum {min}"));
             }
             if length > max {
-                return Some(format!(
-                    "String is too long ({length} chars), maximum {max}"
-                ));
+                return Some(format!("String is too long ({length} chars), maximum {max}"));
             }
             formats::violation(format, text)
         }
@@ -119,9 +111,7 @@ fn violation(property: &Property, value: &Value) -> Option<String> {
             };
             let or_null = if property.nullable { ",null" } else { "" };
             let found = type_of(value);
-            Some(format!(
-                "Expected type {expected}{or_null} but found type {found}"
-            ))
+            Some(format!("Expected type {expected}{or_null} but found type {found}"))
         }
     }
 }
@@ -140,10 +130,7 @@ fn type_of(value: &Value) -> &'static str {
 
 /// A violation of the body as a whole.
 pub(crate) fn invalid(text: &str) -> ApiError {
-    ApiError::bad_request(
-        "invalid_body",
-        format!("Payload validation error: '{text}'."),
-    )
+    ApiError::bad_request("invalid_body", format!("Payload validation error: '{text}'."))
 }
 
 /// A property that has to be there.

@@ -8,14 +8,11 @@ pub(crate) struct Query(Vec<(String, String)>);
 impl Query {
     /// Reads a raw query string and refuses parameters that are not known.
     pub(crate) fn parse(raw: Option<&str>, known: &[&str]) -> Result<Self, ApiError> {
-        let pairs: Vec<(String, String)> =
-            url::form_urlencoded::parse(raw.unwrap_or("").as_bytes())
-                .map(|(name, value)| (name.into_owned(), value.into_owned()))
-                .collect();
+        let pairs: Vec<(String, String)> = url::form_urlencoded::parse(raw.unwrap_or("").as_bytes())
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect();
         match pairs.iter().find(|(name, _)| !known.contains(&&**name)) {
-            Some((name, _)) => Err(invalid(&format!(
-                "'Additional properties not allowed: {name}'"
-            ))),
+            Some((name, _)) => Err(invalid(&format!("'Additional properties not allowed: {name}'"))),
             None => Ok(Self(pairs)),
         }
     }
@@ -27,15 +24,11 @@ impl Query {
 
     /// All values of a repeatable parameter.
     pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.0
-            .iter()
-            .filter(move |(key, _)| key == name)
-            .map(|(_, value)| &**value)
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| &**value)
     }
 
     pub(crate) fn required(&self, name: &str) -> Result<&str, ApiError> {
-        self.get(name)
-            .ok_or_else(|| invalid(&format!("'Missing required property: {name}'")))
+        self.get(name).ok_or_else(|| invalid(&format!("'Missing required property: {name}'")))
     }
 
     pub(crate) fn boolean(&self, name: &str, description: &str) -> Result<Option<bool>, ApiError> {
@@ -69,9 +62,7 @@ impl Query {
                 _ => format!("Value {value} is less than minimum {}", bounds.start()),
             },
         };
-        Err(invalid(&format!(
-            "'{problem}' on property {name} ({description})"
-        )))
+        Err(invalid(&format!("'{problem}' on property {name} ({description})")))
     }
 
     /// The `fields` and `include_fields` pair, common to all reading endpoints.
@@ -105,8 +96,5 @@ impl FieldFilter {
 }
 
 fn invalid(text: &str) -> ApiError {
-    ApiError::bad_request(
-        "invalid_query_string",
-        format!("Query validation error: {text}."),
-    )
+    ApiError::bad_request("invalid_query_string", format!("Query validation error: {text}."))
 }

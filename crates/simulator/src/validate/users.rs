@@ -38,38 +38,20 @@ const fn text(
     (min, max): (usize, usize),
     format: Format,
 ) -> Property {
-    Property {
-        name,
-        description,
-        rule: Rule::Text { min, max, format },
-        nullable: false,
-    }
+    Property { name, description, rule: Rule::Text { min, max, format }, nullable: false }
 }
 
 const fn boolean(name: &'static str, description: &'static str) -> Property {
-    Property {
-        name,
-        description,
-        rule: Rule::Boolean,
-        nullable: false,
-    }
+    Property { name, description, rule: Rule::Boolean, nullable: false }
 }
 
 const fn object(name: &'static str, description: &'static str) -> Property {
-    Property {
-        name,
-        description,
-        rule: Rule::Object,
-        nullable: false,
-    }
+    Property { name, description, rule: Rule::Object, nullable: false }
 }
 
 /// The same property where `null` means "remove it".
 const fn or_null(property: Property) -> Property {
-    Property {
-        nullable: true,
-        ..property
-    }
+    Property { nullable: true, ..property }
 }
 
 const EMAIL: Property = text("email", "The user's email", (0, ANY), Format::Email);
@@ -79,55 +61,26 @@ const PHONE: Property = text(
     (0, ANY),
     Format::Phone,
 );
-const BLOCKED: Property = boolean(
-    "blocked",
-    "Whether this user was blocked by an administrator (true) or not (false)",
-);
-const EMAIL_VERIFIED: Property = boolean(
-    "email_verified",
-    "Whether this email address is verified (true) or unverified (false)",
-);
-const PHONE_VERIFIED: Property = boolean(
-    "phone_verified",
-    "Whether this phone number has been verified (true) or not (false)",
-);
-const GIVEN_NAME: Property = text(
-    "given_name",
-    "The user's given name(s)",
-    (1, 150),
-    Format::Free,
-);
-const FAMILY_NAME: Property = text(
-    "family_name",
-    "The user's family name(s)",
-    (1, 150),
-    Format::Free,
-);
+const BLOCKED: Property =
+    boolean("blocked", "Whether this user was blocked by an administrator (true) or not (false)");
+const EMAIL_VERIFIED: Property =
+    boolean("email_verified", "Whether this email address is verified (true) or unverified (false)");
+const PHONE_VERIFIED: Property =
+    boolean("phone_verified", "Whether this phone number has been verified (true) or not (false)");
+const GIVEN_NAME: Property = text("given_name", "The user's given name(s)", (1, 150), Format::Free);
+const FAMILY_NAME: Property = text("family_name", "The user's family name(s)", (1, 150), Format::Free);
 const NAME: Property = text("name", "The user's full name", (1, 300), Format::Free);
 const NICKNAME: Property = text("nickname", "The user's nickname", (1, 300), Format::Free);
-const PICTURE: Property = text(
-    "picture",
-    "A URI pointing to the user's picture",
-    (0, ANY),
-    Format::StrictUri,
-);
+const PICTURE: Property =
+    text("picture", "A URI pointing to the user's picture", (0, ANY), Format::StrictUri);
 const VERIFY_EMAIL: Property = boolean(
     "verify_email",
     "Whether the user will receive a verification email after creation (true) or no email (false)",
 );
 const USERNAME: Property = text("username", "The user's username", (1, 128), Format::Free);
-const CONNECTION: Property = text(
-    "connection",
-    "Name of the connection this user should be created in",
-    (1, ANY),
-    Format::Free,
-);
-const PASSWORD: Property = text(
-    "password",
-    "Initial password for this user",
-    (1, ANY),
-    Format::Free,
-);
+const CONNECTION: Property =
+    text("connection", "Name of the connection this user should be created in", (1, ANY), Format::Free);
+const PASSWORD: Property = text("password", "Initial password for this user", (1, ANY), Format::Free);
 
 /// Body of `POST /users`.
 pub(crate) const CREATE: Schema = Schema {
@@ -193,10 +146,7 @@ pub(crate) const UPDATE: Schema = Schema {
 ///
 /// That these keys are refused is documented; the texts are not and follow z-schema's.
 pub(crate) fn check_metadata(body: &Map<String, Value>) -> Result<(), ApiError> {
-    for (name, description) in [
-        ("user_metadata", USER_METADATA),
-        ("app_metadata", APP_METADATA),
-    ] {
+    for (name, description) in [("user_metadata", USER_METADATA), ("app_metadata", APP_METADATA)] {
         let Some(Value::Object(metadata)) = body.get(name) else {
             continue;
         };

@@ -39,17 +39,11 @@ async fn totals_and_checkpoints() {
     assert_eq!(body["limit"], 2);
 
     // `take` wins over `include_totals`.
-    let body = client
-        .get("/connections?include_totals=true&take=2")
-        .await
-        .body;
+    let body = client.get("/connections?include_totals=true&take=2").await.body;
     assert_eq!(names(&body["connections"]), [CONNECTION, "Second"]);
     assert!(body.get("total").is_none());
     let next = body["next"].as_str().unwrap();
-    let body = client
-        .get(&format!("/connections?take=2&from={next}"))
-        .await
-        .body;
+    let body = client.get(&format!("/connections?take=2&from={next}")).await.body;
     assert_eq!(names(&body["connections"]), ["google"]);
     assert!(body.get("next").is_none());
 }

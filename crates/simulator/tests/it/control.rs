@@ -52,16 +52,9 @@ async fn the_list_streams_every_user_in_order() {
     let response = response.send().await.unwrap();
     assert_eq!(response.headers()["content-type"], "application/x-ndjson");
     let text = response.text().await.unwrap();
-    let listed: Vec<Value> = text
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    let own: Vec<Value> = client
-        .simulator
-        .users()
-        .into_iter()
-        .map(|user| serde_json::to_value(user).unwrap())
-        .collect();
+    let listed: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let own: Vec<Value> =
+        client.simulator.users().into_iter().map(|user| serde_json::to_value(user).unwrap()).collect();
     assert_eq!(listed.len(), 1_234);
     assert_eq!(listed, own);
 }
@@ -91,15 +84,8 @@ async fn requests_are_counted_by_route() {
 #[tokio::test]
 async fn shutdown_frees_the_port() {
     let first = Simulator::start(Config::default()).await.unwrap();
-    let listen = first
-        .base_url()
-        .trim_start_matches("http://")
-        .parse()
-        .unwrap();
-    let again = || Config {
-        listen,
-        ..Config::default()
-    };
+    let listen = first.base_url().trim_start_matches("http://").parse().unwrap();
+    let again = || Config { listen, ..Config::default() };
     assert!(Simulator::start(again()).await.is_err());
     first.shutdown().await;
     let second = Simulator::start(again()).await.unwrap();

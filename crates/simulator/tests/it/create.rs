@@ -42,11 +42,7 @@ async fn the_answer_has_the_recorded_fields() {
 
 #[tokio::test]
 async fn what_was_sent_comes_back_except_the_password() {
-    let client = Client::start(Config {
-        requires_username: true,
-        ..Config::default()
-    })
-    .await;
+    let client = Client::start(Config { requires_username: true, ..Config::default() }).await;
     let sent = json!({
         "connection": CONNECTION,
         "email": "chuck@example.com",
@@ -89,9 +85,8 @@ async fn what_was_sent_comes_back_except_the_password() {
 #[tokio::test]
 async fn a_form_creates_a_user_too() {
     let client = Client::plain().await;
-    let form = format!(
-        "connection={CONNECTION}&email=form%40example.com&password=Correct-Horse-7&blocked=true"
-    );
+    let form =
+        format!("connection={CONNECTION}&email=form%40example.com&password=Correct-Horse-7&blocked=true");
     let request = client
         .http
         .post(client.url("/api/v2/users"))
@@ -111,9 +106,7 @@ async fn a_taken_address_or_id_is_a_conflict() {
     assert_eq!(client.create(first).await.status, 201);
 
     let same_address = client.create(user("A@example.com")).await;
-    let same_id = client
-        .create(user_with("b@example.com", "user_id", json!("1")))
-        .await;
+    let same_id = client.create(user_with("b@example.com", "user_id", json!("1"))).await;
     // The id has to be unique over the whole tenant, the address only within its connection.
     let mut elsewhere = user_with("c@example.com", "user_id", json!("1"));
     elsewhere["connection"] = json!("Second");
@@ -133,9 +126,7 @@ async fn a_ghost_answers_409_and_is_found_nowhere_until_it_is_cleared() {
     let client = Client::plain().await;
     client.simulator.plant_ghost("Ghost@example.com");
     assert_eq!(client.create(user("ghost@example.com")).await.status, 409);
-    let found = client
-        .get("/users-by-email?email=ghost%40example.com")
-        .await;
+    let found = client.get("/users-by-email?email=ghost%40example.com").await;
     assert_eq!(found.body, json!([]));
     assert!(client.simulator.users().is_empty());
 
@@ -179,16 +170,10 @@ async fn weak_passwords_are_refused_on_create_and_on_change() {
     let client = Client::plain().await;
     let weak = user_with("a@example.com", "password", json!("password"));
     let text = "PasswordStrengthError: Password is too weak";
-    client
-        .create(weak)
-        .await
-        .refuses(400, "Bad Request", None, text);
+    client.create(weak).await.refuses(400, "Bad Request", None, text);
     let body = client.create(user("a@example.com")).await.body;
     let id = body["user_id"].as_str().unwrap();
-    client
-        .patch(id, json!({ "password": "weak" }))
-        .await
-        .refuses(400, "Bad Request", None, text);
+    client.patch(id, json!({ "password": "weak" })).await.refuses(400, "Bad Request", None, text);
 }
 
 #[test]

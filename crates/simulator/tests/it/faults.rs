@@ -6,20 +6,12 @@ use reqwest::Method;
 use crate::support::{Client, credentials, user};
 
 async fn with(faults: Faults) -> Client {
-    Client::start(Config {
-        faults,
-        ..Config::default()
-    })
-    .await
+    Client::start(Config { faults, ..Config::default() }).await
 }
 
 #[tokio::test]
 async fn a_lost_answer_leaves_its_user_behind() {
-    let client = with(Faults {
-        lost_answers: 1.0,
-        ..Faults::default()
-    })
-    .await;
+    let client = with(Faults { lost_answers: 1.0, ..Faults::default() }).await;
     let body = user("a@example.com");
     let lost = client.send(Method::POST, "/users", Some(body)).await;
     let error = lost.unwrap_err();
@@ -37,11 +29,7 @@ async fn a_lost_answer_leaves_its_user_behind() {
 async fn a_share_of_answers_is_lost_and_the_same_ones_with_the_same_seed() {
     let mut lost = Vec::new();
     for _ in 0..2 {
-        let client = with(Faults {
-            lost_answers: 0.3,
-            ..Faults::default()
-        })
-        .await;
+        let client = with(Faults { lost_answers: 0.3, ..Faults::default() }).await;
         let mut answered = Vec::new();
         for number in 0..100 {
             let body = user(&format!("user{number}@example.com"));
@@ -59,11 +47,7 @@ async fn a_share_of_answers_is_lost_and_the_same_ones_with_the_same_seed() {
 
 #[tokio::test]
 async fn server_errors_store_nothing() {
-    let client = with(Faults {
-        server_errors: 1.0,
-        ..Faults::default()
-    })
-    .await;
+    let client = with(Faults { server_errors: 1.0, ..Faults::default() }).await;
     let first = client.create(user("a@example.com")).await;
     let text = "An internal server error occurred";
     first.refuses(500, "Internal Server Error", None, text);
@@ -75,11 +59,7 @@ async fn server_errors_store_nothing() {
 
 #[tokio::test]
 async fn a_storm_answers_429_without_a_limit() {
-    let client = with(Faults {
-        storm_429: 1.0,
-        ..Faults::default()
-    })
-    .await;
+    let client = with(Faults { storm_429: 1.0, ..Faults::default() }).await;
     let answer = client.create(user("a@example.com")).await;
     assert_eq!(answer.status, 429);
     assert_eq!(answer.number("x-ratelimit-remaining"), 0);
@@ -91,11 +71,7 @@ async fn a_storm_answers_429_without_a_limit() {
 
 #[tokio::test]
 async fn tokens_wear_out_and_a_new_one_works() {
-    let mut client = with(Faults {
-        expire_tokens_after: Some(3),
-        ..Faults::default()
-    })
-    .await;
+    let mut client = with(Faults { expire_tokens_after: Some(3), ..Faults::default() }).await;
     for _ in 0..2 {
         for _ in 0..3 {
             assert_eq!(client.get("/connections").await.status, 200);
@@ -111,22 +87,14 @@ async fn tokens_wear_out_and_a_new_one_works() {
 
 #[tokio::test]
 async fn latency_delays_but_changes_nothing() {
-    let client = with(Faults {
-        latency_ms: 2,
-        jitter_ms: 2,
-        ..Faults::default()
-    })
-    .await;
+    let client = with(Faults { latency_ms: 2, jitter_ms: 2, ..Faults::default() }).await;
     assert_eq!(client.create(user("a@example.com")).await.status, 201);
 }
 
 #[tokio::test]
 async fn a_share_above_one_is_refused_at_the_start() {
     let started = Simulator::start(Config {
-        faults: Faults {
-            lost_answers: 1.5,
-            ..Faults::default()
-        },
+        faults: Faults { lost_answers: 1.5, ..Faults::default() },
         ..Config::default()
     })
     .await;

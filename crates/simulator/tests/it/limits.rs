@@ -44,29 +44,15 @@ fn a_fixed_window_fills_at_the_start_of_a_second() {
 fn reset_is_the_second_in_which_the_bucket_is_full() {
     let second = NOW.div_ceil(1_000);
     let mut bucket = Bucket::new(Rate::per_second(50, 16), Refill::TokenBucket);
-    let first = Reading {
-        admitted: true,
-        limit: 50,
-        remaining: 49,
-        reset: second,
-    };
+    let first = Reading { admitted: true, limit: 50, remaining: 49, reset: second };
     assert_eq!(bucket.take(NOW), first);
     drain(&mut bucket, NOW);
     // 50 missing at 16 a second: 3,125 ms.
-    let refused = Reading {
-        admitted: false,
-        limit: 50,
-        remaining: 0,
-        reset: (NOW + 3_125).div_ceil(1_000),
-    };
+    let refused = Reading { admitted: false, limit: 50, remaining: 0, reset: (NOW + 3_125).div_ceil(1_000) };
     assert_eq!(bucket.take(NOW), refused);
 
     // The recorded bucket: 100 a day, 864 s for each missing request.
-    let day = Rate {
-        burst: 100,
-        amount: 100,
-        period_ms: 86_400_000,
-    };
+    let day = Rate { burst: 100, amount: 100, period_ms: 86_400_000 };
     let mut bucket = Bucket::new(day, Refill::TokenBucket);
     let readings: Vec<Reading> = (0..6).map(|_| bucket.take(1_800_000_000_000)).collect();
     let ahead = |index: usize| readings[index].reset - 1_800_000_000;
@@ -92,11 +78,7 @@ fn a_clock_set_back_changes_nothing() {
 #[test]
 fn groups_have_their_own_buckets_on_essentials() {
     let mut limits = Limits::new(&plan("essentials"), Refill::TokenBucket);
-    let mut most = |group| {
-        (0..1_000)
-            .filter(|_| limits.take(group, NOW).unwrap().admitted)
-            .count()
-    };
+    let mut most = |group| (0..1_000).filter(|_| limits.take(group, NOW).unwrap().admitted).count();
     assert_eq!(most(Group::UserWrites), 20);
     assert_eq!(most(Group::UserDeletes), 20);
     assert_eq!(most(Group::UserReads), 40);
@@ -121,9 +103,7 @@ fn one_bucket_for_all_on_the_other_plans() {
     ] {
         let mut limits = Limits::new(&plan(name), Refill::TokenBucket);
         let groups = [Group::UserWrites, Group::UserReads, Group::Rest];
-        let admitted = (0..2_000)
-            .filter(|n| limits.take(groups[n % 3], NOW).unwrap().admitted)
-            .count();
+        let admitted = (0..2_000).filter(|n| limits.take(groups[n % 3], NOW).unwrap().admitted).count();
         assert_eq!(admitted, burst, "{name}");
         // Tokens are another API.
         assert!(limits.take(Group::Token, NOW).unwrap().admitted, "{name}");
@@ -164,12 +144,7 @@ async fn answers_carry_the_limit_and_429_its_body() {
     while refused.status != 429 {
         refused = client.get("/connections").await;
     }
-    refused.refuses(
-        429,
-        "Too Many Requests",
-        Some("too_many_requests"),
-        "Global limit has been reached",
-    );
+    refused.refuses(429, "Too Many Requests", Some("too_many_requests"), "Global limit has been reached");
     assert_eq!(refused.number("x-ratelimit-remaining"), 0);
     assert!(refused.number("x-ratelimit-reset") > first.number("x-ratelimit-reset"));
     assert_eq!(refused.header("retry-after"), None);

@@ -19,10 +19,9 @@ async fn what_was_created_is_read_back_at_once() {
 #[tokio::test]
 async fn ids_with_special_characters_are_found_percent_encoded() {
     let client = Client::plain().await;
-    let id = client.simulator.plant(PlantedUser {
-        user_id: Some("a/b c?d%e|f".to_owned()),
-        ..PlantedUser::new("a@example.com")
-    });
+    let id = client
+        .simulator
+        .plant(PlantedUser { user_id: Some("a/b c?d%e|f".to_owned()), ..PlantedUser::new("a@example.com") });
     assert_eq!(id, "auth0|a/b c?d%e|f");
     let answer = client.get("/users/auth0%7Ca%2Fb%20c%3Fd%25e%7Cf").await;
     assert_eq!(answer.status, 200);
@@ -37,14 +36,10 @@ async fn fields_can_be_picked_or_left_out() {
     let picked = client.get(&format!("{path}?fields=email,user_id")).await;
     let expected = json!({ "email": "a@example.com", "user_id": id });
     assert_eq!(picked.body, expected);
-    let left_out = client
-        .get(&format!("{path}?fields=email,name&include_fields=false"))
-        .await;
+    let left_out = client.get(&format!("{path}?fields=email,name&include_fields=false")).await;
     assert!(left_out.body.get("email").is_none());
     assert!(left_out.body.get("identities").is_some());
-    let found = client
-        .get("/users-by-email?email=a%40example.com&fields=user_id")
-        .await;
+    let found = client.get("/users-by-email?email=a%40example.com&fields=user_id").await;
     assert_eq!(found.body, json!([{ "user_id": id }]));
 }
 
@@ -84,10 +79,7 @@ async fn answers_carry_the_recorded_headers() {
     ] {
         assert_eq!(answer.header(name), Some(value), "{name}");
     }
-    assert_eq!(
-        answer.header("ot-baggage-auth0-request-id").unwrap().len(),
-        16
-    );
+    assert_eq!(answer.header("ot-baggage-auth0-request-id").unwrap().len(), 16);
     // No plan, no limit headers.
     assert_eq!(answer.header("x-ratelimit-limit"), None);
 }

@@ -12,14 +12,8 @@ async fn bodies_are_refused_in_the_words_of_z_schema() {
     let email = "a@example.com";
     let long = |length: usize| Value::String("x".repeat(length));
     let cases = [
-        (
-            json!({ "email": email }),
-            "'Missing required property: connection'",
-        ),
-        (
-            user_with(email, "roles", json!([])),
-            "'Additional properties not allowed: roles'",
-        ),
+        (json!({ "email": email }), "'Missing required property: connection'"),
+        (user_with(email, "roles", json!([])), "'Additional properties not allowed: roles'"),
         (
             user("none"),
             "'Object didn't pass validation for format email: none' on property email (The user's \
@@ -62,10 +56,7 @@ async fn bodies_are_refused_in_the_words_of_z_schema() {
             "'Expected type string but found type null' on property nickname (The user's nickname)",
         ),
         (json!([1]), "'Expected type object but found type array'"),
-        (
-            json!({ "connection": CONNECTION, "email": email }),
-            "'Missing required property: password'",
-        ),
+        (json!({ "connection": CONNECTION, "email": email }), "'Missing required property: password'"),
     ];
     for (body, text) in cases {
         client.create(body).await.refuses_body(text);
@@ -82,9 +73,7 @@ async fn metadata_keys_are_checked() {
         ("app_metadata", json!({ "email": "x" })),
         ("app_metadata", json!({ "user_id": "x" })),
     ] {
-        let answer = client
-            .create(user_with("a@example.com", field, metadata))
-            .await;
+        let answer = client.create(user_with("a@example.com", field, metadata)).await;
         assert_eq!(answer.status, 400);
         assert_eq!(answer.body["errorCode"], "invalid_body");
     }
@@ -111,10 +100,7 @@ async fn a_body_that_is_no_json_is_refused() {
 async fn query_strings_are_refused() {
     let client = Client::plain().await;
     for (path, text) in [
-        (
-            "/users-by-email",
-            "Query validation error: 'Missing required property: email'.",
-        ),
+        ("/users-by-email", "Query validation error: 'Missing required property: email'."),
         (
             "/users-by-email?email=a&include_fields=maybe",
             "Query validation error: 'Expected type boolean but found type string' on property \
@@ -131,10 +117,7 @@ async fn query_strings_are_refused() {
             "Query validation error: 'Value 0 is less than minimum 1' on property take (Number of \
              results per page).",
         ),
-        (
-            "/connections?color=red",
-            "Query validation error: 'Additional properties not allowed: color'.",
-        ),
+        ("/connections?color=red", "Query validation error: 'Additional properties not allowed: color'."),
     ] {
         let answer = client.get(path).await;
         answer.refuses(400, "Bad Request", Some("invalid_query_string"), text);
@@ -161,21 +144,16 @@ async fn who_and_what_does_not_exist_is_404() {
     let text = "The user does not exist.";
     let code = Some("inexistent_user");
     let read_answer = client.get(nobody).await;
-    let patch_answer = client
-        .patch("auth0|nobody", json!({ "blocked": true }))
-        .await;
+    let patch_answer = client.patch("auth0|nobody", json!({ "blocked": true })).await;
     for answer in [read_answer, patch_answer] {
         answer.refuses(404, "Not Found", code, text);
     }
-    client
-        .get("/connections/con_0000000000000000")
-        .await
-        .refuses(
-            404,
-            "Not Found",
-            Some("inexistent_connection"),
-            "The connection does not exist",
-        );
+    client.get("/connections/con_0000000000000000").await.refuses(
+        404,
+        "Not Found",
+        Some("inexistent_connection"),
+        "The connection does not exist",
+    );
     // An unknown route and an unknown method of a known one.
     for (method, path) in [(Method::GET, "/nothing"), (Method::PUT, "/users")] {
         let answer = client.ask(method, path, None).await;
@@ -185,24 +163,12 @@ async fn who_and_what_does_not_exist_is_404() {
 
 #[tokio::test]
 async fn missing_scopes_are_403_and_named() {
-    let client = Client::start(Config {
-        scopes: vec!["read:stats".to_owned()],
-        ..Config::default()
-    })
-    .await;
+    let client = Client::start(Config { scopes: vec!["read:stats".to_owned()], ..Config::default() }).await;
     let path = "/users/auth0%7C1";
     for (method, path, scopes) in [
         (Method::POST, "/users", "create:users"),
-        (
-            Method::GET,
-            path,
-            "read:users,read:current_user,read:user_idp_tokens",
-        ),
-        (
-            Method::PATCH,
-            path,
-            "update:users,update:users_app_metadata,update:current_user_metadata",
-        ),
+        (Method::GET, path, "read:users,read:current_user,read:user_idp_tokens"),
+        (Method::PATCH, path, "update:users,update:users_app_metadata,update:current_user_metadata"),
         (Method::DELETE, path, "delete:users,delete:current_user"),
         (Method::GET, "/users-by-email?email=a", "read:users"),
         (Method::GET, "/connections", "read:connections"),

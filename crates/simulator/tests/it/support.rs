@@ -38,10 +38,7 @@ impl Answer {
         }
         assert_eq!(self.body, expected);
         assert_eq!(self.status.as_u16(), status);
-        assert_eq!(
-            self.header("content-type"),
-            Some("application/json; charset=utf-8")
-        );
+        assert_eq!(self.header("content-type"), Some("application/json; charset=utf-8"));
     }
 
     /// Demands a 400 `invalid_body` with this text.
@@ -56,11 +53,7 @@ impl Client {
     pub async fn start(config: Config) -> Self {
         let credentials = credentials(&config);
         let simulator = Simulator::start(config).await.unwrap();
-        let mut client = Self {
-            simulator,
-            http: reqwest::Client::new(),
-            token: String::new(),
-        };
+        let mut client = Self { simulator, http: reqwest::Client::new(), token: String::new() };
         client.token = client.new_token(&credentials).await;
         client
     }
@@ -124,16 +117,8 @@ pub async fn read(response: reqwest::Response) -> Answer {
     let status = response.status();
     let headers = response.headers().clone();
     let bytes = response.bytes().await.unwrap();
-    let body = if bytes.is_empty() {
-        Value::Null
-    } else {
-        serde_json::from_slice(&bytes).unwrap()
-    };
-    Answer {
-        status,
-        headers,
-        body,
-    }
+    let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
+    Answer { status, headers, body }
 }
 
 pub fn credentials(config: &Config) -> Value {

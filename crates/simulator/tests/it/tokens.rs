@@ -34,9 +34,7 @@ async fn a_token_carries_the_claims_of_a_machine() {
     validation.set_audience(&["https://tenant.example.auth0.com/api/v2/"]);
     validation.set_issuer(&[client.url("/")]);
     let key = DecodingKey::from_jwk(key).unwrap();
-    let claims = jsonwebtoken::decode::<Value>(token, &key, &validation)
-        .unwrap()
-        .claims;
+    let claims = jsonwebtoken::decode::<Value>(token, &key, &validation).unwrap().claims;
     assert_eq!(claims["sub"], "simulator-client@clients");
     assert_eq!(claims["azp"], "simulator-client");
     assert_eq!(claims["gty"], "client-credentials");
@@ -49,9 +47,7 @@ async fn a_token_carries_the_claims_of_a_machine() {
 #[tokio::test]
 async fn the_configuration_names_the_issuer_and_the_keys() {
     let client = Client::plain().await;
-    let request = client
-        .http
-        .get(client.url("/.well-known/openid-configuration"));
+    let request = client.http.get(client.url("/.well-known/openid-configuration"));
     let body = read(request.send().await.unwrap()).await.body;
     assert_eq!(body["issuer"], client.url("/"));
     assert_eq!(body["jwks_uri"], client.url("/.well-known/jwks.json"));
@@ -115,11 +111,7 @@ async fn other_grants_are_refused() {
 #[tokio::test]
 async fn the_token_endpoint_has_a_limit_of_its_own() {
     let limits: Plan = "free".parse().unwrap();
-    let client = Client::start(Config {
-        limits,
-        ..Config::default()
-    })
-    .await;
+    let client = Client::start(Config { limits, ..Config::default() }).await;
     // Wrong credentials count as well, and cost no signature: 30 a second is soon reached.
     let mut wrong = credentials(&Config::default());
     wrong["client_secret"] = json!("other");
@@ -183,11 +175,7 @@ async fn a_token_of_an_earlier_simulator_at_the_same_address_is_good() {
     let token = first.token.clone();
     let listen = first.url("").trim_start_matches("http://").parse().unwrap();
     first.simulator.shutdown().await;
-    let mut second = Client::start(Config {
-        listen,
-        ..Config::default()
-    })
-    .await;
+    let mut second = Client::start(Config { listen, ..Config::default() }).await;
     second.token = token;
     let answer = second.get("/users-by-email?email=a%40example.com").await;
     assert_eq!(answer.status, 200);

@@ -33,8 +33,7 @@ async fn metadata_is_merged_one_level_deep() {
 async fn root_fields_are_replaced_and_the_whole_user_comes_back() {
     let (client, id) = with_user().await;
     client.simulator.advance(Duration::from_secs(2));
-    let patch =
-        json!({ "name": "Ada", "blocked": true, "given_name": "Ada", "email_verified": false });
+    let patch = json!({ "name": "Ada", "blocked": true, "given_name": "Ada", "email_verified": false });
     let body = client.patch(&id, patch).await.body;
     assert_eq!(body["name"], "Ada");
     assert_eq!(body["given_name"], "Ada");
@@ -47,10 +46,7 @@ async fn root_fields_are_replaced_and_the_whole_user_comes_back() {
 #[tokio::test]
 async fn a_new_address_is_unverified_and_findable() {
     let (client, id) = with_user().await;
-    let body = client
-        .patch(&id, json!({ "email": "B@example.com" }))
-        .await
-        .body;
+    let body = client.patch(&id, json!({ "email": "B@example.com" })).await.body;
     assert_eq!(body["email"], "b@example.com");
     assert_eq!(body["email_verified"], false);
     let found = client.get("/users-by-email?email=b%40example.com").await;
@@ -87,9 +83,7 @@ async fn some_fields_cannot_change_together() {
             "email" => json!("b@example.com"),
             _ => json!("Correct-Horse-7"),
         };
-        let answer = client
-            .patch(&id, json!({ one: value(one), other: value(other) }))
-            .await;
+        let answer = client.patch(&id, json!({ one: value(one), other: value(other) })).await;
         let text = format!("Cannot update {one} and {other} simultaneously");
         answer.refuses(400, "Bad Request", Some("operation_not_supported"), &text);
     }
@@ -102,15 +96,12 @@ async fn bodies_are_closed_and_connections_must_exist() {
         .patch(&id, json!({ "user_id": "x" }))
         .await
         .refuses_body("'Additional properties not allowed: user_id'");
-    client
-        .patch(&id, json!({ "blocked": true, "connection": "Nowhere" }))
-        .await
-        .refuses(
-            400,
-            "Bad Request",
-            Some("inexistent_connection"),
-            "The connection does not exist.",
-        );
+    client.patch(&id, json!({ "blocked": true, "connection": "Nowhere" })).await.refuses(
+        400,
+        "Bad Request",
+        Some("inexistent_connection"),
+        "The connection does not exist.",
+    );
     let answer = client.patch(&id, json!({ "name": null })).await;
     assert_eq!(answer.body["errorCode"], "operation_not_supported");
     assert_ne!(client.simulator.user(&id).unwrap().blocked, Some(true));
