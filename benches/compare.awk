@@ -83,10 +83,11 @@ END {
   print ""
   speed = ratio("create", "users_per_second")
   cpu = ratio("create", "cpu_seconds")
-  peak = middle("create", "peak_mib")
+  # A worker as it is started by default has all roles.
+  peak = middle("all", "peak_mib")
   promise("users/s at least 0.95 of the loop's", sprintf("%.3f", speed), speed >= 0.95)
   promise("CPU seconds at most 1.10 of the loop's", sprintf("%.3f", cpu), cpu <= 1.10)
-  promise("peak memory at most 25 MiB", sprintf("%.1f", peak), peak <= 25)
+  promise("peak memory with all roles at most 25 MiB", sprintf("%.1f", peak), peak <= 25)
   print ""
   printf "{\"users\":%d,\"at_once\":%d,\"latency_ms\":%d,\"rounds\":%d,\"cores\":%d", users, at_once, latency, rounds, cores
   for (l = 1; l <= legs; l++) printf ",\"%s\":%s", leg_of[l], json_leg(leg_of[l])
