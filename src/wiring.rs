@@ -219,8 +219,7 @@ pub async fn transport(place: &Place, settings: &Settings) -> anyhow::Result<Tra
                 usage("a PostgreSQL ledger needs Redis for its queue: set REDIS_URL, for example redis://127.0.0.1:6379")
             })?;
             let ledger = ledger(place, settings).await?;
-            let options =
-                RedisOptions { namespace: settings.queue.namespace.clone(), ..RedisOptions::default() };
+            let options = RedisOptions { namespace: settings.queue.namespace.clone() };
             let queue = RedisQueue::connect(&redis, options).await?;
             Ok(Transport { ledger, queue: Arc::new(queue), lock: None })
         }

@@ -14,6 +14,7 @@ pub(crate) struct Clock {
 
 impl Clock {
     /// Milliseconds since the UNIX epoch.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     pub(crate) fn now_ms(&self) -> u64 {
         let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         millis(real) + self.ahead_ms.load(Ordering::Relaxed)

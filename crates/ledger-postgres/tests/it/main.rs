@@ -1,7 +1,8 @@
 //! The suite of every ledger, and what only PostgreSQL has, on a real server.
 //! TEST_DATABASE_URL names one on which the tests may make and drop databases called
 //! `ferry_t_…`; without it they say "skipped".
-
+// Tests take their servers from the environment, and wait by the real clock.
+#![allow(clippy::disallowed_methods)]
 #![allow(clippy::unwrap_used)]
 
 mod application_rows;

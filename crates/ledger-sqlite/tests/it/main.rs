@@ -1,5 +1,6 @@
 //! The suite of every ledger, and what only SQLite has.
-
+// Tests take their servers from the environment, and wait by the real clock.
+#![allow(clippy::disallowed_methods)]
 #![allow(clippy::unwrap_used)]
 
 mod application;
