@@ -144,6 +144,11 @@ pub async fn a_lost_send_is_sent_again_under_a_new_counter(world: impl LedgerWor
     let again = scene.ledger.take_ready(10).await.unwrap();
     assert_eq!(job_ids(&again), job_ids(&lost));
     assert!(again[0].send > lost[0].send);
+    assert_eq!(
+        scene.ledger.unsend(&lost).await.unwrap(),
+        0,
+        "an old send takes nothing back from the new one"
+    );
 }
 
 /// One active relay among all processes.
