@@ -83,7 +83,7 @@ pub struct Demo {
 /// How records are read; each overrides the settings file.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Reading {
-    /// Named mapping of columns: medlogistics or authjs; else [source] of the settings
+    /// Named mapping of columns: medlogistics or authjs; else what the settings say in section source
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
     /// Format of a file whose name does not tell: csv, json, ndjson
@@ -308,7 +308,7 @@ pub struct Migrate {
     /// Also add auth0_user_id to the application's table
     #[arg(long)]
     pub app: bool,
-    /// Preset that names the application's table; default: [source], else table users with key id
+    /// Preset that names the application's table; default: section source of the settings, else table users with key id
     #[arg(long, value_name = "NAME", requires = "app")]
     pub preset: Option<String>,
     /// Do not ask

@@ -1,7 +1,7 @@
 //! What the workers do with a job: one handler for each kind, and the loops
 //! that keep jobs moving. This file is the registry, and the table of contents.
 //!
-//! Handlers never fail outward. They answer a [`Verdict`](ferry_domain::Verdict)
+//! Handlers never fail outward. They answer a [`Verdict`]
 //! or end their job in a ledger transaction of their own; the queue only carries.
 
 mod dispatch;
