@@ -1,9 +1,9 @@
 //! Client for the Auth0 Management API: the port [`Directory`] over HTTP.
 //!
-//! One call goes like this ([`throttle`]): take the process's token ([`token`]), wait
+//! One call goes like this (`throttle`): take the process's token (`token`), wait
 //! for a permit of the limiter, send, tell the limiter what the headers said, wait out
 //! a 429, renew the token once after a 401, and turn what remains into a
-//! [`DirectoryError`] by one table ([`classify`]).
+//! [`DirectoryError`] by one table (`classify`).
 //!
 //! Rejected: a generated client for the whole API (six calls are needed, and its errors
 //! carry bodies and URLs); retries inside the client for anything but 429 and 401: the

@@ -3,16 +3,16 @@
 //! Decisions are functions of `ferry-domain`; the SQL here only keeps what they
 //! say. Fixed SQL goes through sqlx's checked macros (`.sqlx` holds what they
 //! learned, so a build needs no database); only COPY and the application's own
-//! table need SQL made at run time ([`application`], [`copy`]).
+//! table need SQL made at run time (`application`, `copy`).
 //!
 //! Three rules hold for all transactions of this crate:
 //! - **A leased write begins by locking the job row with its token**
-//!   ([`lease::fence`]). A token that is merely read in a subquery does not fence: the
+//!   (`lease::fence`). A token that is merely read in a subquery does not fence: the
 //!   late owner's write waits, and then commits.
 //! - **Locks go in one order**: job, items, application rows, run, batches. Runs are
 //!   locked `FOR NO KEY UPDATE`, because inserting a job takes a key share of its run.
 //! - **Locked rows are waited for 500 ms**, then the whole transaction is tried
-//!   again a few times ([`tries`]), and at last it is `LedgerError::Busy`.
+//!   again a few times (`tries`), and at last it is `LedgerError::Busy`.
 //!
 //! Rejected: `SERIALIZABLE` (conflicts would also hit the application's
 //! transactions), one connection for everything (a slow report would stop heartbeats).

@@ -19,7 +19,7 @@
 //!   what it has not added yet. The step is 1 s for every plan: the policy page says
 //!   per-minute limits are refilled second by second, and one step a minute can't be
 //!   meant where the bucket (20) is smaller than a minute's refill (200).
-//! - **Only a 429 lowers the rate**; see [`brake`]. Headers cost permits; see [`foreign`].
+//! - **Only a 429 lowers the rate**; see `brake`. Headers cost permits; see `foreign`.
 //! - A quarter of a percent of the rate is left over, so that two clocks that differ
 //!   a little don't add up to a 429 now and then.
 //!
