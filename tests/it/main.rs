@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod demo;
+mod exits;
 mod layers;
 mod production;
 mod samples;

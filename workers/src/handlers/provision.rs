@@ -17,6 +17,9 @@ use crate::{Ended, environment::Environment};
 
 /// Tries of one batch that fail one after another before the rest is left for later.
 const BREAKER: u32 = 8;
+/// How long a stopping process waits for users under way. Under a small limit most
+/// of them still wait for a permit; one whose answer is dropped is found again by its id.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 /// Pause of a batch that nothing lets pass: a wrong secret, a missing connection.
 const BLOCKED_FOR: Duration = Duration::from_secs(5);
 
@@ -46,9 +49,14 @@ pub(crate) async fn provision(
         !brake.on() && !env.stopping.is_cancelled() && group.run_goes_on && !group.finished
     };
 
-    // New users are started only while nothing speaks against it; those under way are always awaited.
+    // New users are started only while nothing speaks against it; those under way are awaited,
+    // but not for long when the process should end.
     let mut waiting = items.into_iter();
     let mut under_way = stream::FuturesUnordered::new();
+    let mut out_of_time = std::pin::pin!(async {
+        env.stopping.cancelled().await;
+        sleep(LAST_ANSWERS).await;
+    });
     loop {
         while under_way.len() < env.tuning.users && go_on(&brake, &group) {
             let Some(item) = waiting.next() else { break };
@@ -60,6 +68,7 @@ pub(crate) async fn provision(
         tokio::select! {
             biased;
             () = lost.cancelled() => return Err(LedgerError::LeaseLost),
+            () = &mut out_of_time => break,
             Some((crossed, requests)) = under_way.next() => {
                 group.requests += requests;
                 match crossed {

@@ -1,0 +1,73 @@
+//! Ends that are neither good nor wrong usage: their exit codes are what scripts rest on.
+
+use std::{
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::world::{Place, World};
+
+fn interrupt(child: &Child) {
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_changed_at_auth0_before_it_is_read_back_is_a_failed_verification() {
+    let Some(mut world) = World::new("exit 4").await else { return };
+    let run = world.started(60, &[]);
+    let creator = world.worker(&["--roles", "provision,relay"]);
+    world.until(&run, "provisioned", |shown| shown["pending"] == 0).await;
+    world.workers()[creator].stop();
+    let victim = world.simulator.users().into_iter().find(|u| u.app_metadata.is_some()).unwrap().user_id;
+    assert!(world.simulator.change(&victim, |user| user.email_verified = false));
+
+    world.worker(&["--roles", "verify,report,relay"]);
+    let shown = world.until_sealed(&run).await;
+    assert_eq!(shown["discrepancies"], 1, "{shown}");
+    let watched = world.place.run(&["run", "watch", &run]);
+    assert_eq!(watched.code, 4, "{}", watched.all());
+    let report = world.place.json(&["run", "report", &run, "--output", "json"]);
+    assert_eq!(report["discrepant"][0]["fields"][0], "email_verified", "{report}");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watching_ends_with_130_on_ctrl_c_and_the_run_goes_on() {
+    let Some(world) = World::new("exit 130").await else { return };
+    let run = world.started(60, &[]);
+    let watch = world.place.ferry(&["run", "watch", &run]).stderr(Stdio::piped()).spawn().unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    interrupt(&watch);
+    let output = watch.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("goes on") && said.contains(&run), "{said}");
+    assert_eq!(world.show(&run)["state"], "running");
+    world.end().await;
+}
+
+#[test]
+fn ctrl_c_in_the_demo_ends_it_with_130_and_keeps_what_was_done() {
+    let place = Place::new();
+    let args = ["demo", "--users", "400", "--limits", "custom:5:5", "--output", "json"];
+    let demo = place.ferry(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let file = place.path("ferry-demo-7/medlogistics.db");
+    let begun = Instant::now();
+    while !file.is_file() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the demo did not begin");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    std::thread::sleep(Duration::from_secs(4));
+    interrupt(&demo);
+    let output = demo.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.contains("Interrupted") && said.contains("medlogistics.db"), "{said}");
+    assert!(output.stdout.is_empty(), "an interrupted demo has no result to print");
+
+    let mut place = place;
+    place.set("DATABASE_URL", "sqlite://ferry-demo-7/medlogistics.db");
+    let runs = place.json(&["run", "list", "--output", "json"]);
+    assert_eq!(runs[0]["state"], "running", "it can be gone on with: {runs}");
+    assert!(runs[0]["pending"].as_i64() > Some(0), "{runs}");
+}
