@@ -40,6 +40,7 @@ const USERS: &str = "
       AND u.auth0_user_id IS NULL
       AND u.email ~ '^[^@[:space:]]{1,64}@[^@[:space:]]+[.][^@.[:space:]]{2,}$'
       AND u.email NOT LIKE '%..%'
+      AND u.email NOT LIKE '%.@%'
       AND char_length(u.name) <= 300
     ORDER BY u.id";
 
