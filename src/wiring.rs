@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use ferry_auth0::{Auth0, Auth0Settings};
 use ferry_domain::{
-    WorkerId, WriteBackTarget,
+    Figures, WorkerId, WriteBackTarget,
     limits::LimitPlan,
     ports::{Directory, Ledger, Limiter, Queue, WorkerRecord},
 };
@@ -17,7 +17,7 @@ use ferry_ledger_postgres::PostgresLedger;
 use ferry_ledger_sqlite::{EmbeddedLock, SqliteLedger};
 use ferry_limiter::LocalLimiter;
 use ferry_queue::{MemoryQueue, RedisOptions, RedisQueue};
-use ferry_workers::{Environment, Role, Tuning};
+use ferry_workers::{Environment, Parts, Role, Tuning};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -227,8 +227,12 @@ pub async fn transport(place: &Place, settings: &Settings) -> anyhow::Result<Tra
 }
 
 /// Pace of a worker process.
-pub fn tuning(settings: &Settings) -> Tuning {
-    Tuning {
+///
+/// # Errors
+/// When the plan of limits is unknown.
+pub fn tuning(settings: &Settings) -> anyhow::Result<Tuning> {
+    Ok(Tuning {
+        limits: settings.limits()?,
         batches: settings.worker.batches,
         users: settings.worker.users,
         group: settings.worker.group,
@@ -237,19 +241,20 @@ pub fn tuning(settings: &Settings) -> Tuning {
         window: settings.queue.window,
         grace: Duration::from_secs(settings.worker.grace_seconds),
         ..Tuning::default()
-    }
+    })
 }
 
 /// A worker process's environment.
 pub fn worker(
     transport: &Transport,
-    directory: Arc<dyn Directory>,
+    (directory, limiter): (Arc<dyn Directory>, Arc<dyn Limiter>),
     tuning: Tuning,
     roles: &[Role],
+    figures: Arc<Figures>,
     stopping: CancellationToken,
 ) -> Arc<Environment> {
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
-    let record = WorkerRecord {
+    let worker = WorkerRecord {
         id: WorkerId::new(&*clock, &*random),
         host: system::host(),
         pid: i32::try_from(std::process::id()).unwrap_or(0),
@@ -257,7 +262,18 @@ pub fn worker(
         waits: None,
     };
     let (ledger, queue) = (transport.ledger.clone(), transport.queue.clone());
-    Arc::new(Environment::new(ledger, queue, directory, clock, random, record, tuning, stopping))
+    Arc::new(Environment::new(Parts {
+        ledger,
+        queue,
+        directory,
+        limiter,
+        clock,
+        random,
+        worker,
+        tuning,
+        figures,
+        stopping,
+    }))
 }
 
 /// The application's table where nothing names it: MedLogistics' and most others'.

@@ -11,7 +11,7 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::Context;
 use ferry_auth0::Auth0Settings;
 use ferry_domain::{
-    RunState, RunView,
+    Figures, RunState, RunView,
     ports::{Clock, Ledger, Limiter},
 };
 use ferry_seed::{Population, WriteOptions, population};
@@ -149,7 +149,9 @@ async fn work(
     let auth0 = Auth0Settings::for_base_url(url, CLIENT, CLIENT.to_owned().into())?;
     let (directory, limiter) = wiring::directory(auth0, &settings.limits()?)?;
     let ending = stop.child_token();
-    let env = wiring::worker(&transport, directory, wiring::tuning(settings), &Role::ALL, ending.clone());
+    let (target, figures) = ((directory, limiter.clone()), Arc::new(Figures::default()));
+    let tuning = wiring::tuning(settings)?;
+    let env = wiring::worker(&transport, target, tuning, &Role::ALL, figures, ending.clone());
     let workers = tokio::spawn(async move { ferry_workers::run(env, &Role::ALL).await });
     let watched = watch(&transport.ledger, limiter, run, stop).await;
     ending.cancel();

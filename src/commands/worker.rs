@@ -1,5 +1,8 @@
 //! `ferry worker`: works on jobs until a signal.
 
+use std::sync::Arc;
+
+use ferry_domain::Figures;
 use ferry_workers::Role;
 
 use crate::{
@@ -18,10 +21,11 @@ pub async fn run(settings: &Settings, options: Worker) -> anyhow::Result<Exit> {
     let auth0 = wiring::auth0_settings(settings)?;
     let place = Place::from_environment()?;
     let transport = wiring::transport(&place, settings).await?;
-    let (directory, _limiter) = wiring::directory(auth0, &settings.limits()?)?;
-    let env = wiring::worker(&transport, directory, wiring::tuning(settings), &roles, stop);
+    let target = wiring::directory(auth0, &settings.limits()?)?;
+    let figures = Arc::new(Figures::default());
+    let env = wiring::worker(&transport, target, wiring::tuning(settings)?, &roles, figures, stop);
     let names = roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    output::say(&format!("ferry worker {} at {}: {names}", env.worker.id, place.shown()));
+    output::say(&format!("ferry worker {} at {}: {names}", env.worker().id, place.shown()));
     ferry_workers::run(env, &roles).await?;
     drop(transport.lock);
     Ok(Exit::Done)

@@ -8,12 +8,13 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use async_trait::async_trait;
 use ferry_domain::{
-    Attempt, Code, Envelope, Job, Lease, Verdict,
+    Attempt, Code, Envelope, Job, Lease, Verdict, crash,
     ports::{DeadLetter, Delivery, Handler, LedgerError},
     retry,
 };
 use futures_util::FutureExt;
 use time::OffsetDateTime;
+use tokio::time::Instant;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use crate::{Ended, environment::Environment, handle};
@@ -38,7 +39,10 @@ impl Handler for Dispatcher {
                 );
                 self.work(&envelope).instrument(span).await;
             }
-            Delivery::Undecodable { queue, payload, reason } => self.bury(queue, payload, reason).await,
+            Delivery::Undecodable { queue, payload, reason } => {
+                self.env.figures.foreign_deliveries.one();
+                self.bury(queue, payload, Code::Undecodable, reason).await;
+            }
         }
     }
 }
@@ -46,18 +50,29 @@ impl Handler for Dispatcher {
 impl Dispatcher {
     async fn work(&self, envelope: &Envelope) {
         let env = &self.env;
-        if env.stopping.is_cancelled() {
-            return; // still `queued`: the relay finds it and sends it again
-        }
-        let claim = env.ledger.claim(envelope.job, envelope.send, env.worker.id, env.tuning.lease).await;
+        crash::pass("worker.delivered");
+        env.figures.deliveries.one();
+        // Still `queued` when it is not claimed: the relay finds it and sends it again.
+        let me = tokio::select! {
+            biased;
+            () = env.stopping.cancelled() => return,
+            me = env.identity.registered() => me,
+        };
+        let began = Instant::now();
+        let claim = env.ledger.claim(envelope.job, envelope.send, me, env.tuning.lease).await;
+        env.standing.note(&claim);
         let lease = match claim {
             Ok(Some(lease)) => lease,
-            Ok(None) => return debug!("stale delivery, nothing to do"),
+            Ok(None) => return self.not_claimed(envelope).await,
             Err(error) => return warn!(%error, "could not claim the job; it will be sent again"),
         };
-        let lost = env.held.take(lease.of.id);
+        crash::pass("worker.leased");
+        let hold = env.held.take(lease.of.id, began, env.tuning.lease);
+        if env.identity.id() != me {
+            env.held.lose_all(); // the registration was lost on the way
+        }
         let started = env.clock.now();
-        let outcome = AssertUnwindSafe(handle(env, &lease, &lost)).catch_unwind().await;
+        let outcome = AssertUnwindSafe(handle(env, &lease, &hold)).catch_unwind().await;
         let ended = match outcome {
             Ok(Ok(ended)) => ended,
             Ok(Err(error)) => self.after_ledger_error(&lease, &error),
@@ -66,18 +81,37 @@ impl Dispatcher {
                 Ended::With(self.failed(&lease, Code::HandlerPanicked).await)
             }
         };
-        if let Ended::With(verdict) = ended {
-            self.conclude(&lease, &verdict, started).await;
+        match ended {
+            Ended::With(verdict) => self.conclude(&lease, &verdict, started).await,
+            Ended::InLedger => env.figures.jobs_done.one(),
+            Ended::Lost => {}
         }
         env.held.drop(lease.of.id);
         env.nudge();
+    }
+
+    /// Nearly always a repeated delivery. Anything else is kept for a person, and stops nobody.
+    async fn not_claimed(&self, envelope: &Envelope) {
+        let why = match self.env.ledger.why_unclaimed(envelope).await {
+            Ok(why) => why,
+            Err(error) => return debug!(%error, "a delivery with nothing to do"),
+        };
+        let Some(code) = why.code() else {
+            self.env.figures.stale_deliveries.one();
+            return debug!("stale delivery, nothing to do");
+        };
+        self.env.figures.foreign_deliveries.one();
+        warn!(code = code.as_str(), remedy = code.remedy(), "a delivery that the ledger does not explain");
+        let payload = serde_json::to_vec(envelope).unwrap_or_default(); // ids only
+        let reason = format!("{} {} {}", envelope.kind, envelope.job, code);
+        self.bury(envelope.kind.to_string(), payload, code, reason).await;
     }
 
     fn after_ledger_error(&self, lease: &Lease<Job>, error: &LedgerError) -> Ended {
         match error {
             LedgerError::LeaseLost => {
                 info!("the lease went to another worker; dropped");
-                Ended::InLedger
+                Ended::Lost
             }
             error => {
                 warn!(%error, attempts = lease.of.attempts, "the ledger failed; the job is handed back");
@@ -105,16 +139,33 @@ impl Dispatcher {
             Verdict::Done | Verdict::Snooze { .. } | Verdict::Stop { .. } => None,
         };
         match self.env.ledger.conclude(lease, verdict, attempt.as_ref()).await {
-            Ok(()) => tell(verdict),
-            Err(LedgerError::LeaseLost) => info!("the lease went to another worker; its verdict counts"),
+            Ok(()) => {
+                crash::pass("worker.concluded");
+                self.count(verdict);
+                tell(verdict);
+            }
+            Err(LedgerError::LeaseLost) => {
+                self.env.figures.stale_writes_rejected.one();
+                info!("the lease went to another worker; its verdict counts");
+            }
             Err(error) => warn!(%error, "the verdict could not be written; the lease will run out"),
         }
     }
 
-    async fn bury(&self, queue: String, payload: Vec<u8>, reason: String) {
-        warn!(queue, reason, bytes = payload.len(), "a payload can't be read; it goes to the dead letters");
-        let by = format!("{}/{}", self.env.worker.host, self.env.worker.pid);
-        let letter = DeadLetter { queue, payload, code: Code::Undecodable, reason, by };
+    fn count(&self, verdict: &Verdict) {
+        let figures = &self.env.figures;
+        match verdict {
+            Verdict::Done => figures.jobs_done.one(),
+            Verdict::Snooze { .. } | Verdict::Stop { .. } => figures.jobs_snoozed.one(),
+            Verdict::Retry { .. } => figures.jobs_retried.one(),
+            Verdict::Discard { .. } => figures.jobs_dead.one(),
+        }
+    }
+
+    async fn bury(&self, queue: String, payload: Vec<u8>, code: Code, reason: String) {
+        warn!(queue, reason, bytes = payload.len(), "a payload goes to the dead letters");
+        let me = self.env.worker();
+        let letter = DeadLetter { queue, payload, code, reason, by: format!("{}/{}", me.host, me.pid) };
         if let Err(error) = self.env.ledger.bury(&letter).await {
             error!(%error, "the dead letter could not be kept");
         }

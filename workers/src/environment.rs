@@ -4,14 +4,15 @@
 use std::{sync::Arc, time::Duration};
 
 use ferry_domain::{
-    RunId,
-    ports::{Clock, Directory, Ledger, Queue, Random, WorkerRecord},
+    Figures, RunId,
+    limits::LimitPlan,
+    ports::{Clock, Directory, Ledger, LedgerError, Limiter, Queue, Random, WorkerRecord},
     run::{RunSpec, RunState},
 };
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::held::Held;
+use crate::{guarded::Guarded, held::Held, identity::Identity, standing::Standing};
 
 /// Figures that decide how work is paced. Defaults are those of the settings file.
 #[derive(Clone, Debug)]
@@ -26,6 +27,11 @@ pub struct Tuning {
     pub group_wait: Duration,
     /// How long a lease lasts without renewal.
     pub lease: Duration,
+    /// How long a batch may be worked on before it goes back, with its results kept, so
+    /// that one slow batch does not hold a slot for ever. Costs no attempt.
+    pub batch_deadline: Duration,
+    /// How long one user may take from its first answer on.
+    pub user_deadline: Duration,
     /// How often the relay looks when nothing wakes it.
     pub relay_every: Duration,
     /// How long a send may be `queued` before the relay looks whether the queue lost it.
@@ -34,6 +40,10 @@ pub struct Tuning {
     pub window: i64,
     /// How long a stopping process may finish what runs.
     pub grace: Duration,
+    /// How long resolved dead letters are kept; `None` for ever.
+    pub keep_dead: Option<Duration>,
+    /// The tenant's limits while no operator said otherwise.
+    pub limits: LimitPlan,
 }
 
 impl Default for Tuning {
@@ -44,51 +54,91 @@ impl Default for Tuning {
             group: 64,
             group_wait: Duration::from_millis(20),
             lease: Duration::from_secs(6),
+            batch_deadline: Duration::from_secs(600),
+            user_deadline: Duration::from_secs(120),
             relay_every: Duration::from_millis(50),
             lost_after: Duration::from_secs(4),
             window: 1_000,
             grace: Duration::from_secs(30),
+            keep_dead: Some(Duration::from_secs(90 * 86_400)),
+            limits: LimitPlan::off(),
         }
     }
 }
 
-/// Everything a worker process works with.
-pub struct Environment {
+/// What an environment is put together from.
+pub struct Parts {
     /// The truth.
     pub ledger: Arc<dyn Ledger>,
     /// The transport.
     pub queue: Arc<dyn Queue>,
     /// Auth0.
     pub directory: Arc<dyn Directory>,
+    /// The tenant's limits, which the directory keeps to.
+    pub limiter: Arc<dyn Limiter>,
     /// Time of day.
     pub clock: Arc<dyn Clock>,
     /// Chance.
     pub random: Arc<dyn Random>,
-    /// This process.
+    /// This process, as it begins.
     pub worker: WorkerRecord,
     /// Pace.
     pub tuning: Tuning,
+    /// What it counts.
+    pub figures: Arc<Figures>,
     /// Cancelled when the process should end: take nothing new, hand back.
     pub stopping: CancellationToken,
+}
+
+/// Everything a worker process works with.
+pub struct Environment {
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) directory: Guarded,
+    pub(crate) limiter: Arc<dyn Limiter>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) tuning: Tuning,
+    pub(crate) figures: Arc<Figures>,
+    pub(crate) stopping: CancellationToken,
+    pub(crate) identity: Identity,
+    pub(crate) standing: Standing,
     pub(crate) held: Held,
     pub(crate) nudge: Notify,
+    since: Instant,
 }
 
 impl Environment {
     /// Puts the parts together.
-    #[allow(clippy::too_many_arguments, reason = "each part is named at the one place that calls this")]
-    pub fn new(
-        ledger: Arc<dyn Ledger>,
-        queue: Arc<dyn Queue>,
-        directory: Arc<dyn Directory>,
-        clock: Arc<dyn Clock>,
-        random: Arc<dyn Random>,
-        worker: WorkerRecord,
-        tuning: Tuning,
-        stopping: CancellationToken,
-    ) -> Self {
-        let (held, nudge) = (Held::default(), Notify::new());
-        Environment { ledger, queue, directory, clock, random, worker, tuning, stopping, held, nudge }
+    pub fn new(parts: Parts) -> Self {
+        let Parts { ledger, queue, directory, limiter, clock, random, worker, tuning, figures, stopping } =
+            parts;
+        Environment {
+            directory: Guarded::new(directory, random.clone(), figures.clone()),
+            standing: Standing::new(figures.clone()),
+            identity: Identity::new(worker),
+            held: Held::default(),
+            nudge: Notify::new(),
+            since: Instant::now(),
+            ledger,
+            queue,
+            limiter,
+            clock,
+            random,
+            tuning,
+            figures,
+            stopping,
+        }
+    }
+
+    /// This process, as it is known now.
+    pub fn worker(&self) -> WorkerRecord {
+        self.identity.record()
+    }
+
+    /// This process as the others may see it, with why its work waits.
+    pub(crate) fn record(&self) -> WorkerRecord {
+        WorkerRecord { waits: self.waits(), ..self.identity.record() }
     }
 
     /// Wakes the relay of this process: there is something to send.
@@ -96,11 +146,30 @@ impl Environment {
         self.nudge.notify_one();
     }
 
+    /// Milliseconds since the process began, by its steady clock.
+    pub fn uptime_ms(&self) -> i64 {
+        i64::try_from(self.since.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// Why work waits, for people.
+    pub(crate) fn waits(&self) -> Option<String> {
+        if !self.standing.ledger_answers() {
+            return Some("waiting for the ledger: it does not answer".to_owned());
+        }
+        if self.directory.is_open() {
+            return Some(
+                "waiting for Auth0: it does not answer as it should, only probes are sent".to_owned(),
+            );
+        }
+        if self.held.count() == 0 {
+            return None;
+        }
+        let waits = |by: &Duration| *by >= Duration::from_secs(1);
+        self.limiter.waiting().filter(waits).map(|_| "waiting for the limit".to_owned())
+    }
+
     /// What holds for a run, and where it stands now.
-    pub(crate) async fn run_spec(
-        &self,
-        run: RunId,
-    ) -> Result<(String, RunSpec, RunState), ferry_domain::ports::LedgerError> {
+    pub(crate) async fn run_spec(&self, run: RunId) -> Result<(String, RunSpec, RunState), LedgerError> {
         self.ledger.run_spec(run).await
     }
 }

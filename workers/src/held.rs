@@ -1,13 +1,19 @@
-//! The leases this process holds, so that one heartbeat renews them all and a
-//! handler whose lease is gone is told at once.
+//! The leases this process holds, so that one heartbeat renews them all, a handler
+//! whose lease is gone is told at once, and nobody writes on a lease that may have ended.
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use ferry_domain::JobId;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// Share of a lease, at its end, in which nothing is sent or written on it any more:
+/// clocks run at different speeds, and a statement takes its time.
+const MARGIN: u32 = 8;
 
 #[derive(Default)]
 pub(crate) struct Held {
@@ -18,7 +24,41 @@ pub(crate) struct Held {
 struct Jobs {
     /// Counts heartbeats, to tell leases claimed before one from those claimed during it.
     round: u64,
-    held: HashMap<JobId, (u64, CancellationToken)>,
+    held: HashMap<JobId, (u64, Hold)>,
+}
+
+/// A lease as its handler sees it.
+#[derive(Clone)]
+pub(crate) struct Hold {
+    lost: CancellationToken,
+    until: Arc<Mutex<Instant>>,
+}
+
+impl Hold {
+    fn new(until: Instant) -> Self {
+        Hold { lost: CancellationToken::new(), until: Arc::new(Mutex::new(until)) }
+    }
+
+    /// Whether the lease is ours for sure, by this process's own steady clock. A
+    /// runtime that was blocked, or a process that was stopped, learns here that it
+    /// overslept before it sends or writes anything.
+    pub(crate) fn is_ours(&self) -> bool {
+        !self.lost.is_cancelled() && Instant::now() < *self.until()
+    }
+
+    /// Resolves when the lease is lost.
+    pub(crate) async fn lost(&self) {
+        self.lost.cancelled().await;
+    }
+
+    fn until(&self) -> MutexGuard<'_, Instant> {
+        self.until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// When a lease asked for at `began` may have ended, less a margin.
+fn ends(began: Instant, lease: Duration) -> Instant {
+    began + lease - lease / MARGIN
 }
 
 impl Held {
@@ -26,13 +66,13 @@ impl Held {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a lease; the token is cancelled when it is lost.
-    pub(crate) fn take(&self, job: JobId) -> CancellationToken {
+    /// Notes a lease that was asked for at `began`.
+    pub(crate) fn take(&self, job: JobId, began: Instant, lease: Duration) -> Hold {
         let mut jobs = self.lock();
-        let lost = CancellationToken::new();
+        let hold = Hold::new(ends(began, lease));
         let round = jobs.round;
-        jobs.held.insert(job, (round, lost.clone()));
-        lost
+        jobs.held.insert(job, (round, hold.clone()));
+        hold
     }
 
     /// The handler is through.
@@ -47,18 +87,27 @@ impl Held {
         jobs.round
     }
 
-    /// Cancels what the ledger no longer counts as ours. Says how many.
-    pub(crate) fn keep_only(&self, round: u64, renewed: &[JobId]) -> usize {
+    /// Prolongs what the ledger renewed in a heartbeat that began then, and cancels
+    /// what it no longer counts as ours. Says how many.
+    pub(crate) fn keep_only(&self, round: u64, renewed: &[JobId], began: Instant, lease: Duration) -> usize {
         let renewed: HashSet<&JobId> = renewed.iter().collect();
-        let jobs = self.lock();
-        let lost = jobs.held.iter().filter(|(job, (since, _))| *since < round && !renewed.contains(job));
-        lost.map(|(_, (_, token))| token.cancel()).count()
+        let mut lost = 0;
+        for (job, (since, hold)) in &self.lock().held {
+            if renewed.contains(job) {
+                let mut until = hold.until();
+                *until = (*until).max(ends(began, lease));
+            } else if *since < round {
+                hold.lost.cancel();
+                lost += 1;
+            }
+        }
+        lost
     }
 
-    /// Cancels everything: the ledger could not be reached for a whole lease.
+    /// Cancels everything: the registration is lost, or the ledger silent for a whole lease.
     pub(crate) fn lose_all(&self) -> usize {
         let jobs = self.lock();
-        jobs.held.values().map(|(_, token)| token.cancel()).count()
+        jobs.held.values().map(|(_, hold)| hold.lost.cancel()).count()
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -70,19 +119,35 @@ impl Held {
 mod tests {
     use super::*;
 
+    const LEASE: Duration = Duration::from_secs(6);
+
     fn job(n: u128) -> JobId {
         JobId(uuid::Uuid::from_u128(n))
     }
 
-    #[test]
-    fn only_leases_claimed_before_the_heartbeat_and_not_renewed_are_lost() {
+    #[tokio::test(start_paused = true)]
+    async fn only_leases_claimed_before_the_heartbeat_and_not_renewed_are_lost() {
         let held = Held::default();
-        let kept = held.take(job(1));
-        let lost = held.take(job(2));
+        let began = Instant::now();
+        let kept = held.take(job(1), began, LEASE);
+        let lost = held.take(job(2), began, LEASE);
         let round = held.begin_heartbeat();
-        let fresh = held.take(job(3));
-        assert_eq!(held.keep_only(round, &[job(1)]), 1);
-        assert!(lost.is_cancelled(), "its lease went to somebody else");
-        assert!(!kept.is_cancelled() && !fresh.is_cancelled());
+        let fresh = held.take(job(3), began, LEASE);
+        assert_eq!(held.keep_only(round, &[job(1)], began, LEASE), 1);
+        assert!(!lost.is_ours(), "its lease went to somebody else");
+        assert!(kept.is_ours() && fresh.is_ours());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_nobody_renewed_is_not_used_to_its_last_moment() {
+        let held = Held::default();
+        let hold = held.take(job(1), Instant::now(), LEASE);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert!(hold.is_ours());
+        tokio::time::advance(Duration::from_millis(300)).await;
+        assert!(!hold.is_ours(), "the process overslept: nothing is sent on this lease");
+        let round = held.begin_heartbeat();
+        held.keep_only(round, &[job(1)], Instant::now(), LEASE);
+        assert!(hold.is_ours(), "the ledger says that it is still ours");
     }
 }

@@ -6,27 +6,26 @@
 
 mod dispatch;
 mod environment;
+mod guarded;
 mod handlers;
 mod held;
+mod identity;
 mod loops;
 mod process;
+mod standing;
 
-pub use environment::{Environment, Tuning};
+pub use environment::{Environment, Parts, Tuning};
 pub use process::{Role, UnknownRole, run, slots};
 
 use ferry_domain::{Job, JobKind, Lease, Verdict, ports::LedgerError};
-use tokio_util::sync::CancellationToken;
 
-/// Runs the handler of a job's kind. `lost` is cancelled when the lease is:
-/// the handler then drops everything at once.
-async fn handle(
-    env: &Environment,
-    lease: &Lease<Job>,
-    lost: &CancellationToken,
-) -> Result<Ended, LedgerError> {
+use crate::held::Hold;
+
+/// Runs the handler of a job's kind. When `hold` is lost the handler drops everything at once.
+async fn handle(env: &Environment, lease: &Lease<Job>, hold: &Hold) -> Result<Ended, LedgerError> {
     match lease.of.kind {
-        JobKind::Provision => handlers::provision::provision(env, lease, lost).await,
-        JobKind::Verify => handlers::verify::verify(env, lease, lost).await,
+        JobKind::Provision => handlers::provision::provision(env, lease, hold).await,
+        JobKind::Verify => handlers::verify::verify(env, lease, hold).await,
         JobKind::Report => handlers::report::report(env, lease).await,
     }
 }
@@ -36,6 +35,8 @@ async fn handle(
 enum Ended {
     /// In the handler's own transaction; nothing is left to say.
     InLedger,
+    /// By somebody else: the lease was lost.
+    Lost,
     /// To be concluded with this verdict.
     With(Verdict),
 }

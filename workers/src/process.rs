@@ -3,8 +3,8 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
 use ferry_domain::{
-    JobKind,
-    ports::{Consumer, LedgerError},
+    JobKind, crash,
+    ports::{Consumer, LedgerError, Presence},
 };
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
@@ -14,7 +14,14 @@ use tracing::{info, warn};
 use crate::{
     dispatch::Dispatcher,
     environment::Environment,
-    loops::{heartbeat::heartbeat, janitor::janitor, relay::relay, rescue::rescue},
+    loops::{
+        controls::controls,
+        heartbeat::heartbeat,
+        janitor::janitor,
+        presence::{self, presence},
+        relay::relay,
+        rescue::rescue,
+    },
 };
 
 /// What a process does.
@@ -87,11 +94,13 @@ pub fn slots(roles: &[Role], batches: usize) -> i32 {
 /// # Errors
 /// When the ledger can't be reached at the start. Later outages are waited out.
 pub async fn run(env: Arc<Environment>, roles: &[Role]) -> Result<(), LedgerError> {
-    env.ledger.heartbeat(&env.worker, env.tuning.lease).await?;
+    let registered = presence::register(&env).await?;
+    env.ledger.heartbeat(&env.record(), env.tuning.lease).await?;
+    env.figures.renewed_at_ms.set(env.uptime_ms());
     let end = CancellationToken::new();
-    let loops = start_loops(&env, roles, &end);
+    let loops = start_loops(&env, roles, registered, &end);
     let consumers = start_consumers(&env, roles);
-    info!(worker = %env.worker.id, roles = ?roles, "working");
+    info!(worker = %env.identity.id(), roles = ?roles, "working");
 
     env.stopping.cancelled().await;
     info!("stopping: nothing new is taken");
@@ -99,9 +108,10 @@ pub async fn run(env: Arc<Environment>, roles: &[Role]) -> Result<(), LedgerErro
         warn!("the grace period is over; what still runs is handed back");
         env.held.lose_all();
     }
+    crash::pass("stop.retiring");
     end.cancel();
     loops.join_all().await;
-    match env.ledger.retire(env.worker.id).await {
+    match env.ledger.retire(env.identity.id()).await {
         Ok(0) => info!("stopped"),
         Ok(jobs) => info!(jobs, "stopped; jobs were handed back"),
         Err(error) => warn!(%error, "stopped; leases will run out by themselves"),
@@ -109,10 +119,19 @@ pub async fn run(env: Arc<Environment>, roles: &[Role]) -> Result<(), LedgerErro
     Ok(())
 }
 
-fn start_loops(env: &Arc<Environment>, roles: &[Role], end: &CancellationToken) -> JoinSet<()> {
+fn start_loops(
+    env: &Arc<Environment>,
+    roles: &[Role],
+    registered: Presence,
+    end: &CancellationToken,
+) -> JoinSet<()> {
     let mut loops = JoinSet::new();
     let (e, t) = (env.clone(), end.clone());
+    loops.spawn(async move { presence(&e, registered, &t).await });
+    let (e, t) = (env.clone(), end.clone());
     loops.spawn(async move { heartbeat(&e, &t).await });
+    let (e, t) = (env.clone(), end.clone());
+    loops.spawn(async move { controls(&e, &t).await });
     if roles.contains(&Role::Relay) {
         let (e, t) = (env.clone(), end.clone());
         loops.spawn(async move { relay(&e, &t).await });
@@ -129,7 +148,7 @@ fn start_consumers(env: &Arc<Environment>, roles: &[Role]) -> Vec<tokio::task::J
     let consume = |role: &Role| {
         let kind = role.kind()?;
         let (env, dispatcher) = (env.clone(), dispatcher.clone());
-        let consumer = Consumer { worker: env.worker.id, kind, slots: role.slots(env.tuning.batches) };
+        let consumer = Consumer { worker: env.identity.id(), kind, slots: role.slots(env.tuning.batches) };
         let stopping = env.stopping.clone();
         Some(tokio::spawn(async move {
             env.queue

@@ -89,6 +89,11 @@ impl Breaker {
         }
     }
 
+    /// A request was given up before it came to anything.
+    pub fn abandoned(&mut self) {
+        self.probing = None;
+    }
+
     /// Whether nothing but probes passes.
     pub fn is_open(&self) -> bool {
         self.probe_at.is_some()

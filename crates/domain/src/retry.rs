@@ -10,6 +10,38 @@ pub const BASE: Duration = Duration::from_millis(500);
 /// Highest ceiling of the wait.
 pub const CAP: Duration = Duration::from_secs(60);
 
+/// What a reason found at the target, or on the way there, means for the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// This user ends with it; the others go on.
+    Fails,
+    /// The try counts; there is another one.
+    Retries,
+    /// Nothing passes for now through no fault of the work; costs no attempt.
+    Snoozes,
+    /// Nothing passes until a person acts: failing user after user would be wrong.
+    StopsRun,
+}
+
+/// The taxonomy, in one table; a test keeps it complete.
+pub const fn class(code: Code) -> Class {
+    match code {
+        Code::ConnectionUnknown | Code::OperationNotSupported | Code::ScopeMissing => Class::StopsRun,
+        Code::RateLimited
+        | Code::TokenRefused
+        | Code::LedgerBusy
+        | Code::Interrupted
+        | Code::DeadlineExceeded => Class::Snoozes,
+        Code::ServerError
+        | Code::TimedOut
+        | Code::ConnectionLost
+        | Code::AnswerUnreadable
+        | Code::HandlerPanicked
+        | Code::CrashedWorker => Class::Retries,
+        _ => Class::Fails,
+    }
+}
+
 /// The wait before try `attempts + 2`, drawn evenly between zero and
 /// `BASE · 2^attempts`, at most [`CAP`]. `attempts` counts tries that failed before this one.
 pub fn wait(attempts: i32, random: &dyn Random) -> Duration {
@@ -45,6 +77,20 @@ mod tests {
                 "attempt {attempts}: no jitter at the upper end"
             );
         }
+    }
+
+    #[test]
+    fn what_a_person_must_mend_stops_the_run_and_what_passes_by_itself_costs_nothing() {
+        let of = |class_: Class| -> Vec<_> {
+            Code::ALL.iter().filter(|code| class(**code) == class_).map(|code| code.as_str()).collect()
+        };
+        assert_eq!(of(Class::StopsRun), ["CONNECTION_UNKNOWN", "OPERATION_NOT_SUPPORTED", "SCOPE_MISSING"]);
+        assert_eq!(
+            of(Class::Snoozes),
+            ["TOKEN_REFUSED", "RATE_LIMITED", "LEDGER_BUSY", "DEADLINE_EXCEEDED", "INTERRUPTED"]
+        );
+        assert_eq!(of(Class::Retries).len(), 6);
+        assert!(Code::ALL.iter().all(|code| code.retryable() || class(*code) == Class::Fails));
     }
 
     #[test]

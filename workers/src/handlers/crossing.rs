@@ -4,18 +4,22 @@
 //! resolved by reading the chosen id and then the address, never by searching
 //! (FACTS §1 rows 2 and 3).
 
+use std::time::Duration;
+
 use ferry_domain::{
-    Auth0UserId, Code, Item, ItemResult, Outcome, RunId, RunSpec, adoption, password,
+    Auth0UserId, Code, Item, ItemResult, Outcome, RunId, RunSpec, adoption, crash, password,
     ports::{Directory, DirectoryError, NewUser, Random},
+    retry::{self, Class},
 };
+use tokio::time::{Instant, timeout_at};
 
 /// What became of one try with one user.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Crossed {
     /// An outcome to write back.
     Settled(ItemResult),
-    /// Not known or not done; the item stays pending and the batch comes again.
-    Unsettled(Trouble),
+    /// Not known or not done; the item stays pending.
+    Unsettled(Trouble, Box<Item>),
 }
 
 /// Why an item stays pending.
@@ -23,9 +27,10 @@ pub(crate) enum Crossed {
 pub(crate) enum Trouble {
     /// This try failed; it counts.
     Failed(Code),
-    /// Nothing will pass for now, through no fault of the work: limit, token,
-    /// connection. It does not count.
+    /// Nothing will pass for now, through no fault of the work: limit, token. It does not count.
     Blocked(Code),
+    /// Nothing will pass until a person acts: connection, scope.
+    Stops(Code),
 }
 
 /// What is the same for all users of a batch.
@@ -35,6 +40,8 @@ pub(crate) struct Crossing<'a> {
     pub(crate) run: RunId,
     pub(crate) migration: &'a str,
     pub(crate) spec: &'a RunSpec,
+    /// How long a user may take from the first answer on.
+    pub(crate) deadline: Duration,
 }
 
 impl Crossing<'_> {
@@ -42,8 +49,11 @@ impl Crossing<'_> {
     pub(crate) async fn cross(&self, item: Item) -> (Crossed, i64) {
         let mut requests = 0;
         let crossed = match self.outcome(&item, &mut requests).await {
-            Ok(outcome) => Crossed::Settled(ItemResult { seq: item.seq, key: item.record.key, outcome }),
-            Err(trouble) => Crossed::Unsettled(trouble),
+            Ok(outcome) => {
+                crash::pass("provision.sent");
+                Crossed::Settled(ItemResult { seq: item.seq, key: item.record.key, outcome })
+            }
+            Err(trouble) => Crossed::Unsettled(trouble, Box::new(item)),
         };
         (crossed, requests)
     }
@@ -52,14 +62,21 @@ impl Crossing<'_> {
         let id =
             Auth0UserId::chosen(&self.spec.tenant, &self.spec.connection, self.migration, &item.record.key);
         let mut doubt = DirectoryError::Exists;
+        let mut answered = None;
         for _try in 0..2 {
+            crash::pass_user(&item.record.key.0);
             *requests += 1;
-            match self.directory.create(&self.new_user(item, &id)).await {
+            let answer = self.directory.create(&self.new_user(item, &id)).await;
+            // The wait for the first permit is the limit's, not the user's.
+            let since = *answered.get_or_insert_with(Instant::now);
+            match answer {
                 Ok(user) => return Ok(Outcome::created(user.id)),
                 Err(error @ (DirectoryError::Exists | DirectoryError::Unknown(_))) => doubt = error,
                 Err(error) => return refused(error),
             }
-            if let Some(outcome) = self.resolve(item, &id, requests).await? {
+            let resolved = timeout_at(since + self.deadline, self.resolve(item, &id, requests)).await;
+            let Ok(resolved) = resolved else { return Err(Trouble::Failed(Code::TimedOut)) };
+            if let Some(outcome) = resolved? {
                 return Ok(outcome);
             }
         }
@@ -99,7 +116,7 @@ impl Crossing<'_> {
 /// A refusal is this user's end, unless it would be everybody's.
 fn refused(error: DirectoryError) -> Result<Outcome, Trouble> {
     match error {
-        DirectoryError::Refused { code, field } if !stops_everyone(code) => {
+        DirectoryError::Refused { code, field } if retry::class(code) == Class::Fails => {
             let outcome = Outcome::failed(code);
             Ok(match field {
                 Some(field) => outcome.at_field(field),
@@ -110,22 +127,13 @@ fn refused(error: DirectoryError) -> Result<Outcome, Trouble> {
     }
 }
 
-/// Faults of the set-up: failing user after user for them would be wrong.
-fn stops_everyone(code: Code) -> bool {
-    matches!(code, Code::ConnectionUnknown | Code::OperationNotSupported)
-}
-
+/// What an error means for the batch, by the taxonomy of [`retry::class`].
 pub(crate) fn trouble(error: DirectoryError) -> Trouble {
     let code = error.code();
-    match error {
-        DirectoryError::Throttled { .. }
-        | DirectoryError::TokenRefused
-        | DirectoryError::ScopeMissing { .. } => Trouble::Blocked(code),
-        DirectoryError::Refused { .. } if stops_everyone(code) => Trouble::Blocked(code),
-        DirectoryError::Exists
-        | DirectoryError::Refused { .. }
-        | DirectoryError::NotSent(_)
-        | DirectoryError::Unknown(_) => Trouble::Failed(code),
+    match retry::class(code) {
+        Class::StopsRun => Trouble::Stops(code),
+        Class::Snoozes => Trouble::Blocked(code),
+        Class::Retries | Class::Fails => Trouble::Failed(code),
     }
 }
 
@@ -161,14 +169,26 @@ mod tests {
 
     async fn cross(directory: &FakeDirectory) -> Crossed {
         let (spec, random) = (spec(), SeededRandom::new(1));
-        let crossing = Crossing { directory, random: &random, run: RUN, migration: "m", spec: &spec };
+        let deadline = Duration::from_secs(120);
+        let crossing =
+            Crossing { directory, random: &random, run: RUN, migration: "m", spec: &spec, deadline };
         crossing.cross(item()).await.0
+    }
+
+    fn trouble_of(crossed: Crossed) -> Trouble {
+        match crossed {
+            Crossed::Settled(result) => panic!("expected trouble, got {:?}", result.outcome),
+            Crossed::Unsettled(trouble, left) => {
+                assert_eq!(*left, item(), "the user is still to be done");
+                trouble
+            }
+        }
     }
 
     fn outcome(crossed: Crossed) -> Outcome {
         match crossed {
             Crossed::Settled(result) => result.outcome,
-            Crossed::Unsettled(trouble) => panic!("expected an outcome, got {trouble:?}"),
+            Crossed::Unsettled(trouble, _) => panic!("expected an outcome, got {trouble:?}"),
         }
     }
 
@@ -209,14 +229,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refused_user_fails_alone_and_a_wrong_connection_stops_the_batch() {
+    async fn a_refused_user_fails_alone_and_a_wrong_connection_stops_the_run() {
         let directory = FakeDirectory::default();
         let refuse = |code| DirectoryError::Refused { code, field: Some("email".into()) };
         directory.next_create_fails(refuse(Code::UserRefused));
         let failed = outcome(cross(&directory).await);
         assert_eq!((failed.state, failed.field.as_deref()), (ItemState::Failed, Some("email")));
         directory.next_create_fails(refuse(Code::ConnectionUnknown));
-        assert_eq!(cross(&directory).await, Crossed::Unsettled(Trouble::Blocked(Code::ConnectionUnknown)));
+        assert_eq!(trouble_of(cross(&directory).await), Trouble::Stops(Code::ConnectionUnknown));
     }
 
     #[tokio::test]
@@ -228,11 +248,11 @@ mod tests {
             (DirectoryError::NotSent(Code::ConnectionLost), Trouble::Failed(Code::ConnectionLost)),
         ] {
             directory.next_create_fails(error);
-            assert_eq!(cross(&directory).await, Crossed::Unsettled(expected));
+            assert_eq!(trouble_of(cross(&directory).await), expected);
         }
         directory.next_create_fails(DirectoryError::Unknown(Code::ServerError));
         directory.next_create_fails(DirectoryError::Unknown(Code::ServerError));
-        assert_eq!(cross(&directory).await, Crossed::Unsettled(Trouble::Failed(Code::ServerError)));
+        assert_eq!(trouble_of(cross(&directory).await), Trouble::Failed(Code::ServerError));
         assert!(directory.users().is_empty());
     }
 }

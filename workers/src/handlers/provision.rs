@@ -1,34 +1,34 @@
 //! Creates a batch's users at Auth0 and writes the results back in groups.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
-use ferry_domain::{
-    Code, ItemResult, Job, Lease, RunState, Verdict,
-    ports::{LedgerError, WriteBack},
-    retry,
-};
+use ferry_domain::{Code, Item, Job, JobKind, Lease, RunState, Verdict, crash, ports::LedgerError, retry};
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, sleep, sleep_until};
-use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
-use super::crossing::{Crossed, Crossing, Trouble};
-use crate::{Ended, environment::Environment};
+use super::{
+    crossing::{Crossed, Crossing, Trouble},
+    group::Group,
+    withdraw,
+};
+use crate::{Ended, environment::Environment, held::Hold};
 
-/// Tries of one batch that fail one after another before the rest is left for later.
-const BREAKER: u32 = 8;
-/// How long a stopping process waits for users under way. Under a small limit most
-/// of them still wait for a permit; one whose answer is dropped is found again by its id.
-const LAST_ANSWERS: Duration = Duration::from_secs(2);
-/// Pause of a batch that nothing lets pass: a wrong secret, a missing connection.
+/// How long a handler that should end waits for users under way. Under a small limit
+/// most of them still wait for a permit; one whose answer is dropped is found again by its id.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+/// Pause of a batch that nothing lets pass: a wrong secret, a limit used up by others.
 const BLOCKED_FOR: Duration = Duration::from_secs(5);
 
 pub(crate) async fn provision(
     env: &Environment,
     lease: &Lease<Job>,
-    lost: &CancellationToken,
+    hold: &Hold,
 ) -> Result<Ended, LedgerError> {
     let (migration, spec, state) = env.run_spec(lease.of.run).await?;
+    if state == RunState::Cancelling {
+        return withdraw::withdraw(env, lease, hold, &migration, &spec).await;
+    }
     if state != RunState::Running {
         return Ok(Ended::With(handed_back()));
     }
@@ -36,50 +36,43 @@ pub(crate) async fn provision(
     if items.is_empty() {
         return Ok(Ended::With(Verdict::Done));
     }
+    crash::pass("provision.read");
     let crossing = Crossing {
-        directory: &*env.directory,
+        directory: &env.directory,
         random: &*env.random,
         run: lease.of.run,
         migration: &migration,
         spec: &spec,
+        deadline: env.tuning.user_deadline,
     };
-    let mut group = Group::new(env, lease, lost);
-    let mut brake = Brake::default();
-    let go_on = |brake: &Brake, group: &Group<'_>| {
-        !brake.on() && !env.stopping.is_cancelled() && group.run_goes_on && !group.finished
-    };
+    let mut group = Group::new(env, lease, hold, state);
+    let mut course = Course::new(env, lease, items);
 
     // New users are started only while nothing speaks against it; those under way are awaited,
-    // but not for long when the process should end.
-    let mut waiting = items.into_iter();
+    // but not for long when the handler should end.
     let mut under_way = stream::FuturesUnordered::new();
-    let mut out_of_time = std::pin::pin!(async {
-        env.stopping.cancelled().await;
-        sleep(LAST_ANSWERS).await;
-    });
+    let mut out_of_time = std::pin::pin!(course.ends());
     loop {
-        while under_way.len() < env.tuning.users && go_on(&brake, &group) {
-            let Some(item) = waiting.next() else { break };
+        while under_way.len() < env.tuning.users && course.goes_on(&group, hold) {
+            let Some(item) = course.waiting.pop_front() else { break };
             under_way.push(crossing.cross(item));
         }
-        if under_way.is_empty() {
+        if under_way.is_empty() && !course.waits_for_ledger(&group, hold) {
             break;
         }
         tokio::select! {
             biased;
-            () = lost.cancelled() => return Err(LedgerError::LeaseLost),
+            () = hold.lost() => return Err(LedgerError::LeaseLost),
             () = &mut out_of_time => break,
             Some((crossed, requests)) = under_way.next() => {
                 group.requests += requests;
                 match crossed {
-                    Crossed::Settled(result) => {
-                        brake.release();
-                        group.add(result);
-                    }
-                    Crossed::Unsettled(trouble) => brake.step(trouble),
+                    Crossed::Settled(result) => group.add(result),
+                    Crossed::Unsettled(trouble, item) => course.step(trouble, *item),
                 }
             }
             () = sleep_until(group.due), if !group.is_empty() => group.write().await?,
+            () = env.standing.ledger_back(), if under_way.is_empty() => {}
         }
         if group.is_full() {
             group.write().await?;
@@ -90,127 +83,104 @@ pub(crate) async fn provision(
         info!("batch provisioned");
         return Ok(Ended::InLedger);
     }
-    Ok(Ended::With(brake.verdict(lease, spec.max_attempts, env)))
+    Ok(Ended::With(course.verdict(spec.max_attempts)))
 }
 
-fn handed_back() -> Verdict {
+pub(crate) fn handed_back() -> Verdict {
     Verdict::Snooze { after: Duration::ZERO, code: Code::Interrupted }
 }
 
-/// Stops starting users when trying on is useless.
-#[derive(Default)]
-struct Brake {
+/// Which users are still to be done, and what speaks against starting them.
+struct Course<'a> {
+    env: &'a Environment,
+    lease: &'a Lease<Job>,
+    deadline: Instant,
+    waiting: VecDeque<Item>,
+    /// Tried in vain; left for the next attempt, unless Auth0 turns out to be ill.
+    failed: Vec<Item>,
+    failure: Option<Code>,
     blocked: Option<Code>,
-    failed: Option<Code>,
-    in_a_row: u32,
+    stops: Option<Code>,
 }
 
-impl Brake {
-    fn step(&mut self, trouble: Trouble) {
-        match trouble {
-            Trouble::Blocked(code) => self.blocked = Some(code),
-            Trouble::Failed(code) => {
-                self.failed = Some(code);
-                self.in_a_row += 1;
-            }
+impl<'a> Course<'a> {
+    fn new(env: &'a Environment, lease: &'a Lease<Job>, items: Vec<Item>) -> Self {
+        Course {
+            env,
+            lease,
+            deadline: Instant::now() + env.tuning.batch_deadline,
+            waiting: items.into(),
+            failed: Vec::new(),
+            failure: None,
+            blocked: None,
+            stops: None,
         }
     }
 
-    fn release(&mut self) {
-        self.in_a_row = 0;
+    /// Resolves when the handler should end although users are under way.
+    fn ends(&self) -> impl Future<Output = ()> + use<'a> {
+        let (env, run, deadline) = (self.env, self.lease.of.run, self.deadline);
+        async move {
+            tokio::select! {
+                () = env.stopping.cancelled() => {}
+                () = env.standing.halted(run, JobKind::Provision) => {}
+                () = sleep_until(deadline) => {}
+            }
+            sleep(LAST_ANSWERS).await;
+        }
     }
 
-    fn on(&self) -> bool {
-        self.blocked.is_some() || self.in_a_row >= BREAKER
+    /// Whether another user may be started: its result could be stored, and is wanted.
+    fn goes_on(&self, group: &Group<'_>, hold: &Hold) -> bool {
+        self.is_wanted(group, hold) && self.env.standing.ledger_answers()
+    }
+
+    fn is_wanted(&self, group: &Group<'_>, hold: &Hold) -> bool {
+        self.stops.is_none()
+            && self.blocked.is_none()
+            && group.run == RunState::Running
+            && !group.finished
+            && hold.is_ours()
+            && !self.env.stopping.is_cancelled()
+            && self.env.standing.allows(self.lease.of.run, JobKind::Provision)
+            && Instant::now() < self.deadline
+    }
+
+    /// Whether only the ledger's silence keeps users from being started.
+    fn waits_for_ledger(&self, group: &Group<'_>, hold: &Hold) -> bool {
+        !self.waiting.is_empty() && !self.env.standing.ledger_answers() && self.is_wanted(group, hold)
+    }
+
+    /// What one user's trouble means for the others.
+    fn step(&mut self, trouble: Trouble, item: Item) {
+        match trouble {
+            Trouble::Stops(code) => self.stops = Some(code),
+            Trouble::Blocked(code) => self.blocked = Some(code),
+            Trouble::Failed(code) => {
+                self.failed.push(item);
+                self.failure = Some(code);
+                if self.env.directory.is_open() {
+                    // Auth0 is ill, not these users: they wait at the breaker, and it costs nothing.
+                    self.waiting.extend(self.failed.drain(..));
+                    self.failure = None;
+                }
+            }
+        }
     }
 
     /// What becomes of a batch with users left: a block never counts, a failure
     /// does, and a batch that was only interrupted goes back as it is.
-    fn verdict(&self, lease: &Lease<Job>, max_attempts: i32, env: &Environment) -> Verdict {
-        match (self.blocked, self.failed) {
-            (Some(code), _) => Verdict::Snooze { after: BLOCKED_FOR, code },
-            (None, Some(code)) => retry::after_failure(lease.of.attempts, max_attempts, code, &*env.random),
-            (None, None) => handed_back(),
-        }
-    }
-}
-
-/// Results waiting for company.
-struct Group<'a> {
-    env: &'a Environment,
-    lease: &'a Lease<Job>,
-    lost: &'a CancellationToken,
-    results: Vec<ItemResult>,
-    requests: i64,
-    due: Instant,
-    run_goes_on: bool,
-    finished: bool,
-}
-
-impl<'a> Group<'a> {
-    fn new(env: &'a Environment, lease: &'a Lease<Job>, lost: &'a CancellationToken) -> Self {
-        let results = Vec::with_capacity(env.tuning.group);
-        Group {
-            env,
-            lease,
-            lost,
-            results,
-            requests: 0,
-            due: Instant::now(),
-            run_goes_on: true,
-            finished: false,
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.results.is_empty()
-    }
-
-    fn is_full(&self) -> bool {
-        self.results.len() >= self.env.tuning.group
-    }
-
-    fn add(&mut self, result: ItemResult) {
-        if self.results.is_empty() {
-            self.due = Instant::now() + self.env.tuning.group_wait;
-        }
-        self.results.push(result);
-    }
-
-    /// Writes what has gathered. What was done at Auth0 is kept in hand while the
-    /// ledger can't be reached, for as long as the lease is ours.
-    async fn write(&mut self) -> Result<(), LedgerError> {
-        if self.results.is_empty() {
-            return Ok(());
-        }
-        let mut tries = 0;
-        let written = loop {
-            match self.env.ledger.write_back(self.lease, &self.results, self.requests).await {
-                Err(error @ (LedgerError::Busy | LedgerError::Unavailable { .. })) => {
-                    if tries == 0 {
-                        warn!(%error, results = self.results.len(), "results are kept until they can be written");
-                    }
-                    let pause = retry::wait(tries.min(2), &*self.env.random).max(Duration::from_millis(50));
-                    tries += 1;
-                    tokio::select! {
-                        () = self.lost.cancelled() => return Err(LedgerError::LeaseLost),
-                        () = sleep(pause) => {}
-                    }
-                }
-                other => break other?,
+    fn verdict(&self, max_attempts: i32) -> Verdict {
+        match (self.stops, self.blocked, self.failure) {
+            (Some(code), _, _) => Verdict::Stop { code },
+            (None, Some(code), _) => Verdict::Snooze { after: BLOCKED_FOR, code },
+            (None, None, Some(code)) if self.waiting.is_empty() => {
+                retry::after_failure(self.lease.of.attempts, max_attempts, code, &*self.env.random)
             }
-        };
-        self.note(&written);
-        self.results.clear();
-        self.requests = 0;
-        Ok(())
-    }
-
-    fn note(&mut self, written: &WriteBack) {
-        self.run_goes_on = written.run == RunState::Running;
-        self.finished = written.finished();
-        for (seq, code) in &written.refused_rows {
-            warn!(item.seq = seq.0, code = code.as_str(), "the application's row did not take the id");
+            _ if Instant::now() >= self.deadline => {
+                Verdict::Snooze { after: Duration::ZERO, code: Code::DeadlineExceeded }
+            }
+            _ => handed_back(),
         }
     }
 }

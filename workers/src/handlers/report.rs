@@ -1,7 +1,7 @@
 //! Seals a run whose batches are all verified.
 
 use ferry_domain::{
-    Code, ItemSeq, Job, Lease, Verdict,
+    Code, ItemSeq, Job, Lease, Verdict, crash,
     ports::{LedgerError, SealedRun},
 };
 use ferry_report::Report;
@@ -19,8 +19,10 @@ pub(crate) async fn report(env: &Environment, lease: &Lease<Job>) -> Result<Ende
     };
     let failures = env.ledger.failures(id).await?;
     let discrepancies = env.ledger.discrepancies(id, ItemSeq(0), NAMED).await?;
+    crash::pass("report.made");
     let report = Report::new(&run, &failures, &discrepancies, env.clock.now());
     let revision = env.ledger.seal(lease, &SealedRun { report: report.to_value() }).await?;
+    crash::pass("report.sealed");
     info!(revision, "run sealed");
     Ok(Ended::InLedger)
 }

@@ -3,29 +3,27 @@
 use std::time::Duration;
 
 use ferry_domain::{
-    Code, Item, Job, Lease, RunState, Verdict,
-    ports::{BatchVerification, DirectoryError, Discrepancy, LedgerError},
+    Item, Job, JobKind, Lease, RunState, Verdict, crash,
+    ports::{BatchVerification, Directory, DirectoryError, Discrepancy, LedgerError},
     retry,
     verification::{Verification, compare},
 };
 use futures_util::{StreamExt, stream};
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::crossing::{Trouble, trouble};
-use crate::{Ended, environment::Environment};
+use super::{
+    crossing::{Trouble, trouble},
+    provision::handed_back,
+};
+use crate::{Ended, environment::Environment, held::Hold};
 
 /// Pause of a batch that limit or token don't let pass.
 const BLOCKED_FOR: Duration = Duration::from_secs(2);
 
-pub(crate) async fn verify(
-    env: &Environment,
-    lease: &Lease<Job>,
-    lost: &CancellationToken,
-) -> Result<Ended, LedgerError> {
+pub(crate) async fn verify(env: &Environment, lease: &Lease<Job>, hold: &Hold) -> Result<Ended, LedgerError> {
     let (_, spec, state) = env.run_spec(lease.of.run).await?;
-    if state != RunState::Running {
-        return Ok(Ended::With(Verdict::Snooze { after: Duration::ZERO, code: Code::Interrupted }));
+    if !matches!(state, RunState::Running | RunState::Cancelling) {
+        return Ok(Ended::With(handed_back()));
     }
     let items = env.ledger.items_at_target(lease).await?;
     let mut found = BatchVerification { requests: items.len() as i64, ..Default::default() };
@@ -35,10 +33,9 @@ pub(crate) async fn verify(
     loop {
         let reading = tokio::select! {
             biased;
-            () = lost.cancelled() => return Err(LedgerError::LeaseLost),
-            () = env.stopping.cancelled() => {
-                return Ok(Ended::With(Verdict::Snooze { after: Duration::ZERO, code: Code::Interrupted }));
-            }
+            () = hold.lost() => return Err(LedgerError::LeaseLost),
+            () = env.stopping.cancelled() => return Ok(Ended::With(handed_back())),
+            () = env.standing.halted(lease.of.run, JobKind::Verify) => return Ok(Ended::With(handed_back())),
             reading = readings.next() => reading,
         };
         match reading {
@@ -49,6 +46,12 @@ pub(crate) async fn verify(
                 warn!(%error, "a user could not be read back; the batch is read again later");
                 return Ok(Ended::With(match trouble(error) {
                     Trouble::Blocked(code) => Verdict::Snooze { after: BLOCKED_FOR, code },
+                    Trouble::Stops(code) if state == RunState::Running => Verdict::Stop { code },
+                    // Auth0 is ill, not this batch.
+                    Trouble::Failed(code) | Trouble::Stops(code) if env.directory.is_open() => {
+                        Verdict::Snooze { after: BLOCKED_FOR, code }
+                    }
+                    Trouble::Stops(code) => Verdict::Snooze { after: BLOCKED_FOR, code },
                     Trouble::Failed(code) => {
                         retry::after_failure(lease.of.attempts, spec.max_attempts, code, &*env.random)
                     }
@@ -58,7 +61,12 @@ pub(crate) async fn verify(
     }
     found.discrepancies.sort_by_key(|d| d.seq);
     info!(matched = found.matched, discrepancies = found.discrepancies.len(), "batch verified");
+    crash::pass("verify.read");
+    if !hold.is_ours() {
+        return Err(LedgerError::LeaseLost);
+    }
     env.ledger.record_verification(lease, &found).await?;
+    crash::pass("verify.recorded");
     Ok(Ended::InLedger)
 }
 

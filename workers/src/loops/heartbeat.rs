@@ -1,5 +1,7 @@
 //! Says that the process lives and renews all its leases in one statement.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -11,25 +13,33 @@ pub(crate) async fn heartbeat(env: &Environment, end: &CancellationToken) {
     let lease = env.tuning.lease;
     let mut renewed = Instant::now();
     loop {
-        let (round, began) = (env.held.begin_heartbeat(), Instant::now());
-        match env.ledger.heartbeat(&env.worker, lease).await {
-            Ok(jobs) => {
-                renewed = began;
-                let lost = env.held.keep_only(round, &jobs);
-                if lost > 0 {
-                    warn!(lost, "leases went to other workers; their work is dropped here");
+        if env.identity.is_registered() {
+            let (round, began) = (env.held.begin_heartbeat(), Instant::now());
+            let answer = env.ledger.heartbeat(&env.record(), lease).await;
+            env.standing.note(&answer);
+            match answer {
+                Ok(jobs) => {
+                    renewed = began;
+                    env.figures.renewed_at_ms.set(env.uptime_ms());
+                    let lost = env.held.keep_only(round, &jobs, began, lease);
+                    if lost > 0 {
+                        warn!(lost, "leases went to other workers; their work is dropped here");
+                    }
                 }
-            }
-            Err(error) => {
-                warn!(%error, "leases could not be renewed");
-                // Others take the work over by now: going on would be work for nothing.
-                if renewed.elapsed() >= lease && env.held.count() > 0 {
-                    warn!(lost = env.held.lose_all(), "no renewal for a whole lease; all work is dropped");
-                }
+                Err(error) => warn!(%error, "leases could not be renewed"),
             }
         }
+        drop_overdue(env, renewed, lease);
+        env.figures.leases.set(i64::try_from(env.held.count()).unwrap_or(i64::MAX));
         if !pause(lease / 3, end).await {
             return;
         }
+    }
+}
+
+/// Others take the work over after a lease: going on would be work for nothing.
+fn drop_overdue(env: &Environment, renewed: Instant, lease: Duration) {
+    if renewed.elapsed() >= lease && env.held.count() > 0 {
+        warn!(lost = env.held.lose_all(), "no renewal for a whole lease; all work is dropped");
     }
 }

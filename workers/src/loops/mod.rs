@@ -1,7 +1,9 @@
 //! What goes on beside the handlers in every worker process.
 
+pub(crate) mod controls;
 pub(crate) mod heartbeat;
 pub(crate) mod janitor;
+pub(crate) mod presence;
 pub(crate) mod relay;
 pub(crate) mod rescue;
 

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use ferry_domain::{
-    Envelope,
+    Envelope, WorkerId, crash,
     ports::{LedgerError, QueueError},
 };
 use tokio::time::Instant;
@@ -24,6 +24,8 @@ const TERM: Duration = Duration::from_secs(3);
 const RECONCILE_EVERY: Duration = Duration::from_secs(1);
 /// Workers that have not been seen for longer don't count for the window.
 const FRESH: Duration = Duration::from_secs(10);
+/// How often a process that is not the relay asks for the role: a dead relay is followed at once.
+const ASK_EVERY: Duration = Duration::from_millis(200);
 /// Sends looked at in one pass.
 const PASS: i64 = 1_000;
 
@@ -36,9 +38,10 @@ enum RelayError {
 }
 
 pub(crate) async fn relay(env: &Environment, end: &CancellationToken) {
-    let mut term = Term { renewed: None, reconciled: Instant::now(), slots: 0 };
+    let mut term = Term { renewed: None, reconciled: Instant::now(), slots: 0, holder: None };
     loop {
         let wait = match term.turn(env).await {
+            Ok(_) if term.renewed.is_none() => ASK_EVERY,
             Ok(true) => Duration::ZERO,
             Ok(false) => env.tuning.relay_every,
             Err(error) => {
@@ -53,7 +56,9 @@ pub(crate) async fn relay(env: &Environment, end: &CancellationToken) {
             () = tokio::time::sleep(wait) => {}
         }
     }
-    if term.renewed.is_some() && env.ledger.step_down(ROLE, env.worker.id).await.is_err() {
+    if let (Some(_), Some(holder)) = (term.renewed, term.holder)
+        && env.ledger.step_down(ROLE, holder).await.is_err()
+    {
         info!("the relay's role will be free in {} s", TERM.as_secs());
     }
 }
@@ -63,6 +68,8 @@ struct Term {
     renewed: Option<Instant>,
     reconciled: Instant,
     slots: i64,
+    /// The identity under which the role was taken.
+    holder: Option<WorkerId>,
 }
 
 impl Term {
@@ -80,13 +87,17 @@ impl Term {
     }
 
     async fn lead(&mut self, env: &Environment) -> Result<bool, RelayError> {
-        if self.renewed.is_some_and(|at| at.elapsed() < TERM / 3) {
+        let me = env.identity.registered().await;
+        let same = self.holder == Some(me);
+        if same && self.renewed.is_some_and(|at| at.elapsed() < TERM / 3) {
             return Ok(true);
         }
+        self.holder = Some(me);
         let before = Instant::now();
         let was = self.renewed.is_some();
-        let leads = env.ledger.lead(ROLE, env.worker.id, TERM).await?;
+        let leads = env.ledger.lead(ROLE, me, TERM).await?;
         self.renewed = leads.then_some(before);
+        env.figures.relay.set(i64::from(leads));
         if leads && !was {
             info!("this process is the relay now");
             self.slots = env.ledger.live_slots(FRESH).await?;
@@ -97,7 +108,7 @@ impl Term {
     /// Three times what can be worked on at once: enough to never wait for the
     /// relay, little enough that priorities mean something.
     fn window(&self, env: &Environment) -> i64 {
-        (self.slots.max(i64::from(env.worker.slots)) * 3).clamp(1, env.tuning.window)
+        (self.slots.max(i64::from(env.worker().slots)) * 3).clamp(1, env.tuning.window)
     }
 }
 
@@ -110,6 +121,7 @@ async fn send(env: &Environment, window: i64) -> Result<bool, RelayError> {
     if ready.is_empty() {
         return Ok(false);
     }
+    crash::pass("relay.claimed");
     let pushed = env.queue.push(&ready, usize::try_from(env.tuning.window).unwrap_or(usize::MAX)).await;
     let taken = match &pushed {
         Ok(taken) => *taken,
@@ -117,6 +129,7 @@ async fn send(env: &Environment, window: i64) -> Result<bool, RelayError> {
     };
     take_back(env, &ready[taken.min(ready.len())..]).await?;
     pushed?;
+    crash::pass("relay.pushed");
     Ok(false)
 }
 

@@ -1,17 +1,23 @@
-//! Takes back what belongs to holders whose lease ran out, and seals runs that
-//! have nothing left but were missed.
+//! Takes back what belongs to holders that are gone, isolates what kills them, stops
+//! runs in which too much fails, and seals runs that have nothing left but were missed.
 
 use std::time::Duration;
 
+use ferry_domain::{
+    BatchId, crash,
+    poison::{self, Remedy},
+    ports::{Command, LedgerError, Loss, Rescued},
+    run::RunMove,
+};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::pause;
 use crate::environment::Environment;
 
-/// How often leases are looked at.
+/// How often leases and their holders are looked at.
 const EVERY: Duration = Duration::from_millis(250);
-/// How many looks go by between two sweeps for finished runs.
+/// How many looks go by between two sweeps over runs.
 const SWEEP_EVERY: u32 = 4;
 
 pub(crate) async fn rescue(env: &Environment, end: &CancellationToken) {
@@ -20,7 +26,8 @@ pub(crate) async fn rescue(env: &Environment, end: &CancellationToken) {
         let wait = match look(env, looks.is_multiple_of(SWEEP_EVERY)).await {
             Ok(()) => EVERY,
             Err(error) => {
-                // Nobody could renew either: an outage must not be taken for a massacre.
+                // Nobody could renew either, and all registrations may have gone with the
+                // server: an outage must not be taken for a massacre.
                 warn!(%error, "leases could not be looked at; waiting for one lease");
                 env.tuning.lease
             }
@@ -32,17 +39,74 @@ pub(crate) async fn rescue(env: &Environment, end: &CancellationToken) {
     }
 }
 
-async fn look(env: &Environment, sweep: bool) -> Result<(), ferry_domain::ports::LedgerError> {
-    let rescued = env.ledger.rescue_expired().await?;
+async fn look(env: &Environment, sweep: bool) -> Result<(), LedgerError> {
+    if !env.identity.is_registered() {
+        return Ok(()); // a process that nobody knows does not judge others
+    }
+    let rescued = env.ledger.rescue(env.identity.id(), true).await?;
     if !rescued.is_empty() {
-        warn!(rescued = rescued.len(), "leases ran out; their work goes to others");
+        crash::pass("rescue.taken");
+        count(env, &rescued);
+        for job in &rescued {
+            heal(env, job).await?;
+        }
         env.nudge();
     }
     if sweep {
+        stop_failing(env).await?;
         let sealing = env.ledger.seal_finished().await?;
         if sealing > 0 {
             info!(sealing, "runs have nothing left and will be sealed");
             env.nudge();
+        }
+    }
+    Ok(())
+}
+
+fn count(env: &Environment, rescued: &[Rescued]) {
+    let dead = rescued.iter().filter(|job| job.because == Loss::Dead).count();
+    let expired = rescued.len() - dead;
+    env.figures.rescues_dead.add(dead as u64);
+    env.figures.rescues_expired.add(expired as u64);
+    warn!(dead, expired, "holders are gone; their work goes to others");
+}
+
+/// A job over which holders died again and again is taken apart until what kills them is alone.
+async fn heal(env: &Environment, rescued: &Rescued) -> Result<(), LedgerError> {
+    let (job, rescues) = (rescued.job, rescued.rescues);
+    match poison::remedy(rescued.kind, rescues, rescued.pending) {
+        Remedy::Again => {}
+        Remedy::Halve => {
+            let into = BatchId::new(&*env.clock, &*env.random);
+            let moved = env.ledger.halve(job, into).await?;
+            if moved > 0 {
+                crash::pass("rescue.halved");
+                env.figures.halvings.one();
+                warn!(job.id = %job, rescues, moved, batch.id = %into, "workers died over this batch; it is halved");
+            }
+        }
+        Remedy::GiveUp(code) => {
+            let by = env.identity.record();
+            if env.ledger.give_up(job, code, &format!("{}/{}", by.host, by.pid)).await? {
+                env.figures.jobs_dead.one();
+                error!(job.id = %job, rescues, code = code.as_str(), remedy = code.remedy(), "given up");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Stops runs in which more users fail than was agreed.
+async fn stop_failing(env: &Environment) -> Result<(), LedgerError> {
+    for (run, stop_after, ended) in env.ledger.watched_runs().await? {
+        let Some(code) = stop_after.exceeded(&ended) else { continue };
+        let command = Command { by: "ferry", reason: Some(code.as_str()) };
+        match env.ledger.move_run(run, RunMove::Stop, &command).await {
+            Ok(moved) if moved.changed() => {
+                error!(run.id = %run, code = code.as_str(), remedy = code.remedy(), "the run is stopped");
+            }
+            Ok(_) | Err(LedgerError::Refused(_)) => {} // somebody else was faster
+            Err(error) => return Err(error),
         }
     }
     Ok(())

@@ -41,6 +41,7 @@ pub fn directory_user(id: &str) -> DirectoryUser {
 pub struct FakeDirectory {
     users: Mutex<BTreeMap<String, DirectoryUser>>,
     creates: Mutex<VecDeque<Fault>>,
+    gets: Mutex<VecDeque<DirectoryError>>,
     requests: AtomicU64,
 }
 
@@ -62,6 +63,11 @@ impl FakeDirectory {
     /// The next create stores the user, and its answer is lost.
     pub fn next_answer_is_lost(&self, error: DirectoryError) {
         lock(&self.creates).push_back(Fault::AfterStoring(error));
+    }
+
+    /// The next reading of an id answers so.
+    pub fn next_get_fails(&self, error: DirectoryError) {
+        lock(&self.gets).push_back(error);
     }
 
     /// Puts a user there.
@@ -116,6 +122,9 @@ impl Directory for FakeDirectory {
 
     async fn get(&self, id: &Auth0UserId) -> Result<Option<DirectoryUser>, DirectoryError> {
         self.requests.fetch_add(1, Ordering::Relaxed);
+        if let Some(error) = lock(&self.gets).pop_front() {
+            return Err(error);
+        }
         Ok(lock(&self.users).get(&id.0).cloned())
     }
 

@@ -1,0 +1,166 @@
+//! Auth0 behind a circuit breaker: what all handlers of a process go through.
+//!
+//! Requests wait here while Auth0 is ill, so that batches keep their leases and go
+//! on where they were; one probe at a time asks, and the return is gradual.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use ferry_domain::{
+    Auth0UserId, Code, Figures,
+    breaker::{Admission, Breaker},
+    ports::{Connection, Directory, DirectoryError, DirectoryUser, NewUser, Random},
+};
+use serde_json::{Map, Value};
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+
+type Result<T> = std::result::Result<T, DirectoryError>;
+
+pub(crate) struct Guarded {
+    inner: Arc<dyn Directory>,
+    random: Arc<dyn Random>,
+    figures: Arc<Figures>,
+    breaker: Mutex<Breaker>,
+    under_way: AtomicUsize,
+    since: Instant,
+}
+
+impl Guarded {
+    pub(crate) fn new(inner: Arc<dyn Directory>, random: Arc<dyn Random>, figures: Arc<Figures>) -> Self {
+        let (breaker, under_way, since) = (Mutex::default(), AtomicUsize::new(0), Instant::now());
+        Guarded { inner, random, figures, breaker, under_way, since }
+    }
+
+    /// Whether Auth0 is taken for ill.
+    pub(crate) fn is_open(&self) -> bool {
+        self.breaker().is_open()
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    async fn enter(&self) -> Ticket<'_> {
+        loop {
+            let under_way = self.under_way.load(Ordering::Relaxed);
+            let admission = self.breaker().admit(self.now(), under_way);
+            match admission {
+                Admission::Pass => {
+                    self.under_way.fetch_add(1, Ordering::Relaxed);
+                    return Ticket { of: self, reported: false };
+                }
+                Admission::Wait(pause) => sleep(pause).await,
+            }
+        }
+    }
+
+    async fn through<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut ticket = self.enter().await;
+        let answer = request.await;
+        ticket.reported = true;
+        let was = self.is_open();
+        if ill(&answer) {
+            self.breaker().failed(self.now(), &*self.random);
+        } else {
+            self.breaker().succeeded();
+        }
+        match (was, self.is_open()) {
+            (false, true) => warn!("Auth0 does not answer as it should: only probes are sent"),
+            (true, false) => info!("Auth0 answers again"),
+            _ => {}
+        }
+        self.figures.auth0_breaker_open.set(i64::from(self.is_open()));
+        answer
+    }
+}
+
+/// No answer, or one that says the other side is ill.
+fn ill<T>(answer: &Result<T>) -> bool {
+    match answer {
+        Err(DirectoryError::Unknown(_)) => true,
+        Err(DirectoryError::NotSent(code)) => {
+            matches!(code, Code::ServerError | Code::TimedOut | Code::ConnectionLost)
+        }
+        _ => false,
+    }
+}
+
+/// A request under way; one that is dropped says nothing about Auth0.
+struct Ticket<'a> {
+    of: &'a Guarded,
+    reported: bool,
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        self.of.under_way.fetch_sub(1, Ordering::Relaxed);
+        if !self.reported {
+            self.of.breaker().abandoned();
+        }
+    }
+}
+
+#[async_trait]
+impl Directory for Guarded {
+    async fn create(&self, user: &NewUser) -> Result<DirectoryUser> {
+        self.through(self.inner.create(user)).await
+    }
+
+    async fn get(&self, id: &Auth0UserId) -> Result<Option<DirectoryUser>> {
+        self.through(self.inner.get(id)).await
+    }
+
+    async fn by_email(&self, email: &str) -> Result<Vec<DirectoryUser>> {
+        self.through(self.inner.by_email(email)).await
+    }
+
+    async fn update(&self, id: &Auth0UserId, fields: Map<String, Value>) -> Result<DirectoryUser> {
+        self.through(self.inner.update(id, fields)).await
+    }
+
+    async fn delete(&self, id: &Auth0UserId) -> Result<()> {
+        self.through(self.inner.delete(id)).await
+    }
+
+    async fn connection(&self, name: &str) -> Result<Option<Connection>> {
+        self.through(self.inner.connection(name)).await
+    }
+
+    fn requests(&self) -> u64 {
+        self.inner.requests()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ferry_domain::testing::{FakeDirectory, SeededRandom};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_ill_auth0_is_only_probed_and_a_dropped_probe_does_not_block_it() {
+        let fake = Arc::new(FakeDirectory::default());
+        let guarded = Guarded::new(fake.clone(), Arc::new(SeededRandom::new(1)), Arc::default());
+        for _ in 0..ferry_domain::breaker::FAILURES {
+            fake.next_get_fails(DirectoryError::NotSent(Code::ConnectionLost));
+            assert!(guarded.get(&Auth0UserId("auth0|x".into())).await.is_err());
+        }
+        assert!(guarded.is_open());
+        let dropped = tokio::time::timeout(Duration::from_millis(1), guarded.enter()).await;
+        assert!(dropped.is_err(), "the first probe waits");
+        drop(guarded.enter().await);
+        assert_eq!(guarded.get(&Auth0UserId("auth0|x".into())).await, Ok(None), "the next probe may go");
+        assert!(!guarded.is_open());
+    }
+}

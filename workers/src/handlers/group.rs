@@ -1,0 +1,99 @@
+//! Results waiting for company, and how they get into the ledger.
+
+use std::time::Duration;
+
+use ferry_domain::{
+    ItemResult, Job, Lease, RunState, crash,
+    ports::{LedgerError, WriteBack},
+    retry,
+};
+use tokio::time::{Instant, sleep};
+use tracing::warn;
+
+use crate::{environment::Environment, held::Hold};
+
+pub(crate) struct Group<'a> {
+    env: &'a Environment,
+    lease: &'a Lease<Job>,
+    hold: &'a Hold,
+    results: Vec<ItemResult>,
+    /// Requests sent for these results.
+    pub(crate) requests: i64,
+    /// When they are written even without company.
+    pub(crate) due: Instant,
+    /// Where the run stood at the last write.
+    pub(crate) run: RunState,
+    /// Nothing is left pending: the batch and its job have ended.
+    pub(crate) finished: bool,
+}
+
+impl<'a> Group<'a> {
+    pub(crate) fn new(env: &'a Environment, lease: &'a Lease<Job>, hold: &'a Hold, run: RunState) -> Self {
+        let results = Vec::with_capacity(env.tuning.group);
+        Group { env, lease, hold, results, requests: 0, due: Instant::now(), run, finished: false }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.results.is_empty()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.results.len() >= self.env.tuning.group
+    }
+
+    pub(crate) fn add(&mut self, result: ItemResult) {
+        if self.results.is_empty() {
+            self.due = Instant::now() + self.env.tuning.group_wait;
+        }
+        self.results.push(result);
+    }
+
+    /// Writes what has gathered. What was done at Auth0 is kept in hand while the
+    /// ledger can't be reached, for as long as the lease is ours.
+    pub(crate) async fn write(&mut self) -> Result<(), LedgerError> {
+        if self.results.is_empty() {
+            return Ok(());
+        }
+        crash::pass("provision.gathered");
+        let mut tries = 0;
+        let written = loop {
+            if !self.hold.is_ours() {
+                return Err(LedgerError::LeaseLost);
+            }
+            let answer = self.env.ledger.write_back(self.lease, &self.results, self.requests).await;
+            self.env.standing.note(&answer);
+            match answer {
+                Err(error @ (LedgerError::Busy | LedgerError::Unavailable { .. })) => {
+                    if tries == 0 {
+                        warn!(%error, results = self.results.len(), "results are kept until they can be written");
+                    }
+                    let pause = retry::wait(tries.min(2), &*self.env.random).max(Duration::from_millis(50));
+                    tries += 1;
+                    tokio::select! {
+                        () = self.hold.lost() => return Err(LedgerError::LeaseLost),
+                        () = sleep(pause) => {}
+                    }
+                }
+                Err(LedgerError::LeaseLost) => {
+                    self.env.figures.stale_writes_rejected.one();
+                    return Err(LedgerError::LeaseLost);
+                }
+                other => break other?,
+            }
+        };
+        self.note(&written);
+        Ok(())
+    }
+
+    fn note(&mut self, written: &WriteBack) {
+        self.env.figures.users_settled.add(self.results.len() as u64);
+        self.run = written.run;
+        self.finished = written.finished();
+        for (seq, code) in &written.refused_rows {
+            warn!(item.seq = seq.0, code = code.as_str(), "the application's row did not take the id");
+        }
+        self.results.clear();
+        self.requests = 0;
+        crash::pass(if self.finished { "provision.finished" } else { "provision.written" });
+    }
+}

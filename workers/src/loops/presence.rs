@@ -1,0 +1,74 @@
+//! Keeps this process registered, so that its death is seen at once.
+//!
+//! A registration can be lost while the process lives (its connection was cut).
+//! Others may take its work from then on, so it drops what it held and comes back
+//! under another identity; the fence keeps even what is on its way harmless.
+
+use std::time::Duration;
+
+use ferry_domain::{
+    WorkerId,
+    ports::{LedgerError, Presence},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::pause;
+use crate::environment::Environment;
+
+/// Between two tries to register.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Registers the process at its start.
+pub(crate) async fn register(env: &Environment) -> Result<Presence, LedgerError> {
+    let presence = env.ledger.register(&env.identity.record()).await?;
+    env.identity.register();
+    env.figures.watched.set(i64::from(presence.unwatched.is_none()));
+    if let Some(why) = &presence.unwatched {
+        warn!(why, "this process's death can't be seen at once; its work moves on when its leases run out");
+    }
+    Ok(presence)
+}
+
+pub(crate) async fn presence(env: &Environment, mut presence: Presence, end: &CancellationToken) {
+    loop {
+        tokio::select! {
+            () = end.cancelled() => return,
+            () = &mut presence.lost => {}
+        }
+        let Some(again) = start_anew(env, end).await else { return };
+        presence = again;
+    }
+}
+
+/// Drops what was held, takes another identity and hands back under the old one.
+async fn start_anew(env: &Environment, end: &CancellationToken) -> Option<Presence> {
+    env.identity.unregister();
+    env.figures.identities_lost.one();
+    let dropped = env.held.lose_all();
+    let old = env.identity.become_another(WorkerId::new(&*env.clock, &*env.random));
+    warn!(dropped, "the registration was lost; its leases are dropped and a new identity is taken");
+    loop {
+        match register(env).await {
+            Ok(presence) => {
+                hand_back(env, old).await;
+                info!(worker = %env.identity.id(), "registered anew");
+                return Some(presence);
+            }
+            Err(error) => warn!(%error, "could not register; trying again"),
+        }
+        if !pause(AGAIN, end).await {
+            return None;
+        }
+    }
+}
+
+/// What the old identity still holds goes back without being taken for a death.
+async fn hand_back(env: &Environment, old: WorkerId) {
+    match env.ledger.retire(old).await {
+        Ok(0) => {}
+        Ok(jobs) => info!(jobs, "what the lost registration held was handed back"),
+        Err(error) => warn!(%error, "what the lost registration held is left to the rescue"),
+    }
+    env.nudge();
+}

@@ -1,0 +1,113 @@
+//! What every handler asks before it sends: did an operator stop it, and could a
+//! result be stored? Kept by the loop `controls`, which asks the ledger twice a second.
+
+use ferry_domain::{
+    Figures, JobKind, RunId, RunState,
+    ports::{Controls, LedgerError},
+};
+use std::sync::Arc;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+pub(crate) struct Standing {
+    controls: watch::Sender<Controls>,
+    ledger_answers: watch::Sender<bool>,
+    figures: Arc<Figures>,
+}
+
+impl Standing {
+    pub(crate) fn new(figures: Arc<Figures>) -> Self {
+        Standing {
+            controls: watch::Sender::new(Controls::default()),
+            ledger_answers: watch::Sender::new(true),
+            figures,
+        }
+    }
+
+    /// What operators said last.
+    pub(crate) fn heard(&self, controls: Controls) {
+        self.controls.send_if_modified(|known| {
+            let news = *known != controls;
+            *known = controls;
+            news
+        });
+    }
+
+    /// Whether jobs of a kind of a run may be worked on.
+    pub(crate) fn allows(&self, run: RunId, kind: JobKind) -> bool {
+        allowed(&self.controls.borrow(), run, kind)
+    }
+
+    /// Resolves when an operator stops what a handler works on.
+    pub(crate) async fn halted(&self, run: RunId, kind: JobKind) {
+        // Can't fail: the sender lives as long as `self`.
+        let _ = self.controls.subscribe().wait_for(|controls| !allowed(controls, run, kind)).await;
+    }
+
+    /// Takes note of whether the ledger answered. Anything but silence is an answer.
+    pub(crate) fn note<T>(&self, answer: &Result<T, LedgerError>) {
+        let answers = !matches!(answer, Err(LedgerError::Unavailable { .. }));
+        if self.ledger_answers.send_replace(answers) != answers {
+            self.figures.ledger_breaker_open.set(i64::from(!answers));
+            if answers {
+                info!("the ledger answers again");
+            } else {
+                warn!("the ledger does not answer: nothing is sent whose result could not be stored");
+            }
+        }
+    }
+
+    /// Whether a result could be stored, as far as is known.
+    pub(crate) fn ledger_answers(&self) -> bool {
+        *self.ledger_answers.borrow()
+    }
+
+    /// Resolves when the ledger answers.
+    pub(crate) async fn ledger_back(&self) {
+        let _ = self.ledger_answers.subscribe().wait_for(|answers| *answers).await;
+    }
+}
+
+/// A run that is not listed was opened or ended since: its own row decides, at the next write.
+fn allowed(controls: &Controls, run: RunId, kind: JobKind) -> bool {
+    let goes_on = match controls.state_of(run) {
+        None | Some(RunState::Running) => true,
+        // What is at Auth0 already is still read back; users are asked for, not sent.
+        Some(RunState::Cancelling) => kind != JobKind::Provision,
+        Some(RunState::Sealing) => kind == JobKind::Report,
+        Some(_) => false,
+    };
+    goes_on && !controls.stop_all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUN: RunId = RunId(uuid::Uuid::from_u128(1));
+
+    fn controls(state: RunState) -> Controls {
+        Controls { runs: vec![(RUN, state)], ..Controls::default() }
+    }
+
+    #[test]
+    fn a_paused_run_stops_and_a_cancelled_one_only_reads() {
+        for kind in JobKind::ALL {
+            assert!(allowed(&Controls::default(), RUN, kind), "a run that nobody spoke of");
+            assert!(!allowed(&controls(RunState::Paused), RUN, kind));
+            assert!(!allowed(&Controls { stop_all: true, ..controls(RunState::Running) }, RUN, kind));
+        }
+        assert!(!allowed(&controls(RunState::Cancelling), RUN, JobKind::Provision));
+        assert!(allowed(&controls(RunState::Cancelling), RUN, JobKind::Verify));
+    }
+
+    #[tokio::test]
+    async fn only_silence_counts_as_the_ledger_being_away() {
+        let standing = Standing::new(Arc::default());
+        standing.note::<()>(&Err(LedgerError::Unavailable { doing: "x", reason: String::new() }));
+        assert!(!standing.ledger_answers());
+        standing.note::<()>(&Err(LedgerError::LeaseLost));
+        assert!(standing.ledger_answers());
+        standing.ledger_back().await;
+    }
+}
