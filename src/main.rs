@@ -5,6 +5,8 @@
 
 mod cli;
 mod commands;
+#[cfg(feature = "crash-points")]
+mod crash;
 mod exit;
 mod lifecycle;
 mod output;
@@ -19,6 +21,10 @@ use clap::Parser;
 use exit::Exit;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "crash-points")]
+    if let Some(exit) = crash::prepare() {
+        return exit.into();
+    }
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(help) => {
