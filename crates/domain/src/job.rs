@@ -89,6 +89,10 @@ pub enum JobMove {
     Finish,
     /// The holder gives up.
     GiveUp,
+    /// Workers died over it: the rescue gives it up while nobody holds it.
+    Bury,
+    /// Its run is cancelled and it was never in a worker's hands: nothing is to be done.
+    Withdraw,
 }
 
 impl JobState {
@@ -112,6 +116,8 @@ impl JobState {
             (JobState::Leased, JobMove::HandBack | JobMove::Rescue) => JobState::Ready,
             (JobState::Leased, JobMove::Finish) => JobState::Done,
             (JobState::Leased, JobMove::GiveUp) => JobState::Dead,
+            (JobState::Ready | JobState::Queued, JobMove::Bury) => JobState::Dead,
+            (JobState::Ready | JobState::Queued, JobMove::Withdraw) => JobState::Done,
             _ => return None,
         })
     }
@@ -230,7 +236,7 @@ mod tests {
 
     const STATES: [JobState; 5] =
         [JobState::Ready, JobState::Queued, JobState::Leased, JobState::Done, JobState::Dead];
-    const MOVES: [JobMove; 7] = [
+    const MOVES: [JobMove; 9] = [
         JobMove::Send,
         JobMove::Unsend,
         JobMove::Lease,
@@ -238,16 +244,20 @@ mod tests {
         JobMove::Rescue,
         JobMove::Finish,
         JobMove::GiveUp,
+        JobMove::Bury,
+        JobMove::Withdraw,
     ];
 
     #[test]
-    fn only_a_holder_ends_a_job_and_an_ended_job_never_moves() {
+    fn a_held_job_is_ended_by_its_holder_only_and_an_ended_job_never_moves() {
         for step in MOVES {
             assert_eq!(JobState::Done.after(step), None);
             assert_eq!(JobState::Dead.after(step), None);
             for state in STATES {
-                if matches!(state.after(step), Some(JobState::Done | JobState::Dead)) {
-                    assert_eq!(state, JobState::Leased, "{step:?} from {state:?}");
+                let ends = matches!(state.after(step), Some(JobState::Done | JobState::Dead));
+                let by_holder = matches!(step, JobMove::Finish | JobMove::GiveUp);
+                if ends {
+                    assert_eq!(state == JobState::Leased, by_holder, "{step:?} from {state:?}");
                 }
             }
         }
