@@ -54,9 +54,12 @@ const FOR_TESTS: &str = "ferry-simulator";
 const RESERVED: &[(&str, &[&str])] = &[
     ("anyhow", &[COMMAND]),
     ("apalis*", &["ferry-queue"]),
-    ("axum*", &["ferry-simulator"]),
+    // ferry-telemetry serves three pages about the process itself: metrics and health.
+    ("axum*", &["ferry-simulator", "ferry-telemetry"]),
     ("clap*", &[COMMAND]),
     ("figment*", &[COMMAND]),
+    ("opentelemetry*", &["ferry-telemetry"]),
+    ("prometheus*", &["ferry-telemetry"]),
     ("redis", &["ferry-queue"]),
     ("reqwest*", &["ferry-auth0"]),
     ("sqlx*", &["ferry-ledger-postgres", "ferry-ledger-sqlite", "ferry-seed", "ferry-sources"]),

@@ -7,6 +7,7 @@ mod bad_input;
 mod demo;
 mod exits;
 mod layers;
+mod metrics;
 mod production;
 mod samples;
 mod secrets;

@@ -1,10 +1,16 @@
 //! What a process counts for its metrics, as plain numbers: whoever exports them
 //! reads them here, and nothing that works depends on how they are exported.
 
+mod rate;
+mod store;
+
 use std::sync::{
     Mutex, PoisonError,
     atomic::{AtomicI64, AtomicU64, Ordering},
 };
+
+pub use rate::{GroupFigures, RateFigures};
+pub use store::{QueueFigures, RunFigures, StoreBoard, StoreFigures};
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -84,6 +90,17 @@ pub struct Figures {
     pub relay: Level,
     /// Milliseconds of the process's monotonic clock at the last renewal of leases.
     pub renewed_at_ms: Level,
+    /// Milliseconds of the same clock when the runtime last got round to a task that
+    /// does nothing else; filled by whoever serves the health of the process.
+    pub turned_at_ms: Level,
+    /// 1 from the registration until the process begins to stop: it takes work.
+    pub ready: Level,
+    /// 1 while the ledger answers.
+    pub ledger_reachable: Level,
+    /// 1 while the queue answers.
+    pub queue_reachable: Level,
+    /// What the store holds, where this process is the elected exporter.
+    pub store: StoreBoard,
     waits: Mutex<Option<String>>,
 }
 

@@ -1,4 +1,6 @@
-//! Names of spans and fields, in one place: one name per thing everywhere.
+//! Names of spans, fields and metrics, in one place: one name per thing everywhere.
+
+pub mod metrics;
 
 /// Span around one delivery of a job.
 pub const SPAN_JOB: &str = "job";

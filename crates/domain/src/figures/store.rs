@@ -1,0 +1,190 @@
+//! What the whole store holds, as the one elected exporter last read it.
+//!
+//! Every process would read the same numbers, and a sum over n processes would be n
+//! times too high. So one process holds a snapshot and the others hold none: what is
+//! absent is not added up.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use time::OffsetDateTime;
+
+use crate::{
+    ids::RunId,
+    job::JobKind,
+    run::{RunState, RunView},
+    tally::Tally,
+};
+
+/// Runs with series of their own, at most: their ids are the only labels without a closed list.
+pub const MOST_RUNS: usize = 20;
+
+/// How long a run that has ended keeps its series: two scrapes of the slowest Prometheus, and time to look.
+pub const ENDED_RUNS_STAY: Duration = Duration::from_secs(60 * 60);
+
+/// Jobs of one kind in one state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueFigures {
+    /// What they do.
+    pub kind: JobKind,
+    /// The ledger's word for where they stand.
+    pub state: String,
+    /// How many.
+    pub jobs: i64,
+    /// Age of the oldest that may run now, if one may.
+    pub oldest_due: Option<Duration>,
+}
+
+/// Users of one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunFigures {
+    /// Which.
+    pub run: RunId,
+    /// Where its users stand.
+    pub tally: Tally,
+}
+
+/// One reading of the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreFigures {
+    /// Milliseconds of the process's monotonic clock when it was read.
+    pub taken_at_ms: i64,
+    /// Jobs by kind and state.
+    pub queues: Vec<QueueFigures>,
+    /// Runs worth a series, at most [`MOST_RUNS`].
+    pub runs: Vec<RunFigures>,
+}
+
+impl StoreFigures {
+    /// Puts together what `Operating::queue_counts` and `Operating::runs` answered. Of the
+    /// runs stay those that have not ended, then those that ended within the last hour, the
+    /// newest first.
+    pub fn read(
+        counts: Vec<(JobKind, String, i64, Option<Duration>)>,
+        runs: &[RunView],
+        now: OffsetDateTime,
+        taken_at_ms: i64,
+    ) -> Self {
+        let queues = counts
+            .into_iter()
+            .map(|(kind, state, jobs, oldest_due)| QueueFigures { kind, state, jobs, oldest_due })
+            .collect();
+        let mut shown: Vec<&RunView> = runs
+            .iter()
+            .filter(|run| run.state.is_active() || now - last_moment(run) < ENDED_RUNS_STAY)
+            .collect();
+        shown.sort_by_key(|run| (!run.state.is_active(), std::cmp::Reverse(run.created_at)));
+        shown.truncate(MOST_RUNS);
+        let runs = shown.into_iter().map(|run| RunFigures { run: run.id, tally: run.tally }).collect();
+        StoreFigures { taken_at_ms, queues, runs }
+    }
+}
+
+/// When a run ended, or the last moment that is known of it: a cancelled one has no time of its own.
+fn last_moment(run: &RunView) -> OffsetDateTime {
+    let sealed = run.sealed_at.filter(|_| run.state == RunState::Sealed);
+    sealed.or(run.provisioned_at).or(run.started_at).unwrap_or(run.created_at)
+}
+
+/// Where the elected exporter leaves its newest reading. Empty elsewhere.
+#[derive(Debug, Default)]
+pub struct StoreBoard(Mutex<Option<Arc<StoreFigures>>>);
+
+impl StoreBoard {
+    /// Replaces the reading.
+    pub fn put(&self, figures: StoreFigures) {
+        self.set(Some(Arc::new(figures)));
+    }
+
+    /// Takes it away: another process is elected, or the store can't be read.
+    pub fn clear(&self) {
+        self.set(None);
+    }
+
+    /// The newest reading, if this process has one.
+    pub fn get(&self) -> Option<Arc<StoreFigures>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, figures: Option<Arc<StoreFigures>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = figures;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        run::{OnExisting, RunSpec, SourceIdentity},
+        threshold::StopAfter,
+    };
+
+    const NOW: OffsetDateTime = datetime!(2026-11-24 12:00 UTC);
+
+    fn run(number: u128, state: RunState, sealed_minutes_ago: Option<i64>) -> RunView {
+        let ago = |minutes| NOW - time::Duration::minutes(minutes);
+        RunView {
+            id: RunId(Uuid::from_u128(number)),
+            migration: "m".into(),
+            source: SourceIdentity { kind: "csv".into(), location: "users.csv".into() },
+            spec: RunSpec {
+                tenant: "t".into(),
+                connection: "c".into(),
+                on_existing: OnExisting::Adopt,
+                batch_size: 100,
+                max_attempts: 8,
+                limits: "off".into(),
+                write_back: None,
+                source_digest: String::new(),
+                stop_after: StopAfter::default(),
+            },
+            state,
+            tally: Tally::default(),
+            verified: 0,
+            discrepancies: 0,
+            requests: 0,
+            open_batches: 0,
+            revision: 0,
+            round: 1,
+            rate: None,
+            why: None,
+            created_at: ago(10_000) + time::Duration::seconds(i64::try_from(number).unwrap()),
+            started_at: Some(ago(9_000)),
+            provisioned_at: Some(ago(8_000)),
+            sealed_at: sealed_minutes_ago.map(ago),
+        }
+    }
+
+    #[test]
+    fn runs_that_ended_long_ago_have_no_series_and_the_others_are_bounded() {
+        let mut runs = vec![
+            run(1, RunState::Sealed, Some(61)),
+            run(2, RunState::Sealed, Some(59)),
+            run(3, RunState::Stopped, None),
+            run(4, RunState::Cancelled, None),
+        ];
+        let shown = |runs: &[RunView]| -> Vec<u128> {
+            StoreFigures::read(vec![], runs, NOW, 0).runs.iter().map(|r| r.run.0.as_u128()).collect()
+        };
+        assert_eq!(shown(&runs), [3, 2], "what has not ended comes first");
+        runs.extend((10..40).map(|number| run(number, RunState::Running, None)));
+        let shown = shown(&runs);
+        assert_eq!(shown.len(), MOST_RUNS);
+        assert_eq!((shown[0], shown[19]), (39, 20), "the newest stay");
+    }
+
+    #[test]
+    fn a_board_without_an_election_is_empty() {
+        let board = StoreBoard::default();
+        assert_eq!(board.get(), None);
+        board.put(StoreFigures::default());
+        assert!(board.get().is_some());
+        board.clear();
+        assert_eq!(board.get(), None);
+    }
+}

@@ -1,0 +1,207 @@
+//! Names of metrics, and what may stand in their labels.
+//!
+//! A label's value is a word of ours or the id of a run, never a text: a text could be
+//! an address, and each new one would be a series that stays for months.
+//! `docs/TELEMETRY.md` has the same list for people; a test compares the two.
+
+use crate::{
+    ids::RunId,
+    item::ItemState,
+    job::{JobKind, JobState},
+    ports::Group,
+};
+
+/// How a metric behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows while the process lives; its name ends in `_total`.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+}
+
+/// One metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Name as scraped, in base units.
+    pub name: &'static str,
+    /// How it behaves.
+    pub kind: Kind,
+    /// Names of its labels.
+    pub labels: &'static [&'static str],
+    /// One sentence for people.
+    pub help: &'static str,
+}
+
+/// What may stand in a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Label {
+    /// A word from the source code.
+    Word(&'static str),
+    /// A run; at most [`MOST_RUNS`](crate::figures::MOST_RUNS) at a time.
+    Run(RunId),
+}
+
+impl From<JobKind> for Label {
+    fn from(kind: JobKind) -> Self {
+        Label::Word(kind.as_str())
+    }
+}
+
+impl From<JobState> for Label {
+    fn from(state: JobState) -> Self {
+        Label::Word(state.as_str())
+    }
+}
+
+impl From<ItemState> for Label {
+    fn from(state: ItemState) -> Self {
+        Label::Word(state.as_str())
+    }
+}
+
+impl From<Group> for Label {
+    fn from(group: Group) -> Self {
+        Label::Word(match group {
+            Group::UserWrites => "user_writes",
+            Group::UserReads => "user_reads",
+            Group::Rest => "rest",
+        })
+    }
+}
+
+impl From<RunId> for Label {
+    fn from(run: RunId) -> Self {
+        Label::Run(run)
+    }
+}
+
+impl From<&'static str> for Label {
+    fn from(word: &'static str) -> Self {
+        Label::Word(word)
+    }
+}
+
+/// States a job of a queue is shown in; what a newer ledger calls otherwise is [`OTHER`].
+pub const JOB_STATES: [JobState; 5] =
+    [JobState::Ready, JobState::Queued, JobState::Leased, JobState::Done, JobState::Dead];
+
+/// Stands for words that are not on a list.
+pub const OTHER: &str = "other";
+
+macro_rules! metrics {
+    ($($constant:ident: $kind:ident $name:literal [$($label:literal),*] $help:literal;)+) => {
+        $(
+            #[doc = $help]
+            pub const $constant: Metric =
+                Metric { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help };
+        )+
+
+        /// All of them, in the order in which documents list them.
+        pub const ALL: &[Metric] = &[$($constant),+];
+    };
+}
+
+metrics! {
+    QUEUE_JOBS: Gauge "ferry_queue_jobs" ["queue", "state"]
+        "Jobs in the ledger. From the elected exporter only.";
+    QUEUE_OLDEST_READY: Gauge "ferry_queue_oldest_ready_age_seconds" ["queue"]
+        "Age of the oldest job that may run now, 0 without one. From the elected exporter only.";
+    USERS: Counter "ferry_users_total" ["run", "outcome"]
+        "Users of a run that came to this outcome; a retry takes failed ones out again. From the elected exporter only.";
+    USERS_REMAINING: Gauge "ferry_users_remaining" ["run"]
+        "Users of a run without an outcome yet. From the elected exporter only.";
+    EXPORTER_ACTIVE: Gauge "ferry_exporter_active" []
+        "1 while this process is the elected exporter and has a reading of the store.";
+    EXPORTER_AGE: Gauge "ferry_exporter_reading_age_seconds" []
+        "Age of the reading behind the store's metrics. From the elected exporter only.";
+
+    JOBS_FINISHED: Counter "ferry_jobs_finished_total" ["outcome"]
+        "Tries of jobs that ended, by what became of the job.";
+    DELIVERIES: Counter "ferry_deliveries_total" []
+        "Deliveries that came from the queue.";
+    STALE_DELIVERIES: Counter "ferry_stale_deliveries_total" []
+        "Deliveries with nothing to do: stale or repeated.";
+    FOREIGN_DELIVERIES: Counter "ferry_foreign_deliveries_total" []
+        "Deliveries that no ledger row of ours explains.";
+    USERS_SETTLED: Counter "ferry_users_settled_total" []
+        "Users settled by this process, whatever the outcome.";
+    RESCUES: Counter "ferry_rescues_total" ["because"]
+        "Leases this process took back from others.";
+    BATCHES_HALVED: Counter "ferry_batches_halved_total" []
+        "Batches halved because workers died over them.";
+    STALE_WRITES: Counter "ferry_stale_writes_rejected_total" []
+        "Writes refused by the fence: the lease had gone to another.";
+    RELAY_ACTIVE: Gauge "ferry_relay_active" []
+        "1 while this process is the relay.";
+    BREAKER_OPEN: Gauge "ferry_breaker_open" ["dependency"]
+        "1 while the breaker lets only probes pass.";
+    STORE_UP: Gauge "ferry_store_up" ["store"]
+        "1 while the store answers this process.";
+
+    WORKER_READY: Gauge "ferry_worker_ready" []
+        "1 while /readyz says ready.";
+    WORKER_LEASES: Gauge "ferry_worker_leases" []
+        "Leases this process holds.";
+    WORKER_WATCHED: Gauge "ferry_worker_watched" []
+        "1 when others see this process's death at once, 0 when only lease expiry can tell.";
+    WORKER_WAITING: Gauge "ferry_worker_waiting" []
+        "1 while the process says that its work waits; `ferry run show` says why.";
+    IDENTITIES_LOST: Counter "ferry_worker_identities_lost_total" []
+        "Times this process lost its registration and took a new identity.";
+    RENEWAL_AGE: Gauge "ferry_worker_renewal_age_seconds" []
+        "Time since leases were last renewed; absent before the first time.";
+    TURN_AGE: Gauge "ferry_worker_turn_age_seconds" []
+        "Time since the runtime last got round to an idle task.";
+
+    RATE_ALLOWED: Gauge "ferry_ratelimit_allowed_per_second" ["group"]
+        "Requests a second that the limiter allows; absent without a limit.";
+    RATE_GRANTED: Counter "ferry_ratelimit_granted_total" ["group"]
+        "Permits given to requests of this process.";
+    RATE_THROTTLED: Counter "ferry_ratelimit_throttled_total" ["group"]
+        "Answers with 429 to this process.";
+    RATE_FACTOR: Gauge "ferry_ratelimit_factor" []
+        "Part of the allowed rate that is used: 1, and less after a 429.";
+    RATE_WAITED: Counter "ferry_ratelimit_wait_seconds_total" []
+        "Time that requests waited for permits, summed over all requests.";
+    RATE_WAITERS: Gauge "ferry_ratelimit_waiters" []
+        "Requests that wait for a permit now.";
+    RATE_FOREIGN: Counter "ferry_ratelimit_foreign_total" []
+        "Requests of others to the tenant, as far as headers told of them.";
+    RATE_SHARED: Gauge "ferry_ratelimit_shared" []
+        "1 while the shared limiter answers; absent where the limit is this process's alone.";
+
+    BUILD_INFO: Gauge "ferry_build_info" ["version"]
+        "Always 1.";
+    PROCESS_CPU: Counter "process_cpu_seconds_total" []
+        "Processor time, user and system.";
+    PROCESS_MEMORY: Gauge "process_resident_memory_bytes" []
+        "Resident memory.";
+    PROCESS_FDS: Gauge "process_open_fds" []
+        "Open file descriptors.";
+    PROCESS_START: Gauge "process_start_time_seconds" []
+        "Start of the process since the Unix epoch.";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_follow_the_rules_of_prometheus_and_none_is_there_twice() {
+        let names: BTreeSet<&str> = ALL.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        for Metric { name, kind, labels, help } in ALL {
+            assert_eq!(*kind == Kind::Counter, name.ends_with("_total"), "{name}");
+            assert!(name.starts_with("ferry_") || name.starts_with("process_"), "{name}");
+            assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{name}");
+            for not_base in ["_ms", "_millis", "_minutes", "_kb", "_percent"] {
+                assert!(!name.contains(not_base), "{name}");
+            }
+            assert!(help.ends_with('.'), "{name}: {help}");
+            assert!(labels.iter().all(|label| label.chars().all(|c| c.is_ascii_lowercase())), "{name}");
+        }
+    }
+}

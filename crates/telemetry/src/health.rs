@@ -1,0 +1,113 @@
+//! Whether the process lives, and whether it can work.
+//!
+//! Two questions, because two things follow. What does not *live* is killed and started
+//! again, so only what a restart mends may say no: a runtime that does not turn, a
+//! heartbeat that hangs. A ledger that is away is no reason: it would restart every worker
+//! in the middle of an outage. It makes the process *not ready* instead.
+
+use std::time::Duration;
+
+use ferry_domain::Figures;
+
+/// How long silence is taken for business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Since the runtime last turned. Its tick comes every quarter of it, at most every second.
+    pub turn: Duration,
+    /// Since leases were last renewed while the ledger answers.
+    pub renewal: Duration,
+}
+
+impl Default for Patience {
+    /// A runtime is stuck after 10 s: leases end at 6 s, so others have the work by then and a
+    /// restart costs nothing. A heartbeat hangs after 30 s: longer than any time-out in it.
+    fn default() -> Self {
+        Patience { turn: Duration::from_secs(10), renewal: Duration::from_secs(30) }
+    }
+}
+
+impl Patience {
+    /// How often the runtime's tick should come.
+    pub(crate) fn tick(&self) -> Duration {
+        (self.turn / 4).clamp(Duration::from_millis(1), Duration::from_secs(1))
+    }
+}
+
+/// Why the process should be restarted, if it should.
+pub(crate) fn dead_because(figures: &Figures, now_ms: i64, patience: Patience) -> Option<String> {
+    let turned = since(figures.turned_at_ms.get(), now_ms);
+    if turned > patience.turn {
+        return Some(format!(
+            "the runtime has not turned for {} s: something blocks its threads",
+            turned.as_secs()
+        ));
+    }
+    let renewed_at = figures.renewed_at_ms.get();
+    let renewed = since(renewed_at, now_ms);
+    // 0: not registered yet, which is no death.
+    if renewed_at > 0 && figures.ledger_reachable.get() == 1 && renewed > patience.renewal {
+        let seconds = renewed.as_secs();
+        return Some(format!(
+            "leases were not renewed for {seconds} s although the ledger answers: the heartbeat hangs"
+        ));
+    }
+    None
+}
+
+/// What the process lacks for work; empty when it is ready.
+pub(crate) fn lacking(figures: &Figures) -> Vec<&'static str> {
+    [
+        (&figures.ready, "not registered, or stopping"),
+        (&figures.ledger_reachable, "the ledger does not answer"),
+        (&figures.queue_reachable, "the queue does not answer"),
+    ]
+    .into_iter()
+    .filter_map(|(level, lack)| (level.get() != 1).then_some(lack))
+    .collect()
+}
+
+/// From a moment of the monotonic clock until now; nothing for a moment to come.
+pub(crate) fn since(then_ms: i64, now_ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(now_ms.saturating_sub(then_ms)).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Patience = Patience { turn: Duration::from_secs(10), renewal: Duration::from_secs(30) };
+
+    #[test]
+    fn a_runtime_that_does_not_turn_is_dead_and_says_for_how_long() {
+        let figures = Figures::default();
+        figures.turned_at_ms.set(1_000);
+        assert_eq!(dead_because(&figures, 11_000, PATIENCE), None);
+        let why = dead_because(&figures, 13_500, PATIENCE).unwrap();
+        assert!(why.contains("not turned for 12 s"), "{why}");
+    }
+
+    #[test]
+    fn a_hanging_heartbeat_is_death_but_a_ledger_that_is_away_is_not() {
+        let figures = Figures::default();
+        figures.turned_at_ms.set(100_000);
+        assert_eq!(dead_because(&figures, 100_000, PATIENCE), None, "never registered");
+        figures.renewed_at_ms.set(60_000);
+        assert_eq!(dead_because(&figures, 100_000, PATIENCE), None, "the ledger is away");
+        figures.ledger_reachable.set(1);
+        let why = dead_because(&figures, 100_000, PATIENCE).unwrap();
+        assert!(why.contains("heartbeat hangs"), "{why}");
+        figures.renewed_at_ms.set(70_000);
+        assert_eq!(dead_because(&figures, 100_000, PATIENCE), None, "30 s is not more than 30 s");
+    }
+
+    #[test]
+    fn what_lacks_for_work_is_named() {
+        let figures = Figures::default();
+        assert_eq!(lacking(&figures).len(), 3);
+        figures.ready.set(1);
+        figures.ledger_reachable.set(1);
+        assert_eq!(lacking(&figures), ["the queue does not answer"]);
+        figures.queue_reachable.set(1);
+        assert!(lacking(&figures).is_empty());
+    }
+}

@@ -1,0 +1,161 @@
+//! Which metric shows which figure: one line for each. To add a metric, name it in
+//! `ferry_domain::telemetry::metrics`, read it here, and describe it in `docs/TELEMETRY.md`;
+//! tests say what is forgotten.
+
+use std::{iter::once, sync::Arc};
+
+use ferry_domain::{
+    ItemState, JobKind,
+    figures::{Count, GroupFigures, Level, StoreFigures},
+    telemetry::metrics::{self as m, JOB_STATES, Label, Metric, OTHER},
+};
+
+use crate::{Sources, health, process};
+
+/// One series of a metric: its labels' values, in the metric's order, and its number.
+pub(crate) type Row = (Vec<Label>, f64);
+
+/// Reads a metric's series.
+pub(crate) type Read = fn(&Sources) -> Vec<Row>;
+
+/// All metrics with their sources. Those without a number now have no series.
+pub(crate) const READINGS: &[(Metric, Read)] = &[
+    (m::QUEUE_JOBS, |s| store(s).map_or_else(Vec::new, |store| queue_jobs(&store))),
+    (m::QUEUE_OLDEST_READY, |s| store(s).map_or_else(Vec::new, |store| oldest_ready(&store))),
+    (m::USERS, |s| store(s).map_or_else(Vec::new, |store| users(&store))),
+    (m::USERS_REMAINING, |s| store(s).map_or_else(Vec::new, |store| remaining(&store))),
+    (m::EXPORTER_ACTIVE, |s| one(if store(s).is_some() { 1.0 } else { 0.0 })),
+    (m::EXPORTER_AGE, |s| some(store(s).map(|store| age(s, store.taken_at_ms)))),
+    (m::JOBS_FINISHED, |s| {
+        let f = &s.figures;
+        vec![
+            word("done", count(&f.jobs_done)),
+            word("retried", count(&f.jobs_retried)),
+            word("snoozed", count(&f.jobs_snoozed)),
+            word("dead", count(&f.jobs_dead)),
+        ]
+    }),
+    (m::DELIVERIES, |s| one(count(&s.figures.deliveries))),
+    (m::STALE_DELIVERIES, |s| one(count(&s.figures.stale_deliveries))),
+    (m::FOREIGN_DELIVERIES, |s| one(count(&s.figures.foreign_deliveries))),
+    (m::USERS_SETTLED, |s| one(count(&s.figures.users_settled))),
+    (m::RESCUES, |s| {
+        vec![word("dead", count(&s.figures.rescues_dead)), word("expired", count(&s.figures.rescues_expired))]
+    }),
+    (m::BATCHES_HALVED, |s| one(count(&s.figures.halvings))),
+    (m::STALE_WRITES, |s| one(count(&s.figures.stale_writes_rejected))),
+    (m::RELAY_ACTIVE, |s| one(level(&s.figures.relay))),
+    (m::BREAKER_OPEN, |s| {
+        let f = &s.figures;
+        vec![word("auth0", level(&f.auth0_breaker_open)), word("ledger", level(&f.ledger_breaker_open))]
+    }),
+    (m::STORE_UP, |s| {
+        let f = &s.figures;
+        vec![word("ledger", level(&f.ledger_reachable)), word("queue", level(&f.queue_reachable))]
+    }),
+    (m::WORKER_READY, |s| one(if health::lacking(&s.figures).is_empty() { 1.0 } else { 0.0 })),
+    (m::WORKER_LEASES, |s| one(level(&s.figures.leases))),
+    (m::WORKER_WATCHED, |s| one(level(&s.figures.watched))),
+    // Why it waits is a text, so it is not a label.
+    (m::WORKER_WAITING, |s| one(if s.figures.waits().is_some() { 1.0 } else { 0.0 })),
+    (m::IDENTITIES_LOST, |s| one(count(&s.figures.identities_lost))),
+    (m::RENEWAL_AGE, |s| {
+        let renewed_at = s.figures.renewed_at_ms.get();
+        some((renewed_at > 0).then(|| age(s, renewed_at)))
+    }),
+    (m::TURN_AGE, |s| one(age(s, s.figures.turned_at_ms.get()))),
+    (m::RATE_ALLOWED, |s| {
+        let limited = groups(s, |group| group.allowed_per_second);
+        limited.into_iter().filter(|(_, rate)| rate.is_finite()).collect()
+    }),
+    (m::RATE_GRANTED, |s| groups(s, |group| whole(group.granted))),
+    (m::RATE_THROTTLED, |s| groups(s, |group| whole(group.throttled))),
+    (m::RATE_FACTOR, |s| one((s.limiter)().factor)),
+    (m::RATE_WAITED, |s| one((s.limiter)().waited_seconds)),
+    (m::RATE_WAITERS, |s| one(whole((s.limiter)().waiters))),
+    (m::RATE_FOREIGN, |s| one(whole((s.limiter)().foreign))),
+    (m::RATE_SHARED, |s| some((s.limiter)().shared_reachable.map(|up| if up { 1.0 } else { 0.0 }))),
+    (m::BUILD_INFO, |_| vec![word(env!("CARGO_PKG_VERSION"), 1.0)]),
+    (m::PROCESS_CPU, |_| some(process::cpu_seconds())),
+    (m::PROCESS_MEMORY, |_| some(process::resident_bytes())),
+    (m::PROCESS_FDS, |_| some(process::open_fds())),
+    (m::PROCESS_START, |_| some(process::started_at())),
+];
+
+fn store(sources: &Sources) -> Option<Arc<StoreFigures>> {
+    sources.figures.store.get()
+}
+
+/// Every kind and state has a series, at 0 where there is nothing: a graph has no holes.
+fn queue_jobs(store: &StoreFigures) -> Vec<Row> {
+    let jobs = |kind: JobKind, wanted: &dyn Fn(&str) -> bool| -> i64 {
+        store.queues.iter().filter(|q| q.kind == kind && wanted(&q.state)).map(|q| q.jobs).sum()
+    };
+    let known = |word: &str| JOB_STATES.iter().any(|state| state.as_str() == word);
+    let of_kind = |kind: JobKind| {
+        let listed = JOB_STATES.into_iter().map(move |state| {
+            (vec![kind.into(), state.into()], signed(jobs(kind, &|word| word == state.as_str())))
+        });
+        let other = (vec![kind.into(), OTHER.into()], signed(jobs(kind, &|word| !known(word))));
+        listed.chain(once(other).filter(|(_, jobs)| *jobs != 0.0)).collect::<Vec<_>>()
+    };
+    JobKind::ALL.into_iter().flat_map(of_kind).collect()
+}
+
+fn oldest_ready(store: &StoreFigures) -> Vec<Row> {
+    let of_kind = |kind: JobKind| {
+        let ages = store.queues.iter().filter(|q| q.kind == kind).filter_map(|q| q.oldest_due);
+        (vec![kind.into()], ages.max().unwrap_or_default().as_secs_f64())
+    };
+    JobKind::ALL.into_iter().map(of_kind).collect()
+}
+
+fn users(store: &StoreFigures) -> Vec<Row> {
+    let outcomes = || ItemState::ALL.into_iter().filter(|state| *state != ItemState::Pending);
+    let of_run = |run: &ferry_domain::figures::RunFigures| {
+        let run = *run;
+        outcomes().map(move |state| (vec![run.run.into(), state.into()], signed(run.tally.count(state))))
+    };
+    store.runs.iter().flat_map(of_run).collect()
+}
+
+fn remaining(store: &StoreFigures) -> Vec<Row> {
+    store.runs.iter().map(|run| (vec![run.run.into()], signed(run.tally.pending))).collect()
+}
+
+fn groups(sources: &Sources, number: fn(&GroupFigures) -> f64) -> Vec<Row> {
+    (sources.limiter)().groups.iter().map(|group| (vec![group.group.into()], number(group))).collect()
+}
+
+fn age(sources: &Sources, then_ms: i64) -> f64 {
+    health::since(then_ms, (sources.monotonic_ms)()).as_secs_f64()
+}
+
+fn one(number: f64) -> Vec<Row> {
+    vec![(Vec::new(), number)]
+}
+
+fn some(number: Option<f64>) -> Vec<Row> {
+    number.map_or_else(Vec::new, one)
+}
+
+fn word(word: &'static str, number: f64) -> Row {
+    (vec![word.into()], number)
+}
+
+fn count(count: &Count) -> f64 {
+    whole(count.get())
+}
+
+fn level(level: &Level) -> f64 {
+    signed(level.get())
+}
+
+/// Prometheus counts in floating point: exact up to 2^53.
+fn whole(number: u64) -> f64 {
+    number as f64
+}
+
+fn signed(number: i64) -> f64 {
+    number as f64
+}

@@ -1,0 +1,168 @@
+//! Three pages over HTTP: `/metrics`, `/healthz` and `/readyz`.
+//!
+//! They are served from a thread of their own with a runtime of its own. On the workers'
+//! runtime a probe would hang exactly when it is needed, and a hanging probe says less than
+//! one that answers *why*. The workers' runtime only gets a tick, and the probe looks how
+//! old it is. Metrics are gathered on yet another thread: they may wait for the limiter's
+//! lock, the probes may not.
+
+use std::{future::Future, io, net::SocketAddr, sync::Arc, thread, time::Duration};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, Handle},
+    sync::oneshot,
+    task::AbortHandle,
+    time::MissedTickBehavior,
+};
+use tracing::{info, warn};
+
+use crate::{Exposition, Sources, health};
+
+/// How long open connections keep the server from ending.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// The pages, being served.
+#[derive(Debug)]
+pub struct Pages {
+    address: SocketAddr,
+    ended: oneshot::Receiver<()>,
+    tick: AbortHandle,
+}
+
+impl Pages {
+    /// Where; with the port that the system chose when it was asked to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Resolves when nothing is served any more, at most a second after `stop`.
+    pub async fn ended(mut self) {
+        // An error means that the thread is gone, which is an end as well.
+        let _ = (&mut self.ended).await;
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        self.tick.abort();
+    }
+}
+
+/// Serves the pages until `stop` resolves.
+///
+/// Call it on the runtime that does the work: that is the one whose turning is watched.
+/// Keep what comes back: without it there is no tick, and the process counts as dead.
+///
+/// # Errors
+/// When the address can't be listened on, or when there is no runtime.
+pub fn serve(
+    listen: SocketAddr,
+    sources: Sources,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<Pages> {
+    let watched = Handle::try_current().map_err(io::Error::other)?;
+    let exposition = Exposition::new(&sources).map_err(io::Error::other)?;
+    let listener = std::net::TcpListener::bind(listen)?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    // One thread more is enough for scrapes; a second scrape waits for the first.
+    let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(1).build()?;
+    let (end, ended) = oneshot::channel();
+    let pages = Arc::new(Served { sources: sources.clone(), exposition: Arc::new(exposition) });
+    sources.figures.turned_at_ms.set((sources.monotonic_ms)());
+    thread::Builder::new().name("ferry-pages".to_owned()).spawn(move || {
+        if let Err(error) = runtime.block_on(listen_until(listener, pages, stop)) {
+            warn!(%error, "metrics and health are not served any more");
+        }
+        runtime.shutdown_timeout(LAST_ANSWERS);
+        // Nobody may be waiting for it.
+        let _ = end.send(());
+    })?;
+    let tick = watched.spawn(tick(sources)).abort_handle();
+    info!(%address, "serving metrics and health");
+    Ok(Pages { address, ended, tick })
+}
+
+/// Says on the watched runtime that it turns.
+async fn tick(sources: Sources) {
+    let mut interval = tokio::time::interval(sources.patience.tick());
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        sources.figures.turned_at_ms.set((sources.monotonic_ms)());
+    }
+}
+
+async fn listen_until(
+    listener: std::net::TcpListener,
+    pages: Arc<Served>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    let router = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .with_state(pages);
+    let (stopped, mut stopping) = tokio::sync::watch::channel(false);
+    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
+        stop.await;
+        stopped.send_replace(true);
+    });
+    let overdue = async {
+        // An error means that the server ended by itself: nothing is overdue.
+        if stopping.wait_for(|stopped| *stopped).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(LAST_ANSWERS).await;
+    };
+    tokio::select! {
+        served = server.into_future() => served,
+        () = overdue => Ok(()),
+    }
+}
+
+struct Served {
+    sources: Sources,
+    exposition: Arc<Exposition>,
+}
+
+async fn metrics(State(served): State<Arc<Served>>) -> Response {
+    let exposition = served.exposition.clone();
+    let page = tokio::task::spawn_blocking(move || exposition.page()).await;
+    match page {
+        Ok(Ok(page)) => ([(header::CONTENT_TYPE, Exposition::CONTENT_TYPE)], page).into_response(),
+        Ok(Err(error)) => said(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        Err(_) => {
+            said(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be gathered; the log says why")
+        }
+    }
+}
+
+async fn healthz(State(served): State<Arc<Served>>) -> Response {
+    let Sources { figures, monotonic_ms, patience, .. } = &served.sources;
+    match health::dead_because(figures, monotonic_ms(), *patience) {
+        None => said(StatusCode::OK, "alive"),
+        Some(why) => said(StatusCode::SERVICE_UNAVAILABLE, &why),
+    }
+}
+
+async fn readyz(State(served): State<Arc<Served>>) -> Response {
+    match health::lacking(&served.sources.figures).as_slice() {
+        [] => said(StatusCode::OK, "ready"),
+        lacking => said(StatusCode::SERVICE_UNAVAILABLE, &format!("not ready: {}", lacking.join("; "))),
+    }
+}
+
+/// One line for people and probes.
+fn said(status: StatusCode, line: &str) -> Response {
+    (status, [(header::CACHE_CONTROL, "no-store")], format!("{line}\n")).into_response()
+}

@@ -1,0 +1,322 @@
+//! The pages of metrics and health, as Prometheus and Kubernetes see them.
+
+mod strict;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use ferry_domain::{
+    Figures, ItemState, JobKind, RunId, Tally,
+    figures::{GroupFigures, QueueFigures, RateFigures, RunFigures, StoreFigures},
+    ports::Group,
+    telemetry::metrics::{ALL, Kind},
+};
+use ferry_telemetry::{Exposition, Patience, Sources, serve};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::oneshot,
+};
+
+/// The id of a run.
+const A_RUN: &str = "0193f3a0-0000-7000-8000-000000000001";
+
+/// A text that must never be on a page.
+const PRIVATE: &str = "grace.hopper@hospital.example";
+
+fn rate() -> RateFigures {
+    let group =
+        |group, allowed_per_second| GroupFigures { group, allowed_per_second, granted: 30, throttled: 2 };
+    RateFigures {
+        groups: vec![
+            group(Group::UserWrites, 12.5),
+            group(Group::UserReads, 20.0),
+            group(Group::Rest, f64::INFINITY),
+        ],
+        factor: 0.5,
+        waited_seconds: 1.25,
+        waiters: 3,
+        foreign: 7,
+        shared_reachable: Some(true),
+    }
+}
+
+/// Sources in which every metric has a number.
+fn full() -> Sources {
+    let figures = Arc::new(Figures::default());
+    figures.jobs_done.add(5);
+    figures.rescues_dead.one();
+    figures.renewed_at_ms.set(1);
+    figures.say_waits(Some(format!("waiting for {PRIVATE}")));
+    figures.store.put(StoreFigures {
+        taken_at_ms: 1,
+        queues: vec![
+            queue("ready", 40, Some(Duration::from_millis(1_500))),
+            queue("dead", 2, None),
+            queue(PRIVATE, 1, None),
+        ],
+        runs: vec![RunFigures {
+            run: A_RUN.parse::<RunId>().unwrap(),
+            tally: Tally { source: 10, created: 6, failed: 1, pending: 3, ..Tally::default() },
+        }],
+    });
+    sources(figures, Patience::default())
+}
+
+fn queue(state: &str, jobs: i64, oldest_due: Option<Duration>) -> QueueFigures {
+    QueueFigures { kind: JobKind::Provision, state: state.to_owned(), jobs, oldest_due }
+}
+
+fn sources(figures: Arc<Figures>, patience: Patience) -> Sources {
+    let began = Instant::now();
+    Sources {
+        figures,
+        limiter: Arc::new(rate),
+        monotonic_ms: Arc::new(move || i64::try_from(began.elapsed().as_millis()).unwrap() + 2),
+        patience,
+    }
+}
+
+fn page(sources: &Sources) -> BTreeMap<String, strict::Family> {
+    let page = Exposition::new(sources).unwrap().page().unwrap();
+    strict::read(&page).unwrap_or_else(|error| panic!("{error}\n{page}"))
+}
+
+/// The number of the only series with this label value, or of the only series.
+fn number(page: &BTreeMap<String, strict::Family>, name: &str, value: Option<&str>) -> f64 {
+    let family = page.get(name).unwrap_or_else(|| panic!("no {name}"));
+    let fits =
+        |labels: &BTreeMap<String, String>| value.is_none_or(|v| labels.values().any(|label| label == v));
+    let found: Vec<f64> = family.series.iter().filter(|(labels, _)| fits(labels)).map(|(_, n)| *n).collect();
+    assert_eq!(found.len(), 1, "{name} {value:?}: {family:?}");
+    found[0]
+}
+
+#[test]
+fn the_page_shows_what_was_counted() {
+    let page = page(&full());
+    assert_eq!(number(&page, "ferry_jobs_finished_total", Some("done")), 5.0);
+    assert_eq!(number(&page, "ferry_jobs_finished_total", Some("dead")), 0.0, "at zero from the start");
+    assert_eq!(number(&page, "ferry_rescues_total", Some("dead")), 1.0);
+    assert_eq!(number(&page, "ferry_queue_jobs", Some("ready")), 40.0);
+    assert_eq!(number(&page, "ferry_queue_oldest_ready_age_seconds", Some("provision")), 1.5);
+    assert_eq!(number(&page, "ferry_queue_oldest_ready_age_seconds", Some("report")), 0.0);
+    assert_eq!(number(&page, "ferry_users_total", Some("created")), 6.0);
+    assert_eq!(number(&page, "ferry_users_remaining", Some(A_RUN)), 3.0);
+    assert_eq!(number(&page, "ferry_ratelimit_allowed_per_second", Some("user_writes")), 12.5);
+    assert_eq!(
+        page["ferry_ratelimit_allowed_per_second"].series.len(),
+        2,
+        "a group without a limit has none"
+    );
+    assert_eq!(number(&page, "ferry_ratelimit_factor", None), 0.5);
+    assert_eq!(number(&page, "ferry_ratelimit_wait_seconds_total", None), 1.25);
+    assert_eq!(number(&page, "ferry_worker_waiting", None), 1.0);
+    assert_eq!(number(&page, "ferry_build_info", None), 1.0);
+}
+
+#[test]
+fn only_the_elected_exporter_shows_the_store_and_stops_when_it_is_not() {
+    let sources = full();
+    let exposition = Exposition::new(&sources).unwrap();
+    let names =
+        || -> BTreeSet<String> { strict::read(&exposition.page().unwrap()).unwrap().into_keys().collect() };
+    let elected = names();
+    sources.figures.store.clear();
+    let not_elected = names();
+    let gone: Vec<&String> = elected.difference(&not_elected).collect();
+    assert_eq!(
+        gone,
+        [
+            "ferry_exporter_reading_age_seconds",
+            "ferry_queue_jobs",
+            "ferry_queue_oldest_ready_age_seconds",
+            "ferry_users_remaining",
+            "ferry_users_total"
+        ]
+    );
+    assert_eq!(number(&page(&sources), "ferry_exporter_active", None), 0.0);
+}
+
+#[test]
+fn labels_come_from_closed_lists_and_carry_nothing_private() {
+    let sources = full();
+    let text = Exposition::new(&sources).unwrap().page().unwrap();
+    assert!(!text.contains("grace") && !text.contains("hospital"), "{text}");
+    let mut closed: BTreeSet<&str> = BTreeSet::from([
+        "ready",
+        "queued",
+        "leased",
+        "done",
+        "dead",
+        "other",
+        "retried",
+        "snoozed",
+        "expired",
+        "auth0",
+        "ledger",
+        "queue",
+        "user_writes",
+        "user_reads",
+        "rest",
+        A_RUN,
+        env!("CARGO_PKG_VERSION"),
+    ]);
+    closed.extend(JobKind::ALL.map(JobKind::as_str));
+    closed.extend(ItemState::ALL.map(ItemState::as_str));
+    for (name, family) in page(&sources) {
+        for value in family.series.iter().flat_map(|(labels, _)| labels.values()) {
+            assert!(closed.contains(value.as_str()), "{name} has the label {value:?}, which is on no list");
+        }
+    }
+}
+
+/// `docs/TELEMETRY.md` has a table row for each metric: name, type, labels.
+#[test]
+fn documents_and_page_name_the_same_metrics() {
+    let document =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/TELEMETRY.md")).unwrap();
+    let documented: BTreeSet<(String, String, String)> = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` |"))
+        .filter(|(name, _)| name.starts_with("ferry_") || name.starts_with("process_"))
+        .map(|(name, rest)| {
+            let mut cells = rest.split('|').map(|cell| cell.trim().replace('`', ""));
+            (name.to_owned(), cells.next().unwrap(), cells.next().unwrap())
+        })
+        .collect();
+    let kind = |kind: Kind| if kind == Kind::Counter { "counter" } else { "gauge" }.to_owned();
+    let named: BTreeSet<(String, String, String)> = ALL
+        .iter()
+        .map(|metric| (metric.name.to_owned(), kind(metric.kind), metric.labels.join(", ")))
+        .collect();
+    assert_eq!(documented, named, "left: docs/TELEMETRY.md, right: crates/domain/src/telemetry/metrics.rs");
+
+    let page = page(&full());
+    let shown: BTreeSet<(String, String, String)> = page
+        .iter()
+        .map(|(name, family)| {
+            // On the page labels are in alphabetical order, in documents in the order of importance.
+            let mut labels: Vec<&String> = family.series[0].0.keys().collect();
+            let order = ALL
+                .iter()
+                .find(|metric| metric.name == name.as_str())
+                .map_or(&[][..], |metric| metric.labels);
+            labels.sort_by_key(|label| order.iter().position(|known| known == &label.as_str()));
+            let labels: Vec<&str> = labels.into_iter().map(String::as_str).collect();
+            (name.clone(), family.kind.clone(), labels.join(", "))
+        })
+        .collect();
+    assert_eq!(shown, named, "left: the page, right: crates/domain/src/telemetry/metrics.rs");
+}
+
+/// A runtime of two threads with pages, and what stops them.
+fn served(sources: Sources) -> (Runtime, ferry_telemetry::Pages, oneshot::Sender<()>) {
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let serving = async {
+        serve("127.0.0.1:0".parse().unwrap(), sources, async {
+            let _ = stopped.await;
+        })
+    };
+    let pages = runtime.block_on(serving).unwrap();
+    (runtime, pages, stop)
+}
+
+fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: ferry\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer)
+}
+
+/// Waits for what has to come; how long it takes is no matter.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < patience, "never came: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_blocked_runtime_is_dead_while_the_pages_still_answer_and_alive_when_it_turns_again() {
+    let patience = Patience { turn: Duration::from_millis(400), ..Patience::default() };
+    let (runtime, pages, _stop) = served(sources(Arc::new(Figures::default()), patience));
+    let address = pages.address();
+    until("alive at first", || get(address, "/healthz").0 == 200);
+
+    let free = Arc::new(AtomicBool::new(false));
+    for _ in 0..2 {
+        let free = free.clone();
+        runtime.spawn(async move {
+            while !free.load(Ordering::Relaxed) {
+                thread::yield_now();
+            }
+        });
+    }
+    let mut why = String::new();
+    until("dead while all threads are busy", || {
+        let (status, answer) = get(address, "/healthz");
+        why = answer;
+        status == 503
+    });
+    assert!(why.contains("the runtime has not turned"), "{why}");
+    assert_eq!(get(address, "/metrics").0, 200, "metrics are served all the same");
+
+    free.store(true, Ordering::Relaxed);
+    until("alive again", || get(address, "/healthz").0 == 200);
+}
+
+#[test]
+fn readiness_names_what_lacks_and_no_page_stays_after_the_stop() {
+    let figures = Arc::new(Figures::default());
+    let (runtime, pages, stop) = served(sources(figures.clone(), Patience::default()));
+    let address = pages.address();
+    figures.ready.set(1);
+    figures.ledger_reachable.set(1);
+    let (status, answer) = get(address, "/readyz");
+    assert_eq!(status, 503);
+    assert!(answer.ends_with("not ready: the queue does not answer\n"), "{answer}");
+    figures.queue_reachable.set(1);
+    assert_eq!(get(address, "/readyz").0, 200);
+    assert_eq!(
+        get(address, "/healthz").0,
+        200,
+        "a process that lives need not be ready, and the other way round"
+    );
+
+    let (status, answer) = get(address, "/metrics");
+    assert_eq!(status, 200);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.to_lowercase().contains("content-type: text/plain; version=0.0.4"), "{head}");
+    assert_eq!(number(&strict::read(body).unwrap(), "ferry_worker_ready", None), 1.0);
+    assert_eq!(get(address, "/").0, 404);
+
+    stop.send(()).unwrap();
+    runtime.block_on(pages.ended());
+    assert!(TcpStream::connect(address).is_err(), "the port is free again");
+}
+
+#[test]
+fn an_address_in_use_is_an_error_at_once() {
+    let (runtime, pages, _stop) = served(sources(Arc::new(Figures::default()), Patience::default()));
+    let again = runtime.block_on(async {
+        serve(
+            pages.address(),
+            sources(Arc::new(Figures::default()), Patience::default()),
+            std::future::pending(),
+        )
+    });
+    assert_eq!(again.unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
+}
