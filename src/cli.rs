@@ -1,6 +1,9 @@
 //! The command line: one noun–verb grammar (design §8). Help texts are for
 //! operators: what happens, in which unit, what the default is.
 
+pub mod operators;
+pub mod units;
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -48,9 +51,21 @@ pub enum Command {
     Demo(Demo),
     /// Look at a source: what a run would do with each record, without writing anything
     Plan(Plan),
-    /// Runs: start, list, show, watch, retry, report
+    /// Look at settings, ledger, queue and Auth0 before users move; says what to do. Writes nothing that stays
+    Check(operators::Check),
+    /// Runs: start, list, show, watch, pause, resume, cancel, rate, retry, report
     #[command(subcommand)]
     Run(Run),
+    /// Stop all sending of all runs, by every worker, until resume-all
+    StopAll(operators::StopAll),
+    /// Let all workers send again
+    ResumeAll(operators::StopAll),
+    /// Jobs between ledger and workers: list, rebuild
+    #[command(subcommand)]
+    Queue(operators::Queue),
+    /// What was given up and waits for a person: list, show, redrive, discard
+    #[command(subcommand)]
+    Dead(operators::Dead),
     /// Work on jobs until a signal: SIGTERM or Ctrl-C once hands back, twice ends at once
     Worker(Worker),
     /// Serve a simulated Auth0 on this machine until a signal
@@ -122,10 +137,18 @@ pub enum Run {
     Start(RunStart),
     /// List runs, newest first
     List(RunList),
-    /// Show one run: state, sums, jobs
+    /// Show one run: state, why it waits, sums, jobs
     Show(RunShow),
     /// Follow a run until it ends; the exit code says how
     Watch(RunWatch),
+    /// Stop sending of one run within a second; what is under way is finished. Nothing is lost
+    Pause(operators::RunMove),
+    /// Let a paused or stopped run go on where it was
+    Resume(operators::RunMove),
+    /// Give a run up for good: shows how many users, then asks; users at Auth0 already stay
+    Cancel(operators::RunMove),
+    /// Set the rate limits while it runs; the newest set counts for the tenant
+    Rate(operators::RunRate),
     /// Take failed and conflicting users up again, also of a sealed run
     Retry(RunRetry),
     /// Print the report of a run
@@ -151,6 +174,13 @@ pub struct RunStart {
     /// Existing accounts, verified on both sides: adopt, skip, conflict
     #[arg(long, value_name = "POLICY")]
     pub on_existing: Option<String>,
+    /// Stop when more users than this failed or conflict; a number of users, or off
+    #[arg(long, value_name = "USERS")]
+    pub max_failures: Option<String>,
+    /// Stop when a larger share of the users that ended failed or conflict, in percent
+    /// (5, 2.5), once 50 have ended; or off
+    #[arg(long, value_name = "PERCENT")]
+    pub max_failure_rate: Option<String>,
     #[command(flatten)]
     pub consent: Consent,
     #[arg(long, value_enum, default_value_t)]

@@ -20,6 +20,10 @@ pub enum Exit {
     Stopped = 5,
     /// Refused: plan stale, wrong tenant, another run or process active.
     Refused = 6,
+    /// `check` found what has to be mended first.
+    CheckErrors = 10,
+    /// `check` found what should be known; work is possible.
+    CheckWarnings = 11,
     /// Interrupted; can be resumed.
     Interrupted = 130,
 }

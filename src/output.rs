@@ -60,40 +60,64 @@ pub fn confirmed(yes: bool, question: &str) -> anyhow::Result<bool> {
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
-/// A bar on a terminal, a line every five seconds elsewhere.
+/// A bar on a terminal, a line every five seconds elsewhere; both say why it waits.
 pub struct Progress {
     bar: ProgressBar,
     drawn: bool,
     what: &'static str,
-    said: Instant,
+    /// When the last line was printed; `None` when the next one is due at once.
+    said: Option<Instant>,
+    waits: Option<String>,
 }
 
 impl Progress {
     /// `total` may be 0 while it is not known.
     pub fn new(what: &'static str, total: u64) -> Self {
-        let drawn = std::io::stderr().is_terminal();
-        let target = if drawn { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target((total > 0).then_some(total), target);
         let form = if total > 0 {
             "{prefix:10} {bar:32} {pos}/{len}  {msg}"
         } else {
             "{prefix:10} {spinner} {pos}  {msg}"
         };
+        Self::formed(what, total, form)
+    }
+
+    /// With a line of its own below the bar for what is said: reasons are long, and the
+    /// end of a line that does not fit is cut off.
+    pub fn tall(what: &'static str, total: u64) -> Self {
+        Self::formed(what, total, "{prefix:10} {bar:32} {pos}/{len}\n{msg}")
+    }
+
+    fn formed(what: &'static str, total: u64, form: &str) -> Self {
+        let drawn = std::io::stderr().is_terminal();
+        let target = if drawn { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target((total > 0).then_some(total), target);
         if let Ok(style) = ProgressStyle::with_template(form) {
             bar.set_style(style.progress_chars("━━─"));
         }
         bar.set_prefix(what);
-        Progress { bar, drawn, what, said: Instant::now() }
+        Progress { bar, drawn, what, said: Some(Instant::now()), waits: None }
     }
 
-    /// Where it stands, and why it waits if it does.
+    /// Why it waits, if it does. A new reason is said at once.
+    pub fn waits(&mut self, why: Option<&str>) {
+        if self.waits.as_deref() != why {
+            self.waits = why.map(str::to_owned);
+            self.said = None;
+        }
+    }
+
+    /// Where it stands.
     pub fn at(&mut self, done: u64, note: &str) {
         self.bar.set_position(done);
-        self.bar.set_message(note.to_owned());
-        if !self.drawn && self.said.elapsed() >= LINE_EVERY {
-            self.said = Instant::now();
+        if self.drawn {
+            let separator = if note.is_empty() { "" } else { "\n" };
+            let why = self.waits.as_deref().map(|why| format!("{separator}{why}")).unwrap_or_default();
+            self.bar.set_message(format!("{note}{why}"));
+        } else if self.said.is_none_or(|said| said.elapsed() >= LINE_EVERY) {
+            self.said = Some(Instant::now());
             let of = self.bar.length().map(|total| format!("/{total}")).unwrap_or_default();
-            say(&format!("{}: {done}{of} {note}", self.what));
+            let why = self.waits.as_deref().map(|why| format!(" · {why}")).unwrap_or_default();
+            say(&format!("{}: {done}{of} {note}{why}", self.what));
         }
     }
 

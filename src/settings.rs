@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Context;
-use ferry_domain::{OnExisting, limits::LimitPlan};
+use ferry_domain::{OnExisting, limits::LimitPlan, threshold::StopAfter};
 use ferry_sources::Mapping;
 use figment::{
     Figment, Metadata, Profile, Provider,
@@ -16,7 +16,11 @@ use figment::{
 };
 use serde::Deserialize;
 
-use crate::{exit::usage, system};
+use crate::{
+    cli::units::{self, Figure},
+    exit::usage,
+    system,
+};
 
 /// The default file, which is also the reference.
 pub const DEFAULTS: &str = include_str!("settings.default.toml");
@@ -42,6 +46,8 @@ pub struct Settings {
     pub queue: Queue,
     /// Ledger.
     pub ledger: Ledger,
+    /// Dead letters.
+    pub dead: Dead,
     /// Logs.
     pub log: Log,
 }
@@ -78,6 +84,10 @@ pub struct Run {
     pub on_existing: OnExisting,
     /// At least 1.
     pub max_attempts: i32,
+    /// Users, or off; see [`Settings::stop_after`].
+    pub max_failures: Figure,
+    /// Percent, or off.
+    pub max_failure_rate: Figure,
 }
 
 /// `[worker]`.
@@ -114,6 +124,14 @@ pub struct Queue {
 pub struct Ledger {
     /// 2 to 100.
     pub max_connections: u32,
+}
+
+/// `[dead]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dead {
+    /// Days that resolved letters are kept; 0 for ever.
+    pub keep_days: u64,
 }
 
 /// `[log]`.
@@ -248,6 +266,8 @@ impl Settings {
         if self.auth0.connection.trim().is_empty() {
             return Err(usage("auth0.connection is empty: name the connection users are created in"));
         }
+        range("dead.keep_days", self.dead.keep_days, 0, 36_500)?;
+        self.stop_after()?;
         self.limits()?;
         self.log.format.parse::<ferry_telemetry::Format>().map_err(usage)?;
         Ok(())
@@ -256,6 +276,11 @@ impl Settings {
     /// The tenant's limits.
     pub fn limits(&self) -> anyhow::Result<LimitPlan> {
         self.auth0.limits.parse().map_err(usage)
+    }
+
+    /// When a run stops by itself.
+    pub fn stop_after(&self) -> anyhow::Result<StopAfter> {
+        units::stop_after(&self.run.max_failures, &self.run.max_failure_rate).map_err(usage)
     }
 
     /// Name of the preset, if one is set.

@@ -130,7 +130,7 @@ async fn plan_and_start(settings: &Settings, file: &std::path::Path) -> anyhow::
     ledger.prepare_application(&wiring::usual_table()).await?;
     let text = format!("sqlite://{}", file.display());
     let mut opened = reading::open(settings, &text, &Reading::default()).await?;
-    let run = reading::new_run(settings, &opened, TENANT, None);
+    let run = reading::new_run(settings, &opened, TENANT, None)?;
     planner::plan(&*ledger, &mut *opened.source, &run, &SystemClock, &SystemRandom).await?;
     ledger.start(run.id).await?;
     run_show::find(&*ledger, run.id).await

@@ -1,11 +1,21 @@
 //! One file for each command.
 
+mod check;
 mod config;
+mod dead_act;
+mod dead_filter;
+mod dead_list;
+mod dead_show;
 mod demo;
+mod filter;
 mod migrate;
 mod plan;
+mod queue_list;
+mod queue_rebuild;
 mod reading;
 mod run_list;
+mod run_move;
+mod run_rate;
 mod run_report;
 mod run_retry;
 mod run_show;
@@ -13,17 +23,28 @@ mod run_start;
 mod run_watch;
 mod seed;
 mod simulate;
+mod stop_all;
+mod waits;
+mod window;
 mod worker;
 
+use ferry_domain::run::RunMove;
+
 use crate::{
-    cli::{Cli, Command, Global, Reading, Run},
+    cli::{
+        Cli, Command, Global, Reading, Run,
+        operators::{Dead, Queue},
+    },
     exit::{Exit, usage},
     settings::{self, Flag, Loaded},
 };
 
 /// Runs a command; its settings and logs are ready before it begins.
 pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
-    let loaded = load(&cli)?;
+    let loaded = match (load(&cli), &cli.command) {
+        (Err(error), Command::Check(options)) => return check::unreadable(&error, options),
+        (loaded, _) => loaded?,
+    };
     let settings = &loaded.settings;
     start_logs(&settings.log)?;
     match cli.command {
@@ -33,8 +54,21 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Run(Run::List(options)) => run_list::run(settings, options).await,
         Command::Run(Run::Show(options)) => run_show::run(settings, options).await,
         Command::Run(Run::Watch(options)) => run_watch::run(settings, options).await,
+        Command::Check(options) => check::run(settings, options).await,
+        Command::Run(Run::Pause(options)) => run_move::run(settings, RunMove::Pause, options).await,
+        Command::Run(Run::Resume(options)) => run_move::run(settings, RunMove::Resume, options).await,
+        Command::Run(Run::Cancel(options)) => run_move::run(settings, RunMove::Cancel, options).await,
+        Command::Run(Run::Rate(options)) => run_rate::run(settings, options).await,
         Command::Run(Run::Retry(options)) => run_retry::run(settings, options).await,
         Command::Run(Run::Report(options)) => run_report::run(settings, options).await,
+        Command::StopAll(options) => stop_all::run(settings, true, options).await,
+        Command::ResumeAll(options) => stop_all::run(settings, false, options).await,
+        Command::Queue(Queue::List { output }) => queue_list::run(settings, output).await,
+        Command::Queue(Queue::Rebuild(options)) => queue_rebuild::run(settings, options).await,
+        Command::Dead(Dead::List(options)) => dead_list::run(settings, options).await,
+        Command::Dead(Dead::Show(options)) => dead_show::run(settings, options).await,
+        Command::Dead(Dead::Redrive(options)) => dead_act::redrive(settings, options).await,
+        Command::Dead(Dead::Discard(options)) => dead_act::discard(settings, options).await,
         Command::Worker(options) => worker::run(settings, options).await,
         Command::Simulate(options) => simulate::run(options).await,
         Command::Seed(options) => seed::run(options).await,
@@ -58,6 +92,8 @@ fn load(cli: &Cli) -> anyhow::Result<Loaded> {
                 flags.push(("run.batch_size", size.into()));
             }
             push(&mut flags, "run.on_existing", start.on_existing.clone());
+            push(&mut flags, "run.max_failures", start.max_failures.clone());
+            push(&mut flags, "run.max_failure_rate", start.max_failure_rate.clone());
         }
         Command::Migrate(migrate) => push(&mut flags, "source.preset", migrate.preset.clone()),
         _ => {}

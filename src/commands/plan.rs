@@ -38,7 +38,7 @@ async fn make(settings: &Settings, options: &Plan) -> anyhow::Result<PlanFile> {
     let tenant = wiring::tenant()?.unwrap_or_default();
     let scratch = scratch()?;
     let ledger = wiring::sqlite(&scratch.path().join("plan.db")).await?;
-    let run = reading::new_run(settings, &opened, &tenant, None);
+    let run = reading::new_run(settings, &opened, &tenant, None)?;
     let outcome = planner::plan(&*ledger, &mut *opened.source, &run, &SystemClock, &SystemRandom).await?;
     let settled =
         outcome.planned.settled.iter().map(|(state, code, n)| (format!("{} {code}", state.as_str()), *n));

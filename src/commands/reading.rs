@@ -5,7 +5,6 @@ use ferry_domain::{
     ports::{NewRun, Source},
     record::hex_digest,
     run::WriteBackTarget,
-    threshold::StopAfter,
 };
 use ferry_sources::{Location, Mapping};
 use sha2::{Digest, Sha256};
@@ -72,9 +71,14 @@ pub fn rules_digest(settings: &Settings, mapping: &Mapping) -> String {
 }
 
 /// A run of an opened source, with what the settings say for its life.
-pub fn new_run(settings: &Settings, opened: &Opened, tenant: &str, reason: Option<String>) -> NewRun {
+pub fn new_run(
+    settings: &Settings,
+    opened: &Opened,
+    tenant: &str,
+    reason: Option<String>,
+) -> anyhow::Result<NewRun> {
     let (clock, random) = (SystemClock, SystemRandom);
-    NewRun {
+    Ok(NewRun {
         id: planner::run_id(&clock, &random),
         migration: settings.migration.name.clone(),
         source: opened.source.identity(),
@@ -87,10 +91,10 @@ pub fn new_run(settings: &Settings, opened: &Opened, tenant: &str, reason: Optio
             limits: settings.auth0.limits.clone(),
             write_back: opened.write_back.clone(),
             source_digest: opened.digest.clone(),
-            stop_after: StopAfter::default(),
+            stop_after: settings.stop_after()?,
         },
         settled_batch: BatchId::new(&clock, &random),
         requested_by: system::operator(),
         reason,
-    }
+    })
 }

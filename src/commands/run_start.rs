@@ -57,7 +57,7 @@ async fn plan_and_begin(
     if let Some(target) = &opened.write_back {
         ledger.check_application(target).await.context("run `ferry migrate --app --yes` first")?;
     }
-    let run = reading::new_run(settings, opened, tenant, options.consent.reason.clone());
+    let run = reading::new_run(settings, opened, tenant, options.consent.reason.clone())?;
     let outcome = planner::plan(&*ledger, &mut *opened.source, &run, &SystemClock, &SystemRandom).await?;
     if let Some(plan) = plan
         && let Err(stale) = check_users(plan, &outcome, source_change_accepted(options))

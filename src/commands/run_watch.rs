@@ -1,13 +1,25 @@
-//! `ferry run watch`: follows a run until it ends.
+//! `ferry run watch`: follows a run until it ends, and says why it waits.
+//!
+//! A ledger that does not answer is no end: the run goes on without us, and so does
+//! watching, for five minutes. Rejected: watching for ever. A script that waits for
+//! the exit code has to learn at some time that nobody answers.
 
 use std::time::Duration;
 
-use ferry_domain::{RunState, RunView, ports::Ledger};
+use anyhow::Context;
+use ferry_domain::{
+    RunId, RunState, RunView,
+    ports::{Ledger, LedgerError},
+};
+use tokio::time::Instant;
 
-use super::run_show;
+use super::{
+    run_show,
+    waits::{self, Around},
+};
 use crate::{
-    cli::RunWatch,
-    exit::Exit,
+    cli::{RunWatch, units},
+    exit::{Exit, usage},
     lifecycle,
     output::{self, Progress},
     settings::Settings,
@@ -15,72 +27,118 @@ use crate::{
 };
 
 const EVERY: Duration = Duration::from_millis(500);
-/// Workers not seen for longer are taken for gone.
-const FRESH: Duration = Duration::from_secs(10);
+/// One look at the ledger that takes longer got no answer.
+const ANSWER: Duration = Duration::from_secs(10);
+/// How long a ledger may be silent before watching ends.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 pub async fn run(settings: &Settings, options: RunWatch) -> anyhow::Result<Exit> {
     let ledger = wiring::ledger(&Place::from_environment()?, settings).await?;
     let stop = lifecycle::stop_on_signal()?;
-    let first = run_show::find(&*ledger, options.run).await?;
-    let mut progress = Progress::new("users", first.tally.source.unsigned_abs());
+    let mut last = run_show::find(&*ledger, options.run).await?;
+    let mut progress = Progress::tall("users", last.tally.source.unsigned_abs());
+    let mut silent_since: Option<Instant> = None;
     loop {
-        let run = run_show::find(&*ledger, options.run).await?;
-        if ended(run.state) {
-            progress.done();
-            tell(&run);
-            return Ok(Exit::of_run(&run));
-        }
-        progress.at(run.tally.finished().unsigned_abs(), &note(&*ledger, &run).await);
+        let why = match look(&*ledger, options.run).await {
+            Ok((run, _)) if ended(run.state) => {
+                progress.done();
+                tell(&run);
+                return Ok(Exit::of_run(&run));
+            }
+            Ok((run, around)) => {
+                last = run;
+                silent_since = None;
+                around.why(&last)
+            }
+            Err(error) if passes(&error) => Some(silence(&mut silent_since, error, &last)?),
+            Err(error) => return Err(error),
+        };
+        progress.waits(why.as_deref());
+        progress.at(last.tally.finished().unsigned_abs(), &sums(&last));
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
             () = stop.cancelled() => {
                 progress.done();
-                output::say(&format!("No longer watching; run {} goes on as it was ({}).", run.id, run.state));
+                output::say(&format!("No longer watching; run {} goes on as it was ({}).", last.id, last.state));
                 return Ok(Exit::Interrupted);
             }
         }
     }
 }
 
+async fn look(ledger: &dyn Ledger, id: RunId) -> anyhow::Result<(RunView, Around)> {
+    let seen = async {
+        let run = ledger.run(id).await?;
+        Ok::<_, LedgerError>((run, Around::of(ledger).await?))
+    };
+    let unanswered = LedgerError::Unavailable {
+        doing: "did not answer",
+        reason: format!("nothing came within {} s", ANSWER.as_secs()),
+    };
+    let (run, around) = tokio::time::timeout(ANSWER, seen).await.unwrap_or(Err(unanswered))?;
+    let run = run.ok_or_else(|| usage(format!("run {id} was removed from the ledger")))?;
+    Ok((run, around))
+}
+
+/// Whether looking again may help.
+fn passes(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(LedgerError::Unavailable { .. } | LedgerError::Busy))
+}
+
+/// What to say while the ledger is silent; an error when that lasts too long.
+fn silence(since: &mut Option<Instant>, error: anyhow::Error, run: &RunView) -> anyhow::Result<String> {
+    let silent = since.get_or_insert_with(Instant::now).elapsed();
+    if silent < PATIENCE {
+        return Ok(format!("the ledger does not answer; watching on for {}", units::shown(PATIENCE)));
+    }
+    Err(error).with_context(|| {
+        format!(
+            "the ledger has not answered for {}. Run {} goes on when it does; then: ferry run watch {}",
+            units::shown(silent),
+            run.id,
+            run.id
+        )
+    })
+}
+
 fn ended(state: RunState) -> bool {
     matches!(state, RunState::Sealed | RunState::Cancelled | RunState::Stopped)
 }
 
-/// What is going on, and why it waits if it does.
-async fn note(ledger: &dyn Ledger, run: &RunView) -> String {
-    let sums = format!(
+fn sums(run: &RunView) -> String {
+    format!(
         "created {} adopted {} needs a look {} verified {}",
         run.tally.created,
         run.tally.adopted,
         run.tally.failed + run.tally.conflict,
         run.verified
-    );
-    let why = match run.state {
-        RunState::Paused => "waits: paused by a person",
-        RunState::Planned | RunState::Planning => "waits: not started",
-        RunState::Sealing => "writing the report",
-        _ if ledger.live_slots(FRESH).await.unwrap_or(1) == 0 => "waits: no worker runs, start ferry worker",
-        _ if run.tally.pending == 0 => "reading users back",
-        _ => return sums,
-    };
-    format!("{sums} · {why}")
+    )
 }
 
 fn tell(run: &RunView) {
+    let t = &run.tally;
     output::say(&format!(
         "Run {} is {}: {} users, created {}, adopted {}, skipped {}, conflict {}, failed {}, cancelled {}, pending {}; verified {}, discrepancies {}.",
         run.id,
         run.state,
-        run.tally.source,
-        run.tally.created,
-        run.tally.adopted,
-        run.tally.skipped,
-        run.tally.conflict,
-        run.tally.failed,
-        run.tally.cancelled,
-        run.tally.pending,
+        t.source,
+        t.created,
+        t.adopted,
+        t.skipped,
+        t.conflict,
+        t.failed,
+        t.cancelled,
+        t.pending,
         run.verified,
         run.discrepancies
     ));
+    if run.state == RunState::Stopped {
+        match (waits::code_of(run), &run.why) {
+            (Some(code), _) => output::say(&format!("Stopped by {code}. {}", code.remedy())),
+            (None, Some(why)) => output::say(&format!("Stopped: {why}")),
+            (None, None) => {}
+        }
+        output::say(&format!("Go on: ferry run resume {}", run.id));
+    }
     output::say(&format!("Report: ferry run report {}", run.id));
 }

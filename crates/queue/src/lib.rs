@@ -18,7 +18,7 @@ mod worker;
 
 pub use self::{
     memory::MemoryQueue,
-    redis::{RedisOptions, RedisQueue},
+    redis::{Inspection, RedisOptions, RedisQueue},
 };
 
 /// The most jobs a queue ever holds, whatever window is asked for. Beyond about

@@ -4,12 +4,16 @@
 //! - `scripts`: what is asked of it, and why a push is a script of our own
 //! - `consume`: the supervising loop around apalis's worker
 //! - `janitor`: what finished and what a loss left half
+//! - `inspect`: what the server says of itself
 //! - here: the port, in terms of these
 
 mod connection;
 mod consume;
+mod inspect;
 mod janitor;
 mod scripts;
+
+pub use self::inspect::Inspection;
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,0 +1,75 @@
+//! What the server says of itself, for checks before work begins.
+
+use ferry_domain::ports::QueueError;
+
+use super::RedisQueue;
+
+/// A server, as its `INFO` describes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inspection {
+    /// `Redis` or `Valkey`.
+    pub product: String,
+    /// Its version, like `7.4.1`.
+    pub version: String,
+    /// What it removes when memory is full; `noeviction` is the only one that loses nothing.
+    pub eviction: String,
+    /// Bytes it may use; 0 for all there are.
+    pub max_memory: u64,
+    /// Whether each write is appended to a file (`appendonly`).
+    pub appends: bool,
+}
+
+impl Inspection {
+    /// First number of the version; 0 where it can't be read.
+    pub fn major(&self) -> u32 {
+        self.version.split('.').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+    }
+
+    fn read(info: &str) -> Inspection {
+        let value = |key: &str| {
+            let line = info.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+            line.map(|value| value.trim().to_owned())
+        };
+        // Valkey also names the Redis that it is like, for old clients.
+        let valkey = value("valkey_version");
+        Inspection {
+            product: if valkey.is_some() { "Valkey" } else { "Redis" }.to_owned(),
+            version: valkey.or_else(|| value("redis_version")).unwrap_or_default(),
+            eviction: value("maxmemory_policy").unwrap_or_default(),
+            max_memory: value("maxmemory").and_then(|bytes| bytes.parse().ok()).unwrap_or(0),
+            appends: value("aof_enabled").as_deref() == Some("1"),
+        }
+    }
+}
+
+impl RedisQueue {
+    /// Asks the server about itself.
+    ///
+    /// # Errors
+    /// When it does not answer within five seconds, or refuses `INFO`.
+    pub async fn inspect(&self) -> Result<Inspection, QueueError> {
+        let mut manager = self.connection().manager();
+        let command = ::redis::cmd("INFO");
+        let answer = command.query_async::<String>(&mut manager);
+        let info = self.connection().ask("did not describe itself", answer).await?;
+        Ok(Inspection::read(&info))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_products_are_told_apart() {
+        let redis = "# Server\r\nredis_version:7.4.1\r\n# Memory\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\naof_enabled:1\r\n";
+        let read = Inspection::read(redis);
+        assert_eq!((read.product.as_str(), read.major(), read.appends), ("Redis", 7, true));
+        assert_eq!((read.eviction.as_str(), read.max_memory), ("noeviction", 0));
+        let valkey = "redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.0\r\nmaxmemory:1024\r\nmaxmemory_policy:allkeys-lru\r\naof_enabled:0\r\n";
+        let read = Inspection::read(valkey);
+        assert_eq!((read.product.as_str(), read.major(), read.appends), ("Valkey", 8, false));
+        assert_eq!((read.eviction.as_str(), read.max_memory), ("allkeys-lru", 1024));
+        assert_eq!(Inspection::read("").major(), 0);
+    }
+}

@@ -1,0 +1,137 @@
+//! `ferry check`: whether users could be moved, asked before any is. Each line is one
+//! check with what was found and, unless it is well, what to do. Safe at any time: it
+//! leaves nothing behind, at Auth0 it only reads.
+
+mod auth0;
+mod ledger;
+mod redis;
+
+use serde_json::json;
+
+use crate::{
+    cli::{Output, operators::Check},
+    exit::Exit,
+    output,
+    settings::Settings,
+    system::environment,
+    wiring::Place,
+};
+
+/// How a check came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Level {
+    Ok,
+    /// Work is possible; somebody should know.
+    Warning,
+    /// To be mended first.
+    Error,
+}
+
+impl Level {
+    fn word(self) -> &'static str {
+        match self {
+            Level::Ok => "ok",
+            Level::Warning => "warning",
+            Level::Error => "error",
+        }
+    }
+}
+
+/// One check.
+#[derive(Debug)]
+struct Line {
+    name: &'static str,
+    level: Level,
+    found: String,
+    remedy: Option<String>,
+}
+
+fn ok(name: &'static str, found: impl ToString) -> Line {
+    Line { name, level: Level::Ok, found: found.to_string(), remedy: None }
+}
+
+fn warning(name: &'static str, found: impl ToString, remedy: impl ToString) -> Line {
+    Line { name, level: Level::Warning, found: found.to_string(), remedy: Some(remedy.to_string()) }
+}
+
+fn error(name: &'static str, found: impl ToString, remedy: impl ToString) -> Line {
+    Line { name, level: Level::Error, found: found.to_string(), remedy: Some(remedy.to_string()) }
+}
+
+pub async fn run(settings: &Settings, options: Check) -> anyhow::Result<Exit> {
+    let mut lines = vec![check_settings(settings), limits(settings)];
+    match Place::from_environment() {
+        Ok(place) => {
+            ledger::check(&place, settings, &mut lines).await;
+            redis::check(&place, settings, &mut lines).await;
+        }
+        Err(wrong) => lines.push(error("ledger", wrong, "Correct DATABASE_URL or FERRY_LEDGER_URL.")),
+    }
+    auth0::check(settings, &mut lines).await;
+    tell(&lines, options.output)
+}
+
+/// Settings that can't be read are the first thing a check finds, not a wrong usage of it.
+pub fn unreadable(wrong: &anyhow::Error, options: &Check) -> anyhow::Result<Exit> {
+    let line = error("settings", wrong, "Correct the settings; the other checks need them.");
+    tell(&[line], options.output)
+}
+
+fn check_settings(settings: &Settings) -> Line {
+    let migration = format!("migration {:?}", settings.migration.name);
+    if settings.source.is_empty() {
+        return ok("settings", migration);
+    }
+    match settings.mapping() {
+        Ok(_) => ok("settings", format!("{migration}, source {}", settings.mapping_name())),
+        Err(wrong) => error("settings", wrong, "Correct section source, or name a preset."),
+    }
+}
+
+fn limits(settings: &Settings) -> Line {
+    let plan = match settings.limits() {
+        Ok(plan) => plan,
+        Err(wrong) => return error("limits", wrong, "Set AUTH0_PLAN to the tenant's plan."),
+    };
+    match plan.creates_per_second() {
+        Some(rate) => {
+            ok("limits", format!("{plan}: {} new users per second", super::run_rate::rounded(rate)))
+        }
+        None if environment("AUTH0_BASE_URL").is_some() => ok("limits", format!("{plan}: no limit is kept")),
+        None => warning(
+            "limits",
+            format!("{plan}: no limit is kept, and a real tenant has one"),
+            "Set AUTH0_PLAN to the tenant's plan; else other applications of the tenant are refused too.",
+        ),
+    }
+}
+
+fn tell(lines: &[Line], form: Output) -> anyhow::Result<Exit> {
+    let count = |level: Level| lines.iter().filter(|line| line.level == level).count();
+    let (errors, warnings) = (count(Level::Error), count(Level::Warning));
+    match form {
+        Output::Json => {
+            let checks: Vec<_> = lines
+                .iter()
+                .map(|line| {
+                    json!({"check": line.name, "result": line.level.word(), "found": line.found, "remedy": line.remedy})
+                })
+                .collect();
+            output::json(&json!({"checks": checks, "errors": errors, "warnings": warnings}))?;
+        }
+        Output::Table => {
+            for line in lines {
+                output::data(&format!("{:8} {:13} {}", line.level.word(), line.name, line.found));
+                if let Some(remedy) = &line.remedy {
+                    output::data(&format!("{:22} {remedy}", ""));
+                }
+            }
+            output::say(&format!("{errors} errors, {warnings} warnings."));
+        }
+    }
+    Ok(match (errors, warnings) {
+        (0, 0) => Exit::Done,
+        (0, _) => Exit::CheckWarnings,
+        _ => Exit::CheckErrors,
+    })
+}
