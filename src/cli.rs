@@ -273,6 +273,9 @@ pub struct Worker {
     /// Some of provision, verify, report, relay; default: all
     #[arg(long, value_delimiter = ',', value_name = "ROLES")]
     pub roles: Vec<Role>,
+    /// Serve /metrics, /healthz and /readyz here, for example 127.0.0.1:9464
+    #[arg(long, env = "FERRY_LISTEN", value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
 }
 
 #[derive(Clone, Debug, Args)]

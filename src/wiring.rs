@@ -240,8 +240,13 @@ pub fn tuning(settings: &Settings) -> anyhow::Result<Tuning> {
         lease: Duration::from_secs(settings.worker.lease_seconds),
         window: settings.queue.window,
         grace: Duration::from_secs(settings.worker.grace_seconds),
+        keep_dead: Some(settings.dead.keep_days).filter(|days| *days > 0).map(days),
         ..Tuning::default()
     })
+}
+
+fn days(days: u64) -> Duration {
+    Duration::from_secs(days * 86_400)
 }
 
 /// A worker process's environment.

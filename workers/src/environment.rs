@@ -161,6 +161,9 @@ impl Environment {
                 "waiting for Auth0: it does not answer as it should, only probes are sent".to_owned(),
             );
         }
+        if self.figures.ready.get() == 1 && self.figures.queue_reachable.get() == 0 {
+            return Some("waiting for the queue: Redis does not answer".to_owned());
+        }
         if self.held.count() == 0 {
             return None;
         }

@@ -16,9 +16,11 @@ use crate::{
     environment::Environment,
     loops::{
         controls::controls,
+        exporter::exporter,
         heartbeat::heartbeat,
         janitor::janitor,
         presence::{self, presence},
+        queue_watch::queue_watch,
         relay::relay,
         rescue::rescue,
     },
@@ -102,7 +104,9 @@ pub async fn run(env: Arc<Environment>, roles: &[Role]) -> Result<(), LedgerErro
     let consumers = start_consumers(&env, roles);
     info!(worker = %env.identity.id(), roles = ?roles, "working");
 
+    env.figures.ready.set(1);
     env.stopping.cancelled().await;
+    env.figures.ready.set(0);
     info!("stopping: nothing new is taken");
     if tokio::time::timeout(env.tuning.grace, join_all(consumers)).await.is_err() {
         warn!("the grace period is over; what still runs is handed back");
@@ -132,6 +136,8 @@ fn start_loops(
     loops.spawn(async move { heartbeat(&e, &t).await });
     let (e, t) = (env.clone(), end.clone());
     loops.spawn(async move { controls(&e, &t).await });
+    let (e, t) = (env.clone(), end.clone());
+    loops.spawn(async move { queue_watch(&e, &t).await });
     if roles.contains(&Role::Relay) {
         let (e, t) = (env.clone(), end.clone());
         loops.spawn(async move { relay(&e, &t).await });
@@ -139,6 +145,8 @@ fn start_loops(
         loops.spawn(async move { rescue(&e, &t).await });
         let (e, t) = (env.clone(), end.clone());
         loops.spawn(async move { janitor(&e, &t).await });
+        let (e, t) = (env.clone(), end.clone());
+        loops.spawn(async move { exporter(&e, &t).await });
     }
     loops
 }

@@ -47,6 +47,7 @@ impl Standing {
     /// Takes note of whether the ledger answered. Anything but silence is an answer.
     pub(crate) fn note<T>(&self, answer: &Result<T, LedgerError>) {
         let answers = !matches!(answer, Err(LedgerError::Unavailable { .. }));
+        self.figures.ledger_reachable.set(i64::from(answers));
         if self.ledger_answers.send_replace(answers) != answers {
             self.figures.ledger_breaker_open.set(i64::from(!answers));
             if answers {

@@ -1,9 +1,11 @@
 //! What goes on beside the handlers in every worker process.
 
 pub(crate) mod controls;
+pub(crate) mod exporter;
 pub(crate) mod heartbeat;
 pub(crate) mod janitor;
 pub(crate) mod presence;
+pub(crate) mod queue_watch;
 pub(crate) mod relay;
 pub(crate) mod rescue;
 

@@ -23,6 +23,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 pub(crate) async fn register(env: &Environment) -> Result<Presence, LedgerError> {
     let presence = env.ledger.register(&env.identity.record()).await?;
     env.identity.register();
+    env.figures.ledger_reachable.set(1);
     env.figures.watched.set(i64::from(presence.unwatched.is_none()));
     if let Some(why) = &presence.unwatched {
         warn!(why, "this process's death can't be seen at once; its work moves on when its leases run out");

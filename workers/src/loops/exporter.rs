@@ -1,0 +1,43 @@
+//! Reads what the whole store holds, for metrics. One process is elected for it: every
+//! process would read the same numbers, and their sum would be wrong.
+
+use std::time::Duration;
+
+use ferry_domain::{figures::StoreFigures, ports::LedgerError};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use super::pause;
+use crate::environment::Environment;
+
+const ROLE: &str = "exporter";
+/// How often the store is read; whoever is elected leads for two turns without renewal.
+const EVERY: Duration = Duration::from_secs(5);
+/// How many runs are looked at; fewer get a series of their own.
+const RUNS: i64 = 100;
+
+pub(crate) async fn exporter(env: &Environment, end: &CancellationToken) {
+    loop {
+        if let Err(error) = turn(env).await {
+            debug!(%error, "the store could not be read for metrics");
+            env.figures.store.clear(); // an old number looks like a new one
+        }
+        if !pause(EVERY, end).await {
+            break;
+        }
+    }
+    if env.figures.store.get().is_some() && env.ledger.step_down(ROLE, env.identity.id()).await.is_err() {
+        info!("the exporter's role will be free in {} s", (EVERY * 2).as_secs());
+    }
+}
+
+async fn turn(env: &Environment) -> Result<(), LedgerError> {
+    let elected = env.identity.is_registered() && env.ledger.lead(ROLE, env.identity.id(), EVERY * 2).await?;
+    if !elected {
+        env.figures.store.clear();
+        return Ok(());
+    }
+    let (counts, runs) = (env.ledger.queue_counts().await?, env.ledger.runs(RUNS).await?);
+    env.figures.store.put(StoreFigures::read(counts, &runs, env.clock.now(), env.uptime_ms()));
+    Ok(())
+}
