@@ -4,9 +4,11 @@
 #![allow(clippy::disallowed_methods)]
 
 mod bad_input;
+mod checks;
 mod demo;
 mod exits;
 mod layers;
+mod operators;
 mod production;
 mod samples;
 mod secrets;
