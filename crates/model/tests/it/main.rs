@@ -1,0 +1,7 @@
+//! The model explored, and the ledgers compared with it.
+// Tests take their servers from the environment.
+#![allow(clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used)]
+
+mod explored;
+mod weakened;
