@@ -254,6 +254,7 @@ pub fn worker(
         host: system::host(),
         pid: i32::try_from(std::process::id()).unwrap_or(0),
         slots: ferry_workers::slots(roles, tuning.batches),
+        waits: None,
     };
     let (ledger, queue) = (transport.ledger.clone(), transport.queue.clone());
     Arc::new(Environment::new(ledger, queue, directory, clock, random, record, tuning, stopping))

@@ -5,6 +5,7 @@ use ferry_domain::{
     ports::{NewRun, Source},
     record::hex_digest,
     run::WriteBackTarget,
+    threshold::StopAfter,
 };
 use ferry_sources::{Location, Mapping};
 use sha2::{Digest, Sha256};
@@ -86,6 +87,7 @@ pub fn new_run(settings: &Settings, opened: &Opened, tenant: &str, reason: Optio
             limits: settings.auth0.limits.clone(),
             write_back: opened.write_back.clone(),
             source_digest: opened.digest.clone(),
+            stop_after: StopAfter::default(),
         },
         settled_batch: BatchId::new(&clock, &random),
         requested_by: system::operator(),

@@ -102,7 +102,7 @@ impl Dispatcher {
                 code: *code,
                 took: (self.env.clock.now() - started).try_into().unwrap_or_default(),
             }),
-            Verdict::Done | Verdict::Snooze { .. } => None,
+            Verdict::Done | Verdict::Snooze { .. } | Verdict::Stop { .. } => None,
         };
         match self.env.ledger.conclude(lease, verdict, attempt.as_ref()).await {
             Ok(()) => tell(verdict),
@@ -113,7 +113,8 @@ impl Dispatcher {
 
     async fn bury(&self, queue: String, payload: Vec<u8>, reason: String) {
         warn!(queue, reason, bytes = payload.len(), "a payload can't be read; it goes to the dead letters");
-        let letter = DeadLetter { queue, payload, reason };
+        let by = format!("{}/{}", self.env.worker.host, self.env.worker.pid);
+        let letter = DeadLetter { queue, payload, code: Code::Undecodable, reason, by };
         if let Err(error) = self.env.ledger.bury(&letter).await {
             error!(%error, "the dead letter could not be kept");
         }
@@ -135,6 +136,13 @@ fn tell(verdict: &Verdict) {
         }
         Verdict::Retry { after, code } => {
             warn!(code = code.as_str(), after_ms = after.as_millis(), "did not succeed; it is tried again");
+        }
+        Verdict::Stop { code } => {
+            error!(
+                code = code.as_str(),
+                remedy = code.remedy(),
+                "the run is stopped until a person resumes it"
+            );
         }
         Verdict::Discard { code } => {
             error!(

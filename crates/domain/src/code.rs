@@ -92,6 +92,12 @@ codes! {
     HandlerPanicked = "HANDLER_PANICKED", Worker, "A fault of Ferry: report it with the log; then retry.";
     CrashedWorker = "CRASHED_WORKER", Worker, "Workers died while holding this batch: look at memory and logs; then retry.";
     LedgerBusy = "LEDGER_BUSY", Worker, "Rows stayed locked by others: find the long transaction; work goes on by itself.";
+    TooManyFailures = "TOO_MANY_FAILURES", Worker, "More users failed than --max-failures allows: see run report, mend the cause, then ferry run resume.";
+    FailureRate = "FAILURE_RATE", Worker, "A larger share of users failed than --max-failure-rate allows: see run report, mend the cause, then ferry run resume.";
+    JobUnknown = "JOB_UNKNOWN", Worker, "The queue held a job this ledger does not know: a foreign producer, or a ledger restored from a backup. Nothing to do; ferry queue rebuild cleans up.";
+    JobMismatch = "JOB_MISMATCH", Worker, "The queue held a job that names another run or batch than the ledger: find out who writes there.";
+    SendAhead = "SEND_AHEAD", Worker, "The queue is newer than the ledger: was the ledger restored from a backup? Users already made are found again by their ids; ferry queue rebuild sends what is due.";
+    DeadlineExceeded = "DEADLINE_EXCEEDED", Worker, "Nothing to do: the batch took long and was handed back with its results kept.";
     Undecodable = "UNDECODABLE", Worker, "A payload on the queue that no version of Ferry wrote: find out who writes there.";
     Interrupted = "INTERRUPTED", Worker, "Nothing to do: the work was handed back.";
 }

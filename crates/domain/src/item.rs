@@ -133,6 +133,11 @@ impl Outcome {
         Outcome { state: ItemState::Failed, code: Some(code), field: None, auth0_user_id: None }
     }
 
+    /// Given up by a person, and no such user is at Auth0.
+    pub fn cancelled() -> Self {
+        Outcome { state: ItemState::Cancelled, code: None, field: None, auth0_user_id: None }
+    }
+
     /// The same outcome, naming a field.
     pub fn at_field(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());

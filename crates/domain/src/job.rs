@@ -200,6 +200,12 @@ pub enum Verdict {
         /// Why.
         code: Code,
     },
+    /// Nothing will pass until a person acts: the job is handed back without an
+    /// attempt, and its run is stopped, resumably.
+    Stop {
+        /// Why.
+        code: Code,
+    },
     /// Given up; the remaining items fail with the code.
     Discard {
         /// Why.

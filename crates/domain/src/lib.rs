@@ -6,13 +6,17 @@
 //! in, so that each rule can be tested without waiting for anything.
 
 pub mod adoption;
+pub mod breaker;
 pub mod code;
+pub mod crash;
+pub mod figures;
 pub mod ids;
 pub mod item;
 pub mod job;
 pub mod limits;
 pub mod password;
 pub mod plan;
+pub mod poison;
 pub mod ports;
 pub mod record;
 pub mod retry;
@@ -21,9 +25,11 @@ pub mod tally;
 pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod threshold;
 pub mod verification;
 
 pub use code::Code;
+pub use figures::Figures;
 pub use ids::{Auth0UserId, BatchId, ItemSeq, JobId, RunId, SourceKey, WorkerId};
 pub use item::{Item, ItemResult, ItemState, NewItem, Origin, Outcome};
 pub use job::{Attempt, Envelope, Job, JobKind, JobState, Lease, Verdict};

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::{code::Code, ids::RunId, item::ItemState, tally::Tally};
+use crate::{code::Code, ids::RunId, item::ItemState, tally::Tally, threshold::StopAfter};
 
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -23,7 +23,9 @@ pub enum RunState {
     Sealing,
     /// Ended, with a report.
     Sealed,
-    /// Given up by a person.
+    /// Given up by a person; what may be at Auth0 is still asked for, and what runs is drained.
+    Cancelling,
+    /// Given up by a person, with a report.
     Cancelled,
     /// A threshold or gate stopped it; it can be resumed.
     Stopped,
@@ -54,13 +56,14 @@ pub enum RunMove {
 
 impl RunState {
     /// All states.
-    pub const ALL: [RunState; 8] = [
+    pub const ALL: [RunState; 9] = [
         RunState::Planning,
         RunState::Planned,
         RunState::Running,
         RunState::Paused,
         RunState::Sealing,
         RunState::Sealed,
+        RunState::Cancelling,
         RunState::Cancelled,
         RunState::Stopped,
     ];
@@ -74,6 +77,7 @@ impl RunState {
             RunState::Paused => "paused",
             RunState::Sealing => "sealing",
             RunState::Sealed => "sealed",
+            RunState::Cancelling => "cancelling",
             RunState::Cancelled => "cancelled",
             RunState::Stopped => "stopped",
         }
@@ -86,7 +90,7 @@ impl RunState {
 
     /// The state after a move, or `None` where there is no such move.
     pub const fn after(self, step: RunMove) -> Option<RunState> {
-        use RunState::{Cancelled, Paused, Planned, Planning, Running, Sealed, Sealing, Stopped};
+        use RunState::{Cancelled, Cancelling, Paused, Planned, Planning, Running, Sealed, Sealing, Stopped};
         Some(match (self, step) {
             (Planning, RunMove::Plan) => Planned,
             (Planned, RunMove::Start) => Running,
@@ -95,10 +99,32 @@ impl RunState {
             (Running, RunMove::Stop) => Stopped,
             (Running, RunMove::BeginSealing) => Sealing,
             (Sealing, RunMove::Seal) => Sealed,
-            (Planning | Planned | Running | Paused | Stopped, RunMove::Cancel) => Cancelled,
+            (Planning | Planned, RunMove::Cancel) => Cancelled,
+            (Running | Paused | Stopped, RunMove::Cancel) => Cancelling,
+            // Its last batch is read back; the report ends it.
+            (Cancelling, RunMove::BeginSealing) => Cancelling,
+            (Cancelling, RunMove::Seal) => Cancelled,
             (Sealed | Running | Paused | Stopped, RunMove::Retry) => Running,
             _ => return None,
         })
+    }
+
+    /// What asking for a move comes to. Asking for what is already so is no error:
+    /// operators press twice, and scripts run twice.
+    pub fn asked(self, step: RunMove) -> Asked {
+        use RunState::{Cancelled, Cancelling, Paused, Running, Stopped};
+        match (self, step) {
+            (Paused, RunMove::Pause)
+            | (Running, RunMove::Resume)
+            | (Stopped, RunMove::Stop)
+            | (Cancelling | Cancelled, RunMove::Cancel) => Asked::Already,
+            _ => self.after(step).map_or(Asked::Refused, Asked::Moves),
+        }
+    }
+
+    /// Whether its jobs may be sent.
+    pub const fn is_sending(self) -> bool {
+        matches!(self, RunState::Running | RunState::Sealing | RunState::Cancelling)
     }
 
     /// Whether a second run of the same source has to wait for this one.
@@ -111,6 +137,17 @@ impl fmt::Display for RunState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// What asking for a move comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// It moves there.
+    Moves(RunState),
+    /// It stands there already.
+    Already,
+    /// There is no such move from here.
+    Refused,
 }
 
 /// Where a batch stands.
@@ -200,6 +237,9 @@ pub struct RunSpec {
     /// Digest of the source at planning; empty for tables.
     #[serde(default)]
     pub source_digest: String,
+    /// When it stops by itself.
+    #[serde(default)]
+    pub stop_after: StopAfter,
 }
 
 /// A run as operators see it.
@@ -229,6 +269,10 @@ pub struct RunView {
     pub revision: i32,
     /// Retry rounds so far; 1 is the first pass.
     pub round: i32,
+    /// Plan of limits that an operator set for it.
+    pub rate: Option<String>,
+    /// Why it is paused or stopped, where somebody said so: a code or a person's words.
+    pub why: Option<String>,
     /// When it was opened.
     pub created_at: OffsetDateTime,
     /// When it was started.
@@ -270,6 +314,19 @@ mod tests {
         }
         assert_eq!(RunState::Sealed.after(Retry), Some(RunState::Running));
         assert_eq!(RunState::Cancelled.after(Retry), None);
+    }
+
+    #[test]
+    fn asking_twice_is_no_error_and_a_running_run_is_drained_before_it_is_cancelled() {
+        use RunMove::*;
+        assert_eq!(RunState::Running.asked(Pause), Asked::Moves(RunState::Paused));
+        assert_eq!(RunState::Paused.asked(Pause), Asked::Already);
+        assert_eq!(RunState::Sealed.asked(Pause), Asked::Refused);
+        assert_eq!(RunState::Running.asked(Cancel), Asked::Moves(RunState::Cancelling));
+        assert_eq!(RunState::Cancelling.asked(Cancel), Asked::Already);
+        assert_eq!(RunState::Cancelling.asked(Resume), Asked::Refused);
+        assert_eq!(RunState::Cancelling.after(Seal), Some(RunState::Cancelled));
+        assert!(RunState::Cancelling.is_active() && RunState::Cancelling.is_sending());
     }
 
     #[test]

@@ -50,6 +50,7 @@ impl PostgresLedger {
                 hand_back(&mut tx, lease, after, code).await?;
             }
             Verdict::Snooze { after, code } => hand_back(&mut tx, lease, after, code).await?,
+            Verdict::Stop { code } => hand_back(&mut tx, lease, Duration::ZERO, code).await?,
             Verdict::Discard { code } => {
                 if let Some(attempt) = attempt {
                     count_attempt(&mut tx, lease, attempt).await?;

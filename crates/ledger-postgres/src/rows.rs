@@ -94,6 +94,8 @@ impl TryFrom<RunRow> for RunView {
             open_batches: row.open_batches,
             revision: row.revision,
             round: row.round,
+            rate: None,
+            why: None,
             created_at: row.created_at,
             started_at: row.started_at,
             provisioned_at: row.provisioned_at,

@@ -38,6 +38,7 @@ pub(crate) async fn conclude(
             ending::hand_back(connection, lease, *after, *code).await?;
         }
         Verdict::Snooze { after, code } => ending::hand_back(connection, lease, *after, *code).await?,
+        Verdict::Stop { code } => ending::hand_back(connection, lease, Duration::ZERO, *code).await?,
         Verdict::Discard { code } => give_up(connection, lease, held, *code).await?,
     }
     Ok(())

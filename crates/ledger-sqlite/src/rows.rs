@@ -122,6 +122,8 @@ impl RunRow {
             open_batches: self.open_batches,
             revision: self.revision,
             round: self.round,
+            rate: None,
+            why: None,
             created_at: moment("ferry_runs", self.id, self.created_at)?,
             started_at: at(self.started_at)?,
             provisioned_at: at(self.provisioned_at)?,

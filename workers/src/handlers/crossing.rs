@@ -155,6 +155,7 @@ mod tests {
             limits: "off".into(),
             write_back: None,
             source_digest: String::new(),
+            stop_after: Default::default(),
         }
     }
 

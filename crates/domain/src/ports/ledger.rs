@@ -139,6 +139,72 @@ pub struct WorkerRecord {
     pub pid: i32,
     /// Jobs it can work on at once, over all its roles.
     pub slots: i32,
+    /// Why its work waits, for people (`waiting for the limit: user writes 200/min`).
+    pub waits: Option<String>,
+}
+
+/// A worker process as operators see it.
+#[derive(Clone, Debug)]
+pub struct WorkerView {
+    /// What it says of itself.
+    pub record: WorkerRecord,
+    /// Whether its death is seen at once.
+    pub watched: bool,
+    /// Since it said that it lives.
+    pub silent_for: Duration,
+    /// Leases it holds.
+    pub leases: i64,
+}
+
+/// A job taken back from a holder that is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rescued {
+    /// The job; `ready` again.
+    pub job: JobId,
+    /// What it does.
+    pub kind: JobKind,
+    /// Who held it.
+    pub holder: WorkerId,
+    /// How often that has happened to it, this time included.
+    pub rescues: i32,
+    /// Items of its batch still pending; 0 for other kinds than provision.
+    pub pending: i64,
+    /// How it is known.
+    pub because: Loss,
+}
+
+/// How it is known that a holder is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Its registration is free: the process died, or lost its connection.
+    Dead,
+    /// Its lease ran out.
+    Expired,
+}
+
+/// Why a delivery could not be claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unclaimed {
+    /// Sent before, taken or ended: harmless.
+    Stale,
+    /// The ledger has no such job.
+    Unknown,
+    /// The ledger's job is of another kind, run or batch.
+    Mismatch,
+    /// It carries a send number that this ledger has not given yet.
+    Ahead,
+}
+
+impl Unclaimed {
+    /// The code for a dead letter; `None` for a stale delivery, which is nobody's fault.
+    pub const fn code(self) -> Option<Code> {
+        match self {
+            Unclaimed::Stale => None,
+            Unclaimed::Unknown => Some(Code::JobUnknown),
+            Unclaimed::Mismatch => Some(Code::JobMismatch),
+            Unclaimed::Ahead => Some(Code::SendAhead),
+        }
+    }
 }
 
 /// A payload that no version of Ferry wrote.
@@ -148,14 +214,19 @@ pub struct DeadLetter {
     pub queue: String,
     /// What came, at most the first 4 KiB.
     pub payload: Vec<u8>,
-    /// Why it could not be read.
+    /// `Undecodable`, or what [`Unclaimed`] says.
+    pub code: Code,
+    /// Why it could not be read or claimed.
     pub reason: String,
+    /// Worker that buried it, `host/pid`.
+    pub by: String,
 }
 
 /// What relay, rescue and janitor ask.
 #[async_trait]
 pub trait Relaying: Send + Sync {
-    /// Takes or keeps a role that only one process may have, for `ttl`. Says whether it is the holder's.
+    /// Takes or keeps a role that only one process may have, for `ttl`. Says whether it
+    /// is the holder's. A holder that is known to be dead is followed at once.
     async fn lead(&self, role: &'static str, holder: WorkerId, ttl: Duration) -> Result<bool>;
 
     /// Gives the role up, so that another takes it at once.
@@ -179,6 +250,34 @@ pub trait Relaying: Send + Sync {
 
     /// `leased → ready` for leases that ran out; says which. Counts a rescue on each.
     async fn rescue_expired(&self) -> Result<Vec<JobId>>;
+
+    /// `leased → ready`, with one more rescue, for leases of registered processes that are
+    /// dead, whatever is left of the lease, and (`expired`) for leases that ran out; `me` is
+    /// the process that asks. Registrations of the dead go too. Processes whose death can't
+    /// be seen ([`super::Presence::unwatched`]) are taken for dead only when their leases run out.
+    async fn rescue(&self, _me: WorkerId, _expired: bool) -> Result<Vec<Rescued>> {
+        Err(LedgerError::Refused("this ledger can't do that yet".into()))
+    }
+
+    /// Halves the batch of a provision job that nobody holds (`ready` or `queued`), after
+    /// [`crate::poison`]: the second half of its pending items goes into the batch `into`
+    /// of the same round with a job of its own, and both start with fewer rescues. Says how
+    /// many items went; 0 when the job moved on meanwhile.
+    async fn halve(&self, _job: JobId, _into: BatchId) -> Result<i64> {
+        Err(LedgerError::Refused("this ledger can't do that yet".into()))
+    }
+
+    /// Gives up a job that nobody holds, as `Discard` of its holder would, with a dead
+    /// letter. Says whether it did: the job may have moved on meanwhile.
+    async fn give_up(&self, _job: JobId, _code: Code, _by: &str) -> Result<bool> {
+        Err(LedgerError::Refused("this ledger can't do that yet".into()))
+    }
+
+    /// Running runs with limits on failures, and what workers ended in them (items that
+    /// rules settled at planning, and those failed before the last resume, are not counted).
+    async fn watched_runs(&self) -> Result<Vec<(RunId, crate::threshold::StopAfter, Tally)>> {
+        Err(LedgerError::Refused("this ledger can't do that yet".into()))
+    }
 
     /// Makes the report job of every running run that has nothing open and none yet. Says how many.
     async fn seal_finished(&self) -> Result<u64>;
@@ -239,6 +338,21 @@ pub struct SealedRun {
 /// What workers ask.
 #[async_trait]
 pub trait Working: Send + Sync {
+    /// Registers one start of a process, or a new identity of it, before it claims anything.
+    async fn register(&self, _worker: &WorkerRecord) -> Result<super::Presence> {
+        Err(LedgerError::Refused("this ledger can't do that yet".into()))
+    }
+
+    /// What operators said; asked twice a second, so one cheap statement.
+    async fn controls(&self) -> Result<super::Controls> {
+        Err(LedgerError::Refused("this ledger can't do that yet".into()))
+    }
+
+    /// Why a delivery could not be claimed, after `claim` gave `None`.
+    async fn why_unclaimed(&self, _envelope: &Envelope) -> Result<Unclaimed> {
+        Err(LedgerError::Refused("this ledger can't do that yet".into()))
+    }
+
     /// Says that the process lives and renews all leases it holds, in one
     /// statement. Returns the jobs it holds.
     async fn heartbeat(&self, worker: &WorkerRecord, lease: Duration) -> Result<Vec<JobId>>;
@@ -279,7 +393,8 @@ pub trait Working: Send + Sync {
 
     /// Ends the lease with a verdict other than `Done` by a handler's own
     /// transaction; `Done` is for a batch found complete. `Retry` counts and
-    /// records the attempt; `Discard` fails the remaining items with the code, so that a batch always ends.
+    /// records the attempt; `Discard` fails the remaining items with the code, so that a batch
+    /// always ends, and keeps a dead letter; `Stop` hands back and stops the run, with a line in the audit.
     async fn conclude(&self, lease: &Lease<Job>, verdict: &Verdict, attempt: Option<&Attempt>) -> Result<()>;
 
     /// Ends a verify job: the batch is `verified`. Locks the run row before
@@ -393,6 +508,83 @@ pub trait Operating: Send + Sync {
         by: &str,
         reason: Option<&str>,
     ) -> Result<Retried>;
+
+    /// Moves a run: `Pause`, `Resume`, `Cancel` by a person, `Stop` by a threshold (`reason` is
+    /// then the code). Repeating it changes nothing. With a line in the audit. `Cancel` of a
+    /// running run settles at once the items of batches that were never leased; batches that
+    /// were go to a worker, who asks Auth0. With nothing to ask, the sweep seals it.
+    ///
+    /// # Errors
+    /// `Refused` where the run has no such move.
+    async fn move_run(
+        &self,
+        _run: RunId,
+        _step: crate::run::RunMove,
+        _command: &super::Command<'_>,
+    ) -> Result<super::Moved> {
+        Err(LedgerError::Refused("this ledger can't do that yet".into()))
+    }
+
+    /// How many items `Cancel` would settle at once, and about how many Auth0 must be asked.
+    async fn count_cancellable(&self, _run: RunId) -> Result<(i64, i64)> {
+        Err(LedgerError::Refused("this ledger can't do that yet".into()))
+    }
+
+    /// Sets the plan of limits for a run that has not ended, or lifts it; the newest counts for the tenant.
+    async fn set_rate(&self, _run: RunId, _plan: Option<&str>, _command: &super::Command<'_>) -> Result<()> {
+        Err(LedgerError::Refused("this ledger can't do that yet".into()))
+    }
+
+    /// Stops all sending, or lets it go on. Says whether that changed anything.
+    async fn stop_all(&self, _stop: bool, _command: &super::Command<'_>) -> Result<bool> {
+        Err(LedgerError::Refused("this ledger can't do that yet".into()))
+    }
+
+    /// Worker processes known to the ledger, oldest first.
+    async fn workers(&self) -> Result<Vec<WorkerView>> {
+        Err(LedgerError::Refused("this ledger can't do that yet".into()))
+    }
+
+    /// Up to `most` dead letters, newest first.
+    async fn dead(&self, _filter: &super::DeadFilter, _most: i64) -> Result<Vec<super::DeadView>> {
+        Err(LedgerError::Refused("this ledger can't do that yet".into()))
+    }
+
+    /// The payload of a dead letter, as it came.
+    async fn dead_payload(&self, _id: i64) -> Result<Option<Vec<u8>>> {
+        Err(LedgerError::Refused("this ledger can't do that yet".into()))
+    }
+
+    /// How many letters a filter means, and how many users hang on them.
+    async fn count_dead(&self, _filter: &super::DeadFilter) -> Result<(i64, i64)> {
+        Err(LedgerError::Refused("this ledger can't do that yet".into()))
+    }
+
+    /// Sends kept letters again: users of a provision job become pending in a new round,
+    /// a verify job starts afresh. `batch_ids` has one id for each letter at least. With a line in the audit.
+    async fn redrive(
+        &self,
+        _filter: &super::DeadFilter,
+        _batch_ids: &[BatchId],
+        _command: &super::Command<'_>,
+    ) -> Result<super::Redriven> {
+        Err(LedgerError::Refused("this ledger can't do that yet".into()))
+    }
+
+    /// Marks kept letters as discarded; they stay on record. Says how many.
+    async fn discard(&self, _filter: &super::DeadFilter, _command: &super::Command<'_>) -> Result<i64> {
+        Err(LedgerError::Refused("this ledger can't do that yet".into()))
+    }
+
+    /// Removes resolved letters (never kept ones) resolved longer ago than this. Says how many.
+    async fn prune_dead(&self, _resolved_before: Duration) -> Result<i64> {
+        Err(LedgerError::Refused("this ledger can't do that yet".into()))
+    }
+
+    /// Jobs of all runs by kind and state, and the age of the oldest that is due, for operators.
+    async fn queue_counts(&self) -> Result<Vec<(JobKind, String, i64, Option<Duration>)>> {
+        Err(LedgerError::Refused("this ledger can't do that yet".into()))
+    }
 
     /// A revision of the report, or the newest.
     async fn report(&self, run: RunId, revision: Option<i32>) -> Result<Option<StoredReport>>;

@@ -1,18 +1,24 @@
 //! What the rules need from outside, each as a trait an adapter fulfils.
 
+mod controls;
+mod dead;
 mod directory;
 mod ledger;
 mod limiter;
+mod presence;
 mod queue;
 mod source;
 
+pub use controls::{BY_PEOPLE, Command, Controls, Moved};
+pub use dead::{DeadFilter, DeadKind, DeadState, DeadView, Redriven};
 pub use directory::{Connection, Directory, DirectoryError, DirectoryUser, NewUser};
 pub use ledger::{
     BatchVerification, DeadLetter, Discrepancy, FailureGroup, ItemFilter, ItemView, Ledger, LedgerError,
-    NewRun, Operating, Planned, Planning, Relaying, Retried, SealedRun, StoredReport, WorkerRecord, Working,
-    WriteBack,
+    Loss, NewRun, Operating, Planned, Planning, Relaying, Rescued, Retried, SealedRun, StoredReport,
+    Unclaimed, WorkerRecord, WorkerView, Working, WriteBack,
 };
 pub use limiter::{Group, Limiter, Observed};
+pub use presence::Presence;
 pub use queue::{Consumer, Delivery, Handler, Queue, QueueError, Stop, Swept};
 pub use source::{Candidate, Settled, Source, SourceError};
 

@@ -136,6 +136,7 @@ pub fn new_run(number: u128, target: Option<WriteBackTarget>) -> NewRun {
             limits: "off".into(),
             write_back: target,
             source_digest: String::new(),
+            stop_after: Default::default(),
         },
         settled_batch: BatchId(id(number * 1000)),
         requested_by: "tester".into(),

@@ -201,7 +201,13 @@ pub async fn slots_of_live_workers_are_counted(world: impl LedgerWorld) {
 pub async fn unreadable_payloads_are_kept(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     for payload in [vec![], vec![0, 159, 146, 150], vec![b'x'; 10_000]] {
-        let letter = DeadLetter { queue: "ferry:provision".into(), payload, reason: "no JSON".into() };
+        let letter = DeadLetter {
+            queue: "ferry:provision".into(),
+            payload,
+            code: crate::Code::Undecodable,
+            reason: "no JSON".into(),
+            by: "host/1".into(),
+        };
         scene.ledger.bury(&letter).await.unwrap();
     }
     assert_eq!(world.count("dead_letters").await, 3);

@@ -47,7 +47,13 @@ impl<'w> Scene<'w> {
 
     /// A new worker.
     pub fn worker(&self) -> WorkerRecord {
-        WorkerRecord { id: WorkerId::new(&self.clock, &self.random), host: "host".into(), pid: 1, slots: 4 }
+        WorkerRecord {
+            id: WorkerId::new(&self.clock, &self.random),
+            host: "host".into(),
+            pid: 1,
+            slots: 4,
+            waits: None,
+        }
     }
 
     /// A run to be opened over a source of this name.
@@ -236,6 +242,7 @@ fn spec() -> RunSpec {
         limits: "off".into(),
         write_back: None,
         source_digest: String::new(),
+        stop_after: Default::default(),
     }
 }
 

@@ -1,0 +1,84 @@
+//! Named points between two durable steps, where a test build ends the process.
+//!
+//! Compiled to nothing without the feature `crash-points`. With it, the command arms
+//! one point by name; the n-th time a process passes it, it aborts as a power cut
+//! would. The table here is the whole list, so that a test can visit each.
+
+/// A point: its name, and between which durable steps it lies.
+pub type Point = (&'static str, &'static str);
+
+/// All points, in the order in which a user passes them.
+pub const POINTS: &[Point] = &[
+    ("relay.claimed", "jobs are queued in the ledger, nothing is pushed yet"),
+    ("relay.pushed", "jobs are pushed, the relay has not looked again"),
+    ("worker.delivered", "a job came from the queue, no lease is taken"),
+    ("worker.leased", "the lease is taken, no item is read"),
+    ("provision.read", "items are read, nothing is sent"),
+    ("provision.sent", "a user is at Auth0, its result is only in memory"),
+    ("provision.gathered", "a group of results is complete, its write has not begun"),
+    ("provision.written", "a group of results is in the ledger, the batch goes on"),
+    ("provision.finished", "the batch is provisioned and its event made, nothing is acknowledged"),
+    ("worker.concluded", "a verdict is in the ledger, nothing is acknowledged"),
+    ("verify.read", "users are read back, nothing is recorded"),
+    ("verify.recorded", "the verification is recorded, nothing is acknowledged"),
+    ("report.made", "the report is made, the run is not sealed"),
+    ("report.sealed", "the run is sealed, nothing is acknowledged"),
+    ("rescue.taken", "jobs are taken back from the dead, nobody is told"),
+    ("rescue.halved", "a batch is halved, nobody is told"),
+    ("cancel.asked", "users of a cancelled run were asked for, nothing is written"),
+    ("stop.retiring", "a stopping process has ended its work, its leases are not handed back"),
+];
+
+#[cfg(feature = "crash-points")]
+mod armed {
+    use std::sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    };
+
+    static ARMED: OnceLock<(String, AtomicU32)> = OnceLock::new();
+
+    /// Arms a point: the `nth` pass (from 1) aborts the process.
+    ///
+    /// # Errors
+    /// With the list of points when there is none of that name.
+    pub fn arm(name: &str, nth: u32) -> Result<(), String> {
+        let known = super::POINTS.iter().any(|(point, _)| *point == name) || name.starts_with("user:");
+        if !known {
+            let names: Vec<_> = super::POINTS.iter().map(|(point, _)| *point).collect();
+            return Err(format!("no crash point {name:?}; there are: {}", names.join(", ")));
+        }
+        let _ = ARMED.set((name.to_owned(), AtomicU32::new(nth.max(1))));
+        Ok(())
+    }
+
+    /// Passes a point.
+    pub fn pass(name: &str) {
+        let Some((armed, left)) = ARMED.get() else { return };
+        if armed == name && left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            eprintln!("ferry: crash point {name}");
+            std::process::abort();
+        }
+    }
+
+    /// Passes with a user in hand: `user:KEY` is a poison that kills each time.
+    pub fn pass_user(key: &str) {
+        if ARMED.get().is_some_and(|(armed, _)| armed.strip_prefix("user:") == Some(key)) {
+            eprintln!("ferry: crash on a chosen user");
+            std::process::abort();
+        }
+    }
+}
+
+#[cfg(feature = "crash-points")]
+pub use armed::{arm, pass, pass_user};
+
+/// Passes a point.
+#[cfg(not(feature = "crash-points"))]
+#[inline(always)]
+pub fn pass(_name: &str) {}
+
+/// Passes with a user in hand.
+#[cfg(not(feature = "crash-points"))]
+#[inline(always)]
+pub fn pass_user(_key: &str) {}

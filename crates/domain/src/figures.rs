@@ -1,0 +1,100 @@
+//! What a process counts for its metrics, as plain numbers: whoever exports them
+//! reads them here, and nothing that works depends on how they are exported.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicI64, AtomicU64, Ordering},
+};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// One more.
+    pub fn one(&self) {
+        self.add(1);
+    }
+
+    /// Some more.
+    pub fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// So far.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A number that goes up and down.
+#[derive(Debug, Default)]
+pub struct Level(AtomicI64);
+
+impl Level {
+    /// Sets it.
+    pub fn set(&self, to: i64) {
+        self.0.store(to, Ordering::Relaxed);
+    }
+
+    /// Now.
+    pub fn get(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Figures of one worker process since its start.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// Deliveries that came from the queue.
+    pub deliveries: Count,
+    /// Deliveries with nothing to do: stale or repeated.
+    pub stale_deliveries: Count,
+    /// Deliveries that no ledger row of ours explains; dead-lettered.
+    pub foreign_deliveries: Count,
+    /// Jobs that ended well.
+    pub jobs_done: Count,
+    /// Jobs handed back without an attempt spent.
+    pub jobs_snoozed: Count,
+    /// Tries that counted as attempts.
+    pub jobs_retried: Count,
+    /// Jobs given up.
+    pub jobs_dead: Count,
+    /// Users settled, whatever the outcome.
+    pub users_settled: Count,
+    /// Leases taken back from holders known to be dead.
+    pub rescues_dead: Count,
+    /// Leases taken back because they ran out.
+    pub rescues_expired: Count,
+    /// Batches halved because workers died over them.
+    pub halvings: Count,
+    /// Writes refused by the fence: the lease had gone to another.
+    pub stale_writes_rejected: Count,
+    /// Times this process lost its registration and took a new identity.
+    pub identities_lost: Count,
+    /// Leases held now.
+    pub leases: Level,
+    /// 1 while the breaker of Auth0 lets only probes pass.
+    pub auth0_breaker_open: Level,
+    /// 1 while the ledger can't take results.
+    pub ledger_breaker_open: Level,
+    /// 1 when the database frees our lock at our death; 0 when only lease expiry can tell.
+    pub watched: Level,
+    /// 1 while this process is the relay.
+    pub relay: Level,
+    /// Milliseconds of the process's monotonic clock at the last renewal of leases.
+    pub renewed_at_ms: Level,
+    waits: Mutex<Option<String>>,
+}
+
+impl Figures {
+    /// Says why work waits, for people; `None` when it does not.
+    pub fn say_waits(&self, why: Option<String>) {
+        *self.waits.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// Why work waits.
+    pub fn waits(&self) -> Option<String> {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

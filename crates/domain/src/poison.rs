@@ -1,0 +1,74 @@
+//! What becomes of a job whose workers die: the user that kills them is isolated
+//! by halving the batch, and everybody else arrives.
+//!
+//! A half keeps all but one of the deaths, so it is halved again by the next: a user
+//! among a hundred is alone after 3 + 7 deaths. Rejected: noting the users in flight
+//! before each request (a write per user, for a fault of one in a million).
+
+use crate::{code::Code, job::JobKind};
+
+/// Deaths of holders after which a job is no longer simply tried again.
+pub const DEATHS: i32 = 3;
+
+/// What to do with a job that was taken back from a dead holder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// Anybody may take it again.
+    Again,
+    /// Two jobs out of one: the first half stays, the second gets a batch of its own.
+    Halve,
+    /// It is given up with this code.
+    GiveUp(Code),
+}
+
+/// Decides by how often holders died over it and how many users are left in it.
+pub fn remedy(kind: JobKind, deaths: i32, pending: i64) -> Remedy {
+    match kind {
+        _ if deaths < DEATHS => Remedy::Again,
+        JobKind::Provision if pending > 1 => Remedy::Halve,
+        JobKind::Provision | JobKind::Verify | JobKind::Report => Remedy::GiveUp(Code::CrashedWorker),
+    }
+}
+
+/// Deaths that each half starts with.
+pub fn deaths_of_half(deaths: i32) -> i32 {
+    (deaths - 1).max(0)
+}
+
+/// How many users the first half keeps.
+pub fn kept(pending: i64) -> i64 {
+    pending / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_deadly_user_among_a_thousand_is_alone_after_few_deaths_and_never_loops() {
+        let (mut pending, mut deaths, mut died) = (1_000_i64, 0, 0);
+        loop {
+            deaths += 1;
+            died += 1;
+            match remedy(JobKind::Provision, deaths, pending) {
+                Remedy::Again => {}
+                Remedy::Halve => {
+                    pending -= kept(pending); // it is always in the larger half
+                    deaths = deaths_of_half(deaths);
+                }
+                Remedy::GiveUp(code) => {
+                    assert_eq!(code, Code::CrashedWorker);
+                    break;
+                }
+            }
+        }
+        assert_eq!(pending, 1, "only the deadly user is given up");
+        assert!(died <= 14, "{died} deaths");
+    }
+
+    #[test]
+    fn two_deaths_may_be_chance() {
+        assert_eq!(remedy(JobKind::Provision, 2, 1), Remedy::Again);
+        assert_eq!(remedy(JobKind::Verify, 3, 0), Remedy::GiveUp(Code::CrashedWorker));
+    }
+}
