@@ -2,7 +2,9 @@
 
 use crate::{
     Weakness, World,
-    state::{BATCHES, BatchStand, IDLE, ItemStand, JobStand, Phase, REPORT, RunState, State, provision, verify},
+    state::{
+        BATCHES, BatchStand, IDLE, ItemStand, JobStand, Phase, REPORT, RunState, State, provision, verify,
+    },
 };
 
 impl World {

@@ -35,7 +35,9 @@ pub(crate) fn all() -> Vec<Property<World>> {
         Property::always(Names::FENCED, |_, state: &State| !state.stale_write),
         Property::always(Names::SUMS, sums),
         Property::always(Names::ONE_SEAL, |_, state: &State| state.seals <= 1),
-        Property::always(Names::END_IS_END, |_, state: &State| state.items.iter().all(|item| item.endings <= 1)),
+        Property::always(Names::END_IS_END, |_, state: &State| {
+            state.items.iter().all(|item| item.endings <= 1)
+        }),
         Property::always(Names::ONE_VERIFICATION, |_, state: &State| {
             state.batches.iter().all(|batch| batch.verifications <= 1)
         }),
@@ -53,7 +55,9 @@ pub(crate) fn all() -> Vec<Property<World>> {
             !ended(state) || (0..world.batches).all(|batch| state.batches[batch].pending == 0)
         }),
         Property::sometimes(Names::ENDS, |_, state: &State| done(state)),
-        Property::sometimes(Names::OVERTAKEN, |world: &World, state: &State| (0..world.workers).any(|w| overtaken(state, w))),
+        Property::sometimes(Names::OVERTAKEN, |world: &World, state: &State| {
+            (0..world.workers).any(|w| overtaken(state, w))
+        }),
     ]
 }
 
@@ -76,9 +80,8 @@ fn sums(world: &World, state: &State) -> bool {
 /// The event exists, or the process that owes it is still there.
 fn event(world: &World, state: &State) -> bool {
     (0..world.batches).all(|batch| {
-        let owed = |worker: &crate::state::Worker| {
-            worker.phase == Phase::EventDue && worker.job == provision(batch)
-        };
+        let owed =
+            |worker: &crate::state::Worker| worker.phase == Phase::EventDue && worker.job == provision(batch);
         state.batches[batch].stand != BatchStand::Provisioned
             || state.job(verify(batch)).stand != JobStand::Absent
             || state.workers.iter().any(owed)
@@ -87,9 +90,7 @@ fn event(world: &World, state: &State) -> bool {
 
 fn overtaken(state: &State, worker: usize) -> bool {
     let it = &state.workers[worker];
-    it.phase == Phase::Crossing
-        && it.token == 0
-        && matches!(state.job(it.job).stand, JobStand::Leased(_))
+    it.phase == Phase::Crossing && it.token == 0 && matches!(state.job(it.job).stand, JobStand::Leased(_))
 }
 
 fn ended(state: &State) -> bool {

@@ -83,7 +83,8 @@ impl Graph {
         let mut backwards = self.steps.clone();
         backwards.sort_unstable_by_key(|(_, to)| *to);
         let mut reaching = self.ends.clone();
-        let mut waiting: Vec<u32> = (0u32..).zip(&reaching).filter(|(_, end)| **end).map(|(n, _)| n).collect();
+        let mut waiting: Vec<u32> =
+            (0u32..).zip(&reaching).filter(|(_, end)| **end).map(|(n, _)| n).collect();
         while let Some(state) = waiting.pop() {
             let first = backwards.partition_point(|(_, to)| *to < state);
             for (from, _) in backwards[first..].iter().take_while(|(_, to)| *to == state) {

@@ -167,13 +167,8 @@ pub(crate) const IDLE: Worker =
 impl State {
     /// A run just started: every batch has its provision job, ready.
     pub(crate) fn new(world: &World) -> Self {
-        let empty = Batch {
-            stand: BatchStand::Verified,
-            pending: 0,
-            created: 0,
-            cancelled: 0,
-            verifications: 0,
-        };
+        let empty =
+            Batch { stand: BatchStand::Verified, pending: 0, created: 0, cancelled: 0, verifications: 0 };
         let absent = Job { stand: JobStand::Absent, send: 0, token: 0, lock: None };
         let mut state = State {
             run: RunState::Running,

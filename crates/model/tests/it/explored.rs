@@ -58,5 +58,8 @@ fn larger_worlds_hold_too() {
     let faults = Faults { crashes: 1, expiries: 1, ..NONE };
     holds("three workers", World { workers: 3, faults, ..World::small() });
     holds("each fault twice", World { users: 1, faults: Faults::each(2), ..World::small() });
-    holds("two batches of two", World { batches: 2, faults: Faults { crashes: 1, ..NONE }, ..World::small() });
+    holds(
+        "two batches of two",
+        World { batches: 2, faults: Faults { crashes: 1, ..NONE }, ..World::small() },
+    );
 }

@@ -4,4 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod explored;
+mod histories;
+mod mirror;
+mod player;
+mod stores;
 mod weakened;
