@@ -1,0 +1,83 @@
+//! Random histories: whatever happens in whatever order, each ledger answers and
+//! looks as the mirror says, and the run can be brought to its end.
+//!
+//! `PROPTEST_CASES` says how many histories for each ledger. A failing one is made
+//! shorter, printed, and kept in `proptest-regressions`, to be played first next time.
+
+use proptest::{
+    prelude::*,
+    test_runner::{Config, FileFailurePersistence, TestRunner},
+};
+
+use crate::{
+    player::{Player, Step},
+    stores::Store,
+};
+
+const HISTORIES: u32 = 64;
+const STEPS: usize = 60;
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (1..4i64).prop_map(Step::Send),
+        1 => any::<usize>().prop_map(Step::Lose),
+        8 => (any::<usize>(), 0..3usize, prop::bool::weighted(0.2))
+            .prop_map(|(delivery, worker, again)| Step::Claim { delivery, worker, again }),
+        1 => any::<usize>().prop_map(Step::Unsend),
+        10 => (any::<usize>(), any::<u8>(), 0..5usize)
+            .prop_map(|(lease, users, outcome)| Step::Work { lease, users, outcome }),
+        3 => (any::<usize>(), 0..14usize, any::<bool>())
+            .prop_map(|(lease, verdict, timed)| Step::Conclude { lease, verdict, timed }),
+        1 => (0..3usize).prop_map(Step::Crash),
+        1 => (0..3usize).prop_map(Step::Heartbeat),
+        1 => (0..3usize).prop_map(Step::Retire),
+        3 => any::<usize>().prop_map(Step::Expire),
+        3 => Just(Step::Rescue),
+        2 => Just(Step::Wait),
+        1 => Just(Step::Sweep),
+        2 => Just(Step::Retry),
+    ]
+}
+
+fn play_histories(name: &str, store: impl AsyncFn() -> Store) {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/proptest-regressions/histories.txt");
+    let config = Config {
+        cases: cases.unwrap_or(HISTORIES),
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(kept))),
+        max_shrink_iters: 400,
+        ..Config::default()
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let cases = config.cases;
+    let played = TestRunner::new(config).run(&prop::collection::vec(step(), 1..STEPS), |history| {
+        runtime.block_on(async {
+            let store = store().await;
+            let mut player = Player::new(&store).await;
+            for step in &history {
+                player.step(step).await;
+            }
+            player.finish().await;
+            store.remove().await;
+        });
+        Ok(())
+    });
+    if let Err(failure) = played {
+        panic!("{name}: {failure}");
+    }
+    println!("{name}: {cases} histories of up to {STEPS} steps");
+}
+
+#[test]
+fn sqlite_answers_as_the_model_says() {
+    play_histories("SQLite", Store::sqlite);
+}
+
+#[test]
+fn postgres_answers_as_the_model_says() {
+    if std::env::var("TEST_DATABASE_URL").is_ok_and(|url| !url.is_empty()) {
+        play_histories("PostgreSQL", async || Store::postgres().await.unwrap());
+    } else {
+        eprintln!("skipped: TEST_DATABASE_URL is not set");
+    }
+}
