@@ -11,13 +11,12 @@ use sqlx::{PgConnection, query, query_scalar};
 use crate::{
     PostgresLedger,
     errors::Fault,
+    giving_up,
     lease::{self, batch_of},
+    moving,
     settling::{self, End, ReadBack},
     tries::Tries,
 };
-
-/// What a discrepancy says when nobody could read the user back.
-const NOT_READ_BACK: &str = r#"["not read back"]"#;
 
 impl PostgresLedger {
     pub(crate) async fn end_lease(
@@ -50,12 +49,15 @@ impl PostgresLedger {
                 hand_back(&mut tx, lease, after, code).await?;
             }
             Verdict::Snooze { after, code } => hand_back(&mut tx, lease, after, code).await?,
-            Verdict::Stop { code } => hand_back(&mut tx, lease, Duration::ZERO, code).await?,
+            Verdict::Stop { code } => {
+                hand_back(&mut tx, lease, Duration::ZERO, code).await?;
+                moving::stop_for(&mut tx, lease.of.run, code).await?;
+            }
             Verdict::Discard { code } => {
                 if let Some(attempt) = attempt {
                     count_attempt(&mut tx, lease, attempt).await?;
                 }
-                give_up(&mut tx, lease, code).await?;
+                giving_up::give_up(&mut tx, &lease.of, code, &lease.holder.to_string()).await?;
             }
             Verdict::Done => finish_complete(&mut tx, lease).await?,
         }
@@ -87,7 +89,7 @@ impl PostgresLedger {
             discrepancies: found.discrepancies.len() as i64,
             requests: found.requests,
         };
-        settling::close_batch(&mut tx, lease, &counts, End::Done).await?;
+        settling::close_batch(&mut tx, &lease.of, &counts, End::Done).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -114,8 +116,9 @@ impl PostgresLedger {
             r#"
             WITH sealed AS (
                 UPDATE ferry.runs
-                SET state = 'sealed', revision = revision + 1, sealed_at = clock_timestamp()
-                WHERE id = $2 AND state = 'sealing'
+                SET state = CASE WHEN state = 'cancelling' THEN 'cancelled' ELSE 'sealed' END,
+                    revision = revision + 1, sealed_at = clock_timestamp()
+                WHERE id = $2 AND state IN ('sealing', 'cancelling')
                 RETURNING id, revision, sealed_at
             ), kept AS (
                 INSERT INTO ferry.reports (run_id, revision, sealed_at, report)
@@ -186,73 +189,14 @@ async fn hand_back(
     Ok(())
 }
 
-/// Ends the job without success, in such a way that its batch or run goes on.
-async fn give_up(connection: &mut PgConnection, lease: &Lease<Job>, code: Code) -> Result<(), Fault> {
-    let end = End::Dead(code);
-    match lease.of.kind {
-        JobKind::Provision => {
-            let failed = query!(
-                r#"
-                UPDATE ferry.items SET state = 'failed', code = $2
-                WHERE batch_id = $1 AND state = 'pending'
-                "#,
-                batch_of(lease)?.0,
-                code.as_str(),
-            )
-            .execute(&mut *connection)
-            .await?
-            .rows_affected();
-            let failed = failed as i64;
-            let ended = Tally { source: failed, failed, ..Tally::default() };
-            settling::count_in(connection, lease, &ended, 0, end).await?;
-            Ok(())
-        }
-        JobKind::Verify => {
-            let unread = query!(
-                r#"
-                INSERT INTO ferry.discrepancies (run_id, seq, batch_id, key, auth0_user_id, fields)
-                SELECT run_id, seq, batch_id, key, coalesce(auth0_user_id, ''), $2::text::jsonb
-                FROM ferry.items WHERE batch_id = $1 AND state IN ('created', 'adopted')
-                ON CONFLICT (run_id, seq) DO UPDATE
-                SET fields = excluded.fields, found_at = clock_timestamp()
-                "#,
-                batch_of(lease)?.0,
-                NOT_READ_BACK,
-            )
-            .execute(&mut *connection)
-            .await?
-            .rows_affected();
-            let counts = ReadBack { matched: 0, discrepancies: unread as i64, requests: 0 };
-            settling::close_batch(connection, lease, &counts, end).await
-        }
-        JobKind::Report => end_job(connection, lease, end).await,
-    }
-}
-
 /// `Done` without results: right only for a batch with nothing pending.
 async fn finish_complete(connection: &mut PgConnection, lease: &Lease<Job>) -> Result<(), Fault> {
     lease::only(lease, JobKind::Provision)?;
-    let pending = settling::count_in(connection, lease, &Tally::default(), 0, End::Done).await?;
+    let pending = settling::count_in(connection, &lease.of, &Tally::default(), 0, End::Done).await?;
     if pending > 0 {
         let why = format!("job {} has {pending} items left: write them back, or hand it back", lease.of.id);
         return Err(LedgerError::Refused(why).into());
     }
-    Ok(())
-}
-
-async fn end_job(connection: &mut PgConnection, lease: &Lease<Job>, end: End) -> Result<(), Fault> {
-    query!(
-        r#"
-        UPDATE ferry.jobs
-        SET state = $2, code = coalesce($3, code), ended_at = clock_timestamp(), holder = NULL, expires_at = NULL
-        WHERE id = $1
-        "#,
-        lease.of.id.0,
-        end.state(),
-        end.code(),
-    )
-    .execute(connection)
-    .await?;
     Ok(())
 }
 
@@ -278,7 +222,7 @@ async fn insert_discrepancies(
         ON CONFLICT (run_id, seq) DO UPDATE SET fields = excluded.fields, found_at = clock_timestamp()
         "#,
         lease.of.run.0,
-        batch_of(lease)?.0,
+        batch_of(&lease.of)?.0,
         &seqs,
         &keys as &[&str],
         &ids as &[&str],

@@ -9,8 +9,17 @@ use crate::{errors::Fault, rows};
 pub(crate) struct Held {
     /// Where its run stands.
     pub run: RunState,
+    /// Whether an operator stopped all sending.
+    pub all_stopped: bool,
     /// Where its run writes ids back to.
     pub target: Option<WriteBackTarget>,
+}
+
+impl Held {
+    /// Where the run stands for a holder: with all sending stopped it is paused.
+    pub(crate) fn seen_by_holder(&self) -> RunState {
+        if self.all_stopped && self.run.is_sending() { RunState::Paused } else { self.run }
+    }
 }
 
 /// Locks the job row and checks the token in one `UPDATE`: a late owner waits for
@@ -26,7 +35,8 @@ pub(crate) async fn fence(connection: &mut PgConnection, lease: &Lease<Job>) -> 
           AND job.token = $2
           AND job.state = 'leased'
           AND run.id = job.run_id
-        RETURNING run.state, (run.spec -> 'write_back')::text AS write_back
+        RETURNING run.state, (run.spec -> 'write_back')::text AS write_back,
+            EXISTS (SELECT FROM ferry.controls WHERE name = 'stop_all' AND value = 'true') AS "all_stopped!"
         "#,
         lease.of.id.0,
         lease.token,
@@ -42,15 +52,15 @@ pub(crate) async fn fence(connection: &mut PgConnection, lease: &Lease<Job>) -> 
             why: "spec.write_back can't be read".to_owned(),
         })?,
     };
-    Ok(Held { run: rows::run_state(lease.of.run.0, &row.state)?, target })
+    Ok(Held { run: rows::run_state(lease.of.run.0, &row.state)?, all_stopped: row.all_stopped, target })
 }
 
 /// The batch of a provision or verify job.
-pub(crate) fn batch_of(lease: &Lease<Job>) -> Result<BatchId, LedgerError> {
-    lease.of.batch.ok_or_else(|| LedgerError::Corrupt {
+pub(crate) fn batch_of(job: &Job) -> Result<BatchId, LedgerError> {
+    job.batch.ok_or_else(|| LedgerError::Corrupt {
         table: "jobs",
-        row: lease.of.id.to_string(),
-        why: format!("a {} job without a batch", lease.of.kind),
+        row: job.id.to_string(),
+        why: format!("a {} job without a batch", job.kind),
     })
 }
 

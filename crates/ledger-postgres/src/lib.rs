@@ -2,8 +2,8 @@
 //!
 //! Decisions are functions of `ferry-domain`; the SQL here only keeps what they
 //! say. Fixed SQL goes through sqlx's checked macros (`.sqlx` holds what they
-//! learned, so a build needs no database); only COPY and the application's own
-//! table need SQL made at run time (`application`, `copy`).
+//! learned, so a build needs no database); only COPY, the application's own table and
+//! what must not be prepared need SQL made at run time (`application`, `copy`, `presence`).
 //!
 //! Three rules hold for all transactions of this crate:
 //! - **A leased write begins by locking the job row with its token**
@@ -19,15 +19,23 @@
 
 mod application;
 mod conclude;
+mod controls;
 mod copy;
+mod dead;
 mod errors;
 mod finishing;
+mod giving_up;
+mod halving;
 mod lease;
+mod moving;
 mod operating;
 mod planning;
 mod pool;
 mod prepare;
+mod presence;
+mod redrive;
 mod relaying;
+mod rescue;
 mod retry;
 mod rows;
 mod settling;

@@ -1,9 +1,15 @@
 //! What people ask.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use ferry_domain::{
     BatchId, Code, ItemSeq, ItemState, JobKind, RunId, RunView, SourceKey,
-    ports::{Discrepancy, FailureGroup, ItemFilter, ItemView, LedgerError, Operating, Retried, StoredReport},
+    ports::{
+        Command, DeadFilter, DeadView, Discrepancy, FailureGroup, ItemFilter, ItemView, LedgerError, Moved,
+        Operating, Redriven, Retried, StoredReport, WorkerView,
+    },
+    run::RunMove,
 };
 use sqlx::{query, query_as};
 use uuid::Uuid;
@@ -126,6 +132,59 @@ impl Operating for PostgresLedger {
         self.take_up_again(run, codes, batch_ids, by, reason).await
     }
 
+    async fn move_run(&self, run: RunId, step: RunMove, command: &Command<'_>) -> Result<Moved> {
+        self.make_move(run, step, command).await
+    }
+
+    async fn count_cancellable(&self, run: RunId) -> Result<(i64, i64)> {
+        self.cancellable(run).await
+    }
+
+    async fn set_rate(&self, run: RunId, plan: Option<&str>, command: &Command<'_>) -> Result<()> {
+        self.put_rate(run, plan, command).await
+    }
+
+    async fn stop_all(&self, stop: bool, command: &Command<'_>) -> Result<bool> {
+        self.put_stop_all(stop, command).await
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerView>> {
+        self.worker_views().await
+    }
+
+    async fn dead(&self, filter: &DeadFilter, most: i64) -> Result<Vec<DeadView>> {
+        self.letters(filter, most).await
+    }
+
+    async fn dead_payload(&self, id: i64) -> Result<Option<Vec<u8>>> {
+        self.letter_payload(id).await
+    }
+
+    async fn count_dead(&self, filter: &DeadFilter) -> Result<(i64, i64)> {
+        self.count_letters(filter).await
+    }
+
+    async fn redrive(
+        &self,
+        filter: &DeadFilter,
+        batch_ids: &[BatchId],
+        command: &Command<'_>,
+    ) -> Result<Redriven> {
+        self.send_again(filter, batch_ids, command).await
+    }
+
+    async fn discard(&self, filter: &DeadFilter, command: &Command<'_>) -> Result<i64> {
+        self.discard_letters(filter, command).await
+    }
+
+    async fn prune_dead(&self, resolved_before: Duration) -> Result<i64> {
+        self.remove_letters(resolved_before).await
+    }
+
+    async fn queue_counts(&self) -> Result<Vec<(JobKind, String, i64, Option<Duration>)>> {
+        self.count_queue().await
+    }
+
     async fn report(&self, run: RunId, revision: Option<i32>) -> Result<Option<StoredReport>> {
         let row = query!(
             r#"
@@ -168,7 +227,7 @@ impl PostgresLedger {
             RunRow,
             r#"
             SELECT run.id, run.migration, run.source_kind, run.source_location, run.spec::text AS "spec!",
-                   run.state, run.round, run.revision, run.created_at, run.started_at, run.sealed_at,
+                   run.state, run.round, run.revision, run.rate, run.why, run.created_at, run.started_at, run.sealed_at,
                    sums.source AS "source!", sums.created AS "created!", sums.adopted AS "adopted!",
                    sums.skipped AS "skipped!", sums.conflict AS "conflict!", sums.failed AS "failed!",
                    sums.cancelled AS "cancelled!", sums.pending AS "pending!",

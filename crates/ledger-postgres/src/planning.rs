@@ -55,7 +55,14 @@ impl Planning for PostgresLedger {
     async fn start(&self, run: RunId) -> Result<()> {
         let started = query!(
             r#"
-            UPDATE ferry.runs SET state = 'running', started_at = clock_timestamp()
+            UPDATE ferry.runs
+            SET state = 'running', started_at = clock_timestamp(), failed_before = sums.failed,
+                ended_before = sums.ended
+            FROM (
+                SELECT coalesce(sum(failed + conflict), 0)::bigint AS failed,
+                       coalesce(sum(source - pending), 0)::bigint AS ended
+                FROM ferry.batches WHERE run_id = $1
+            ) AS sums
             WHERE id = $1 AND state = 'planned'
             "#,
             run.0
@@ -257,7 +264,7 @@ pub(crate) async fn audit(
     connection: &mut PgConnection,
     actor: &str,
     action: &str,
-    run: RunId,
+    run: impl Into<Option<RunId>>,
     detail: &serde_json::Value,
     reason: Option<&str>,
 ) -> std::result::Result<(), Fault> {
@@ -265,7 +272,7 @@ pub(crate) async fn audit(
         "INSERT INTO ferry.audit (actor, action, run_id, detail, reason) VALUES ($1, $2, $3, $4, $5)",
         actor,
         action,
-        run.0,
+        run.into().map(|run| run.0),
         detail,
         reason,
     )

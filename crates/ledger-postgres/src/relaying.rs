@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    Envelope, JobId, WorkerId,
-    ports::{DeadLetter, LedgerError, Relaying},
+    BatchId, Code, Envelope, JobId, RunId, Tally, WorkerId,
+    ports::{DeadLetter, LedgerError, Relaying, Rescued},
+    threshold::StopAfter,
 };
 use sqlx::{query, query_as, query_scalar};
 
@@ -18,20 +19,27 @@ use crate::{
 
 type Result<T> = std::result::Result<T, LedgerError>;
 
-/// How much of an unreadable payload is kept.
-const KEPT: usize = 4096;
 /// After a report job was given up, the next one is made this much later.
 const REPORT_AGAIN: Duration = Duration::from_secs(30);
 
 #[async_trait]
 impl Relaying for PostgresLedger {
+    /// A holder is followed at once when its lock is free, or when its row is gone since it
+    /// took the role (`rescue`).
     async fn lead(&self, role: &'static str, holder: WorkerId, ttl: Duration) -> Result<bool> {
         let led = query!(
             r#"
-            INSERT INTO ferry.roles AS mine (role, holder, expires_at)
-            VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3))
-            ON CONFLICT (role) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
-            WHERE mine.holder = excluded.holder OR mine.expires_at <= clock_timestamp()
+            INSERT INTO ferry.roles AS mine (role, holder, expires_at, registered)
+            VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3),
+                    EXISTS (SELECT FROM ferry.workers WHERE id = $2))
+            ON CONFLICT (role) DO UPDATE
+            SET holder = excluded.holder, expires_at = excluded.expires_at, registered = excluded.registered
+            WHERE mine.holder = excluded.holder
+               OR mine.expires_at <= clock_timestamp()
+               OR mine.registered AND coalesce((
+                      SELECT CASE WHEN watched THEN pg_try_advisory_xact_lock_shared(ferry.presence_key(id))
+                                  ELSE false END
+                      FROM ferry.workers WHERE id = mine.holder), true)
             "#,
             role,
             holder.0,
@@ -73,7 +81,8 @@ impl Relaying for PostgresLedger {
                 FROM ferry.jobs AS job JOIN ferry.runs AS run ON run.id = job.run_id
                 WHERE job.state = 'ready'
                   AND job.not_before <= clock_timestamp()
-                  AND run.state IN ('running', 'sealing')
+                  AND run.state IN ('running', 'sealing', 'cancelling')
+                  AND NOT EXISTS (SELECT FROM ferry.controls WHERE name = 'stop_all' AND value = 'true')
                 ORDER BY job.priority, job.created_at, job.id
                 LIMIT $1
                 FOR UPDATE OF job SKIP LOCKED
@@ -165,22 +174,28 @@ impl Relaying for PostgresLedger {
         Ok(rescued.into_iter().map(JobId).collect())
     }
 
+    async fn rescue(&self, me: WorkerId, expired: bool) -> Result<Vec<Rescued>> {
+        self.take_back(me, expired).await
+    }
+
+    async fn halve(&self, job: JobId, into: BatchId) -> Result<i64> {
+        self.halve_batch(job, into).await
+    }
+
+    async fn give_up(&self, job: JobId, code: Code, by: &str) -> Result<bool> {
+        self.bury_job(job, code, by).await
+    }
+
+    async fn watched_runs(&self) -> Result<Vec<(RunId, StopAfter, Tally)>> {
+        self.runs_with_limits().await
+    }
+
     async fn seal_finished(&self) -> Result<u64> {
         self.sweep().await.map_err(self.failed("could not seal finished runs"))
     }
 
     async fn bury(&self, letter: &DeadLetter) -> Result<()> {
-        let payload = &letter.payload[..letter.payload.len().min(KEPT)];
-        query!(
-            "INSERT INTO ferry.dead_letters (queue, payload, reason) VALUES ($1, $2, $3)",
-            letter.queue,
-            payload,
-            letter.reason,
-        )
-        .execute(&self.pool)
-        .await
-        .map_err(self.sql_failed("could not keep an unreadable payload"))?;
-        Ok(())
+        self.keep_payload(letter).await
     }
 }
 
@@ -192,7 +207,7 @@ impl PostgresLedger {
         let finished = query_scalar!(
             r#"
             SELECT run.id FROM ferry.runs AS run
-            WHERE run.state IN ('running', 'sealing')
+            WHERE run.state IN ('running', 'sealing', 'cancelling')
               AND NOT EXISTS (SELECT FROM ferry.batches WHERE run_id = run.id AND state <> 'verified')
               AND NOT EXISTS (
                   SELECT FROM ferry.jobs

@@ -4,14 +4,14 @@
 //! codes that are beyond retry go into the SQL as a list.
 
 use ferry_domain::{
-    BatchId, Code, ItemState, JobKind, RunId,
+    BatchId, Code, ItemState, JobKind, RunId, RunState,
     ports::{LedgerError, Retried},
     run::RunMove,
 };
 use serde_json::json;
 use sqlx::{PgConnection, query, query_scalar};
 
-use crate::{PostgresLedger, errors::Fault, operating::words, planning::audit, rows, tries::Tries};
+use crate::{PostgresLedger, errors::Fault, moving, operating::words, planning::audit, rows, tries::Tries};
 
 impl PostgresLedger {
     pub(crate) async fn take_up_again(
@@ -52,8 +52,13 @@ impl PostgresLedger {
         .ok_or_else(|| LedgerError::Refused(format!("there is no run {run}")))?;
         let state = rows::run_state(run.0, &row.state)?;
         let Some(next) = state.after(RunMove::Retry) else {
-            let why = format!("run {run} is {state}: wait until it is sealed, or resume it");
-            return Err(LedgerError::Refused(why).into());
+            let rule = match state {
+                RunState::Cancelling | RunState::Cancelled => {
+                    "it was given up; plan a new run of this source"
+                }
+                _ => "wait until it is sealed, or resume it",
+            };
+            return Err(LedgerError::Refused(format!("run {run} is {state}: {rule}")).into());
         };
         let (items, left) = count(&mut tx, run, codes).await?;
         if items == 0 {
@@ -72,15 +77,9 @@ impl PostgresLedger {
             return Err(LedgerError::Refused(why).into());
         };
         let round = row.round + 1;
-        query!(
-            "UPDATE ferry.runs SET state = $2, round = $3, touched_at = clock_timestamp() WHERE id = $1",
-            run.0,
-            next.as_str(),
-            round,
-        )
-        .execute(&mut *tx)
-        .await?;
+        run_again(&mut tx, run, next, round).await?;
         move_items(&mut tx, &Move { run, codes, ids, items, batch_size: row.batch_size, round }).await?;
+        moving::count_failures_from_here(&mut tx, run).await?;
         let detail = json!({
             "items": items, "batches": batches, "left": left, "round": round, "codes": words(codes),
         });
@@ -125,7 +124,27 @@ fn retryable_states() -> Vec<&'static str> {
     back.map(ItemState::as_str).collect()
 }
 
-async fn refuse_second_run(
+pub(crate) async fn run_again(
+    connection: &mut PgConnection,
+    run: RunId,
+    state: RunState,
+    round: i32,
+) -> Result<(), Fault> {
+    query!(
+        r#"
+        UPDATE ferry.runs SET state = $2, round = $3, why = NULL, touched_at = clock_timestamp()
+        WHERE id = $1
+        "#,
+        run.0,
+        state.as_str(),
+        round,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn refuse_second_run(
     connection: &mut PgConnection,
     run: RunId,
     kind: &str,
@@ -161,7 +180,9 @@ struct Move<'a> {
 }
 
 /// Moves items into new batches with jobs, and shrinks the batches they leave, in one
-/// statement. `LIMIT` holds against items that failed since they were counted.
+/// statement. `LIMIT` holds against items that failed since they were counted. The jobs
+/// begin with a token, as if they had been leased: a user that failed may be at Auth0
+/// all the same, and a cancel has to ask.
 async fn move_items(connection: &mut PgConnection, it: &Move<'_>) -> Result<(), Fault> {
     let ids: Vec<_> = it.ids.iter().map(|id| id.0).collect();
     let base = query_scalar!(
@@ -205,8 +226,8 @@ async fn move_items(connection: &mut PgConnection, it: &Move<'_>) -> Result<(), 
             FROM chosen GROUP BY slot
             RETURNING id, ordinal
         )
-        INSERT INTO ferry.jobs (run_id, batch_id, kind, priority, traceparent, created_at)
-        SELECT $1::uuid, id, 'provision', $10::smallint, ferry.new_traceparent(),
+        INSERT INTO ferry.jobs (run_id, batch_id, kind, priority, token, traceparent, created_at)
+        SELECT $1::uuid, id, 'provision', $10::smallint, 1, ferry.new_traceparent(),
                now() + ordinal * interval '1 microsecond'
         FROM grown
         "#,

@@ -3,7 +3,7 @@
 use ferry_domain::{
     Auth0UserId, BatchId, Code, Envelope, Item, ItemSeq, ItemState, JobId, JobKind, Origin, RunId, RunSpec,
     RunState, RunView, SourceIdentity, SourceKey, Tally, UserRecord,
-    ports::{Discrepancy, ItemView, LedgerError},
+    ports::{DeadKind, DeadState, DeadView, Discrepancy, ItemView, LedgerError},
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -51,6 +51,8 @@ pub(crate) struct RunRow {
     pub state: String,
     pub round: i32,
     pub revision: i32,
+    pub rate: Option<String>,
+    pub why: Option<String>,
     pub created_at: OffsetDateTime,
     pub started_at: Option<OffsetDateTime>,
     pub sealed_at: Option<OffsetDateTime>,
@@ -94,8 +96,8 @@ impl TryFrom<RunRow> for RunView {
             open_batches: row.open_batches,
             revision: row.revision,
             round: row.round,
-            rate: None,
-            why: None,
+            rate: row.rate,
+            why: row.why,
             created_at: row.created_at,
             started_at: row.started_at,
             provisioned_at: row.provisioned_at,
@@ -228,6 +230,54 @@ impl TryFrom<DiscrepancyRow> for Discrepancy {
             auth0_user_id: Auth0UserId(row.auth0_user_id),
             fields: serde_json::from_str(&row.fields)
                 .map_err(|e| corrupt("discrepancies", row.seq, unreadable("fields", &e)))?,
+        })
+    }
+}
+
+/// A row of `dead_letters` without its payload.
+pub(crate) struct DeadRow {
+    pub id: i64,
+    pub received_at: OffsetDateTime,
+    pub kind: String,
+    pub state: String,
+    pub queue: String,
+    pub job_id: Option<Uuid>,
+    pub job_kind: Option<String>,
+    pub run_id: Option<Uuid>,
+    pub batch_id: Option<Uuid>,
+    pub code: String,
+    pub reason: String,
+    pub attempts: i32,
+    pub rescues: i32,
+    pub users: i64,
+    pub given_up_by: String,
+    pub resolved_by: Option<String>,
+    pub resolved_at: Option<OffsetDateTime>,
+}
+
+impl TryFrom<DeadRow> for DeadView {
+    type Error = LedgerError;
+    fn try_from(row: DeadRow) -> Result<Self> {
+        let kind = [DeadKind::Payload, DeadKind::Job].into_iter().find(|kind| kind.as_str() == row.kind);
+        Ok(DeadView {
+            id: row.id,
+            at: row.received_at,
+            kind: kind.ok_or_else(|| corrupt("dead_letters", row.id, "unknown kind"))?,
+            state: DeadState::parse(&row.state)
+                .ok_or_else(|| corrupt("dead_letters", row.id, "unknown state"))?,
+            queue: row.queue,
+            job: row.job_id.map(JobId),
+            job_kind: row.job_kind.map(|word| job_kind(row.id, &word)).transpose()?,
+            run: row.run_id.map(RunId),
+            batch: row.batch_id.map(BatchId),
+            code: code("dead_letters", row.id, &row.code)?,
+            reason: row.reason,
+            attempts: row.attempts,
+            rescues: row.rescues,
+            users: row.users,
+            given_up_by: row.given_up_by,
+            resolved_by: row.resolved_by,
+            resolved_at: row.resolved_at,
         })
     }
 }

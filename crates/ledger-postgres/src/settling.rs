@@ -1,7 +1,7 @@
 //! How batches and jobs end, for all who end them: results written back, a job
 //! given up, users read back.
 
-use ferry_domain::{Code, Job, JobKind, JobState, Lease, RunState, Tally, job::JobMove, run::RunMove};
+use ferry_domain::{Code, Job, JobKind, JobState, RunState, Tally, job::JobMove, run::RunMove};
 use sqlx::{PgConnection, query, query_scalar};
 use uuid::Uuid;
 
@@ -36,7 +36,7 @@ impl End {
 /// same statement. Returns the items still pending.
 pub(crate) async fn count_in(
     connection: &mut PgConnection,
-    lease: &Lease<Job>,
+    job: &Job,
     ended: &Tally,
     requests: i64,
     end: End,
@@ -46,8 +46,8 @@ pub(crate) async fn count_in(
         WITH counted AS (
             UPDATE ferry.batches
             SET created = created + $3, adopted = adopted + $4, skipped = skipped + $5,
-                conflict = conflict + $6, failed = failed + $7, pending = pending - $8,
-                requests = requests + $9,
+                conflict = conflict + $6, failed = failed + $7, cancelled = cancelled + $13,
+                pending = pending - $8, requests = requests + $9,
                 state = CASE WHEN pending = $8 AND state = 'open' THEN 'provisioned' ELSE state END,
                 provisioned_at = CASE WHEN pending = $8 THEN coalesce(provisioned_at, clock_timestamp())
                                       ELSE provisioned_at END
@@ -55,7 +55,8 @@ pub(crate) async fn count_in(
             RETURNING id, run_id, pending
         ), ended AS (
             UPDATE ferry.jobs
-            SET state = $10, code = coalesce($11, code), ended_at = clock_timestamp(), holder = NULL, expires_at = NULL
+            SET state = $10, code = coalesce($11, code), ended_at = clock_timestamp(), holder = NULL,
+                expires_at = NULL, queued_at = NULL
             WHERE id = $1 AND EXISTS (SELECT FROM counted WHERE pending = 0)
             RETURNING traceparent
         ), verify AS (
@@ -66,8 +67,8 @@ pub(crate) async fn count_in(
         )
         SELECT pending FROM counted
         "#,
-        lease.of.id.0,
-        batch_of(lease)?.0,
+        job.id.0,
+        batch_of(job)?.0,
         ended.created,
         ended.adopted,
         ended.skipped,
@@ -78,6 +79,7 @@ pub(crate) async fn count_in(
         end.state(),
         end.code(),
         JobKind::Verify.priority(),
+        ended.cancelled,
     )
     .fetch_one(connection)
     .await?;
@@ -96,11 +98,11 @@ pub(crate) struct ReadBack {
 /// batch open, and nobody would seal the run.
 pub(crate) async fn close_batch(
     connection: &mut PgConnection,
-    lease: &Lease<Job>,
+    job: &Job,
     found: &ReadBack,
     end: End,
 ) -> Result<(), Fault> {
-    let run = lease.of.run.0;
+    let run = job.run.0;
     let state = lock_run(connection, run).await?;
     let open = query_scalar!(
         r#"
@@ -111,14 +113,15 @@ pub(crate) async fn close_batch(
             WHERE id = $2
         ), ended AS (
             UPDATE ferry.jobs
-            SET state = $6, code = coalesce($7, code), ended_at = clock_timestamp(), holder = NULL, expires_at = NULL
+            SET state = $6, code = coalesce($7, code), ended_at = clock_timestamp(), holder = NULL,
+                expires_at = NULL, queued_at = NULL
             WHERE id = $1
         )
         SELECT count(*) AS "open!" FROM ferry.batches
         WHERE run_id = $8 AND state <> 'verified' AND id <> $2
         "#,
-        lease.of.id.0,
-        batch_of(lease)?.0,
+        job.id.0,
+        batch_of(job)?.0,
         found.matched,
         found.discrepancies,
         found.requests,
@@ -143,15 +146,16 @@ pub(crate) async fn lock_run(connection: &mut PgConnection, run: Uuid) -> Result
     Ok(rows::run_state(run, &state)?)
 }
 
-/// Makes the report jobs of locked runs that have nothing open; says how many.
+/// Makes the report jobs of locked runs that have nothing open; says how many. A run that
+/// was given up stays `cancelling` until its report is kept.
 pub(crate) async fn begin_sealing(connection: &mut PgConnection, runs: &[Uuid]) -> Result<u64, Fault> {
     let sealing = query!(
         r#"
         WITH sealing AS (
             UPDATE ferry.runs AS run
-            SET state = 'sealing'
+            SET state = CASE WHEN state = 'cancelling' THEN 'cancelling' ELSE 'sealing' END
             WHERE id = ANY($1)
-              AND state IN ('running', 'sealing')
+              AND state IN ('running', 'sealing', 'cancelling')
               AND NOT EXISTS (SELECT FROM ferry.batches WHERE run_id = run.id AND state <> 'verified')
             RETURNING id
         )
@@ -165,6 +169,24 @@ pub(crate) async fn begin_sealing(connection: &mut PgConnection, runs: &[Uuid]) 
     .execute(connection)
     .await?;
     Ok(sealing.rows_affected())
+}
+
+/// Ends a job that leaves nothing else to do.
+pub(crate) async fn end_job(connection: &mut PgConnection, job: &Job, end: End) -> Result<(), Fault> {
+    query!(
+        r#"
+        UPDATE ferry.jobs
+        SET state = $2, code = coalesce($3, code), ended_at = clock_timestamp(), holder = NULL,
+            expires_at = NULL, queued_at = NULL
+        WHERE id = $1
+        "#,
+        job.id.0,
+        end.state(),
+        end.code(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 #[cfg(test)]

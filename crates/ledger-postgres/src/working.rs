@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    Attempt, BatchId, Item, ItemResult, Job, JobId, JobKind, Lease, RunId, RunSpec, RunState, Verdict,
-    WorkerId,
-    ports::{BatchVerification, LedgerError, SealedRun, WorkerRecord, Working, WriteBack},
+    Attempt, BatchId, Envelope, Item, ItemResult, Job, JobId, JobKind, Lease, RunId, RunSpec, RunState,
+    Verdict, WorkerId,
+    ports::{
+        BatchVerification, Controls, LedgerError, Presence, SealedRun, Unclaimed, WorkerRecord, Working,
+        WriteBack,
+    },
 };
 use sqlx::{query, query_scalar};
 
@@ -20,12 +23,37 @@ type Result<T> = std::result::Result<T, LedgerError>;
 
 #[async_trait]
 impl Working for PostgresLedger {
+    async fn register(&self, worker: &WorkerRecord) -> Result<Presence> {
+        self.announce(worker).await
+    }
+
+    async fn controls(&self) -> Result<Controls> {
+        self.read_controls().await
+    }
+
+    async fn why_unclaimed(&self, envelope: &Envelope) -> Result<Unclaimed> {
+        let row = query!("SELECT kind, run_id, batch_id, send FROM ferry.jobs WHERE id = $1", envelope.job.0)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(self.sql_failed("could not look a job up"))?;
+        let Some(row) = row else { return Ok(Unclaimed::Unknown) };
+        let same = row.kind == envelope.kind.as_str()
+            && row.run_id == envelope.run.0
+            && row.batch_id == envelope.batch.map(|batch| batch.0);
+        Ok(match same {
+            false => Unclaimed::Mismatch,
+            true if envelope.send > row.send => Unclaimed::Ahead,
+            true => Unclaimed::Stale,
+        })
+    }
+
     async fn heartbeat(&self, worker: &WorkerRecord, lease: Duration) -> Result<Vec<JobId>> {
         let held = query_scalar!(
             r#"
             WITH seen AS (
-                INSERT INTO ferry.workers (id, host, pid, slots) VALUES ($1, $2, $3, $4)
-                ON CONFLICT (id) DO UPDATE SET slots = excluded.slots, seen_at = clock_timestamp()
+                INSERT INTO ferry.workers (id, host, pid, slots, waits) VALUES ($1, $2, $3, $4, $6)
+                ON CONFLICT (id) DO UPDATE
+                SET slots = excluded.slots, waits = excluded.waits, seen_at = clock_timestamp()
             )
             UPDATE ferry.jobs
             SET expires_at = clock_timestamp() + make_interval(secs => $5)
@@ -37,6 +65,7 @@ impl Working for PostgresLedger {
             worker.pid,
             worker.slots,
             lease.as_secs_f64(),
+            worker.waits,
         )
         .fetch_all(&self.pool)
         .await

@@ -69,9 +69,9 @@ impl PostgresLedger {
             note_refusals(&mut tx, lease, &refused_rows).await?;
         }
         let ended = tally(results, &taken, &refused_rows);
-        let pending = settling::count_in(&mut tx, lease, &ended, requests, End::Done).await?;
+        let pending = settling::count_in(&mut tx, &lease.of, &ended, requests, End::Done).await?;
         tx.commit().await?;
-        Ok(WriteBack { refused_rows, pending, run: held.run })
+        Ok(WriteBack { refused_rows, pending, run: held.seen_by_holder() })
     }
 }
 
@@ -100,7 +100,7 @@ async fn write_items(
         RETURNING item.seq
         "#,
         lease.of.run.0,
-        batch_of(lease)?.0,
+        batch_of(&lease.of)?.0,
         &seqs,
         &states as &[&str],
         &codes as &[Option<&str>],

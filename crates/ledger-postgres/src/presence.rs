@@ -1,0 +1,152 @@
+//! Who lives: a connection for each process, with a session-level advisory lock on it.
+//!
+//! The server frees the lock in the moment in which the process dies, so the others
+//! need no time-out to know (`rescue`). The connection does nothing else: one from the
+//! pool would be closed or replaced while the process lives. Its few statements are
+//! plain text without preparing, because behind a transaction pooler a prepared one
+//! may be looked for on another server session than the one it was prepared on.
+//!
+//! Rejected: heartbeats with a short time-out (a busy process would be taken for a dead
+//! one), LISTEN (nobody is told of a death).
+
+use std::{future::pending, time::Duration};
+
+use ferry_domain::{
+    WorkerId,
+    ports::{LedgerError, Presence, WorkerRecord},
+};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, Row, query};
+use tokio::time::{sleep, timeout};
+
+use crate::PostgresLedger;
+
+/// How often the connection is tried.
+const EVERY: Duration = Duration::from_millis(500);
+/// An answer that takes longer is none; also for each step of registering.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The server tries a silent connection after 5 s, and frees the lock 6 s later when
+/// the host of the process vanished without a word. Over a local socket they mean nothing.
+const KEEPALIVE: &str =
+    "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3";
+/// What a person reads who wonders why a death is noticed late.
+const POOLED: &str = "the database is reached through a pooler that gives each transaction another session, so the \
+     death of a process shows only when its leases run out: give Ferry a direct connection, or \
+     pool_mode = session for its user";
+
+/// What stands in the way of a registration.
+enum Trouble {
+    Pooled,
+    Taken,
+    Sql(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Trouble {
+    fn from(error: sqlx::Error) -> Self {
+        Trouble::Sql(error)
+    }
+}
+
+impl PostgresLedger {
+    pub(crate) async fn announce(&self, worker: &WorkerRecord) -> Result<Presence, LedgerError> {
+        let failed = self.sql_failed("could not register this process");
+        let presence = match self.take_lock(worker.id).await {
+            Ok(connection) => Presence { unwatched: None, lost: Box::pin(hold(connection)) },
+            Err(Trouble::Pooled) => {
+                Presence { unwatched: Some(POOLED.to_owned()), lost: Box::pin(pending()) }
+            }
+            Err(Trouble::Taken) => {
+                let why = format!("{} is registered already: take another identity", worker.id);
+                return Err(LedgerError::Refused(why));
+            }
+            Err(Trouble::Sql(error)) => return Err(failed(error)),
+        };
+        // After the lock: a row that says "watched" never stands there without it.
+        query!(
+            r#"
+            INSERT INTO ferry.workers (id, host, pid, slots, watched, waits) VALUES ($1, $2, $3, $4, $5, $6)
+            ON CONFLICT (id) DO UPDATE
+            SET slots = excluded.slots, watched = excluded.watched, waits = excluded.waits,
+                seen_at = clock_timestamp()
+            "#,
+            worker.id.0,
+            worker.host,
+            worker.pid,
+            worker.slots,
+            presence.unwatched.is_none(),
+            worker.waits,
+        )
+        .execute(&self.pool)
+        .await
+        .map_err(failed)?;
+        Ok(presence)
+    }
+
+    async fn take_lock(&self, worker: WorkerId) -> Result<PgConnection, Trouble> {
+        let options = (*self.pool.connect_options()).clone().application_name("ferry presence");
+        let key = sqlx::query_scalar!(r#"SELECT ferry.presence_key($1) AS "key!""#, worker.0)
+            .fetch_one(&self.pool)
+            .await?;
+        let mut mine = in_time(options.connect()).await?.ok_or_else(too_slow)?;
+        let first: i32 = ask(&mut mine, "SELECT pg_backend_pid()").await?;
+        // While another client holds a session in a transaction, a pooler has to give us
+        // a second one; one that goes round gives a new one each time.
+        let mut other = self.pool.begin().await?;
+        let theirs: i32 = ask(&mut other, "SELECT pg_backend_pid()").await?;
+        if theirs == first {
+            return Err(Trouble::Pooled);
+        }
+        for _ in 0..2 {
+            match in_time(ask::<i32>(&mut mine, "SELECT pg_backend_pid()")).await? {
+                Some(again) if again == first => {}
+                // None: the pooler has only the session that the other client holds.
+                _ => return Err(Trouble::Pooled),
+            }
+        }
+        // A number of our own making, no text from outside.
+        let locked: bool = ask(&mut mine, &format!("SELECT pg_try_advisory_lock({key})")).await?;
+        if !locked {
+            return Err(Trouble::Taken);
+        }
+        let free: bool = ask(&mut other, &format!("SELECT pg_try_advisory_xact_lock({key})")).await?;
+        other.rollback().await?;
+        if free {
+            // Nobody would see it. It must not stay behind on a pooler's session.
+            let unlock = format!("SELECT pg_advisory_unlock({key})");
+            ask::<bool>(&mut mine, &unlock).await?;
+            return Err(Trouble::Pooled);
+        }
+        mine.execute(sqlx::raw_sql(KEEPALIVE)).await?;
+        Ok(mine)
+    }
+}
+
+/// Resolves when the connection is lost. Dropped, it closes the connection.
+async fn hold(mut connection: PgConnection) {
+    loop {
+        sleep(EVERY).await;
+        match timeout(PATIENCE, connection.ping()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => return,
+        }
+    }
+}
+
+/// One value, by plain text.
+async fn ask<T>(connection: &mut PgConnection, sql: &str) -> Result<T, sqlx::Error>
+where
+    T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    connection.fetch_one(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await?.try_get(0)
+}
+
+/// The answer, or `None` when it takes too long.
+async fn in_time<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<Option<T>, sqlx::Error> {
+    match timeout(PATIENCE, answer).await {
+        Ok(answer) => answer.map(Some),
+        Err(_) => Ok(None),
+    }
+}
+
+fn too_slow() -> sqlx::Error {
+    sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
+}
