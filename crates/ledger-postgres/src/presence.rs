@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// the host of the process vanished without a word. Over a local socket they mean nothing.
 const KEEPALIVE: &str =
     "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3";
+/// Which session of the server answers.
+const PID: &str = "SELECT pg_backend_pid()";
 /// What a person reads who wonders why a death is noticed late.
 const POOLED: &str = "the database is reached through a pooler that gives each transaction another session, so the \
      death of a process shows only when its leases run out: give Ferry a direct connection, or \
@@ -87,37 +89,40 @@ impl PostgresLedger {
             .fetch_one(&self.pool)
             .await?;
         let mut mine = in_time(options.connect()).await?.ok_or_else(too_slow)?;
-        let first: i32 = ask(&mut mine, "SELECT pg_backend_pid()").await?;
-        // While another client holds a session in a transaction, a pooler has to give us
-        // a second one; one that goes round gives a new one each time.
         let mut other = self.pool.begin().await?;
-        let theirs: i32 = ask(&mut other, "SELECT pg_backend_pid()").await?;
-        if theirs == first {
-            return Err(Trouble::Pooled);
-        }
-        for _ in 0..2 {
-            match in_time(ask::<i32>(&mut mine, "SELECT pg_backend_pid()")).await? {
-                Some(again) if again == first => {}
-                // None: the pooler has only the session that the other client holds.
-                _ => return Err(Trouble::Pooled),
-            }
-        }
-        // A number of our own making, no text from outside.
-        let locked: bool = ask(&mut mine, &format!("SELECT pg_try_advisory_lock({key})")).await?;
-        if !locked {
-            return Err(Trouble::Taken);
-        }
-        let free: bool = ask(&mut other, &format!("SELECT pg_try_advisory_xact_lock({key})")).await?;
+        let locked = lock_in_sight(&mut mine, &mut other, key).await;
+        // At once, not when the pool gets to it: the next statement needs a connection, too.
         other.rollback().await?;
-        if free {
-            // Nobody would see it. It must not stay behind on a pooler's session.
-            let unlock = format!("SELECT pg_advisory_unlock({key})");
-            ask::<bool>(&mut mine, &unlock).await?;
-            return Err(Trouble::Pooled);
-        }
+        locked?;
         mine.execute(sqlx::raw_sql(KEEPALIVE)).await?;
         Ok(mine)
     }
+}
+
+/// Takes the lock so that the other client, which is within a transaction, sees it held.
+async fn lock_in_sight(mine: &mut PgConnection, other: &mut PgConnection, key: i64) -> Result<(), Trouble> {
+    // While the other one holds a session, a pooler has to give us a second one; a
+    // pooler that goes round gives a new one each time.
+    let theirs: i32 = ask(other, PID).await?;
+    let mut mine_before = None;
+    for _ in 0..3 {
+        // None: the pooler has only the session that the other client holds.
+        let session = in_time(ask::<i32>(mine, PID)).await?.filter(|session| *session != theirs);
+        if session.is_none() || mine_before.is_some_and(|before| session != Some(before)) {
+            return Err(Trouble::Pooled);
+        }
+        mine_before = session;
+    }
+    // A number of our own making, no text from outside.
+    if !ask::<bool>(mine, &format!("SELECT pg_try_advisory_lock({key})")).await? {
+        return Err(Trouble::Taken);
+    }
+    if ask(other, &format!("SELECT pg_try_advisory_xact_lock({key})")).await? {
+        // Nobody would see it. It must not stay behind on a pooler's session.
+        ask::<bool>(mine, &format!("SELECT pg_advisory_unlock({key})")).await?;
+        return Err(Trouble::Pooled);
+    }
+    Ok(())
 }
 
 /// Resolves when the connection is lost. Dropped, it closes the connection.
