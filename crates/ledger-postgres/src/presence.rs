@@ -89,8 +89,9 @@ impl PostgresLedger {
             .fetch_one(&self.pool)
             .await?;
         let mut mine = in_time(options.connect()).await?.ok_or_else(too_slow)?;
+        let first = ask(&mut mine, PID).await?;
         let mut other = self.pool.begin().await?;
-        let locked = lock_in_sight(&mut mine, &mut other, key).await;
+        let locked = lock_in_sight((&mut mine, first), &mut other, key).await;
         // At once, not when the pool gets to it: the next statement needs a connection, too.
         other.rollback().await?;
         locked?;
@@ -99,19 +100,23 @@ impl PostgresLedger {
     }
 }
 
-/// Takes the lock so that the other client, which is within a transaction, sees it held.
-async fn lock_in_sight(mine: &mut PgConnection, other: &mut PgConnection, key: i64) -> Result<(), Trouble> {
-    // While the other one holds a session, a pooler has to give us a second one; a
-    // pooler that goes round gives a new one each time.
+/// Takes the lock so that another client, which began a transaction after our `first`
+/// session was named, sees it held. A pooler gave that session to the other one, or has
+/// to give us a second one now; one that goes round gives us a new one each time.
+async fn lock_in_sight(
+    (mine, first): (&mut PgConnection, i32),
+    other: &mut PgConnection,
+    key: i64,
+) -> Result<(), Trouble> {
     let theirs: i32 = ask(other, PID).await?;
-    let mut mine_before = None;
-    for _ in 0..3 {
-        // None: the pooler has only the session that the other client holds.
-        let session = in_time(ask::<i32>(mine, PID)).await?.filter(|session| *session != theirs);
-        if session.is_none() || mine_before.is_some_and(|before| session != Some(before)) {
+    if theirs == first {
+        return Err(Trouble::Pooled);
+    }
+    for _ in 0..2 {
+        // None: the pooler has no session left.
+        if in_time(ask(mine, PID)).await? != Some(first) {
             return Err(Trouble::Pooled);
         }
-        mine_before = session;
     }
     // A number of our own making, no text from outside.
     if !ask::<bool>(mine, &format!("SELECT pg_try_advisory_lock({key})")).await? {

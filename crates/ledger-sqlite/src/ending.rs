@@ -1,7 +1,7 @@
 //! Ends of jobs, batches and runs; each runs inside its holder's transaction.
 
 use ferry_domain::{
-    Attempt, BatchId, Code, Job, JobKind, JobState, Lease, RunId, RunState, job::JobMove, ports::LedgerError,
+    Attempt, BatchId, Code, Job, JobId, JobKind, JobState, Lease, RunId, job::JobMove, ports::LedgerError,
     run::RunMove,
 };
 use sqlx::SqliteConnection;
@@ -15,11 +15,7 @@ use crate::{
 const ENDING: &str = "could not end a job";
 
 /// The batch has nothing pending: it is `provisioned`, and its verify job is the event that says so.
-pub(crate) async fn provisioned(
-    connection: &mut SqliteConnection,
-    lease: &Lease<Job>,
-    batch: BatchId,
-) -> Result<()> {
+pub(crate) async fn provisioned(connection: &mut SqliteConnection, job: &Job, batch: BatchId) -> Result<()> {
     sqlx::query!(
         "UPDATE ferry_batches SET state = 'provisioned', provisioned_at = (SELECT at FROM ferry_now) WHERE id = ?1",
         batch.0
@@ -33,10 +29,10 @@ pub(crate) async fn provisioned(
         INSERT INTO ferry_jobs (id, run_id, batch_id, kind, state, priority, not_before, created_at, traceparent)
         SELECT randomblob(16), ?1, ?2, 'verify', 'ready', ?3, at, at, ?4 FROM ferry_now
         "#,
-        lease.of.run.0,
+        job.run.0,
         batch.0,
         priority,
-        lease.of.traceparent
+        job.traceparent
     )
     .execute(connection)
     .await
@@ -70,13 +66,13 @@ pub(crate) async fn verified(
     Ok(())
 }
 
-/// Fails what is pending in a batch, for a reason; the tally follows.
+/// Fails what is pending in a batch, for a reason; the tally follows. Says how many.
 pub(crate) async fn fail_pending(
     connection: &mut SqliteConnection,
     run: RunId,
     batch: BatchId,
     code: Code,
-) -> Result<()> {
+) -> Result<i64> {
     let word = code.as_str();
     let failed = sqlx::query!(
         "UPDATE ferry_items SET state = 'failed', code = ?3 WHERE run_id = ?1 AND batch_id = ?2 AND state = 'pending'",
@@ -96,39 +92,34 @@ pub(crate) async fn fail_pending(
     .execute(connection)
     .await
     .doing(ENDING)?;
-    Ok(())
+    Ok(count)
 }
 
 /// The holder is through.
 pub(crate) async fn job_done(connection: &mut SqliteConnection, lease: &Lease<Job>) -> Result<()> {
-    end(connection, lease, JobMove::Finish, None).await
+    end(connection, lease.of.id, after(JobMove::Finish)?, None).await
 }
 
-/// The holder gives up, for a reason.
-pub(crate) async fn job_dead(
-    connection: &mut SqliteConnection,
-    lease: &Lease<Job>,
-    code: Code,
-) -> Result<()> {
-    end(connection, lease, JobMove::GiveUp, Some(code)).await
+/// A job is given up, for a reason: by its holder, or after the deaths of its holders.
+pub(crate) async fn job_dead(connection: &mut SqliteConnection, job: JobId, code: Code) -> Result<()> {
+    end(connection, job, JobState::Dead, Some(code)).await
 }
 
 async fn end(
     connection: &mut SqliteConnection,
-    lease: &Lease<Job>,
-    step: JobMove,
+    job: JobId,
+    state: JobState,
     code: Option<Code>,
 ) -> Result<()> {
-    let state = after(step)?.as_str();
-    let code = code.map(Code::as_str);
+    let (state, code) = (state.as_str(), code.map(Code::as_str));
     sqlx::query!(
         r#"
         UPDATE ferry_jobs
-        SET state = ?2, code = coalesce(?3, code), holder = NULL, expires_at = NULL,
+        SET state = ?2, code = coalesce(?3, code), holder = NULL, expires_at = NULL, queued_at = NULL,
             ended_at = (SELECT at FROM ferry_now)
         WHERE id = ?1
         "#,
-        lease.of.id.0,
+        job.0,
         state,
         code
     )
@@ -202,9 +193,9 @@ pub(crate) async fn count_attempt(
     Ok(())
 }
 
-/// With the last verified batch the run is `sealing` and gets its report job.
-/// Two can't both be last: the transaction holds the only write lock. A paused
-/// run is left to the sweep, which finds it when it runs again.
+/// With the last verified batch the run is `sealing` and gets its report job; a
+/// cancelling one stays so. Two can't both be last: the transaction holds the only
+/// write lock. A paused run is left to the sweep, which finds it when it runs again.
 pub(crate) async fn seal_if_last(connection: &mut SqliteConnection, run: RunId) -> Result<()> {
     const DOING: &str = "could not begin to seal a run";
     let open = sqlx::query_scalar!(
@@ -214,10 +205,12 @@ pub(crate) async fn seal_if_last(connection: &mut SqliteConnection, run: RunId) 
     .fetch_one(&mut *connection)
     .await
     .doing(DOING)?;
-    if open || state_of(connection, run).await?.after(RunMove::BeginSealing) != Some(RunState::Sealing) {
+    if open {
         return Ok(());
     }
-    sqlx::query!("UPDATE ferry_runs SET state = 'sealing' WHERE id = ?1", run.0)
+    let Some(state) = state_of(connection, run).await?.after(RunMove::BeginSealing) else { return Ok(()) };
+    let word = state.as_str();
+    sqlx::query!("UPDATE ferry_runs SET state = ?2 WHERE id = ?1", run.0, word)
         .execute(&mut *connection)
         .await
         .doing(DOING)?;

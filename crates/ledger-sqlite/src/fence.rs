@@ -16,11 +16,18 @@ pub(crate) struct Held {
     batch: Option<BatchId>,
     /// Where the run stands.
     pub run: RunState,
+    /// Whether an operator stopped all sending.
+    stop_all: bool,
     /// Where ids are written back.
     pub write_back: Option<WriteBackTarget>,
 }
 
 impl Held {
+    /// Where the run stands for a holder: while all sending is stopped, it is as if paused.
+    pub fn seen(&self) -> RunState {
+        if self.stop_all { RunState::Paused } else { self.run }
+    }
+
     /// The batch of a provision or verify job.
     pub fn batch(&self) -> Result<BatchId> {
         self.batch.ok_or_else(|| LedgerError::Refused("a report job has no batch".to_owned()))
@@ -35,7 +42,8 @@ pub(crate) async fn fence(connection: &mut SqliteConnection, lease: &Lease<Job>)
         r#"
         SELECT j.batch_id AS "batch_id?: Uuid",
                r.state AS "run_state!: String",
-               r.spec ->> 'write_back' AS "write_back?: String"
+               r.spec ->> 'write_back' AS "write_back?: String",
+               EXISTS (SELECT 1 FROM ferry_controls WHERE name = 'stop_all' AND value = 'on') AS "stop_all!: bool"
         FROM ferry_jobs AS j
         JOIN ferry_runs AS r ON r.id = j.run_id
         WHERE j.id = ?1 AND j.token = ?2 AND j.state = 'leased'
@@ -52,6 +60,7 @@ pub(crate) async fn fence(connection: &mut SqliteConnection, lease: &Lease<Job>)
     Ok(Held {
         batch: row.batch_id.map(BatchId),
         run: run_state(&row.run_state, lease.of.run.0)?,
+        stop_all: row.stop_all,
         write_back: write_back.map_err(|why| corrupt("ferry_runs", lease.of.run, format!("spec: {why}")))?,
     })
 }

@@ -1,14 +1,20 @@
 //! What people ask.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use ferry_domain::{
     BatchId, Code, ItemSeq, JobKind, RunId, RunView, SourceKey,
-    ports::{Discrepancy, FailureGroup, ItemFilter, ItemView, Operating, Retried, StoredReport},
+    ports::{
+        Command, DeadFilter, DeadView, Discrepancy, FailureGroup, ItemFilter, ItemView, Moved, Operating,
+        Redriven, Retried, StoredReport, WorkerView,
+    },
+    run::RunMove,
 };
 use uuid::Uuid;
 
 use crate::{
-    SqliteLedger,
+    SqliteLedger, dead,
     errors::{Doing, Result},
     rows::{DiscrepancyRow, ItemViewRow, RunRow, corrupt, json, moment, origin, state_and_code},
 };
@@ -18,6 +24,7 @@ const EXAMPLES: i64 = 3;
 
 const READING_RUNS: &str = "could not read runs";
 const READING_ITEMS: &str = "could not read items";
+const READING_LETTERS: &str = "could not read dead letters";
 
 #[async_trait]
 impl Operating for SqliteLedger {
@@ -124,6 +131,68 @@ impl Operating for SqliteLedger {
         self.retry_items(run, codes, batch_ids, by, reason).await
     }
 
+    async fn move_run(&self, run: RunId, step: RunMove, command: &Command<'_>) -> Result<Moved> {
+        self.ask_to_move(run, step, command).await
+    }
+
+    async fn count_cancellable(&self, run: RunId) -> Result<(i64, i64)> {
+        self.cancellable(run).await
+    }
+
+    async fn set_rate(&self, run: RunId, plan: Option<&str>, command: &Command<'_>) -> Result<()> {
+        self.rate_of_run(run, plan, command).await
+    }
+
+    async fn stop_all(&self, stop: bool, command: &Command<'_>) -> Result<bool> {
+        self.set_stop_all(stop, command).await
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerView>> {
+        self.all_workers().await
+    }
+
+    async fn dead(&self, filter: &DeadFilter, most: i64) -> Result<Vec<DeadView>> {
+        let mut connection = self.reader().acquire().await.doing(READING_LETTERS)?;
+        dead::letters(&mut connection, filter, most).await
+    }
+
+    async fn dead_payload(&self, id: i64) -> Result<Option<Vec<u8>>> {
+        sqlx::query_scalar!(
+            r#"SELECT payload AS "payload!: Vec<u8>" FROM ferry_dead_letters WHERE id = ?1 AND kind = 'payload'"#,
+            id
+        )
+        .fetch_optional(self.reader())
+        .await
+        .doing(READING_LETTERS)
+    }
+
+    async fn count_dead(&self, filter: &DeadFilter) -> Result<(i64, i64)> {
+        let letters = self.dead(filter, i64::MAX).await?;
+        let count = i64::try_from(letters.len()).unwrap_or(i64::MAX);
+        Ok((count, letters.iter().map(|letter| letter.users).sum()))
+    }
+
+    async fn redrive(
+        &self,
+        filter: &DeadFilter,
+        batch_ids: &[BatchId],
+        command: &Command<'_>,
+    ) -> Result<Redriven> {
+        self.send_again(filter, batch_ids, command).await
+    }
+
+    async fn discard(&self, filter: &DeadFilter, command: &Command<'_>) -> Result<i64> {
+        self.discard_letters(filter, command).await
+    }
+
+    async fn prune_dead(&self, resolved_before: Duration) -> Result<i64> {
+        self.remove_resolved(resolved_before).await
+    }
+
+    async fn queue_counts(&self) -> Result<Vec<(JobKind, String, i64, Option<Duration>)>> {
+        self.count_queues().await
+    }
+
     async fn report(&self, run: RunId, revision: Option<i32>) -> Result<Option<StoredReport>> {
         let row = sqlx::query!(
             r#"
@@ -178,6 +247,7 @@ impl SqliteLedger {
             SELECT r.id AS "id!: Uuid", r.migration AS "migration!: String", r.source_kind AS "source_kind!: String",
                    r.source_location AS "source_location!: String", r.spec AS "spec!: String",
                    r.state AS "state!: String", r.round AS "round!: i32", r.revision AS "revision!: i32",
+                   r.rate AS "rate?: String", r.why AS "why?: String",
                    r.created_at AS "created_at!: i64", r.started_at AS "started_at?: i64",
                    r.sealed_at AS "sealed_at?: i64", max(b.provisioned_at) AS "provisioned_at?: i64",
                    coalesce(sum(b.source), 0) AS "source!: i64", coalesce(sum(b.created), 0) AS "created!: i64",

@@ -10,7 +10,7 @@ use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use crate::{
-    SqliteLedger, application,
+    SqliteLedger, application, controlling,
     errors::{Doing, Result},
     fence::move_run,
     rows::{hex, json, run_state},
@@ -108,6 +108,7 @@ impl Planning for SqliteLedger {
             .execute(&mut *tx)
             .await
             .doing(STARTING)?;
+        controlling::count_anew(&mut tx, run).await?;
         tx.commit().await.doing(STARTING)
     }
 
@@ -172,15 +173,16 @@ async fn refuse_second(connection: &mut SqliteConnection, run: &NewRun) -> Resul
     }
 }
 
-/// Writes down who did what.
+/// Writes down who did what; without a run, to all of them.
 pub(crate) async fn audit(
     connection: &mut SqliteConnection,
     actor: &str,
     action: &str,
-    run: RunId,
+    run: impl Into<Option<RunId>>,
     detail: &str,
     reason: Option<&str>,
 ) -> Result<()> {
+    let run = run.into().map(|run| run.0);
     sqlx::query!(
         r#"
         INSERT INTO ferry_audit (at, actor, action, run_id, detail, reason)
@@ -188,7 +190,7 @@ pub(crate) async fn audit(
         "#,
         actor,
         action,
-        run.0,
+        run,
         detail,
         reason
     )

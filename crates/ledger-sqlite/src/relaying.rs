@@ -1,12 +1,13 @@
-//! What relay, rescue and janitor ask. Each is one statement, which takes the
+//! What relay, rescue and janitor ask. Most are one statement, which takes the
 //! write lock at its start.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    Envelope, JobId, JobKind, WorkerId,
-    ports::{DeadLetter, Relaying},
+    BatchId, Code, Envelope, JobId, JobKind, RunId, Tally, WorkerId,
+    ports::{DeadLetter, Relaying, Rescued},
+    threshold::StopAfter,
 };
 use uuid::Uuid;
 
@@ -16,8 +17,6 @@ use crate::{
     rows::{SendRow, hex, json, micros},
 };
 
-/// Bytes kept of a payload nobody can read.
-const LETTER: usize = 4096;
 /// After a report job died, the next one waits: 30 s, in microseconds.
 const REPORT_PAUSE: i64 = 30_000_000;
 
@@ -34,6 +33,7 @@ impl Relaying for SqliteLedger {
             SELECT ?1, ?2, at + ?3 FROM ferry_now WHERE true
             ON CONFLICT (role) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
             WHERE holder = excluded.holder OR expires_at <= (SELECT at FROM ferry_now)
+               OR EXISTS (SELECT 1 FROM ferry_workers WHERE id = excluded.holder AND watched = 1)
             "#,
             role,
             holder.0,
@@ -79,7 +79,8 @@ impl Relaying for SqliteLedger {
                 SELECT j.number
                 FROM ferry_jobs AS j CROSS JOIN ferry_runs AS r ON r.id = j.run_id
                 WHERE j.state = 'ready' AND j.not_before <= (SELECT at FROM ferry_now)
-                  AND r.state IN ('running', 'sealing')
+                  AND r.state IN ('running', 'sealing', 'cancelling')
+                  AND NOT EXISTS (SELECT 1 FROM ferry_controls WHERE name = 'stop_all' AND value = 'on')
                 ORDER BY j.priority, j.created_at, j.number
                 LIMIT ?1
             )
@@ -159,17 +160,34 @@ impl Relaying for SqliteLedger {
         Ok(rescued.into_iter().map(JobId).collect())
     }
 
+    async fn rescue(&self, me: WorkerId, expired: bool) -> Result<Vec<Rescued>> {
+        self.take_back(me, expired).await
+    }
+
+    async fn halve(&self, job: JobId, into: BatchId) -> Result<i64> {
+        self.halve_batch(job, into).await
+    }
+
+    async fn give_up(&self, job: JobId, code: Code, by: &str) -> Result<bool> {
+        self.give_up_unheld(job, code, by).await
+    }
+
+    async fn watched_runs(&self) -> Result<Vec<(RunId, StopAfter, Tally)>> {
+        self.runs_to_watch().await
+    }
+
     async fn seal_finished(&self) -> Result<u64> {
         let priority = JobKind::Report.priority();
         let mut tx = self.write(SWEEPING).await?;
-        // A run that is `sealing` lost its report job when that one died.
+        // A run that is `sealing` lost its report job when that one died. One that is
+        // cancelled with nothing to ask about never had one.
         let made = sqlx::query!(
             r#"
             INSERT INTO ferry_jobs (id, run_id, kind, state, priority, not_before, created_at, traceparent)
             SELECT randomblob(16), r.id, 'report', 'ready', ?1, n.at, n.at,
                    '00-' || lower(hex(randomblob(16))) || '-' || lower(hex(randomblob(8))) || '-01'
             FROM ferry_runs AS r CROSS JOIN ferry_now AS n
-            WHERE r.state IN ('running', 'sealing')
+            WHERE r.state IN ('running', 'sealing', 'cancelling')
               AND NOT EXISTS (SELECT 1 FROM ferry_batches AS b WHERE b.run_id = r.id AND b.state <> 'verified')
               AND NOT EXISTS (
                   SELECT 1 FROM ferry_jobs AS j
@@ -200,19 +218,6 @@ impl Relaying for SqliteLedger {
     }
 
     async fn bury(&self, letter: &DeadLetter) -> Result<()> {
-        let payload = &letter.payload[..letter.payload.len().min(LETTER)];
-        sqlx::query!(
-            r#"
-            INSERT INTO ferry_dead_letters (queue, payload, reason, received_at)
-            SELECT ?1, ?2, ?3, at FROM ferry_now
-            "#,
-            letter.queue,
-            payload,
-            letter.reason
-        )
-        .execute(self.writer())
-        .await
-        .doing("could not keep an unreadable payload")?;
-        Ok(())
+        self.keep_payload(letter).await
     }
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     SqliteLedger,
+    controlling::count_anew,
     errors::{Doing, Result, no_such_run},
     planning::audit,
     rows::{hex, json, run_spec, run_state, state_and_code},
@@ -118,14 +119,17 @@ async fn load(connection: &mut SqliteConnection, run: RunId) -> Result<Before> {
     .ok_or_else(|| no_such_run(run))?;
     let state = run_state(&row.state, run.0)?;
     if state.after(RunMove::Retry) != Some(RunState::Running) {
-        return Err(LedgerError::Refused(format!(
-            "run {run} is {state}; it can be retried once it is sealed"
-        )));
+        let instead = match state {
+            RunState::Cancelling | RunState::Cancelled => "a cancelled run is over; start a new one",
+            _ => "it can be retried once it is sealed",
+        };
+        return Err(LedgerError::Refused(format!("run {run} is {state}; {instead}")));
     }
     Ok(Before { round: row.round, batch_size: i64::from(run_spec(&row.spec, run.0)?.batch_size.max(1)) })
 }
 
-async fn refuse_second(connection: &mut SqliteConnection, run: RunId) -> Result<()> {
+/// One active run of a source holds for runs that come back as well.
+pub(crate) async fn refuse_second(connection: &mut SqliteConnection, run: RunId) -> Result<()> {
     let other = sqlx::query!(
         r#"
         SELECT o.id AS "id!: Uuid", o.state AS "state!: String"
@@ -215,10 +219,14 @@ async fn move_items(
 }
 
 /// The run goes on with one round more; the new batches count what was put into them.
-async fn insert_round(connection: &mut SqliteConnection, run: RunId, ids: &[BatchId]) -> Result<i32> {
+pub(crate) async fn insert_round(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    ids: &[BatchId],
+) -> Result<i32> {
     let round = sqlx::query_scalar!(
         r#"
-        UPDATE ferry_runs SET round = round + 1, state = 'running' WHERE id = ?1
+        UPDATE ferry_runs SET round = round + 1, state = 'running', why = NULL WHERE id = ?1
         RETURNING round AS "round!: i32"
         "#,
         run.0
@@ -241,8 +249,9 @@ async fn insert_round(connection: &mut SqliteConnection, run: RunId, ids: &[Batc
         round,
         ids
     )
-    .execute(connection)
+    .execute(&mut *connection)
     .await
     .doing(DOING)?;
+    count_anew(connection, run).await?;
     Ok(round)
 }

@@ -24,7 +24,7 @@ pub(crate) fn micros(duration: Duration) -> i64 {
 }
 
 /// A stored time.
-pub(crate) fn moment(table: &'static str, row: Uuid, micros: i64) -> Result<OffsetDateTime> {
+pub(crate) fn moment(table: &'static str, row: impl Display, micros: i64) -> Result<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000)
         .map_err(|why| corrupt(table, row, why))
 }
@@ -66,7 +66,8 @@ pub(crate) fn state_and_code(state: &str, word: &str) -> Result<(ItemState, Code
     Ok((state, code(word, "ferry_items", "of a summary")?))
 }
 
-fn job_kind(word: &str, job: Uuid) -> Result<JobKind> {
+/// What a job does.
+pub(crate) fn job_kind(word: &str, job: Uuid) -> Result<JobKind> {
     JobKind::parse(word).ok_or_else(|| corrupt("ferry_jobs", job, format_args!("kind {word:?}")))
 }
 
@@ -80,6 +81,8 @@ pub(crate) struct RunRow {
     pub state: String,
     pub round: i32,
     pub revision: i32,
+    pub rate: Option<String>,
+    pub why: Option<String>,
     pub created_at: i64,
     pub started_at: Option<i64>,
     pub sealed_at: Option<i64>,
@@ -122,8 +125,8 @@ impl RunRow {
             open_batches: self.open_batches,
             revision: self.revision,
             round: self.round,
-            rate: None,
-            why: None,
+            rate: self.rate,
+            why: self.why,
             created_at: moment("ferry_runs", self.id, self.created_at)?,
             started_at: at(self.started_at)?,
             provisioned_at: at(self.provisioned_at)?,

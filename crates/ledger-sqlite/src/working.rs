@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    Attempt, Item, ItemResult, Job, JobId, JobKind, Lease, RunId, RunSpec, RunState, Verdict, WorkerId,
-    ports::{BatchVerification, SealedRun, WorkerRecord, Working, WriteBack},
+    Attempt, Envelope, Item, ItemResult, Job, JobId, JobKind, Lease, RunId, RunSpec, RunState, Verdict,
+    WorkerId,
+    ports::{BatchVerification, Controls, Presence, SealedRun, Unclaimed, WorkerRecord, Working, WriteBack},
     run::RunMove,
 };
 use uuid::Uuid;
@@ -26,19 +27,33 @@ const SEALING: &str = "could not seal a run";
 
 #[async_trait]
 impl Working for SqliteLedger {
+    async fn register(&self, worker: &WorkerRecord) -> Result<Presence> {
+        self.register_alone(worker).await
+    }
+
+    async fn controls(&self) -> Result<Controls> {
+        self.read_controls().await
+    }
+
+    async fn why_unclaimed(&self, envelope: &Envelope) -> Result<Unclaimed> {
+        self.unclaimed(envelope).await
+    }
+
     async fn heartbeat(&self, worker: &WorkerRecord, lease: Duration) -> Result<Vec<JobId>> {
         let lease = micros(lease);
         let mut tx = self.write(BEATING).await?;
         sqlx::query!(
             r#"
-            INSERT INTO ferry_workers (id, host, pid, slots, started_at, seen_at)
-            SELECT ?1, ?2, ?3, ?4, at, at FROM ferry_now WHERE true
-            ON CONFLICT (id) DO UPDATE SET slots = excluded.slots, seen_at = excluded.seen_at
+            INSERT INTO ferry_workers (id, host, pid, slots, started_at, seen_at, waits)
+            SELECT ?1, ?2, ?3, ?4, at, at, ?5 FROM ferry_now WHERE true
+            ON CONFLICT (id) DO UPDATE
+            SET slots = excluded.slots, seen_at = excluded.seen_at, waits = excluded.waits
             "#,
             worker.id.0,
             worker.host,
             worker.pid,
-            worker.slots
+            worker.slots,
+            worker.waits
         )
         .execute(&mut *tx)
         .await

@@ -31,12 +31,12 @@ impl SqliteLedger {
         let stored = items(&mut tx, lease, batch.0, results, &refused).await?;
         let pending = tally(&mut tx, batch.0, &stored, requests).await?;
         if pending == 0 {
-            ending::provisioned(&mut tx, lease, batch).await?;
+            ending::provisioned(&mut tx, &lease.of, batch).await?;
             ending::job_done(&mut tx, lease).await?;
         }
         tx.commit().await.doing(DOING)?;
         let refused_rows = refused.into_iter().map(|(at, code)| (results[at].seq, code)).collect();
-        Ok(WriteBack { refused_rows, pending, run: held.run })
+        Ok(WriteBack { refused_rows, pending, run: held.seen() })
     }
 }
 

@@ -13,6 +13,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+pub mod controlling;
+pub mod dead;
 pub mod operating;
 pub mod planning;
 pub mod relaying;
@@ -156,6 +158,30 @@ macro_rules! ledger_suite {
                 a_deadly_batch_is_given_up_with_a_letter,
                 a_deadly_verification_and_report_are_given_up,
                 a_delivery_that_is_not_claimed_says_why;
+            controlling:
+                a_run_is_paused_and_resumed_and_asking_twice_changes_nothing,
+                a_move_that_a_run_does_not_have_is_refused_naming_its_state,
+                a_run_that_was_not_started_is_cancelled_at_once,
+                a_cancel_settles_what_nobody_held_and_leaves_the_rest_to_workers,
+                a_cancelled_run_with_nothing_to_ask_is_sealed_by_the_sweep,
+                users_tried_before_are_never_cancelled_unasked,
+                a_stopped_run_says_why_and_can_be_resumed,
+                limits_count_from_the_start_and_from_each_resume,
+                all_sending_is_stopped_and_released,
+                controls_are_there_without_any_run,
+                the_newest_active_runs_rate_counts,
+                workers_are_listed_with_what_they_hold,
+                queues_are_counted_with_the_age_of_what_is_due;
+            dead:
+                a_job_given_up_leaves_a_letter_that_says_all,
+                letters_are_found_by_what_they_are,
+                a_redrive_sends_the_users_of_given_up_jobs_again,
+                a_sealed_run_is_redriven_unless_its_source_is_busy,
+                a_letter_whose_users_were_retried_moves_nothing,
+                a_redriven_verification_starts_afresh,
+                a_redriven_report_is_made_at_once_and_once,
+                payloads_and_letters_of_cancelled_runs_are_left,
+                discarded_letters_stay_on_record_until_they_are_pruned;
             storm:
                 crashing_workers_settle_every_item_once;
         }
@@ -178,6 +204,8 @@ mod tests {
     fn every_case_is_in_the_list() {
         let list = include_str!("mod.rs");
         let parts = [
+            include_str!("controlling.rs"),
+            include_str!("dead.rs"),
             include_str!("operating.rs"),
             include_str!("planning.rs"),
             include_str!("relaying.rs"),

@@ -20,6 +20,9 @@ pub async fn a_heartbeat_renews_what_the_process_holds(world: impl LedgerWorld) 
     scene.running("a.csv", 2, 1).await;
     let (worker, stranger) = (scene.worker(), scene.worker());
     let lease = Duration::from_secs(6);
+    // Both are known, so that only time takes their leases.
+    scene.ledger.heartbeat(&worker, lease).await.unwrap();
+    scene.ledger.heartbeat(&stranger, lease).await.unwrap();
     let sends = scene.ledger.take_ready(10).await.unwrap();
     let mine = scene.ledger.claim(sends[0].job, sends[0].send, worker.id, lease).await.unwrap().unwrap();
     let theirs = scene.ledger.claim(sends[1].job, sends[1].send, stranger.id, lease).await.unwrap().unwrap();
@@ -28,10 +31,10 @@ pub async fn a_heartbeat_renews_what_the_process_holds(world: impl LedgerWorld) 
     world.advance(Duration::from_secs(4)).await;
     assert_eq!(scene.ledger.heartbeat(&worker, lease).await.unwrap(), [mine.of.id]);
     world.advance(Duration::from_secs(4)).await;
-    assert_eq!(scene.ledger.rescue_expired().await.unwrap(), [theirs.of.id], "mine was renewed");
+    assert_eq!(scene.rescue_expired().await, [theirs.of.id], "mine was renewed");
     assert!(scene.ledger.heartbeat(&stranger, lease).await.unwrap().is_empty(), "they hold nothing now");
     world.advance(Duration::from_secs(3)).await;
-    assert_eq!(scene.ledger.rescue_expired().await.unwrap(), [mine.of.id]);
+    assert_eq!(scene.rescue_expired().await, [mine.of.id]);
     assert!(scene.ledger.heartbeat(&worker, lease).await.unwrap().is_empty());
 }
 
@@ -61,17 +64,19 @@ pub async fn a_retiring_worker_hands_back_without_an_attempt(world: impl LedgerW
 pub async fn a_rescue_takes_expired_leases_only_and_counts(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     scene.running("a.csv", 2, 1).await;
-    let worker = scene.worker().id;
+    let worker = scene.worker();
+    scene.ledger.heartbeat(&worker, LEASE).await.unwrap();
+    let worker = worker.id;
     let sends = scene.ledger.take_ready(10).await.unwrap();
     let short = Duration::from_secs(5);
     let dying = scene.ledger.claim(sends[0].job, sends[0].send, worker, short).await.unwrap().unwrap();
     let living = scene.claim(&sends[1], worker).await;
-    assert!(scene.ledger.rescue_expired().await.unwrap().is_empty());
+    assert!(scene.rescue_expired().await.is_empty());
 
     for rescues in 1..=2 {
         world.advance(Duration::from_secs(6)).await;
-        assert_eq!(scene.ledger.rescue_expired().await.unwrap(), [dying.of.id]);
-        assert!(scene.ledger.rescue_expired().await.unwrap().is_empty(), "once for each loss");
+        assert_eq!(scene.rescue_expired().await, [dying.of.id]);
+        assert!(scene.rescue_expired().await.is_empty(), "once for each loss");
         let send = scene.ledger.take_ready(10).await.unwrap().remove(0);
         let again = scene.ledger.claim(send.job, send.send, worker, short).await.unwrap().unwrap();
         assert_eq!((again.of.id, again.of.rescues, again.of.attempts), (dying.of.id, rescues, 0));
