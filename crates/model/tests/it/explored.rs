@@ -56,6 +56,7 @@ fn a_cancelled_item_was_never_sent_or_was_asked_for() {
 #[ignore = "takes minutes and gigabytes"]
 fn larger_worlds_hold_too() {
     let faults = Faults { crashes: 1, expiries: 1, ..NONE };
+    holds("one batch of two, all faults", World::small());
     holds("three workers", World { workers: 3, faults, ..World::small() });
     holds("each fault twice", World { users: 1, faults: Faults::each(2), ..World::small() });
     holds(

@@ -4,6 +4,8 @@
 //! `PROPTEST_CASES` says how many histories for each ledger. A failing one is made
 //! shorter, printed, and kept in `proptest-regressions`, to be played first next time.
 
+use std::cell::{Cell, RefCell};
+
 use proptest::{
     prelude::*,
     test_runner::{Config, FileFailurePersistence, TestRunner},
@@ -50,18 +52,31 @@ fn play_histories(name: &str, store: impl AsyncFn() -> Store) {
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let cases = config.cases;
+    // A history ends with nothing left, so the next may use the same store; one that
+    // failed takes its store along.
+    let kept: RefCell<Option<Store>> = RefCell::new(None);
+    let number = Cell::new(0);
     let played = TestRunner::new(config).run(&prop::collection::vec(step(), 1..STEPS), |history| {
-        runtime.block_on(async {
-            let store = store().await;
-            let mut player = Player::new(&store).await;
+        let before = kept.take();
+        number.set(number.get() + 1);
+        let store = runtime.block_on(async {
+            let store = match before {
+                Some(store) => store,
+                None => store().await,
+            };
+            let mut player = Player::new(&store, number.get()).await;
             for step in &history {
                 player.step(step).await;
             }
             player.finish().await;
-            store.remove().await;
+            store
         });
+        kept.replace(Some(store));
         Ok(())
     });
+    if let Some(store) = kept.take() {
+        runtime.block_on(store.remove());
+    }
     if let Err(failure) = played {
         panic!("{name}: {failure}");
     }

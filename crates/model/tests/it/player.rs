@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use ferry_domain::{
     Attempt, Auth0UserId, BatchId, Code, Email, Envelope, ItemResult, ItemSeq, ItemState, Job, JobKind,
-    Lease, NewItem, OnExisting, Origin, Outcome, RunId, RunSpec, RunState, SourceIdentity, SourceKey,
-    UserRecord, Verdict, WorkerId,
+    JobState, Lease, NewItem, OnExisting, Origin, Outcome, RunId, RunSpec, RunState, SourceIdentity,
+    SourceKey, UserRecord, Verdict, WorkerId,
     job::JobMove,
     ports::{BatchVerification, Discrepancy, ItemFilter, LedgerError, NewRun, SealedRun, WorkerRecord},
 };
@@ -21,7 +21,6 @@ const LEASE: Duration = Duration::from_secs(3600);
 /// Planned users, in batches of two; one more is refused by a rule.
 const USERS: i64 = 5;
 const SIZE: usize = 2;
-const RUN: RunId = RunId(Uuid::from_u128(1));
 
 /// One step. Numbers choose among what there is, round and round.
 #[derive(Clone, Debug)]
@@ -58,39 +57,57 @@ pub enum Step {
 
 pub struct Player<'s> {
     store: &'s Store,
+    run: RunId,
     mirror: Mirror,
     queue: Vec<Envelope>,
     /// Everything ever sent, for old sends.
     sent: Vec<Envelope>,
     /// Leases that a process believes to hold.
     leases: Vec<Lease<Job>>,
-    batches: u128,
+    /// The next batch id.
+    next_batch: u128,
 }
 
 impl<'s> Player<'s> {
-    /// A run just started.
-    pub async fn new(store: &'s Store) -> Self {
-        let batch = |number: i64| BatchId(Uuid::from_u128(100 + number as u128));
+    /// A run just started; `number` makes its ids differ from those of earlier ones.
+    pub async fn new(store: &'s Store, number: u32) -> Self {
+        let run = RunId(Uuid::from_u128(u128::from(number) + 1));
+        let first = (u128::from(number) + 1) << 32;
+        let batch = |number: i64| BatchId(Uuid::from_u128(first + number as u128));
         let settled = batch(0);
         let of = |seq: i64| if seq > USERS { 0 } else { 1 + (seq - 1) / SIZE as i64 };
         let ledger = &store.ledger;
-        ledger.open_run(&new_run(settled)).await.unwrap();
+        ledger.open_run(&new_run(run, settled)).await.unwrap();
         let items: Vec<NewItem> = (1..=USERS + 1).map(|seq| new_item(seq, batch(of(seq)))).collect();
-        ledger.add_items(RUN, &items).await.unwrap();
-        ledger.finish_planning(RUN).await.unwrap();
-        ledger.start(RUN).await.unwrap();
+        ledger.add_items(run, &items).await.unwrap();
+        ledger.finish_planning(run).await.unwrap();
+        ledger.start(run).await.unwrap();
         let entries = (1..=USERS + 1).map(|seq| match seq > USERS {
             true => Entry { state: ItemState::Failed, code: Some(Code::EmailMissing), batch: 0 },
             false => Entry { state: ItemState::Pending, code: None, batch: of(seq) as usize },
         });
         let batches = (0..=of(USERS)).map(batch).collect();
         let mirror = Mirror::new(RunState::Running, entries.collect(), batches);
-        let player = Player { store, mirror, queue: vec![], sent: vec![], leases: vec![], batches: 1000 };
+        let player = Player {
+            store,
+            run,
+            mirror,
+            queue: vec![],
+            sent: vec![],
+            leases: vec![],
+            next_batch: first + 1000,
+        };
         player.compare().await;
         player
     }
 
+    /// Makes a step and looks at everything.
     pub async fn step(&mut self, step: &Step) {
+        self.make(step).await;
+        self.compare().await;
+    }
+
+    async fn make(&mut self, step: &Step) {
         match *step {
             Step::Send(most) => self.send(most).await,
             Step::Lose(delivery) => drop(take(&mut self.queue, delivery)),
@@ -153,7 +170,6 @@ impl<'s> Player<'s> {
             }
             Step::Retry => self.retry().await,
         }
-        self.compare().await;
     }
 
     async fn send(&mut self, most: i64) {
@@ -264,14 +280,14 @@ impl<'s> Player<'s> {
 
     async fn retry(&mut self) {
         let taken = self.mirror.retryable().len();
-        let counted = self.store.ledger.count_retryable(RUN, &[]).await.unwrap();
+        let counted = self.store.ledger.count_retryable(self.run, &[]).await.unwrap();
         assert_eq!(counted, (taken as i64, 1));
-        let first = self.batches;
-        self.batches += 10;
+        let first = self.next_batch;
+        self.next_batch += 10;
         let ids: Vec<BatchId> = (0..taken.div_ceil(SIZE) as u128)
             .map(|number| BatchId(Uuid::from_u128(first + number)))
             .collect();
-        let retried = self.store.ledger.retry(RUN, &[], &ids, "ann", None).await;
+        let retried = self.store.ledger.retry(self.run, &[], &ids, "ann", None).await;
         if !self.mirror.retry(&ids, SIZE) {
             return assert!(matches!(retried, Err(LedgerError::Refused(_))), "{retried:?}");
         }
@@ -283,7 +299,7 @@ impl<'s> Player<'s> {
     /// Everything that can be seen, and who may still read: whoever may read may write.
     async fn compare(&self) {
         let (ledger, mirror) = (&self.store.ledger, &self.mirror);
-        let view = ledger.run(RUN).await.unwrap().unwrap();
+        let view = ledger.run(self.run).await.unwrap().unwrap();
         assert_eq!((view.state, view.tally), (mirror.run, mirror.tally()));
         assert!(view.tally.adds_up());
         assert_eq!(
@@ -295,11 +311,11 @@ impl<'s> Player<'s> {
             .iter()
             .fold((0, 0), |(right, wrong), batch| (right + batch.verified, wrong + batch.discrepancies));
         assert_eq!((view.verified, view.discrepancies), sums, "what was read back");
-        let items = ledger.items(RUN, &ItemFilter::default(), ItemSeq(0), 100).await.unwrap();
+        let items = ledger.items(self.run, &ItemFilter::default(), ItemSeq(0), 100).await.unwrap();
         let items: Vec<_> = items.iter().map(|item| (item.state, item.code)).collect();
         let expected: Vec<_> = mirror.items.iter().map(|item| (item.state, item.code)).collect();
         assert_eq!(items, expected);
-        let jobs = ledger.job_counts(RUN).await.unwrap();
+        let jobs = ledger.job_counts(self.run).await.unwrap();
         let jobs: BTreeMap<String, i64> =
             jobs.into_iter().map(|(kind, state, count)| (format!("{kind} {state}"), count)).collect();
         assert_eq!(jobs, mirror.job_counts());
@@ -321,31 +337,29 @@ impl<'s> Player<'s> {
 
     /// With a kind world from here on, the run is sealed and nothing is left.
     pub async fn finish(mut self) {
-        for lease in 0..self.leases.len() {
-            self.step(&Step::Expire(lease)).await;
-        }
-        // Holders that crashed: their leases run out too.
         for job in 0..self.mirror.jobs.len() {
-            if self.mirror.jobs[job].state == ferry_domain::JobState::Leased {
+            if self.mirror.jobs[job].state == JobState::Leased {
                 self.store.expire(self.mirror.jobs[job].id.unwrap()).await;
                 self.mirror.jobs[job].expired = true;
             }
         }
         self.step(&Step::Rescue).await;
+        self.leases.clear();
         for _ in 0..20 {
-            self.step(&Step::Wait).await;
+            self.make(&Step::Wait).await;
             for send in 0..self.sent.len() {
-                self.step(&Step::Unsend(send)).await;
+                self.make(&Step::Unsend(send)).await;
             }
-            self.step(&Step::Sweep).await;
-            self.step(&Step::Send(100)).await;
-            self.leases.clear();
+            self.sent.clear();
+            self.make(&Step::Sweep).await;
+            self.make(&Step::Send(100)).await;
             while !self.queue.is_empty() {
-                self.step(&Step::Claim { delivery: 0, worker: 0, again: false }).await;
+                self.make(&Step::Claim { delivery: 0, worker: 0, again: false }).await;
             }
-            for lease in 0..self.leases.len() {
-                self.step(&Step::Work { lease, users: 255, outcome: 0 }).await;
+            for lease in std::mem::take(&mut self.leases) {
+                self.work(&lease, 255, 0).await;
             }
+            self.compare().await;
             if self.mirror.run == RunState::Sealed {
                 assert!(self.mirror.jobs.iter().all(|job| !job.is_live()), "a job is left");
                 return assert_eq!(self.mirror.tally().pending, 0);
@@ -400,11 +414,11 @@ fn discrepancy(seq: i64) -> Discrepancy {
     }
 }
 
-fn new_run(settled_batch: BatchId) -> NewRun {
+fn new_run(id: RunId, settled_batch: BatchId) -> NewRun {
     NewRun {
-        id: RUN,
+        id,
         migration: "model".into(),
-        source: SourceIdentity { kind: "csv".into(), location: "people.csv".into() },
+        source: SourceIdentity { kind: "csv".into(), location: format!("{id}.csv") },
         spec: RunSpec {
             tenant: "tenant".into(),
             connection: "db".into(),

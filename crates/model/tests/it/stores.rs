@@ -1,4 +1,4 @@
-//! A store of its own for each history.
+//! A store for the histories of one test.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use ferry_domain::{
 };
 use ferry_ledger_postgres::{Options, PostgresLedger};
 use ferry_ledger_sqlite::SqliteLedger;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, SqlitePool};
 use tempfile::TempDir;
 
 pub struct Store {
@@ -17,16 +17,18 @@ pub struct Store {
 }
 
 enum Place {
-    Sqlite(TempDir),
-    Postgres { server: String, name: String },
+    Sqlite { _folder: TempDir, file: SqlitePool },
+    Postgres { database: PgPool, server: String, name: String },
 }
 
 impl Store {
     pub async fn sqlite() -> Store {
         let folder = tempfile::tempdir().unwrap();
-        let ledger = SqliteLedger::open(&folder.path().join("app.db")).await.unwrap();
+        let path = folder.path().join("app.db");
+        let ledger = SqliteLedger::open(&path).await.unwrap();
         ledger.migrate().await.unwrap();
-        Store { ledger: Arc::new(ledger), place: Place::Sqlite(folder) }
+        let file = SqlitePool::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+        Store { ledger: Arc::new(ledger), place: Place::Sqlite { _folder: folder, file } }
     }
 
     /// `None` where no server is named.
@@ -35,9 +37,11 @@ impl Store {
         let name = format!("ferry_t_{}", &uuid::Uuid::now_v7().simple().to_string()[..]);
         postgres(&server, &format!("CREATE DATABASE {name}")).await;
         let (before, _) = server.rsplit_once('/').unwrap();
-        let ledger = PostgresLedger::connect(&format!("{before}/{name}"), Options::default()).await.unwrap();
+        let url = format!("{before}/{name}");
+        let ledger = PostgresLedger::connect(&url, Options::default()).await.unwrap();
         ledger.migrate().await.unwrap();
-        Some(Store { ledger: Arc::new(ledger), place: Place::Postgres { server, name } })
+        let database = PgPool::connect(&url).await.unwrap();
+        Some(Store { ledger: Arc::new(ledger), place: Place::Postgres { database, server, name } })
     }
 
     /// Two hours later, for one job's lease.
@@ -55,20 +59,16 @@ impl Store {
 
     async fn later(&self, column: &str, sqlite_rows: &str, postgres_rows: &str) {
         match &self.place {
-            Place::Sqlite(folder) => {
-                let url = format!("sqlite://{}", folder.path().join("app.db").display());
-                let mut connection = SqliteConnection::connect(&url).await.unwrap();
+            Place::Sqlite { file, .. } => {
                 let sql =
                     format!("UPDATE ferry_jobs SET {column} = {column} - 7200000000 WHERE {sqlite_rows}");
-                sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
-                connection.close().await.unwrap();
+                sqlx::query(AssertSqlSafe(sql)).execute(file).await.unwrap();
             }
-            Place::Postgres { server, name } => {
-                let (before, _) = server.rsplit_once('/').unwrap();
+            Place::Postgres { database, .. } => {
                 let sql = format!(
                     "UPDATE ferry.jobs SET {column} = {column} - interval '2 hours' WHERE {postgres_rows}"
                 );
-                postgres(&format!("{before}/{name}"), &sql).await;
+                sqlx::query(AssertSqlSafe(sql)).execute(database).await.unwrap();
             }
         }
     }
@@ -76,7 +76,8 @@ impl Store {
     /// Drops a database; a folder goes by itself.
     pub async fn remove(self) {
         drop(self.ledger);
-        if let Place::Postgres { server, name } = &self.place {
+        if let Place::Postgres { server, name, database } = &self.place {
+            database.close().await;
             postgres(server, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
         }
     }

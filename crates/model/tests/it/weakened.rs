@@ -84,5 +84,8 @@ fn a_late_request_can_create_a_cancelled_user() {
 #[test]
 fn claiming_by_any_send_breaks_no_property() {
     let faults = Faults { expiries: 1, losses: 1, doubles: 1, hand_backs: 1, ..NONE };
-    crate::explored::holds("claim by any send", without(Weakness::ClaimAnySend, faults));
+    crate::explored::holds(
+        "claim by any send",
+        World { users: 1, ..without(Weakness::ClaimAnySend, faults) },
+    );
 }
