@@ -134,7 +134,7 @@ pub struct Plan {
 #[derive(Debug, Subcommand)]
 pub enum Run {
     /// Plan a source into the ledger and let workers begin
-    Start(RunStart),
+    Start(Box<RunStart>),
     /// List runs, newest first
     List(RunList),
     /// Show one run: state, why it waits, sums, jobs

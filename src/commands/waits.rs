@@ -44,7 +44,9 @@ impl Around {
         }
         waits_of(&live).or_else(|| match run.state {
             RunState::Sealing => Some("writing the report".into()),
-            RunState::Cancelling if run.tally.pending > 0 => Some("asking Auth0 about users that were in a worker's hands".into()),
+            RunState::Cancelling if run.tally.pending > 0 => {
+                Some("asking Auth0 about users that were in a worker's hands".into())
+            }
             _ if run.tally.pending == 0 => Some("reading users back".into()),
             _ => None,
         })
