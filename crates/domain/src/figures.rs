@@ -10,7 +10,7 @@ use std::sync::{
 };
 
 pub use rate::{GroupFigures, RateFigures};
-pub use store::{QueueFigures, RunFigures, StoreBoard, StoreFigures};
+pub use store::{ENDED_RUNS_STAY, MOST_RUNS, QueueFigures, RunFigures, StoreBoard, StoreFigures};
 
 /// A number that only grows.
 #[derive(Debug, Default)]
