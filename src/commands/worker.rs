@@ -18,11 +18,13 @@ pub async fn run(settings: &Settings, options: Worker) -> anyhow::Result<Exit> {
     let auth0 = wiring::auth0_settings(settings)?;
     let place = Place::from_environment()?;
     let transport = wiring::transport(&place, settings).await?;
-    let (directory, _limiter) = wiring::directory(auth0, &settings.limits()?)?;
+    let (directory, limiter) = wiring::directory(auth0, &settings.limits()?, &place)?;
     let env = wiring::worker(&transport, directory, wiring::tuning(settings), &roles, stop);
     let names = roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     output::say(&format!("ferry worker {} at {}: {names}", env.worker.id, place.shown()));
-    ferry_workers::run(env, &roles).await?;
+    let ended = ferry_workers::run(env, &roles).await;
+    limiter.give_back().await;
+    ended?;
     drop(transport.lock);
     Ok(Exit::Done)
 }

@@ -57,7 +57,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("axum*", &["ferry-simulator"]),
     ("clap*", &[COMMAND]),
     ("figment*", &[COMMAND]),
-    ("redis", &["ferry-queue"]),
+    ("redis", &["ferry-limiter", "ferry-queue"]),
     ("reqwest*", &["ferry-auth0"]),
     ("sqlx*", &["ferry-ledger-postgres", "ferry-ledger-sqlite", "ferry-seed", "ferry-sources"]),
 ];

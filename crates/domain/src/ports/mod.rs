@@ -12,7 +12,7 @@ pub use ledger::{
     NewRun, Operating, Planned, Planning, Relaying, Retried, SealedRun, StoredReport, WorkerRecord, Working,
     WriteBack,
 };
-pub use limiter::{Group, Limiter, Observed};
+pub use limiter::{Group, GroupFigures, Limiter, LimiterFigures, Observed, Waiting};
 pub use queue::{Consumer, Delivery, Handler, Queue, QueueError, Stop, Swept};
 pub use source::{Candidate, Settled, Source, SourceError};
 
