@@ -66,7 +66,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("figment*", &[COMMAND]),
     ("opentelemetry*", &["ferry-telemetry"]),
     ("prometheus*", &["ferry-telemetry"]),
-    ("redis", &["ferry-queue"]),
+    ("redis", &["ferry-limiter", "ferry-queue"]),
     ("reqwest*", &["ferry-auth0"]),
     ("stateright", &["ferry-model"]),
     ("sqlx*", &["ferry-ledger-postgres", "ferry-ledger-sqlite", "ferry-seed", "ferry-sources"]),

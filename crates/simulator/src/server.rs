@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::limits::Plan;
 use crate::routes;
 use crate::state::{PlantedUser, UserView};
 use crate::stats::Stats;
@@ -147,6 +148,11 @@ impl Simulator {
     /// Moves the simulator's clock forward: tokens age, buckets fill.
     pub fn advance(&self, by: Duration) {
         self.app.clock.advance(by);
+    }
+
+    /// Follows other limits from now on. What was left of them stays, as far as it fits.
+    pub fn set_limits(&self, plan: &Plan) {
+        self.app.limits().change(plan, self.app.clock.now_ms());
     }
 
     /// The counters.

@@ -12,13 +12,13 @@ use super::{Line, error, ok, warning};
 use crate::{
     settings::Settings,
     system::{SystemClock, SystemRandom},
-    wiring,
+    wiring::{self, Place},
 };
 
 pub async fn check(settings: &Settings, lines: &mut Vec<Line>) {
     let directory = async {
         let auth0 = wiring::auth0_settings(settings)?;
-        wiring::directory(auth0, &settings.limits()?)
+        wiring::directory(auth0, &settings.limits()?, &Place::from_environment()?)
     };
     let directory = match directory.await {
         Ok((directory, _limiter)) => directory,

@@ -75,7 +75,7 @@ async fn watching_says_why_a_run_waits(stage: &mut Stage) {
         waits: Some("Auth0 does not answer".into()),
     };
     let presence = stage.ledger.register(&record).await.unwrap();
-    stage.ledger.heartbeat(&record, Duration::from_secs(6)).await.unwrap();
+    stage.ledger.heartbeat(&record, Duration::from_secs(6), &[]).await.unwrap();
     watch.until("waits: Auth0 does not answer").await;
     stage.json("stop-all --yes");
     watch.until("ferry resume-all").await;

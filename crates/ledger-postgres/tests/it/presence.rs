@@ -70,7 +70,7 @@ async fn an_identity_is_registered_once_and_a_lost_one_is_not_taken_up_again_by_
         presence.lost.await;
         assert_eq!(b.rescue(worker(2), false).await.unwrap().len(), 1);
         // Late, before the process takes another identity.
-        a.heartbeat(&record(worker(1)), LEASE).await.unwrap();
+        a.heartbeat(&record(worker(1)), LEASE, &[]).await.unwrap();
         assert_eq!(database.ask("SELECT watched FROM ferry.workers").await, "false");
         let held = lease_all(&a, worker(1), LEASE).await;
         assert!(b.rescue(worker(2), false).await.unwrap().is_empty(), "only time takes this one");
@@ -105,8 +105,8 @@ async fn what_somebody_writes_right_now_is_rescued_at_the_next_look() {
 async fn processes_that_nobody_watches_are_struck_off_after_a_minute_of_silence() {
     in_database(|database| async move {
         let ledger = database.migrated().await;
-        ledger.heartbeat(&record(worker(1)), LEASE).await.unwrap();
-        ledger.heartbeat(&record(worker(2)), LEASE).await.unwrap();
+        ledger.heartbeat(&record(worker(1)), LEASE, &[]).await.unwrap();
+        ledger.heartbeat(&record(worker(2)), LEASE, &[]).await.unwrap();
         let silent = "UPDATE ferry.workers SET seen_at = seen_at - interval '61 s' WHERE id = '{}'";
         database.execute(&silent.replace("{}", &worker(1).to_string())).await;
         assert!(ledger.rescue(worker(3), false).await.unwrap().is_empty());

@@ -139,7 +139,7 @@ impl<'s> Player<'s> {
             Step::Crash(number) => self.leases.retain(|lease| lease.holder != worker(number)),
             Step::Heartbeat(number) => {
                 let expected = self.mirror.heartbeat(worker(number));
-                let mut held = self.store.ledger.heartbeat(&record(number), LEASE).await.unwrap();
+                let mut held = self.store.ledger.heartbeat(&record(number), LEASE, &expected).await.unwrap();
                 held.sort();
                 assert_eq!(held, expected);
             }

@@ -355,7 +355,7 @@ pub async fn workers_are_listed_with_what_they_hold(world: impl LedgerWorld) {
     scene.running("a.csv", 2, 1).await;
     let (first, mut second) = (scene.worker(), scene.worker());
     second.waits = Some("waiting for the limit".into());
-    scene.ledger.heartbeat(&first, NOW).await.unwrap();
+    scene.ledger.heartbeat(&first, NOW, &[]).await.unwrap();
     world.advance(Duration::from_secs(5)).await;
     world.sleep(Duration::from_millis(5)).await;
     for send in scene.ledger.take_ready(10).await.unwrap() {
@@ -367,7 +367,7 @@ pub async fn workers_are_listed_with_what_they_hold(world: impl LedgerWorld) {
     assert!(workers[0].silent_for >= Duration::from_secs(5) && workers[1].silent_for < workers[0].silent_for);
     assert_eq!(workers[1].record.waits.as_deref(), Some("waiting for the limit"));
     second.waits = None;
-    scene.ledger.heartbeat(&second, NOW).await.unwrap();
+    scene.ledger.heartbeat(&second, NOW, &[]).await.unwrap();
     assert_eq!(scene.ledger.workers().await.unwrap()[1].record.waits, None);
 }
 

@@ -45,7 +45,7 @@ pub async fn a_job_given_up_leaves_a_letter_that_says_all(world: impl LedgerWorl
     let scene = Scene::new(&world).await;
     let run = scene.running("a.csv", 3, 3).await;
     let worker = scene.worker();
-    scene.ledger.heartbeat(&worker, super::scene::LEASE).await.unwrap();
+    scene.ledger.heartbeat(&worker, super::scene::LEASE, &[]).await.unwrap();
     let lost = scene.take_one(JobKind::Provision).await;
     let again = scene.take_over(&lost).await;
     let snooze = Verdict::Snooze { after: Duration::ZERO, code: Code::RateLimited };

@@ -109,6 +109,7 @@ macro_rules! ledger_suite {
                 unreadable_payloads_are_kept;
             working:
                 a_heartbeat_renews_what_the_process_holds,
+                a_lease_that_its_holder_does_not_know_of_runs_out,
                 a_retiring_worker_hands_back_without_an_attempt,
                 a_rescue_takes_expired_leases_only_and_counts,
                 a_retry_counts_and_a_snooze_does_not,

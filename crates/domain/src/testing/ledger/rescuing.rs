@@ -19,7 +19,7 @@ use crate::{
 
 /// A worker that says that it lives takes a send.
 async fn take(scene: &Scene<'_>, worker: &WorkerRecord, send: &Envelope) -> Lease<Job> {
-    scene.ledger.heartbeat(worker, LEASE).await.unwrap();
+    scene.ledger.heartbeat(worker, LEASE, &[]).await.unwrap();
     scene.claim(send, worker.id).await
 }
 

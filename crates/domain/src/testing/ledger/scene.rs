@@ -123,7 +123,7 @@ impl<'w> Scene<'w> {
 
     /// A worker that says that it lives, and takes one send.
     pub async fn take_as(&self, worker: &WorkerRecord, send: &Envelope) -> Lease<Job> {
-        self.ledger.heartbeat(worker, LEASE).await.unwrap();
+        self.ledger.heartbeat(worker, LEASE, &[]).await.unwrap();
         self.claim(send, worker.id).await
     }
 
