@@ -18,6 +18,7 @@ pub mod dead;
 pub mod operating;
 pub mod planning;
 pub mod relaying;
+pub mod rescuing;
 pub mod retrying;
 pub mod scene;
 pub mod sealing;
@@ -30,7 +31,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use crate::{ports::Ledger, run::WriteBackTarget};
+use crate::{ids::WorkerId, ports::Ledger, run::WriteBackTarget};
 
 /// A store of its own for one case: no other run, job, worker or role is in it.
 /// The ledger is not migrated yet.
@@ -47,6 +48,11 @@ pub trait LedgerWorld: Send + Sync {
     /// `expires_at`, `created_at` and `ended_at` of jobs; `seen_at` of workers;
     /// `expires_at` of roles.
     async fn advance(&self, time: Duration);
+
+    /// The process that registered as this worker is killed, with all its connections.
+    /// Nothing to do where a store belongs to one process: whoever registers next is
+    /// the only one that lives.
+    async fn process_dies(&self, _worker: WorkerId) {}
 
     /// Waits really, for a case that has to let others go first.
     async fn sleep(&self, time: Duration);
@@ -138,6 +144,20 @@ macro_rules! ledger_suite {
                 failures_are_grouped_with_examples,
                 items_are_paged_and_filtered,
                 runs_are_listed_newest_first;
+            rescuing:
+                the_dead_are_rescued_at_once,
+                what_ran_out_is_rescued_when_asked_for,
+                jobs_of_each_kind_are_rescued,
+                two_rescuers_at_once_rescue_each_job_once,
+                an_old_identity_is_handed_back_without_a_rescue,
+                a_dead_holder_of_a_role_is_followed_at_once,
+                a_halved_batch_is_two_that_add_up,
+                a_batch_is_halved_while_its_send_is_under_way,
+                what_can_not_be_halved_stays_as_it_is,
+                a_halving_and_a_claim_at_once_lose_no_user,
+                a_deadly_batch_is_given_up_with_a_letter,
+                a_deadly_verification_and_report_are_given_up,
+                a_delivery_that_is_not_claimed_says_why;
             controlling:
                 a_run_is_paused_and_resumed_and_asking_twice_changes_nothing,
                 a_move_that_a_run_does_not_have_is_refused_naming_its_state,
@@ -189,6 +209,7 @@ mod tests {
             include_str!("operating.rs"),
             include_str!("planning.rs"),
             include_str!("relaying.rs"),
+            include_str!("rescuing.rs"),
             include_str!("retrying.rs"),
             include_str!("sealing.rs"),
             include_str!("storm.rs"),
