@@ -51,7 +51,8 @@ impl From<sqlx::Error> for Trouble {
 impl PostgresLedger {
     pub(crate) async fn announce(&self, worker: &WorkerRecord) -> Result<Presence, LedgerError> {
         let failed = self.sql_failed("could not register this process");
-        let presence = match self.take_lock(worker.id).await {
+        let mut other = self.pool.acquire().await.map_err(&failed)?;
+        let presence = match self.take_lock(worker.id, &mut other).await {
             Ok(connection) => Presence { unwatched: None, lost: Box::pin(hold(connection)) },
             Err(Trouble::Pooled) => {
                 Presence { unwatched: Some(POOLED.to_owned()), lost: Box::pin(pending()) }
@@ -77,23 +78,22 @@ impl PostgresLedger {
             presence.unwatched.is_none(),
             worker.waits,
         )
-        .execute(&self.pool)
+        .execute(&mut *other)
         .await
         .map_err(failed)?;
         Ok(presence)
     }
 
-    async fn take_lock(&self, worker: WorkerId) -> Result<PgConnection, Trouble> {
+    async fn take_lock(&self, worker: WorkerId, other: &mut PgConnection) -> Result<PgConnection, Trouble> {
         let options = (*self.pool.connect_options()).clone().application_name("ferry presence");
         let key = sqlx::query_scalar!(r#"SELECT ferry.presence_key($1) AS "key!""#, worker.0)
-            .fetch_one(&self.pool)
+            .fetch_one(&mut *other)
             .await?;
         let mut mine = in_time(options.connect()).await?.ok_or_else(too_slow)?;
         let first = ask(&mut mine, PID).await?;
-        let mut other = self.pool.begin().await?;
-        let locked = lock_in_sight((&mut mine, first), &mut other, key).await;
-        // At once, not when the pool gets to it: the next statement needs a connection, too.
-        other.rollback().await?;
+        let mut holding = other.begin().await?;
+        let locked = lock_in_sight((&mut mine, first), &mut holding, key).await;
+        holding.rollback().await?;
         locked?;
         mine.execute(sqlx::raw_sql(KEEPALIVE)).await?;
         Ok(mine)

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use ferry_domain::{
     Code, JobKind, Verdict,
-    ports::{LedgerError, Loss, Operating, Relaying, Working},
+    ports::{Command, LedgerError, Loss, Operating, Relaying, Working},
+    run::RunMove,
     testing::ledger::{
         LedgerWorld,
         scene::{LEASE, Scene, created},
@@ -73,8 +74,8 @@ async fn a_cancelled_run_that_cannot_be_stopped_does_not_spin() {
     let scene = Scene::new(&world).await;
     let run = scene.running("a.csv", 1, 1).await;
     let lease = scene.take_one(JobKind::Provision).await;
-    let command = ferry_domain::ports::Command { by: "ann", reason: None };
-    scene.ledger.move_run(run, ferry_domain::run::RunMove::Cancel, &command).await.unwrap();
+    let command = Command { by: "ann", reason: None };
+    scene.ledger.move_run(run, RunMove::Cancel, &command).await.unwrap();
     let stop = Verdict::Stop { code: Code::TokenRefused };
     scene.ledger.conclude(&lease, &stop, None).await.unwrap();
     assert!(scene.ledger.take_ready(1).await.unwrap().is_empty(), "Auth0 would refuse again at once");
