@@ -20,7 +20,7 @@ use crate::{
 };
 
 const HISTORIES: u32 = 64;
-const STEPS: usize = 60;
+const STEPS: usize = 80;
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
@@ -28,7 +28,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<usize>().prop_map(Step::Lose),
         10 => (any::<usize>(), 0..3usize, prop::bool::weighted(0.2))
             .prop_map(|(delivery, worker, again)| Step::Claim { delivery, worker, again }),
-        1 => any::<usize>().prop_map(Step::Unsend),
+        3 => any::<usize>().prop_map(Step::Unsend),
         12 => (any::<usize>(), prop_oneof![Just(255), any::<u8>()], 0..5usize)
             .prop_map(|(lease, users, outcome)| Step::Work { lease, users, outcome }),
         3 => (any::<usize>(), 0..14usize, any::<bool>())
@@ -36,11 +36,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..3usize).prop_map(Step::Crash),
         1 => (0..3usize).prop_map(Step::Heartbeat),
         1 => (0..3usize).prop_map(Step::Retire),
-        3 => any::<usize>().prop_map(Step::Expire),
+        2 => any::<usize>().prop_map(Step::Expire),
         3 => Just(Step::Rescue),
-        2 => Just(Step::Wait),
+        4 => Just(Step::Wait),
         1 => Just(Step::Sweep),
-        2 => Just(Step::Retry),
+        1 => Just(Step::Retry),
     ]
 }
 

@@ -123,7 +123,14 @@ impl<'s> Player<'s> {
                 }
             }
             Step::Unsend(send) => {
-                if let Some(envelope) = pick(&self.sent, send) {
+                // Every other time one that the queue has lost, else any, old ones too.
+                let lost = |sent: &&Envelope| {
+                    self.mirror.jobs[self.mirror.of(sent.job)].state == JobState::Queued
+                        && !self.queue.contains(sent)
+                };
+                let lost: Vec<&Envelope> = self.sent.iter().filter(lost).collect();
+                let lost = pick(&lost, send / 2).copied().filter(|_| send.is_multiple_of(2));
+                if let Some(envelope) = lost.or_else(|| pick(&self.sent, send)) {
                     let expected = self.mirror.unsend(self.mirror.of(envelope.job), envelope.send);
                     let unsent = self.store.ledger.unsend(std::slice::from_ref(envelope)).await.unwrap();
                     assert_eq!(unsent, u64::from(expected));
@@ -154,11 +161,13 @@ impl<'s> Player<'s> {
                 let expected = self.mirror.retire(worker(number));
                 assert_eq!(self.store.ledger.retire(worker(number)).await.unwrap(), expected);
             }
-            Step::Expire(lease) => {
-                let held: Vec<&Lease<Job>> = self.leases.iter().filter(|lease| self.holds(lease)).collect();
-                if let Some(lease) = pick(&held, lease) {
-                    self.store.expire(lease.of.id).await;
-                    let job = self.mirror.of(lease.of.id);
+            // Those of dead holders too.
+            Step::Expire(job) => {
+                let jobs = self.mirror.jobs.iter();
+                let leased: Vec<_> = jobs.filter(|job| job.state == JobState::Leased).collect();
+                if let Some(id) = pick(&leased, job).and_then(|job| job.id) {
+                    self.store.expire(id).await;
+                    let job = self.mirror.of(id);
                     self.mirror.jobs[job].expired = true;
                 }
             }
