@@ -145,10 +145,10 @@ fn relay(state: &State, actions: &mut Vec<Action>) {
         match row.stand {
             JobStand::Ready => actions.push(Action::Send(job)),
             JobStand::Queued if !state.queue.contains(&(job, row.send)) => actions.push(Action::Unsend(job)),
-            JobStand::Leased(holder) if row.lock.is_none() => {
-                if holder.is_none() || state.faults.expiries > 0 {
-                    actions.push(Action::Rescue(job));
-                }
+            JobStand::Leased(holder)
+                if row.lock.is_none() && (holder.is_none() || state.faults.expiries > 0) =>
+            {
+                actions.push(Action::Rescue(job));
             }
             _ => {}
         }

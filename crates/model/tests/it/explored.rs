@@ -15,6 +15,9 @@ pub fn holds(name: &str, world: World) {
         }
     }
     assert!(checker.discovery(Names::ENDS).is_some(), "{name}: nothing ever ends");
+    if world.faults.expiries > 0 {
+        assert!(checker.discovery(Names::OVERTAKEN).is_some(), "{name}: no holder is ever overtaken");
+    }
     let reach = stuck(&world);
     assert_eq!(reach.states, checker.unique_state_count());
     assert_eq!(reach.stuck, 0, "{name}: no way to the end after {:?}", reach.way);

@@ -19,7 +19,7 @@ use crate::{
 /// Longer than a test, shorter than what [`Store::expire`] skips.
 const LEASE: Duration = Duration::from_secs(3600);
 /// Planned users, in batches of two; one more is refused by a rule.
-const USERS: i64 = 5;
+const USERS: i64 = 3;
 const SIZE: usize = 2;
 
 /// One step. Numbers choose among what there is, round and round.
@@ -64,6 +64,8 @@ pub struct Player<'s> {
     sent: Vec<Envelope>,
     /// Leases that a process believes to hold.
     leases: Vec<Lease<Job>>,
+    /// How often something really happened.
+    seen: BTreeMap<&'static str, u32>,
     /// The next batch id.
     next_batch: u128,
 }
@@ -95,6 +97,7 @@ impl<'s> Player<'s> {
             queue: vec![],
             sent: vec![],
             leases: vec![],
+            seen: BTreeMap::new(),
             next_batch: first + 1000,
         };
         player.compare().await;
@@ -120,7 +123,14 @@ impl<'s> Player<'s> {
                 }
             }
             Step::Unsend(send) => {
-                if let Some(envelope) = pick(&self.sent, send) {
+                // Every other time one that the queue has lost, else any, old ones too.
+                let lost = |sent: &&Envelope| {
+                    self.mirror.jobs[self.mirror.of(sent.job)].state == JobState::Queued
+                        && !self.queue.contains(sent)
+                };
+                let lost: Vec<&Envelope> = self.sent.iter().filter(lost).collect();
+                let lost = pick(&lost, send / 2).copied().filter(|_| send.is_multiple_of(2));
+                if let Some(envelope) = lost.or_else(|| pick(&self.sent, send)) {
                     let expected = self.mirror.unsend(self.mirror.of(envelope.job), envelope.send);
                     let unsent = self.store.ledger.unsend(std::slice::from_ref(envelope)).await.unwrap();
                     assert_eq!(unsent, u64::from(expected));
@@ -128,12 +138,16 @@ impl<'s> Player<'s> {
             }
             Step::Work { lease, users, outcome } => {
                 if let Some(lease) = pick(&self.leases, lease).cloned() {
+                    let held = self.holds(&lease);
                     self.work(&lease, users, outcome).await;
+                    self.forget(&lease, held);
                 }
             }
             Step::Conclude { lease, verdict, timed } => {
                 if let Some(lease) = pick(&self.leases, lease).cloned() {
+                    let held = self.holds(&lease);
                     self.conclude(&lease, verdict, timed).await;
+                    self.forget(&lease, held);
                 }
             }
             Step::Crash(number) => self.leases.retain(|lease| lease.holder != worker(number)),
@@ -147,12 +161,13 @@ impl<'s> Player<'s> {
                 let expected = self.mirror.retire(worker(number));
                 assert_eq!(self.store.ledger.retire(worker(number)).await.unwrap(), expected);
             }
-            Step::Expire(lease) => {
-                if let Some(lease) = pick(&self.leases, lease)
-                    && self.mirror.holds(self.mirror.of(lease.of.id), lease.token)
-                {
-                    self.store.expire(lease.of.id).await;
-                    let job = self.mirror.of(lease.of.id);
+            // Those of dead holders too.
+            Step::Expire(job) => {
+                let jobs = self.mirror.jobs.iter();
+                let leased: Vec<_> = jobs.filter(|job| job.state == JobState::Leased).collect();
+                if let Some(id) = pick(&leased, job).and_then(|job| job.id) {
+                    self.store.expire(id).await;
+                    let job = self.mirror.of(id);
                     self.mirror.jobs[job].expired = true;
                 }
             }
@@ -160,6 +175,7 @@ impl<'s> Player<'s> {
                 let mut rescued = self.store.ledger.rescue_expired().await.unwrap();
                 rescued.sort();
                 assert_eq!(rescued, self.mirror.rescue());
+                self.note("rescues", !rescued.is_empty());
             }
             Step::Wait => {
                 self.store.wait().await;
@@ -170,6 +186,19 @@ impl<'s> Player<'s> {
             }
             Step::Retry => self.retry().await,
         }
+    }
+
+    fn holds(&self, lease: &Lease<Job>) -> bool {
+        self.mirror.holds(self.mirror.of(lease.of.id), lease.token)
+    }
+
+    /// Whoever was told that the lease is lost drops it.
+    fn forget(&mut self, lost: &Lease<Job>, held: bool) {
+        self.leases.retain(|lease| held || lease.of.id != lost.of.id || lease.token != lost.token);
+    }
+
+    fn note(&mut self, what: &'static str, happened: bool) {
+        *self.seen.entry(what).or_default() += u32::from(happened);
     }
 
     async fn send(&mut self, most: i64) {
@@ -192,6 +221,8 @@ impl<'s> Player<'s> {
         let expected = self.mirror.claim(job, envelope.send, holder);
         let claimed = self.store.ledger.claim(envelope.job, envelope.send, holder, LEASE).await.unwrap();
         assert_eq!(claimed.as_ref().map(|lease| lease.token), expected);
+        self.note("claims", expected.is_some());
+        self.note("stale deliveries", expected.is_none());
         if let Some(lease) = claimed {
             assert_eq!(
                 (lease.of.kind, lease.of.attempts, lease.of.rescues),
@@ -204,6 +235,8 @@ impl<'s> Player<'s> {
     async fn work(&mut self, lease: &Lease<Job>, users: u8, outcome: usize) {
         let job = self.mirror.of(lease.of.id);
         let held = self.mirror.holds(job, lease.token);
+        self.note("writes", held);
+        self.note("late writes", !held);
         let ledger = &self.store.ledger;
         match lease.of.kind {
             JobKind::Provision => {
@@ -233,6 +266,7 @@ impl<'s> Player<'s> {
                 let report = SealedRun { report: serde_json::json!({}) };
                 if let Some(revision) = answer(held, ledger.seal(lease, &report).await) {
                     assert_eq!(revision, self.mirror.seal(job));
+                    self.note("seals", true);
                 }
             }
         }
@@ -256,6 +290,8 @@ impl<'s> Player<'s> {
     async fn conclude(&mut self, lease: &Lease<Job>, verdict: usize, timed: bool) {
         let job = self.mirror.of(lease.of.id);
         let held = self.mirror.holds(job, lease.token);
+        self.note("verdicts", held);
+        self.note("late verdicts", !held);
         let code = Code::ServerError;
         let after = if verdict.is_multiple_of(2) { Duration::ZERO } else { LEASE };
         let verdict = match verdict % 7 {
@@ -292,6 +328,7 @@ impl<'s> Player<'s> {
             return assert!(matches!(retried, Err(LedgerError::Refused(_))), "{retried:?}");
         }
         let retried = retried.unwrap();
+        self.note("retries", retried.items > 0);
         let expected = (taken as i64, ids.len() as i64, 1, self.mirror.round);
         assert_eq!((retried.items, retried.batches, retried.left, retried.round), expected);
     }
@@ -335,8 +372,10 @@ impl<'s> Player<'s> {
         }
     }
 
-    /// With a kind world from here on, the run is sealed and nothing is left.
-    pub async fn finish(mut self) {
+    /// With a kind world from here on, the run is sealed and nothing is left. Says how
+    /// often what happened before that.
+    pub async fn finish(mut self) -> BTreeMap<&'static str, u32> {
+        let seen = self.seen.clone();
         for job in 0..self.mirror.jobs.len() {
             if self.mirror.jobs[job].state == JobState::Leased {
                 self.store.expire(self.mirror.jobs[job].id.unwrap()).await;
@@ -362,7 +401,8 @@ impl<'s> Player<'s> {
             self.compare().await;
             if self.mirror.run == RunState::Sealed {
                 assert!(self.mirror.jobs.iter().all(|job| !job.is_live()), "a job is left");
-                return assert_eq!(self.mirror.tally().pending, 0);
+                assert_eq!(self.mirror.tally().pending, 0);
+                return seen;
             }
         }
         panic!("the run is not sealed in the end: {:?}", self.mirror.job_counts());
