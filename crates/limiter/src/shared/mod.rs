@@ -23,6 +23,8 @@
 
 mod clock;
 mod desk;
+#[cfg(test)]
+mod reference;
 mod script;
 
 use std::{
