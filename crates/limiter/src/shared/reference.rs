@@ -38,6 +38,10 @@ struct Shared {
     ceiling: f64,
     streak: i32,
     back: f64,
+    before: f64,
+    count: u32,
+    hard: bool,
+    stray: f64,
     levels: [Option<Level>; 4],
     windows: [Window; 4],
 }
@@ -60,23 +64,36 @@ impl Shared {
         (self.factor.max(self.ceiling) + 0.001 * slow + 0.02 * fast).min(1.0)
     }
 
-    /// Whether the 429 was the first of its incident.
-    fn pull(&mut self, now: f64, asked: f64, chance: f64) -> bool {
-        if self.pulled > 0.0 && now < self.since.max(self.pulled + 1e6) {
+    /// What a 429 does: (brake, one slot less).
+    fn pull(&mut self, now: f64, asked: f64, request: &Request) -> (bool, bool) {
+        if self.hard && now < self.since.max(self.pulled + 1e6) {
             if asked > 0.0 {
                 self.since = self.since.max(now + asked);
             }
-            return false;
+            return (false, false);
         }
-        let soon = self.pulled > 0.0 && now - self.since < 5e6;
-        self.streak = if soon { (self.streak + 1).min(5) } else { 0 };
-        let before = self.factor_at(now);
-        self.ceiling = before * 0.98;
-        self.factor = (before * 0.8).max(0.05);
-        let pause =
-            if asked > 0.0 { asked } else { 250_000.0 * 2f64.powi(self.streak) * (0.75 + chance / 2.0) };
-        (self.pulled, self.since, self.epoch) = (now, now + pause, now);
-        true
+        if self.hard || self.pulled == 0.0 || now >= self.pulled + 5e6 {
+            let again = self.hard && now - self.since < 5e6;
+            self.streak = if again { (self.streak + 1).min(5) } else { 0 };
+            self.before = self.factor_at(now);
+            (self.count, self.hard, self.pulled) = (0, false, now);
+        }
+        self.count += 1;
+        if asked > 0.0 || self.count >= request.many {
+            self.ceiling = self.before * 0.98;
+            self.factor = (self.before * 0.8).max(0.05);
+            let doubled = 250_000.0 * 2f64.powi(self.streak);
+            let pause = if asked > 0.0 { asked } else { doubled * (0.75 + request.chance / 2.0) };
+            (self.pulled, self.since, self.epoch, self.hard) = (now, now + pause, now, true);
+            return (true, false);
+        }
+        if self.count > 1 && now < self.stray + 1e6 {
+            return (false, false);
+        }
+        self.factor = (self.factor_at(now) * 0.98).max(0.05);
+        self.ceiling = self.before;
+        (self.since, self.stray) = (now, now);
+        (false, true)
     }
 }
 
@@ -91,6 +108,10 @@ impl Reference {
             ceiling: 1.0,
             streak: 0,
             back: 0.0,
+            before: 1.0,
+            count: 0,
+            hard: false,
+            stray: 0.0,
             levels: [None; 4],
             windows: [Window::default(); 4],
         };
@@ -101,7 +122,8 @@ impl Reference {
         }
         self.members.retain(|_, seen| *seen > now - 3e6);
         let asked = request.pull.map(|asked| asked.map_or(0.0, |pause| pause.as_micros() as f64));
-        let braked = asked.is_some_and(|asked| shared.pull(now, asked, request.chance));
+        let pulled = asked.map(|asked| shared.pull(now, asked, request));
+        let (braked, stray) = pulled.unwrap_or_default();
         let factor = shared.factor_at(now);
         let resuming = request.mode == Mode::Back && now - shared.back >= 2e6;
         let mut foreign = 0.0;
@@ -122,6 +144,9 @@ impl Reference {
                 *level = Level { left: level.left + (now - level.at) * rate, at: now };
             }
             level.left = (level.left + f64::from(part.returned)).min(model.room);
+            if stray {
+                level.left = level.left.min(0.0) - 1.0;
+            }
             if resuming {
                 level.left = level.left.min(0.0);
             } else if request.mode == Mode::Back {

@@ -27,8 +27,8 @@ async fn four_processes_keep_one_limit_and_share_it_evenly() {
         let granted = processes.iter().map(|process| process.limiter.figures().groups[1].granted);
         let (least, most) = (granted.clone().min().unwrap(), granted.max().unwrap());
         assert!(most <= 2 * least, "{least} to {most}");
+        assert!(processes.iter().all(|process| process.limiter.figures().processes == 4));
         for process in processes {
-            assert_eq!(process.limiter.figures().processes, 4);
             process.end().await;
         }
     }
@@ -52,7 +52,7 @@ async fn what_a_killed_process_had_is_used_by_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_429_slows_every_process_once() {
+async fn one_incident_of_429s_slows_every_process_once() {
     let Some(redis) = redis_url() else { return };
     let tenant = Tenant::start("custom:20:20", Refill::TokenBucket).await;
     let processes: Vec<_> = (0..3).map(|_| tenant.process(&redis)).collect();
@@ -76,7 +76,10 @@ async fn another_plan_is_followed_by_all_without_a_burst() {
     let processes: Vec<_> = (0..2).map(|_| tenant.process(&redis)).collect();
     eventually("work", || tenant.counted().0 >= 80).await;
     for (plan, rate) in [("custom:20:20", 20.0), ("custom:40:40", 40.0)] {
-        // The processes first: what comes in between is less than allowed. Then the tenant.
+        // Whichever is lower first, so that what comes in between is allowed.
+        if rate > 20.0 {
+            tenant.simulator.set_limits(&plan.parse().unwrap());
+        }
         processes.iter().for_each(|process| process.limiter.set_plan(&plan.parse().unwrap()));
         tokio::time::sleep(Duration::from_millis(500)).await;
         tenant.simulator.set_limits(&plan.parse().unwrap());
@@ -96,6 +99,7 @@ async fn whoever_stops_gives_back_and_is_no_longer_counted() {
     let (one, other) = (tenant.limiter(&redis), tenant.limiter(&redis));
     one.acquire(Group::UserReads).await;
     eventually("both are known", || one.figures().processes == 2 && other.figures().processes == 2).await;
+    one.acquire(Group::UserReads).await;
     // The other takes the next slot, a second ahead, and has no use for it.
     let given_up =
         tokio::time::timeout(Duration::from_millis(300), other.acquire(Group::UserReads)).await;
