@@ -177,5 +177,5 @@ pub fn recorded_us(writes: bool, chance: f64) -> u64 {
     let above = quantiles.iter().position(|(share, _)| *share > chance).unwrap_or(quantiles.len() - 1);
     let ((from, low), (to, high)) = (quantiles[above - 1], quantiles[above]);
     let between: f64 = (chance - from) / (to - from);
-    (low * (high / low as f64).powf(between) * 1_000.0) as u64
+    (low * f64::powf(high / low, between) * 1_000.0) as u64
 }

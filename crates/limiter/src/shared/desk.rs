@@ -18,7 +18,7 @@ use crate::{
     counts::Counts,
     shared::{
         clock::StoreClock,
-        script::{Mode, Part, Reply, Request},
+        script::{Mode, Part, Reply, Request, many},
     },
     time::Time,
 };
@@ -127,7 +127,7 @@ impl Desk {
         // The headers describe one bucket and don't say which (FACTS §12.4): the one of
         // that size, else the narrowest.
         let of_that_size = way.clone().find(|index| size(*index) == Some(f64::from(observed.limit)));
-        let Some(index) = of_that_size.or_else(|| way.clone().last()) else { return };
+        let Some(index) = of_that_size.or_else(|| way.clone().next_back()) else { return };
         // A smaller bucket than planned: what was used is still comparable.
         let smaller = (size(index).unwrap_or(0.0) - f64::from(observed.limit)).max(0.0);
         let remaining = f64::from(observed.remaining) + smaller;
@@ -301,6 +301,7 @@ impl Desk {
             share: self.share(),
             pull: self.pull.take(),
             chance: chance(),
+            many: many(&self.parts),
             parts: self.parts,
             wanted,
         };
@@ -359,7 +360,12 @@ impl Desk {
         if news {
             // What is in hand is still ours; the own share goes on behind it.
             let last = self.lines.iter().filter_map(|line| line.slots.back()).max();
-            self.next = [last.map_or(now, |last| now.max(*last)); 4];
+            let last = last.map_or(now, |last| now.max(*last));
+            let share = self.share();
+            self.next = self.parts.map(|part| {
+                let each = part.model.map_or(0.0, |model| 1.0 / (model.rate * share));
+                last + Duration::from_secs_f64(each)
+            });
             self.link = Link::Away;
         }
         if let Some(pause) = self.brake.pause_left() {

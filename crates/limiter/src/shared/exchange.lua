@@ -25,7 +25,8 @@ local flat = redis.call('HGETALL', KEYS[1])
 for i = 1, #flat, 2 do s[flat[i]] = tonumber(flat[i + 1]) end
 local lost = s.epoch == nil
 if lost then
-  s = {epoch = now, factor = 1, since = 0, pulled = 0, ceiling = 1, streak = 0, back = 0}
+  s = {epoch = now, factor = 1, since = 0, pulled = 0, ceiling = 1, streak = 0, back = 0,
+    before = 1, count = 0, hard = 0, stray = 0}
 end
 
 -- Who is there.
@@ -51,22 +52,30 @@ local function factor_at(time)
   return math.min(1, s.factor + REGAINED * up)
 end
 
-local pull, chance, horizon = arg(), arg(), arg()
+local pull, chance, horizon, many = arg(), arg(), arg(), arg()
 if s.pulled > now then s.pulled = now end    -- the server's clock was set back
 if s.since > now + LONGEST then s.since = now end
-local braked = false
+local braked, stray = false, false
 if pull >= 0 then
-  if now < math.max(s.since, s.pulled + INCIDENT) and s.pulled > 0 then
+  if s.hard == 1 and now < math.max(s.since, s.pulled + INCIDENT) then
     if pull > 0 then s.since = math.max(s.since, now + pull) end
   else
-    local soon = s.pulled > 0 and now - s.since < SOON
-    s.streak = soon and math.min(s.streak + 1, DOUBLINGS) or 0
-    local before = factor_at(now)
-    s.ceiling = before * NEAR
-    s.factor = math.max(FACTOR_FLOOR, before * FACTOR_LOWERED)
-    local pause = pull
-    if pause == 0 then pause = PAUSE * 2 ^ s.streak * (0.75 + chance / 2) end
-    s.pulled, s.since, s.epoch, braked = now, now + pause, now, true
+    if s.hard == 1 or s.pulled == 0 or now >= s.pulled + SOON then
+      local again = s.hard == 1 and now - s.since < SOON
+      s.streak = again and math.min(s.streak + 1, DOUBLINGS) or 0
+      s.before, s.count, s.hard, s.pulled = factor_at(now), 0, 0, now
+    end
+    s.count = s.count + 1
+    if pull > 0 or s.count >= many then
+      s.ceiling, s.factor = s.before * NEAR, math.max(FACTOR_FLOOR, s.before * FACTOR_LOWERED)
+      local pause = pull
+      if pause == 0 then pause = PAUSE * 2 ^ s.streak * (0.75 + chance / 2) end
+      s.pulled, s.since, s.epoch, s.hard, braked = now, now + pause, now, 1, true
+    elseif s.count == 1 or now >= s.stray + INCIDENT then
+      local before = factor_at(now)
+      s.ceiling, s.factor = s.before, math.max(FACTOR_FLOOR, before * NEAR)
+      s.since, s.stray, stray = now, now, true
+    end
   end
 end
 local factor = factor_at(now)
@@ -92,6 +101,7 @@ for b = 0, 3 do
       s[a] = now
     end
     s[l] = math.min(room, s[l] + returned)
+    if stray then s[l] = math.min(s[l], 0) - 1 end
     if resuming then
       s[l] = math.min(s[l], 0)
     elseif mode == 2 then

@@ -72,6 +72,8 @@ pub(crate) struct Request {
     pub(crate) pull: Option<Option<Duration>>,
     /// From 0 up to 1; spreads the pause.
     pub(crate) chance: f64,
+    /// So many 429s within 5 s are no strays.
+    pub(crate) many: u32,
     pub(crate) parts: [Part; 4],
     pub(crate) wanted: [u32; 3],
 }
@@ -99,7 +101,14 @@ impl Request {
     pub(crate) fn for_plan(plan: &LimitPlan) -> Request {
         let part = |figures: Option<_>| Part { model: figures.map(Model::of), ..Part::default() };
         let [writes, reads, rest] = Group::ALL.map(|group| part(plan.group(group)));
-        Request { parts: [part(plan.global), writes, reads, rest], ..Request::default() }
+        let parts = [part(plan.global), writes, reads, rest];
+        Request { parts, many: many(&parts), ..Request::default() }
+    }
+
+    /// The same without what must not be taken in twice.
+    pub(crate) fn once_more(&self) -> Request {
+        let parts = self.parts.map(|part| Part { returned: 0, seen: 0, ..part });
+        Request { parts, ..self.clone() }
     }
 
     /// `now` is for tests; the script for production reads the server's clock.
@@ -113,7 +122,7 @@ impl Request {
             Some(asked) => asked.map_or(0.0, |pause| pause.as_micros() as f64),
         };
         call.arg(now).arg(&self.member).arg(self.mode as u8).arg(exact(self.share));
-        call.arg(exact(pull)).arg(exact(self.chance)).arg(HORIZON.as_micros() as u64);
+        call.arg(exact(pull)).arg(exact(self.chance)).arg(HORIZON.as_micros() as u64).arg(self.many);
         let mut fills: f64 = 0.0;
         for part in &self.parts {
             let model = part.model.unwrap_or(Model {
@@ -137,6 +146,13 @@ impl Request {
         call.arg((KEPT_MS + fills).ceil() as u64);
         call
     }
+}
+
+/// Three, or 3 % of what the narrowest bucket allows in 5 s.
+pub(crate) fn many(parts: &[Part; 4]) -> u32 {
+    let rates = parts.iter().filter_map(|part| part.model).map(|model| model.rate);
+    let narrowest = rates.reduce(f64::min).unwrap_or(0.0);
+    (narrowest * 5.0 * 0.03).max(3.0) as u32
 }
 
 /// Lua reads it back as the same number.
