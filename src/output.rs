@@ -46,6 +46,25 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>, right: &[usize]) -> String
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
+/// Width that long texts are folded to, as those of `--help` are.
+const WIDTH: usize = 100;
+
+/// A text behind its name, folded at spaces so that the next lines stand below its begin.
+pub fn field(name: &str, width: usize, text: &str) -> String {
+    let mut lines = vec![format!("{name:width$}")];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("it begins with one"); // and never loses one
+        let begun = line.chars().count();
+        if begun > width && begun + 1 + word.chars().count() > WIDTH {
+            lines.push(format!("{:width$} {word}", ""));
+        } else {
+            line.push(' ');
+            line.push_str(word);
+        }
+    }
+    lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
+}
+
 /// Asks on a terminal; elsewhere, only `--yes` is an answer.
 pub fn confirmed(yes: bool, question: &str) -> anyhow::Result<bool> {
     if yes {
@@ -124,5 +143,24 @@ impl Progress {
     /// Takes the bar away.
     pub fn done(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_folded_below_its_begin_and_no_word_is_lost() {
+        let text = "word ".repeat(40);
+        let folded = field("remedy", 11, &text);
+        assert_eq!(folded.matches("word").count(), 40);
+        for line in folded.lines() {
+            assert!(line.len() <= WIDTH, "{} characters: {line}", line.len());
+            assert!(line.starts_with("remedy      word") || line.starts_with("            word"), "{line}");
+        }
+        let long = "x".repeat(150);
+        assert_eq!(field("a", 2, &long), format!("a  {long}"), "a word longer than a line stays whole");
+        assert_eq!(field("a", 2, ""), "a");
     }
 }

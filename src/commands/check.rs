@@ -17,6 +17,9 @@ use crate::{
     wiring::Place,
 };
 
+/// Width of a result and its check's name.
+const NAMES: usize = 21;
+
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Level {
@@ -121,12 +124,14 @@ fn tell(lines: &[Line], form: Output) -> anyhow::Result<Exit> {
         }
         Output::Table => {
             for line in lines {
-                output::data(&format!("{:8} {:13} {}", line.level.word(), line.name, line.found));
+                let name = format!("{:8} {}", line.level.word(), line.name);
+                output::data(&output::field(&name, NAMES, &line.found));
                 if let Some(remedy) = &line.remedy {
-                    output::data(&format!("{:22} {remedy}", ""));
+                    output::data(&output::field("", NAMES, &format!("→ {remedy}")));
                 }
             }
-            output::say(&format!("{errors} errors, {warnings} warnings."));
+            let counted = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+            output::say(&format!("{}, {}.", counted(errors, "error"), counted(warnings, "warning")));
         }
     }
     Ok(match (errors, warnings) {

@@ -51,7 +51,8 @@ fn escaped(payload: &[u8]) -> String {
 }
 
 fn print(letter: &DeadView, payload: Option<&[u8]>, first: Option<&str>) {
-    let line = |name: &str, what: &dyn std::fmt::Display| output::data(&format!("{name:11} {what}"));
+    let line =
+        |name: &str, what: &dyn std::fmt::Display| output::data(&output::field(name, 11, &what.to_string()));
     line("letter", &letter.id);
     line(
         "what",

@@ -48,7 +48,7 @@ pub fn summary(run: &RunView) -> serde_json::Value {
 }
 
 fn line(name: &str, what: impl std::fmt::Display) {
-    output::data(&format!("{name:11} {what}"));
+    output::data(&output::field(name, 11, &what.to_string()));
 }
 
 fn print(run: &RunView, around: &Around) {

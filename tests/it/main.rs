@@ -4,10 +4,12 @@
 #![allow(clippy::disallowed_methods)]
 
 mod bad_input;
+mod checks;
 mod demo;
 mod exits;
 mod layers;
 mod metrics;
+mod operators;
 mod production;
 mod samples;
 mod secrets;

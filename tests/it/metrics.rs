@@ -33,17 +33,18 @@ const A_RUN: &str = "0193f3a0-0000-7000-8000-000000000001";
 const PRIVATE: &str = "grace.hopper@hospital.example";
 
 fn rate() -> RateFigures {
-    let group =
-        |group, allowed_per_second| GroupFigures { group, allowed_per_second, granted: 30, throttled: 2 };
+    let group = |group, allowed_per_second| GroupFigures { group, granted: 30, allowed_per_second };
     RateFigures {
         groups: vec![
-            group(Group::UserWrites, 12.5),
-            group(Group::UserReads, 20.0),
-            group(Group::Rest, f64::INFINITY),
+            group(Group::UserWrites, Some(12.5)),
+            group(Group::UserReads, Some(20.0)),
+            group(Group::Rest, None),
         ],
+        throttled: 2,
         factor: 0.5,
         waited_seconds: 1.25,
         waiters: 3,
+        processes: 2,
         foreign: 7,
         shared_reachable: Some(true),
     }
@@ -100,13 +101,21 @@ fn number(page: &BTreeMap<String, strict::Family>, name: &str, value: Option<&st
     found[0]
 }
 
+fn queue_jobs(page: &BTreeMap<String, strict::Family>, queue: &str, state: &str) -> Option<f64> {
+    let series = &page["ferry_queue_jobs"].series;
+    series.iter().find(|(labels, _)| labels["queue"] == queue && labels["state"] == state).map(|(_, n)| *n)
+}
+
 #[test]
 fn the_page_shows_what_was_counted() {
     let page = page(&full());
     assert_eq!(number(&page, "ferry_jobs_finished_total", Some("done")), 5.0);
     assert_eq!(number(&page, "ferry_jobs_finished_total", Some("dead")), 0.0, "at zero from the start");
     assert_eq!(number(&page, "ferry_rescues_total", Some("dead")), 1.0);
-    assert_eq!(number(&page, "ferry_queue_jobs", Some("ready")), 40.0);
+    assert_eq!(queue_jobs(&page, "provision", "ready"), Some(40.0));
+    assert_eq!(queue_jobs(&page, "verify", "ready"), Some(0.0), "a queue without jobs is no hole");
+    assert_eq!(queue_jobs(&page, "provision", "other"), Some(1.0), "an unknown word is counted all the same");
+    assert_eq!(queue_jobs(&page, "verify", "other"), None);
     assert_eq!(number(&page, "ferry_queue_oldest_ready_age_seconds", Some("provision")), 1.5);
     assert_eq!(number(&page, "ferry_queue_oldest_ready_age_seconds", Some("report")), 0.0);
     assert_eq!(number(&page, "ferry_users_total", Some("created")), 6.0);

@@ -64,15 +64,13 @@ pub(crate) const READINGS: &[(Metric, Read)] = &[
         some((renewed_at > 0).then(|| age(s, renewed_at)))
     }),
     (m::TURN_AGE, |s| one(age(s, s.figures.turned_at_ms.get()))),
-    (m::RATE_ALLOWED, |s| {
-        let limited = groups(s, |group| group.allowed_per_second);
-        limited.into_iter().filter(|(_, rate)| rate.is_finite()).collect()
-    }),
-    (m::RATE_GRANTED, |s| groups(s, |group| whole(group.granted))),
-    (m::RATE_THROTTLED, |s| groups(s, |group| whole(group.throttled))),
+    (m::RATE_ALLOWED, |s| groups(s, |group| group.allowed_per_second)),
+    (m::RATE_GRANTED, |s| groups(s, |group| Some(whole(group.granted)))),
+    (m::RATE_THROTTLED, |s| one(whole((s.limiter)().throttled))),
     (m::RATE_FACTOR, |s| one((s.limiter)().factor)),
     (m::RATE_WAITED, |s| one((s.limiter)().waited_seconds)),
     (m::RATE_WAITERS, |s| one(whole((s.limiter)().waiters))),
+    (m::RATE_PROCESSES, |s| one(whole((s.limiter)().processes))),
     (m::RATE_FOREIGN, |s| one(whole((s.limiter)().foreign))),
     (m::RATE_SHARED, |s| some((s.limiter)().shared_reachable.map(|up| if up { 1.0 } else { 0.0 }))),
     (m::BUILD_INFO, |_| vec![word(env!("CARGO_PKG_VERSION"), 1.0)]),
@@ -123,8 +121,9 @@ fn remaining(store: &StoreFigures) -> Vec<Row> {
     store.runs.iter().map(|run| (vec![run.run.into()], signed(run.tally.pending))).collect()
 }
 
-fn groups(sources: &Sources, number: fn(&GroupFigures) -> f64) -> Vec<Row> {
-    (sources.limiter)().groups.iter().map(|group| (vec![group.group.into()], number(group))).collect()
+fn groups(sources: &Sources, number: fn(&GroupFigures) -> Option<f64>) -> Vec<Row> {
+    let series = |group: &GroupFigures| number(group).map(|number| (vec![group.group.into()], number));
+    (sources.limiter)().groups.iter().filter_map(series).collect()
 }
 
 fn age(sources: &Sources, then_ms: i64) -> f64 {

@@ -18,7 +18,8 @@ pub async fn check(place: &Place, settings: &Settings, lines: &mut Vec<Line>) {
     let inspected = async { Ok::<_, anyhow::Error>(window::connect(&url, settings).await?.inspect().await?) };
     match inspected.await {
         Ok(server) => judge(&server, lines),
-        Err(wrong) => lines.push(error("redis", wrong, "Start Redis, or correct REDIS_URL.")),
+        // Its text says what to start or correct.
+        Err(wrong) => lines.push(error("redis", wrong, "Until then nothing is sent; no user is lost by it.")),
     }
 }
 

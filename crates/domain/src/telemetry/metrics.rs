@@ -155,10 +155,10 @@ metrics! {
         "Time since the runtime last got round to an idle task.";
 
     RATE_ALLOWED: Gauge "ferry_ratelimit_allowed_per_second" ["group"]
-        "Requests a second that the limiter allows; absent without a limit.";
+        "Requests a second that all processes together may send now; absent without a limit.";
     RATE_GRANTED: Counter "ferry_ratelimit_granted_total" ["group"]
         "Permits given to requests of this process.";
-    RATE_THROTTLED: Counter "ferry_ratelimit_throttled_total" ["group"]
+    RATE_THROTTLED: Counter "ferry_ratelimit_throttled_total" []
         "Answers with 429 to this process.";
     RATE_FACTOR: Gauge "ferry_ratelimit_factor" []
         "Part of the allowed rate that is used: 1, and less after a 429.";
@@ -166,6 +166,8 @@ metrics! {
         "Time that requests waited for permits, summed over all requests.";
     RATE_WAITERS: Gauge "ferry_ratelimit_waiters" []
         "Requests that wait for a permit now.";
+    RATE_PROCESSES: Gauge "ferry_ratelimit_processes" []
+        "Processes that share the limit as last seen, this one included.";
     RATE_FOREIGN: Counter "ferry_ratelimit_foreign_total" []
         "Requests of others to the tenant, as far as headers told of them.";
     RATE_SHARED: Gauge "ferry_ratelimit_shared" []

@@ -1,0 +1,90 @@
+//! `ferry check`: what is well, what should be known, what has to be mended, and that
+//! nothing stays behind.
+
+use ferry_simulator::Config;
+use serde_json::Value;
+
+use crate::world::{Place, Ran, World};
+
+fn checked(place: &Place) -> (Ran, Value) {
+    let ran = place.run(&["check", "--output", "json"]);
+    let found = ran.json();
+    (ran, found)
+}
+
+/// The result of one check.
+fn result<'a>(found: &'a Value, name: &str) -> &'a str {
+    let checks = found["checks"].as_array().unwrap();
+    let line = checks.iter().find(|line| line["check"] == name);
+    line.unwrap_or_else(|| panic!("there is no check {name}: {found}"))["result"].as_str().unwrap()
+}
+
+#[test]
+fn an_empty_place_says_what_to_set_and_stays_empty() {
+    let place = Place::new();
+    let (ran, found) = checked(&place);
+    assert_eq!((ran.code, result(&found, "auth0")), (10, "error"), "{found}");
+    assert_eq!((result(&found, "settings"), result(&found, "ledger")), ("ok", "ok"), "{found}");
+    assert_eq!(std::fs::read_dir(place.dir.path()).unwrap().count(), 0, "a check makes nothing");
+    let table = place.run(&["check"]);
+    assert!(table.out.contains("AUTH0_CLIENT_ID") && table.err.contains("1 error,"), "{}", table.all());
+
+    place.write("ferry.toml", "[worker]\nbatchs = 3\n");
+    let (ran, found) = checked(&place);
+    assert_eq!((ran.code, result(&found, "settings")), (10, "error"), "{found}");
+    assert!(ran.out.contains("batchs"), "{}", ran.all());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_complete_world_is_well_and_each_fault_is_named() {
+    let Some(mut world) = World::new("check").await else { return };
+    let (ran, found) = checked(&world.place);
+    assert_eq!((ran.code, result(&found, "ledger")), (10, "error"), "its tables are missing: {found}");
+    assert!(ran.out.contains("ferry migrate --yes"), "{}", ran.all());
+
+    let run = world.started(40, &[]);
+    let (ran, found) = checked(&world.place);
+    for name in
+        ["settings", "limits", "ledger", "registration", "redis", "eviction", "auth0", "scopes", "connection"]
+    {
+        assert_eq!(result(&found, name), "ok", "{name}: {found}");
+    }
+    // The tests' own Redis keeps nothing on disk, if nobody says otherwise.
+    let expected = if result(&found, "persistence") == "ok" { 0 } else { 11 };
+    assert_eq!((ran.code, &found["errors"]), (expected, &0.into()), "{found}");
+    assert_eq!(world.number("SELECT count(*) FROM ferry.workers").await, 0, "its registration is gone");
+    assert_eq!(world.simulator.users().len(), 0, "at Auth0 it only reads");
+    assert_eq!(world.show(&run)["state"], "running");
+
+    for (name, value, check) in [
+        ("AUTH0_CONNECTION", "no-such-connection", "connection"),
+        ("AUTH0_CLIENT_SECRET", "wrong", "auth0"),
+        ("AUTH0_BASE_URL", "http://127.0.0.1:1", "auth0"),
+        ("REDIS_URL", "redis://127.0.0.1:1", "redis"),
+        ("REDIS_URL", "", "redis"),
+        ("DATABASE_URL", "postgres://nobody:hunter2@127.0.0.1:1/app", "ledger"),
+    ] {
+        let before = world.place.env.clone();
+        world.place.set(name, value);
+        let (ran, found) = checked(&world.place);
+        assert_eq!((ran.code, result(&found, check)), (10, "error"), "{name}={value}: {found}");
+        assert!(!ran.all().contains("hunter2"), "{}", ran.all());
+        world.place.env = before;
+    }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_scopes_are_told_apart() {
+    for (scopes, check, expected) in [
+        (vec!["create:users", "read:users"], "connection", "warning"),
+        (vec!["create:users", "read:connections"], "scopes", "error"),
+    ] {
+        let scopes = scopes.into_iter().map(str::to_owned).collect();
+        let Some(world) = World::with("scopes", Config { scopes, ..Config::default() }).await else { return };
+        let (_, found) = checked(&world.place);
+        assert_eq!(result(&found, check), expected, "{found}");
+        assert_eq!(result(&found, "auth0"), "ok", "{found}");
+        world.end().await;
+    }
+}
