@@ -6,8 +6,7 @@ use sqlx::Row;
 
 use crate::{results::Counts, scene::Scene};
 
-const OUTCOMES: [&str; 7] =
-    ["created", "adopted", "skipped", "conflict", "failed", "cancelled", "pending"];
+const OUTCOMES: [&str; 7] = ["created", "adopted", "skipped", "conflict", "failed", "cancelled", "pending"];
 
 /// Counts, and what does not hold.
 pub async fn check(scene: &Scene) -> (Counts, Vec<String>) {
@@ -81,9 +80,10 @@ async fn ids_match(scene: &Scene, faults: &mut Vec<String>) {
             faults.push(format!("{id} stands in two rows"));
         }
     }
-    let ours = scene.simulator.users().into_iter().filter(|user| {
-        user.app_metadata.as_ref().is_some_and(|data| !data["ferry"]["source_key"].is_null())
-    });
+    let ours =
+        scene.simulator.users().into_iter().filter(|user| {
+            user.app_metadata.as_ref().is_some_and(|data| !data["ferry"]["source_key"].is_null())
+        });
     let forgotten = ours.filter(|user| !known.contains(&user.user_id)).count();
     if forgotten != 0 {
         faults.push(format!("{forgotten} users were created at Auth0 and forgotten here"));

@@ -8,13 +8,20 @@
 // Tests take their servers and tools from the environment, and wait by the real clock.
 #![allow(clippy::disallowed_methods)]
 
+mod auth0;
+mod crash_points;
+mod crashes;
+mod deploy;
 mod invariants;
+mod operators;
 mod payloads;
+mod postgres;
 mod processes;
 mod proxy;
 mod redis;
 mod results;
 mod scene;
 mod servers;
+mod setup;
 mod watch;
 mod worker;

@@ -2,18 +2,26 @@
 
 use crate::{
     results::Told,
-    scene::{Scene, Setup, play, redis_at},
+    scene::{Scene, play, redis_at},
+    setup::Setup,
 };
 
 /// Puts a payload into a queue as the relay would.
-async fn plant(scene: &Scene, queue: &str, id: &str, payload: &[u8]) {
+pub async fn plant(scene: &Scene, queue: &str, id: &str, payload: &[u8]) {
     let mut redis = redis_at(&scene.redis_url).await;
     let queue = format!("{{{}}}:{queue}", scene.namespace);
     let meta = format!("{queue}:meta:{id}");
     let mut pipe = redis::pipe();
     pipe.atomic();
     pipe.cmd("HSET").arg(format!("{queue}:data")).arg(id).arg(payload).ignore();
-    pipe.cmd("HSET").arg(meta).arg("attempts").arg(0).arg("max_attempts").arg(25).arg("status").arg("Pending");
+    pipe.cmd("HSET")
+        .arg(meta)
+        .arg("attempts")
+        .arg(0)
+        .arg("max_attempts")
+        .arg(25)
+        .arg("status")
+        .arg("Pending");
     pipe.ignore();
     pipe.cmd("RPUSH").arg(format!("{queue}:active")).arg(id).ignore();
     let _: () = pipe.query_async(&mut redis).await.unwrap();
@@ -66,33 +74,41 @@ async fn s35_one_refused_user_costs_only_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s38_a_batch_that_was_sent_ten_times_runs_once() {
-    play(Setup::new(38, "the same batches enqueued 10 times by two producers").users(200, 25), async |scene| {
-        scene.start(&[]);
-        let relay = scene.command(crate::scene::ferry_binary(), &["worker", "--roles", "relay"], &[]);
-        scene.hire(relay);
-        scene.until("the relay has sent", async || {
-            scene.number("SELECT count(*) FROM ferry.jobs WHERE state = 'queued'").await > 0
-        })
-        .await;
-        let data = format!("{{{}}}:provision:data", scene.namespace);
-        let mut redis = scene.redis().await;
-        let sent: Vec<Vec<u8>> = redis::cmd("HVALS").arg(data).query_async(&mut redis).await.unwrap();
-        assert!(!sent.is_empty(), "the queue holds what was sent");
-        let scene_ref = &*scene;
-        let producer = async |name: &str| {
-            for (n, payload) in sent.iter().enumerate() {
-                for copy in 0..5 {
-                    plant(scene_ref, "provision", &format!("{name}-{n}-{copy}"), payload).await;
+    play(
+        Setup::new(38, "the same batches enqueued 10 times by two producers").users(200, 25),
+        async |scene| {
+            scene.start(&[]);
+            let relay = scene.command(crate::scene::ferry_binary(), &["worker", "--roles", "relay"], &[]);
+            scene.hire(relay);
+            scene
+                .until("the relay has sent", async || {
+                    scene.number("SELECT count(*) FROM ferry.jobs WHERE state = 'queued'").await > 0
+                })
+                .await;
+            let data = format!("{{{}}}:provision:data", scene.namespace);
+            let mut redis = scene.redis().await;
+            let sent: Vec<Vec<u8>> = redis::cmd("HVALS").arg(data).query_async(&mut redis).await.unwrap();
+            assert!(!sent.is_empty(), "the queue holds what was sent");
+            let scene_ref = &*scene;
+            let producer = async |name: &str| {
+                for (n, payload) in sent.iter().enumerate() {
+                    for copy in 0..5 {
+                        plant(scene_ref, "provision", &format!("{name}-{n}-{copy}"), payload).await;
+                    }
                 }
-            }
-        };
-        tokio::join!(producer("one"), producer("two"));
-        scene.workers(2);
-        scene.until_sealed().await;
-        let twice = scene.number("SELECT count(*) FROM ferry.jobs WHERE token <> 1").await;
-        assert_eq!(twice, 0, "every job was claimed exactly once");
-        assert_eq!(scene.number("SELECT count(*) FROM ferry.dead_letters").await, 0, "a repetition is no fault");
-        Told::note(format!("{} batches, 10 more copies of each", sent.len()))
-    })
+            };
+            tokio::join!(producer("one"), producer("two"));
+            scene.workers(2);
+            scene.until_sealed().await;
+            let twice = scene.number("SELECT count(*) FROM ferry.jobs WHERE token <> 1").await;
+            assert_eq!(twice, 0, "every job was claimed exactly once");
+            assert_eq!(
+                scene.number("SELECT count(*) FROM ferry.dead_letters").await,
+                0,
+                "a repetition is no fault"
+            );
+            Told::note(format!("{} batches, 10 more copies of each", sent.len()))
+        },
+    )
     .await;
 }

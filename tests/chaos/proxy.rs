@@ -52,14 +52,8 @@ impl Proxy {
     pub async fn before(to: SocketAddr) -> Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let calm = Weather {
-            to,
-            latency: Duration::ZERO,
-            stall: None,
-            cut: false,
-            mute: false,
-            break_answer: None,
-        };
+        let calm =
+            Weather { to, latency: Duration::ZERO, stall: None, cut: false, mute: false, break_answer: None };
         let (weather, seen) = watch::channel(calm);
         let broken = Arc::new(AtomicU64::new(0));
         let task = tokio::spawn(accept(listener, seen, broken.clone()));
@@ -117,7 +111,8 @@ async fn carry(
     broken: Option<Arc<AtomicU64>>,
 ) {
     let (send, receive) = mpsc::channel::<(Instant, Vec<u8>)>(1_024);
-    let reading = async {
+    // Owns the sender, and drops it at the end: then the writer ends after the last piece.
+    let reading = async move {
         let mut buffer = vec![0; 64 * 1_024];
         let mut due = Instant::now();
         loop {
@@ -129,7 +124,8 @@ async fn carry(
                 if now.mute {
                     continue;
                 }
-                if let Some((_, bytes)) = now.break_answer.filter(|(every, _)| number.is_multiple_of(*every)) {
+                if let Some((_, bytes)) = now.break_answer.filter(|(every, _)| number.is_multiple_of(*every))
+                {
                     broken.fetch_add(1, Ordering::Relaxed);
                     piece.truncate(bytes);
                     let _ = send.send((Instant::now(), piece)).await;
@@ -144,13 +140,7 @@ async fn carry(
             }
         }
     };
-    let writing = write(to, receive);
-    tokio::pin!(reading, writing);
-    tokio::select! {
-        // What was read before the end is still written.
-        () = async { reading.await; drop(send); std::future::pending::<()>().await } => {}
-        () = &mut writing => {}
-    }
+    tokio::join!(reading, write(to, receive));
 }
 
 async fn write(mut to: OwnedWriteHalf, mut pieces: mpsc::Receiver<(Instant, Vec<u8>)>) {

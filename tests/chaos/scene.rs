@@ -2,22 +2,25 @@
 //! a run, and worker processes.
 
 use std::{
+    os::unix::process::ExitStatusExt,
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
 
-use ferry_simulator::{Config, Faults, Simulator};
+use ferry_simulator::Simulator;
 use futures_util::FutureExt;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row, postgres::PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row};
 use tokio::time::{Instant, sleep};
 
 use crate::{
     invariants,
+    proxy::Proxy,
     results::{Counts, Ending, Told, record},
-    servers::{OwnPostgres, OwnRedis, open_to_all},
+    servers::{OwnPostgres, OwnRedis, local},
+    setup::Setup,
     watch::{Held, Watch, held_by, recovery},
     worker::{Worker, tail},
 };
@@ -27,150 +30,8 @@ pub const PATIENCE: Duration = Duration::from_secs(180);
 /// A secret that no output may ever show.
 pub const SECRET: &str = "s3cr3t-Ck47-never-shown";
 
-/// What a scenario needs; the defaults are small and quick.
-pub struct Setup {
-    number: u32,
-    name: &'static str,
-    users: u64,
-    batch: u32,
-    simulated: Config,
-    settings: Vec<(&'static str, String)>,
-    redis: Option<Vec<&'static str>>,
-    postgres: Option<Vec<&'static str>>,
-    postgres_folder: Option<PathBuf>,
-}
-
-impl Setup {
-    pub fn new(number: u32, name: &'static str) -> Setup {
-        let faults = Faults { latency_ms: 60, ..Faults::default() };
-        Setup {
-            number,
-            name,
-            users: 400,
-            batch: 25,
-            simulated: Config { faults, ..Config::default() },
-            settings: Vec::new(),
-            redis: None,
-            postgres: None,
-            postgres_folder: None,
-        }
-    }
-
-    pub fn users(self, users: u64, batch: u32) -> Setup {
-        Setup { users, batch, ..self }
-    }
-
-    /// How long each answer takes.
-    pub fn latency(mut self, ms: u64) -> Setup {
-        self.simulated.faults.latency_ms = ms;
-        self
-    }
-
-    pub fn simulated(mut self, change: impl FnOnce(&mut Config)) -> Setup {
-        change(&mut self.simulated);
-        self
-    }
-
-    /// A variable in the environment of every process.
-    pub fn set(mut self, name: &'static str, value: impl Into<String>) -> Setup {
-        self.settings.push((name, value.into()));
-        self
-    }
-
-    /// A Redis of its own, with these options.
-    pub fn own_redis(self, options: &[&'static str]) -> Setup {
-        Setup { redis: Some(options.to_vec()), ..self }
-    }
-
-    /// A PostgreSQL of its own, with these settings.
-    pub fn own_postgres(self, options: &[&'static str]) -> Setup {
-        Setup { postgres: Some(options.to_vec()), ..self }
-    }
-
-    /// Where its files lie.
-    pub fn postgres_in(self, folder: &Path) -> Setup {
-        Setup { postgres_folder: Some(folder.to_owned()), ..self }
-    }
-
-    async fn open(self) -> Option<Scene> {
-        let shared = |name: &str| std::env::var(name).ok();
-        let dir = tempfile::tempdir().unwrap();
-        open_to_all(dir.path());
-        let postgres = self.postgres.map(|options| {
-            let folder = self.postgres_folder.unwrap_or_else(|| dir.path().join("postgres"));
-            OwnPostgres::start(&folder, &options)
-        });
-        let redis = self.redis.map(|options| OwnRedis::start(&dir.path().join("redis"), &options));
-        let server = match &postgres {
-            Some(own) => own.url("postgres"),
-            None => shared("TEST_DATABASE_URL")?,
-        };
-        let redis_url = match &redis {
-            Some(own) => own.url(),
-            None => shared("TEST_REDIS_URL")?,
-        };
-        let base: u64 = shared("FERRY_CHAOS_SEED").map_or(7, |seed| seed.parse().unwrap());
-        let config = Config {
-            client_id: "ferry".into(),
-            client_secret: SECRET.into(),
-            seed: base,
-            ..self.simulated
-        };
-        let simulator = Simulator::start(config).await.unwrap();
-        let database = format!("ferry_chaos_{}_{}", std::process::id(), self.number);
-        administer(&server, &format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)")).await;
-        administer(&server, &format!("CREATE DATABASE {database}")).await;
-        let database_url = format!("{}/{database}", server.rsplit_once('/').unwrap().0);
-        let mut env: Vec<(String, String)> = Vec::new();
-        for (name, value) in [
-            ("DATABASE_URL", database_url.as_str()),
-            ("REDIS_URL", &redis_url),
-            ("FERRY_QUEUE__NAMESPACE", &database),
-            ("FERRY_RUN__BATCH_SIZE", &self.batch.to_string()),
-            ("FERRY_LOG__LEVEL", "info"),
-            ("AUTH0_BASE_URL", &simulator.base_url()),
-            ("AUTH0_CLIENT_ID", "ferry"),
-            ("AUTH0_CLIENT_SECRET", SECRET),
-            ("AUTH0_PLAN", "off"),
-        ] {
-            env.push((name.to_owned(), value.to_owned()));
-        }
-        for (name, value) in self.settings {
-            env.retain(|(known, _)| known != name);
-            env.push((name.to_owned(), value));
-        }
-        let pool = PgPoolOptions::new()
-            .max_connections(3)
-            .acquire_timeout(Duration::from_secs(5))
-            .connect_lazy(&database_url)
-            .unwrap();
-        println!("scenario {}, {}: seed {base}, {} users", self.number, self.name, self.users);
-        Some(Scene {
-            number: self.number,
-            name: self.name,
-            seed: base,
-            users: self.users,
-            dir,
-            env,
-            simulator,
-            database_url,
-            redis_url,
-            namespace: database,
-            server,
-            pool,
-            run: String::new(),
-            workers: Vec::new(),
-            watch: None,
-            postgres,
-            redis,
-        })
-    }
-}
-
 /// The place of one scenario.
 pub struct Scene {
-    pub number: u32,
-    pub name: &'static str,
     pub seed: u64,
     pub users: u64,
     pub dir: tempfile::TempDir,
@@ -179,11 +40,12 @@ pub struct Scene {
     pub database_url: String,
     pub redis_url: String,
     pub namespace: String,
-    server: String,
+    /// For making and removing its database.
+    pub server: String,
     pub pool: PgPool,
     pub run: String,
     pub workers: Vec<Worker>,
-    watch: Option<Watch>,
+    pub watch: Option<Watch>,
     pub postgres: Option<OwnPostgres>,
     pub redis: Option<OwnRedis>,
 }
@@ -302,6 +164,21 @@ impl Scene {
         self.workers.len() - 1
     }
 
+    /// Starts a crash build that is armed with this; `None` without one.
+    pub fn armed(&mut self, at: &str, more: &[(&str, &str)]) -> Option<usize> {
+        let binary = crash_binary()?;
+        let mut more = more.to_vec();
+        more.push(("FERRY_CRASH_AT", at));
+        Some(self.hire(self.command(&binary, &["worker"], &more)))
+    }
+
+    /// Waits until a process has died at its crash point.
+    pub async fn crashed(&mut self, worker: usize) {
+        let status = self.workers[worker].ended(PATIENCE).await;
+        let said = self.workers[worker].said();
+        assert_eq!(status.signal(), Some(6), "it was expected to abort:\n{}", tail(&said));
+    }
+
     /// SIGKILL; when it came, and what the process held.
     pub async fn kill(&mut self, worker: usize) -> (Instant, Vec<Held>) {
         let held = held_by(&self.pool, self.workers[worker].pid()).await;
@@ -367,12 +244,40 @@ impl Scene {
         }
     }
 
+    /// A text from the database.
+    pub async fn text(&self, sql: &str) -> String {
+        sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_one(&self.pool).await.unwrap().get(0)
+    }
+
     pub async fn execute(&self, sql: &str) {
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&self.pool).await.unwrap();
     }
 
     pub async fn redis(&self) -> redis::aio::MultiplexedConnection {
         redis_at(&self.redis_url).await
+    }
+
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.env.retain(|(known, _)| known != name);
+        self.env.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// From now on every process reaches Auth0 through a proxy.
+    pub async fn auth0_behind_a_proxy(&mut self) -> Proxy {
+        let base = self.simulator.base_url();
+        let proxy = Proxy::before(base.rsplit('/').next().unwrap().parse().unwrap()).await;
+        self.set("AUTH0_BASE_URL", &format!("http://127.0.0.1:{}", proxy.port));
+        proxy
+    }
+
+    /// A proxy before the Redis of this scenario.
+    pub async fn redis_proxy(&self) -> Proxy {
+        Proxy::before(local(port_of(&self.redis_url))).await
+    }
+
+    /// Whether a worker's log holds this.
+    pub fn logs_say(&self, what: &str) -> bool {
+        self.workers.iter().any(|worker| worker.said().contains(what))
     }
 
     /// The ends of all logs.
@@ -399,6 +304,11 @@ impl Scene {
     }
 }
 
+/// The port of a URL that ends with it.
+fn port_of(url: &str) -> u16 {
+    url.trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap()
+}
+
 /// The binary under test.
 pub fn ferry_binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_ferry"))
@@ -415,7 +325,7 @@ pub async fn redis_at(url: &str) -> redis::aio::MultiplexedConnection {
     client.get_multiplexed_async_connection_with_config(&patient).await.unwrap()
 }
 
-async fn administer(url: &str, sql: &str) {
+pub async fn administer(url: &str, sql: &str) {
     let mut connection = PgConnection::connect(url).await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
 }

@@ -93,7 +93,9 @@ pub async fn recovery(pool: &PgPool, held: &[Held], fault: Instant, patience: Du
         for token in left.iter().map(|held| held.token).collect::<std::collections::BTreeSet<_>>() {
             let of_token: Vec<String> =
                 left.iter().filter(|held| held.token == token).map(|held| held.job.clone()).collect();
-            let Ok(rows) = sqlx::query(sql).bind(of_token).bind(token).fetch_all(pool).await else { continue };
+            let Ok(rows) = sqlx::query(sql).bind(of_token).bind(token).fetch_all(pool).await else {
+                continue;
+            };
             freed.extend(rows.iter().map(|row| row.get::<String, _>(0)));
         }
         if !freed.is_empty() {
