@@ -111,7 +111,7 @@ async fn s11_a_blocked_runtime_loses_its_work_and_its_health() {
         let after = crate::watch::recovery(&scene.pool, &held, at, PATIENCE).await;
         scene.until_sealed().await;
         scene.until("its threads turn again", async || !red().await).await;
-        Told::recovered(after, format!("by lease expiry; probe red after {:.1} s", seen.as_secs_f64()))
+        Told::taken_over(after, format!("by lease expiry; probe red after {:.1} s", seen.as_secs_f64()))
     })
     .await;
 }

@@ -78,7 +78,9 @@ async fn s38_a_batch_that_was_sent_ten_times_runs_once() {
         Setup::new(38, "the same batches enqueued 10 times by two producers").users(200, 25),
         async |scene| {
             scene.start(&[]);
-            let relay = scene.command(crate::scene::ferry_binary(), &["worker", "--roles", "relay"], &[]);
+            // The slot for reports gives its window room for three jobs.
+            let args = ["worker", "--roles", "relay,report"];
+            let relay = scene.command(crate::scene::ferry_binary(), &args, &[]);
             scene.hire(relay);
             scene
                 .until("the relay has sent", async || {

@@ -23,8 +23,9 @@ fn posts(scene: &Scene) -> u64 {
 }
 
 /// How long after `at` another user is written down.
-async fn progress_after(scene: &Scene, at: Instant, across: i64) -> Duration {
-    scene.until_done(across + 1).await;
+async fn progress_after(scene: &Scene, at: Instant) -> Duration {
+    scene.until("the server answers", async || scene.across().await >= 0).await;
+    scene.until_done(scene.across().await + 1).await;
     at.elapsed()
 }
 
@@ -40,11 +41,10 @@ async fn s24_postgres_crashes_and_comes_back() {
         scene.start(&[]);
         scene.workers(2);
         scene.until_done(20).await;
-        let across = scene.across().await;
         let own = scene.postgres.as_mut().unwrap();
         own.crash();
         own.up();
-        let after = progress_after(scene, Instant::now(), across).await;
+        let after = progress_after(scene, Instant::now()).await;
         scene.until_sealed().await;
         all_live(scene);
         Told::recovered(after, "from its return to the next user")
@@ -59,7 +59,6 @@ async fn s25_nothing_is_sent_while_postgres_is_down() {
         scene.start(&[]);
         scene.workers(2);
         scene.until_done(20).await;
-        let across = scene.across().await;
         scene.postgres.as_mut().unwrap().down();
         // What was under way gets its answer, and the silence is noticed.
         sleep(Duration::from_secs(5)).await;
@@ -67,7 +66,7 @@ async fn s25_nothing_is_sent_while_postgres_is_down() {
         sleep(Duration::from_secs(15)).await;
         assert_eq!(posts(scene), before, "nobody is created whose result can't be stored");
         scene.postgres.as_mut().unwrap().up();
-        let after = progress_after(scene, Instant::now(), across).await;
+        let after = progress_after(scene, Instant::now()).await;
         scene.until_sealed().await;
         all_live(scene);
         Told::recovered(after, "no POST in the last 15 s of the outage")
@@ -109,7 +108,6 @@ async fn s27_every_connection_is_taken_by_others() {
         scene.start(&[]);
         scene.worker();
         scene.until_done(20).await;
-        let across = scene.across().await;
         // First as many as there are, then those that Ferry loses now.
         let mut taken = Vec::new();
         take_all(scene, &mut taken).await;
@@ -121,7 +119,7 @@ async fn s27_every_connection_is_taken_by_others() {
         sleep(Duration::from_secs(5)).await;
         let idle = taken.len();
         drop((taken, ours));
-        let after = progress_after(scene, Instant::now(), across).await;
+        let after = progress_after(scene, Instant::now()).await;
         scene.until_sealed().await;
         all_live(scene);
         Told::recovered(after, format!("{idle} idle connections for 5 s"))
@@ -231,7 +229,6 @@ async fn s29_the_disk_is_full() {
         };
         assert!(refused, "the disk is full");
         sleep(Duration::from_secs(5)).await;
-        let across = scene.across().await.max(0);
         fs::remove_file(disk.filler()).unwrap();
         let at = Instant::now();
         if scene.across().await < 0 {
@@ -240,7 +237,7 @@ async fn s29_the_disk_is_full() {
             own.crash();
             own.up();
         }
-        let after = progress_after(scene, at, across).await;
+        let after = progress_after(scene, at).await;
         scene.until_sealed().await;
         all_live(scene);
         Told::recovered(after, "full for 5 s; from the space's return to the next user")

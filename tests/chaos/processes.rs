@@ -23,7 +23,7 @@ async fn s01_a_killed_worker_s_batches_go_to_others() {
         let made = i64::try_from(scene.simulator.users().len()).unwrap();
         let repeated = i64::try_from(asked).unwrap() - made;
         assert!(repeated <= IN_FLIGHT, "{repeated} requests were repeated, {IN_FLIGHT} were under way");
-        Told::recovered(after, format!("{} batches were held", killed.1.len()))
+        Told::taken_over(after, format!("{} batches were held", killed.1.len()))
     })
     .await;
 }
@@ -39,7 +39,7 @@ async fn s07_a_worker_restarted_at_once_takes_its_old_work_up() {
         scene.worker();
         let after = scene.recovered(&killed).await;
         scene.until_sealed().await;
-        Told::recovered(after, "start of the new process included")
+        Told::taken_over(after, "start of the new process included")
     })
     .await;
 }
@@ -112,7 +112,7 @@ async fn s06_the_same_worker_killed_twenty_times() {
             tokio::time::sleep(Duration::from_millis(700)).await;
             let killed = scene.kill(victim).await;
             kills += 1;
-            worst = worst.max(scene.recovered(&killed).await);
+            worst = worst.max(scene.recovered(&killed).await.claimed);
             victim = scene.worker();
         }
         scene.until_sealed().await;
@@ -139,7 +139,7 @@ async fn s09_sigterm_and_then_sigkill() {
         scene.worker();
         let after = scene.recovered(&killed).await;
         scene.until_sealed().await;
-        Told::recovered(after, format!("it still lived: {lived}; {} batches held", killed.1.len()))
+        Told::taken_over(after, format!("it still lived: {lived}; {} batches held", killed.1.len()))
     })
     .await;
 }
@@ -161,7 +161,7 @@ async fn s10_a_worker_that_slept_for_two_leases() {
         scene.workers[0].signal("CONT");
         scene.until_sealed().await;
         assert!(scene.workers[0].lives(), "it goes on: {}", tail(&scene.workers[0].said()));
-        Told::recovered(after, format!("by lease expiry; {} batches were held", held.len()))
+        Told::taken_over(after, format!("by lease expiry; {} batches were held", held.len()))
     })
     .await;
 }

@@ -57,7 +57,7 @@ async fn s17_redis_loses_its_last_second() {
         let own = scene.redis.as_ref().unwrap();
         let (log, old) = (own.folder().join("appendonlydir"), own.folder().join("a-second-ago"));
         copy(&log, &old);
-        let relay = scene.command(ferry_binary(), &["worker", "--roles", "relay"], &[]);
+        let relay = scene.command(ferry_binary(), &["worker", "--roles", "relay,report"], &[]);
         let relay = scene.hire(relay);
         let sent = "SELECT count(*) FROM ferry.jobs WHERE state = 'queued'";
         scene.until("the relay has sent", async || scene.number(sent).await > 0).await;
@@ -71,7 +71,7 @@ async fn s17_redis_loses_its_last_second() {
         own.up();
         let at = Instant::now();
         scene.workers(2);
-        let after = recovery(&scene.pool, &lost, at, PATIENCE).await;
+        let after = recovery(&scene.pool, &lost, at, PATIENCE).await.claimed;
         scene.until_sealed().await;
         assert!(scene.workers[relay].lives(), "{}", tail(&scene.workers[relay].said()));
         Told::recovered(after, format!("{} jobs lost; found by reconciliation", lost.len()))
@@ -94,7 +94,7 @@ async fn s18_an_emptied_redis_is_filled_again_by_one_command() {
         let mut redis = scene.redis().await;
         let _: () = redis::cmd("FLUSHALL").query_async(&mut redis).await.unwrap();
         let rebuilt = scene.json(&["queue", "rebuild", "--yes", "--reason", "chaos", "--output", "json"]);
-        let after = recovery(&scene.pool, &lost, at, PATIENCE).await;
+        let after = recovery(&scene.pool, &lost, at, PATIENCE).await.claimed;
         scene.until_sealed().await;
         Told::recovered(after, format!("{} queued jobs lost, {} sent again", lost.len(), rebuilt["lost"]))
     })
@@ -124,7 +124,7 @@ async fn s19_fail_over_to_a_replica_that_lags() {
         sleep(Duration::from_secs(1)).await; // it answers READONLY
         let mut promoted = redis_at(&replica.url()).await;
         let _: () = redis::cmd("REPLICAOF").arg("NO").arg("ONE").query_async(&mut promoted).await.unwrap();
-        let after = recovery(&scene.pool, &lost, at, PATIENCE).await;
+        let after = recovery(&scene.pool, &lost, at, PATIENCE).await.claimed;
         scene.until_sealed().await;
         scene.redis_url = replica.url(); // where the invariants look
         let told = Told::recovered(after, format!("1 s of READONLY; {} jobs were queued", lost.len()));
@@ -195,7 +195,7 @@ async fn s22_one_worker_loses_its_redis() {
         let waiting = queued(&scene.pool).await;
         line.cut(true);
         let at = Instant::now();
-        let after = recovery(&scene.pool, &waiting, at, PATIENCE).await;
+        let after = recovery(&scene.pool, &waiting, at, PATIENCE).await.claimed;
         sleep(Duration::from_secs(1)).await;
         line.cut(false);
         scene.until_sealed().await;

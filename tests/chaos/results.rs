@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, fmt::Write as _, fs::File, io::Write, time::Dur
 
 use serde_json::{Value, json};
 
+use crate::watch::Recovery;
+
 /// What a story tells at its end.
 #[derive(Clone, Debug, Default)]
 pub struct Told {
@@ -16,6 +18,15 @@ pub struct Told {
 impl Told {
     pub fn note(note: impl Into<String>) -> Told {
         Told { recovery: None, note: note.into() }
+    }
+
+    /// After a death: until everything was claimed again.
+    pub fn taken_over(recovery: Recovery, note: impl Into<String>) -> Told {
+        let back = recovery.taken_back.as_millis();
+        Told {
+            recovery: Some(recovery.claimed),
+            note: format!("{}; taken back after {back} ms", note.into()),
+        }
     }
 
     pub fn recovered(after: Duration, note: impl Into<String>) -> Told {

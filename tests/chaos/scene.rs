@@ -21,7 +21,7 @@ use crate::{
     results::{Counts, Ending, Told, record},
     servers::{OwnPostgres, OwnRedis, local},
     setup::Setup,
-    watch::{Held, Watch, held_by, recovery},
+    watch::{Held, Recovery, Watch, held_by, recovery},
     worker::{Worker, tail},
 };
 
@@ -188,7 +188,7 @@ impl Scene {
     }
 
     /// How long after a kill everything that was held is somebody else's.
-    pub async fn recovered(&self, (at, held): &(Instant, Vec<Held>)) -> Duration {
+    pub async fn recovered(&self, (at, held): &(Instant, Vec<Held>)) -> Recovery {
         recovery(&self.pool, held, *at, PATIENCE).await
     }
 

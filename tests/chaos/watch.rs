@@ -82,29 +82,40 @@ pub async fn held_by(pool: &PgPool, pid: u32) -> Vec<Held> {
     rows.iter().map(|row| Held { job: row.get(0), token: row.get(1) }).collect()
 }
 
-/// How long after `fault` all of these had been claimed again, or had ended.
-pub async fn recovery(pool: &PgPool, held: &[Held], fault: Instant, patience: Duration) -> Duration {
-    let mut left = held.to_vec();
-    let mut last = Duration::ZERO;
-    let sql = "SELECT id::text FROM ferry.jobs WHERE id::text = ANY($1) AND (token > $2 OR state IN ('done', 'dead'))";
-    while !left.is_empty() {
-        assert!(fault.elapsed() < patience, "{} of {} jobs were not taken over", left.len(), held.len());
-        let mut freed = Vec::new();
-        for token in left.iter().map(|held| held.token).collect::<std::collections::BTreeSet<_>>() {
-            let of_token: Vec<String> =
-                left.iter().filter(|held| held.token == token).map(|held| held.job.clone()).collect();
-            let Ok(rows) = sqlx::query(sql).bind(of_token).bind(token).fetch_all(pool).await else {
-                continue;
-            };
-            freed.extend(rows.iter().map(|row| row.get::<String, _>(0)));
-        }
-        if !freed.is_empty() {
-            last = fault.elapsed();
-            left.retain(|held| !freed.contains(&held.job));
+/// What became of the jobs of a dead worker, counted from its death.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Recovery {
+    /// Until all had been taken from it. What follows may be a wait for a free worker.
+    pub taken_back: Duration,
+    /// Until all had been claimed again, or had ended.
+    pub claimed: Duration,
+}
+
+/// Follows these jobs from `fault` until all are somebody else's.
+pub async fn recovery(pool: &PgPool, held: &[Held], fault: Instant, patience: Duration) -> Recovery {
+    let sql = "SELECT j.state = 'leased' AND j.token = h.token, j.token = h.token AND j.state NOT IN ('done', 'dead')
+        FROM unnest($1::text[], $2::bigint[]) AS h (job, token) JOIN ferry.jobs j ON j.id::text = h.job";
+    let jobs: Vec<String> = held.iter().map(|held| held.job.clone()).collect();
+    let tokens: Vec<i64> = held.iter().map(|held| held.token).collect();
+    let mut recovery = Recovery::default();
+    let (mut still_held, mut unclaimed) = (held.len(), held.len());
+    while unclaimed > 0 {
+        assert!(fault.elapsed() < patience, "{unclaimed} of {} jobs were not taken over", held.len());
+        // A server that a scenario has stopped has nothing to say.
+        if let Ok(rows) = sqlx::query(sql).bind(&jobs).bind(&tokens).fetch_all(pool).await {
+            let count = |column: usize| rows.iter().filter(|row| row.get::<bool, _>(column)).count();
+            let (held_now, unclaimed_now) = (count(0), count(1));
+            if held_now < still_held {
+                recovery.taken_back = fault.elapsed();
+            }
+            if unclaimed_now < unclaimed {
+                recovery.claimed = fault.elapsed();
+            }
+            (still_held, unclaimed) = (held_now, unclaimed_now);
         }
         sleep(CLOSELY).await;
     }
-    last
+    recovery
 }
 
 /// What waits in the transport.
