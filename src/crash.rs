@@ -1,8 +1,8 @@
 //! Only in builds with the feature `crash-points`: `FERRY_CRASH_AT=NAME[:NTH]` ends the
-//! process at a named point, `FERRY_CRASH_AT=user:KEY` at a chosen user, and
-//! `ferry crash-points` lists the points.
+//! process at a named point, `user:KEY` at a chosen user; `panic:KEY` panics there once, and
+//! `block:SECONDS` blocks its threads. `ferry crash-points` lists the points.
 
-use ferry_domain::crash::{POINTS, arm};
+use ferry_domain::crash::{POINTS, arm, is_for_users};
 
 use crate::{exit::Exit, system::environment};
 
@@ -16,7 +16,7 @@ pub fn prepare() -> Option<Exit> {
     }
     let wanted = environment("FERRY_CRASH_AT")?;
     let (name, nth) = match wanted.rsplit_once(':') {
-        Some((name, nth)) if !wanted.starts_with("user:") => (name, nth.parse().ok()?),
+        Some((name, nth)) if !is_for_users(&wanted) => (name, nth.parse().ok()?),
         _ => (wanted.as_str(), 1),
     };
     match arm(name, nth) {

@@ -31,19 +31,31 @@ pub const POINTS: &[Point] = &[
 
 #[cfg(feature = "crash-points")]
 mod armed {
-    use std::sync::{
-        OnceLock,
-        atomic::{AtomicU32, Ordering},
+    use std::{
+        sync::{
+            OnceLock,
+            atomic::{AtomicBool, AtomicU32, Ordering},
+        },
+        time::Duration,
     };
 
+    /// What is armed for users instead of a point: death at one, a panic at one (the
+    /// first time), or from the first user on a block of every thread for some seconds.
+    const FOR_USERS: [&str; 3] = ["user:", "panic:", "block:"];
+
     static ARMED: OnceLock<(String, AtomicU32)> = OnceLock::new();
+
+    /// Whether a name is `user:KEY`, `panic:KEY` or `block:SECONDS`.
+    pub fn is_for_users(name: &str) -> bool {
+        FOR_USERS.iter().any(|prefix| name.starts_with(prefix))
+    }
 
     /// Arms a point: the `nth` pass (from 1) aborts the process.
     ///
     /// # Errors
     /// With the list of points when there is none of that name.
     pub fn arm(name: &str, nth: u32) -> Result<(), String> {
-        let known = super::POINTS.iter().any(|(point, _)| *point == name) || name.starts_with("user:");
+        let known = super::POINTS.iter().any(|(point, _)| *point == name) || is_for_users(name);
         if !known {
             let names: Vec<_> = super::POINTS.iter().map(|(point, _)| *point).collect();
             return Err(format!("no crash point {name:?}; there are: {}", names.join(", ")));
@@ -63,15 +75,35 @@ mod armed {
 
     /// Passes with a user in hand: `user:KEY` is a poison that kills each time.
     pub fn pass_user(key: &str) {
-        if ARMED.get().is_some_and(|(armed, _)| armed.strip_prefix("user:") == Some(key)) {
+        let Some((armed, left)) = ARMED.get() else { return };
+        if armed.strip_prefix("user:") == Some(key) {
             eprintln!("ferry: crash on a chosen user");
             std::process::abort();
+        }
+        if armed.strip_prefix("panic:") == Some(key) && left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            panic!("a chosen user");
+        }
+        if let Some(seconds) = armed.strip_prefix("block:").and_then(|text| text.parse().ok()) {
+            block(left, Duration::from_secs(seconds));
+        }
+    }
+
+    /// The first one sleeps; whoever comes meanwhile waits for it, and so does its thread.
+    fn block(left: &AtomicU32, time: Duration) {
+        static OVER: AtomicBool = AtomicBool::new(false);
+        if left.swap(0, Ordering::SeqCst) > 0 {
+            eprintln!("ferry: threads are blocked");
+            std::thread::sleep(time);
+            OVER.store(true, Ordering::SeqCst);
+        }
+        while !OVER.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 }
 
 #[cfg(feature = "crash-points")]
-pub use armed::{arm, pass, pass_user};
+pub use armed::{arm, is_for_users, pass, pass_user};
 
 /// Passes a point.
 #[cfg(not(feature = "crash-points"))]

@@ -5,6 +5,7 @@
 //! demand that it took place, not only that it was configured.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -31,6 +32,8 @@ pub struct Faults {
     pub storm_429: f64,
     /// A token expires after so many requests, whatever its lifetime.
     pub expire_tokens_after: Option<u64>,
+    /// Answers carry no rate-limit headers: a client has to learn a limit from its 429s.
+    pub mute_limits: bool,
 }
 
 impl Faults {
@@ -90,7 +93,7 @@ impl Kind {
 
 /// The running injector.
 pub(crate) struct Injector {
-    faults: Faults,
+    faults: RwLock<Faults>,
     seed: u64,
     lost_answers: Kind,
     server_errors: Kind,
@@ -102,7 +105,7 @@ pub(crate) struct Injector {
 impl Injector {
     pub(crate) fn new(faults: Faults, seed: u64) -> Self {
         Self {
-            faults,
+            faults: RwLock::new(faults),
             seed,
             lost_answers: Kind::default(),
             server_errors: Kind::default(),
@@ -112,40 +115,55 @@ impl Injector {
         }
     }
 
+    /// Other faults from now on; what was counted stays.
+    pub(crate) fn set(&self, faults: Faults) {
+        *self.faults.write().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    fn faults(&self) -> RwLockReadGuard<'_, Faults> {
+        self.faults.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether answers leave the rate-limit headers out.
+    pub(crate) fn mutes_limits(&self) -> bool {
+        self.faults().mute_limits
+    }
+
     /// The pause on each side of the work of one request.
     pub(crate) fn pause(&self, writes: bool) -> Duration {
-        let jitter_us = match self.faults.jitter_ms.saturating_mul(1000) {
+        let faults = self.faults();
+        let jitter_us = match faults.jitter_ms.saturating_mul(1000) {
             0 => 0,
             span => mix(!self.seed, self.jitters.fetch_add(1, Ordering::Relaxed)) % (span + 1),
         };
-        let recorded_us = match self.faults.recorded_latency {
+        let recorded_us = match faults.recorded_latency {
             false => 0,
             true => {
                 let position = self.jitters.fetch_add(1, Ordering::Relaxed);
                 recorded_us(writes, (mix(self.seed, position) >> 11) as f64 / (1_u64 << 53) as f64)
             }
         };
-        Duration::from_micros((self.faults.latency_ms.saturating_mul(1000) + jitter_us + recorded_us) / 2)
+        Duration::from_micros((faults.latency_ms.saturating_mul(1000) + jitter_us + recorded_us) / 2)
     }
 
     /// Whether the answer to this creation is to be lost.
     pub(crate) fn loses_answer(&self) -> bool {
-        self.lost_answers.hits(self.seed ^ 0x105e, self.faults.lost_answers)
+        self.lost_answers.hits(self.seed ^ 0x105e, self.faults().lost_answers)
     }
 
     /// Whether this request is to fail at once.
     pub(crate) fn breaks(&self) -> bool {
-        self.server_errors.hits(self.seed ^ 0x5e17, self.faults.server_errors)
+        self.server_errors.hits(self.seed ^ 0x5e17, self.faults().server_errors)
     }
 
     /// Whether this request is to be answered 429 regardless of the limits.
     pub(crate) fn storms(&self) -> bool {
-        self.storm_429.hits(self.seed ^ 0x0429, self.faults.storm_429)
+        self.storm_429.hits(self.seed ^ 0x0429, self.faults().storm_429)
     }
 
     /// Whether a token is used up; `uses` counts this use.
     pub(crate) fn wears_out(&self, uses: u64) -> bool {
-        let worn = self.faults.expire_tokens_after.is_some_and(|most| uses > most);
+        let worn = self.faults().expire_tokens_after.is_some_and(|most| uses > most);
         if worn {
             self.expired_tokens.fetch_add(1, Ordering::Relaxed);
         }

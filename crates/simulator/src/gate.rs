@@ -25,6 +25,7 @@ pub(crate) async fn serve(
     let pause = app.faults.pause(operation.group() != Group::UserReads);
     wait(pause).await;
     let (reading, result) = decide(app, operation, headers, work);
+    let reading = reading.filter(|_| !app.faults.mutes_limits());
     let response = headers::management(result, reading, &app.ids.request_id());
     wait(pause).await;
     response

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::faults::Faults;
 use crate::limits::Plan;
 use crate::routes;
 use crate::state::{PlantedUser, UserView};
@@ -148,6 +149,19 @@ impl Simulator {
     /// Moves the simulator's clock forward: tokens age, buckets fill.
     pub fn advance(&self, by: Duration) {
         self.app.clock.advance(by);
+    }
+
+    /// Injects other faults from the next request on; the counters go on.
+    ///
+    /// # Errors
+    /// When a share is not between 0 and 1; then nothing changes.
+    pub fn set_faults(&self, faults: Faults) -> Result<(), StartError> {
+        let wrong = faults.out_of_range();
+        if !wrong.is_empty() {
+            return Err(StartError::Share(wrong.join(", ")));
+        }
+        self.app.faults.set(faults);
+        Ok(())
     }
 
     /// Follows other limits from now on. What was left of them stays, as far as it fits.

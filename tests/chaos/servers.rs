@@ -1,0 +1,207 @@
+//! Servers that a scenario may hurt: PostgreSQL and Redis of its own, in its own folder.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// Longer than a slow machine needs to start a server.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+pub fn local(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < PATIENCE, "{what} was not ready after {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A server process; killed when it is dropped.
+struct Process(Option<Child>);
+
+impl Process {
+    fn signal(&mut self, name: &str) {
+        if let Some(mut child) = self.0.take() {
+            let _ = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.signal("KILL");
+    }
+}
+
+/// PostgreSQL with `fsync`, as in production, because it gets killed here.
+pub struct OwnPostgres {
+    pub port: u16,
+    folder: PathBuf,
+    options: Vec<String>,
+    process: Process,
+}
+
+impl OwnPostgres {
+    /// Makes a cluster below `folder` (or in it, when that is a mount of its own) and starts it.
+    pub fn start(folder: &Path, options: &[&str]) -> OwnPostgres {
+        let data = folder.join("data");
+        fs::create_dir_all(folder).unwrap();
+        let mut init = as_postgres("initdb", folder);
+        init.arg("-D").arg(&data).args(["-U", "ferry", "--auth=trust", "--encoding=UTF8", "--locale=C"]);
+        let made = init.args(["--no-sync", "--no-instructions"]).output().unwrap();
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        let mut server =
+            OwnPostgres { port: free_port(), folder: folder.to_owned(), options, process: Process(None) };
+        server.up();
+        server
+    }
+
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://ferry@127.0.0.1:{}/{database}", self.port)
+    }
+
+    pub fn up(&mut self) {
+        let data = self.folder.join("data");
+        let log = fs::File::options().create(true).append(true).open(self.folder.join("log")).unwrap();
+        let mut command = as_postgres("postgres", &self.folder);
+        command.arg("-D").arg(&data).args(["-p", &self.port.to_string()]);
+        command.args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
+        for option in &self.options {
+            command.args(["-c", option]);
+        }
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        self.process = Process(Some(command.spawn().unwrap()));
+        wait_for("PostgreSQL", || {
+            let word = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
+            word.lines().nth(7).is_some_and(|state| state.starts_with("ready"))
+        });
+    }
+
+    /// The immediate shutdown: the server has no time to write anything down.
+    pub fn crash(&mut self) {
+        self.process.signal("QUIT");
+    }
+
+    /// The fast shutdown of an operator.
+    pub fn down(&mut self) {
+        self.process.signal("INT");
+    }
+}
+
+/// A program of PostgreSQL, with fewer rights than root where the test has those.
+fn as_postgres(program: &str, folder: &Path) -> Command {
+    let mut command = Command::new(postgres_bin().join(program));
+    if is_root() {
+        let (user, group) = postgres_user();
+        let _ = Command::new("chown").arg(format!("{user}:{group}")).arg(folder).status();
+        command.uid(user).gid(group);
+    }
+    command.current_dir(folder);
+    command
+}
+
+pub fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.starts_with(b"0\n"))
+}
+
+fn postgres_user() -> (u32, u32) {
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let of = |name: &str| {
+        let line = users.lines().find(|line| line.starts_with(&format!("{name}:")))?;
+        let mut fields = line.split(':').skip(2);
+        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    };
+    of("postgres").or_else(|| of("nobody")).unwrap_or((65_534, 65_534))
+}
+
+/// The newest PostgreSQL below /usr/lib, else what is in PATH.
+pub fn postgres_bin() -> PathBuf {
+    let mut found: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let version = entry.file_name().to_str()?.parse().ok()?;
+            let bin = entry.path().join("bin");
+            bin.join("initdb").is_file().then_some((version, bin))
+        })
+        .collect();
+    found.sort();
+    found.pop().map_or_else(PathBuf::new, |(_, bin)| bin)
+}
+
+/// Lets every user through to a folder below.
+pub fn open_to_all(folder: &Path) {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o711)).unwrap();
+}
+
+/// A Redis (or Valkey) of its own.
+pub struct OwnRedis {
+    pub port: u16,
+    folder: PathBuf,
+    options: Vec<String>,
+    process: Process,
+}
+
+impl OwnRedis {
+    /// Without options it keeps nothing on disk.
+    pub fn start(folder: &Path, options: &[&str]) -> OwnRedis {
+        fs::create_dir_all(folder).unwrap();
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        let mut server =
+            OwnRedis { port: free_port(), folder: folder.to_owned(), options, process: Process(None) };
+        server.up();
+        server
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub fn up(&mut self) {
+        let path = self.folder.join("log");
+        let log = fs::File::create(&path).unwrap();
+        let program = if on_path("redis-server") { "redis-server" } else { "valkey-server" };
+        let mut command = Command::new(program);
+        command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
+        command.arg("--dir").arg(&self.folder).args(&self.options);
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        self.process = Process(Some(command.spawn().unwrap()));
+        wait_for("Redis", || {
+            fs::read_to_string(&path).unwrap_or_default().contains("Ready to accept connections")
+        });
+    }
+
+    pub fn kill(&mut self) {
+        self.process.signal("KILL");
+    }
+
+    pub fn stop(&mut self) {
+        self.process.signal("TERM");
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+/// Whether a program can be found.
+pub fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
