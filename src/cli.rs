@@ -134,7 +134,7 @@ pub struct Plan {
 #[derive(Debug, Subcommand)]
 pub enum Run {
     /// Plan a source into the ledger and let workers begin
-    Start(RunStart),
+    Start(Box<RunStart>),
     /// List runs, newest first
     List(RunList),
     /// Show one run: state, why it waits, sums, jobs
@@ -301,6 +301,12 @@ pub struct Simulate {
     /// Rate limits: off, free, enterprise, private-500, custom:BURST:PER_SECOND, …
     #[arg(long, default_value = "off", value_name = "PLAN")]
     pub limits: String,
+    /// How spent limits come back: steadily, or all at once each second
+    #[arg(long, default_value = "token-bucket", value_parser = ["token-bucket", "fixed-window"], value_name = "MODEL")]
+    pub refill: String,
+    /// Answers take as long as recorded at real tenants, on top of --latency
+    #[arg(long)]
+    pub recorded_latency: bool,
     /// Every answer takes so long, in milliseconds
     #[arg(long, default_value_t = 0, value_name = "MS")]
     pub latency: u64,

@@ -15,7 +15,7 @@ use ferry_domain::{
 };
 use ferry_ledger_postgres::PostgresLedger;
 use ferry_ledger_sqlite::{EmbeddedLock, SqliteLedger};
-use ferry_limiter::LocalLimiter;
+use ferry_limiter::{LocalLimiter, SharedLimiter, SharedOptions};
 use ferry_queue::{MemoryQueue, RedisOptions, RedisQueue};
 use ferry_workers::{Environment, Parts, Role, Tuning};
 use secrecy::{ExposeSecret, SecretString};
@@ -185,14 +185,28 @@ fn client_secret() -> anyhow::Result<SecretString> {
     Ok(text.trim_end_matches(['\r', '\n']).to_owned().into())
 }
 
-/// Auth0, behind the tenant's limits.
+/// Auth0, behind the tenant's limits: one process with a SQLite ledger keeps them alone,
+/// processes with a PostgreSQL ledger together, over Redis. It need not answer yet.
 pub fn directory(
     auth0: Auth0Settings,
     limits: &LimitPlan,
+    place: &Place,
 ) -> anyhow::Result<(Arc<dyn Directory>, Arc<dyn Limiter>)> {
-    let limiter: Arc<dyn Limiter> = Arc::new(LocalLimiter::new(limits));
+    let limiter: Arc<dyn Limiter> = match place {
+        Place::Sqlite(_) => Arc::new(LocalLimiter::new(limits)),
+        Place::Postgres(_) => {
+            let (redis, options) = (redis_url()?, SharedOptions::default());
+            Arc::new(SharedLimiter::new(&redis, &required_tenant()?, limits, &options).map_err(usage)?)
+        }
+    };
     let directory = Auth0::new(auth0, limiter.clone()).map_err(usage)?;
     Ok((Arc::new(directory), limiter))
+}
+
+fn redis_url() -> anyhow::Result<String> {
+    environment("REDIS_URL").ok_or_else(|| {
+        usage("a PostgreSQL ledger needs Redis for its queue: set REDIS_URL, for example redis://127.0.0.1:6379")
+    })
 }
 
 /// What a worker process needs beside Auth0.
@@ -215,9 +229,7 @@ pub async fn transport(place: &Place, settings: &Settings) -> anyhow::Result<Tra
             Ok(Transport { ledger, queue: Arc::new(MemoryQueue::new()), lock: Some(lock) })
         }
         Place::Postgres(_) => {
-            let redis = environment("REDIS_URL").ok_or_else(|| {
-                usage("a PostgreSQL ledger needs Redis for its queue: set REDIS_URL, for example redis://127.0.0.1:6379")
-            })?;
+            let redis = redis_url()?;
             let ledger = ledger(place, settings).await?;
             let options = RedisOptions { namespace: settings.queue.namespace.clone() };
             let queue = RedisQueue::connect(&redis, options).await?;

@@ -53,13 +53,13 @@ fn told(came_to: &Redriven, run: Option<RunId>) -> String {
         format!("{} redriven, {} users are pending again.", counted(came_to.letters), came_to.users);
     if came_to.left > 0 {
         text += &format!(
-            " {} can't go again (no job, or a run that was cancelled): ferry dead discard settles them.",
+            "\n{} can't go again (no job, or a run that was cancelled): ferry dead discard settles them.",
             counted(came_to.left)
         );
     }
     if came_to.letters > 0 {
         let run = run.map_or_else(|| "RUN".to_owned(), |run| run.to_string());
-        text += &format!(" Follow: ferry run watch {run}");
+        text += &format!("\nFollow: ferry run watch {run}");
     }
     text
 }

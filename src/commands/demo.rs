@@ -144,10 +144,11 @@ async fn work(
     run: RunView,
     stop: &CancellationToken,
 ) -> anyhow::Result<(RunView, bool)> {
-    let transport = wiring::transport(&Place::Sqlite(file.to_owned()), settings).await?;
+    let place = Place::Sqlite(file.to_owned());
+    let transport = wiring::transport(&place, settings).await?;
     let url = simulator.base_url().parse().context("the simulator's address")?;
     let auth0 = Auth0Settings::for_base_url(url, CLIENT, CLIENT.to_owned().into())?;
-    let (directory, limiter) = wiring::directory(auth0, &settings.limits()?)?;
+    let (directory, limiter) = wiring::directory(auth0, &settings.limits()?, &place)?;
     let ending = stop.child_token();
     let (target, figures) = ((directory, limiter.clone()), Arc::new(Figures::default()));
     let tuning = wiring::tuning(settings)?;
@@ -173,7 +174,7 @@ async fn watch(
             return Ok((run, false));
         }
         let what = if run.tally.pending > 0 { "creating" } else { "reading back" };
-        let why = limiter.waiting().map(|_| " · waits for the rate limit").unwrap_or_default();
+        let why = limiter.waiting().map(|waiting| format!(" · {waiting}")).unwrap_or_default();
         progress.at(run.tally.finished().unsigned_abs(), &format!("{what}, {} verified{why}", run.verified));
         tokio::select! {
             () = tokio::time::sleep(std::time::Duration::from_millis(100)) => {}

@@ -50,7 +50,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Demo(options) => demo::run(settings, options).await,
         Command::Plan(options) => plan::run(settings, options).await,
-        Command::Run(Run::Start(options)) => run_start::run(settings, options).await,
+        Command::Run(Run::Start(options)) => run_start::run(settings, *options).await,
         Command::Run(Run::List(options)) => run_list::run(settings, options).await,
         Command::Run(Run::Show(options)) => run_show::run(settings, options).await,
         Command::Run(Run::Watch(options)) => run_watch::run(settings, options).await,

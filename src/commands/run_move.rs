@@ -59,7 +59,7 @@ fn question(run: &RunView, at_once: i64, to_ask: i64) -> String {
         users => format!("; {users} were in a worker's hands, Auth0 is asked about each first"),
     };
     format!(
-        "Give up run {} for good: {at_once} users are cancelled at once{asks}. {} users are at Auth0 and stay there. Cancel?",
+        "Give up run {} for good?\n{at_once} users are cancelled at once{asks}.\n{} users are at Auth0 and stay there. Cancel?",
         run.id,
         run.tally.created + run.tally.adopted
     )
@@ -71,10 +71,10 @@ fn told(run: &RunView, moved: &Moved) -> String {
         return format!("Run {id} is already {}.", moved.after);
     }
     match moved.after {
-        RunState::Paused => format!("Run {id} is paused. Go on: ferry run resume {id}"),
-        RunState::Running => format!("Run {id} goes on. Follow: ferry run watch {id}"),
+        RunState::Paused => format!("Run {id} is paused.\nGo on: ferry run resume {id}"),
+        RunState::Running => format!("Run {id} goes on.\nFollow: ferry run watch {id}"),
         RunState::Cancelling => format!(
-            "Run {id} is being given up: {} users are cancelled, workers ask Auth0 about {} more, then the report is made. Follow: ferry run watch {id}",
+            "Run {id} is being given up: {} users are cancelled, workers ask Auth0 about {} more, then the report is made.\nFollow: ferry run watch {id}",
             moved.cancelled, moved.to_ask
         ),
         RunState::Cancelled => format!("Run {id} is cancelled: {} users were not sent.", moved.cancelled),

@@ -23,9 +23,11 @@ pub async fn run(options: Simulate) -> anyhow::Result<Exit> {
         client_secret: options.client_secret,
         connection: options.connection,
         limits: options.limits.parse().map_err(usage)?,
+        refill: options.refill.parse().map_err(usage)?,
         faults: Faults {
             latency_ms: options.latency,
             jitter_ms: options.jitter,
+            recorded_latency: options.recorded_latency,
             lost_answers: options.lost_answers,
             server_errors: options.server_errors,
             ..Faults::default()

@@ -30,8 +30,8 @@ impl Around {
         let id = run.id;
         match run.state {
             RunState::Sealed | RunState::Cancelled => return None,
-            RunState::Paused => return Some(format!("paused{}: ferry run resume {id}", said(run))),
-            RunState::Stopped => return Some(format!("stopped{}: ferry run resume {id}", said(run))),
+            RunState::Paused => return Some(format!("paused: ferry run resume {id}{}", said(run))),
+            RunState::Stopped => return Some(format!("stopped: ferry run resume {id}{}", said(run))),
             RunState::Planned | RunState::Planning => return Some("waits: not started".into()),
             _ if self.controls.stop_all => {
                 return Some("waits: all sending is stopped: ferry resume-all".into());
@@ -44,7 +44,9 @@ impl Around {
         }
         waits_of(&live).or_else(|| match run.state {
             RunState::Sealing => Some("writing the report".into()),
-            RunState::Cancelling => Some("asking Auth0 about users that were in a worker's hands".into()),
+            RunState::Cancelling if run.tally.pending > 0 => {
+                Some("asking Auth0 about users that were in a worker's hands".into())
+            }
             _ if run.tally.pending == 0 => Some("reading users back".into()),
             _ => None,
         })

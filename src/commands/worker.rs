@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use ferry_domain::{Figures, figures::RateFigures, ports::Limiter};
+use ferry_domain::{Figures, ports::Limiter};
 use ferry_telemetry::{Pages, Patience, Sources};
 use ferry_workers::{Environment, Role};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,7 @@ pub async fn run(settings: &Settings, options: Worker) -> anyhow::Result<Exit> {
     let auth0 = wiring::auth0_settings(settings)?;
     let place = Place::from_environment()?;
     let transport = wiring::transport(&place, settings).await?;
-    let target = wiring::directory(auth0, &settings.limits()?)?;
+    let target = wiring::directory(auth0, &settings.limits()?, &place)?;
     let figures = Arc::new(Figures::default());
     let limiter = target.1.clone();
     let tuning = wiring::tuning(settings)?;
@@ -50,15 +50,10 @@ fn serve(
     let clock = env.clone();
     let sources = Sources {
         figures,
-        limiter: Arc::new(move || rates(&*limiter)),
+        limiter: Arc::new(move || limiter.figures()),
         monotonic_ms: Arc::new(move || clock.uptime_ms()),
         patience: Patience::default(),
     };
     ferry_telemetry::serve(listen, sources, async move { stop.cancelled().await })
         .map_err(|e| usage(format!("metrics can't be served at {listen}: {e}; name another --listen")))
-}
-
-/// What the limiter counts, in the words of the metrics.
-fn rates(_limiter: &dyn Limiter) -> RateFigures {
-    RateFigures::default()
 }

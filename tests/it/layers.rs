@@ -41,6 +41,12 @@ const LAYERS: &[Layer] = &[
     // The simulator and the example application share no types with the code they test:
     // shared ones would hide the same mistake on both sides.
     Layer { name: "beside", packages: &["ferry-seed", "ferry-simulator"], may_import: &[] },
+    // Compares what the ledgers do with a model; nothing imports it.
+    Layer {
+        name: "proof",
+        packages: &["ferry-model"],
+        may_import: &["ferry-domain", "ferry-ledger-postgres", "ferry-ledger-sqlite"],
+    },
 ];
 
 /// The only package that sees all layers and names concrete types.
@@ -60,8 +66,9 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("figment*", &[COMMAND]),
     ("opentelemetry*", &["ferry-telemetry"]),
     ("prometheus*", &["ferry-telemetry"]),
-    ("redis", &["ferry-queue"]),
+    ("redis", &["ferry-limiter", "ferry-queue"]),
     ("reqwest*", &["ferry-auth0"]),
+    ("stateright", &["ferry-model"]),
     ("sqlx*", &["ferry-ledger-postgres", "ferry-ledger-sqlite", "ferry-seed", "ferry-sources"]),
 ];
 

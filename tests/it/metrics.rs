@@ -16,8 +16,8 @@ use std::{
 
 use ferry_domain::{
     Figures, ItemState, JobKind, RunId, Tally,
-    figures::{GroupFigures, QueueFigures, RateFigures, RunFigures, StoreFigures},
-    ports::Group,
+    figures::{QueueFigures, RunFigures, StoreFigures},
+    ports::{GroupFigures, LimiterFigures},
     telemetry::metrics::{ALL, Kind},
 };
 use ferry_telemetry::{Exposition, Patience, Sources, serve};
@@ -32,14 +32,10 @@ const A_RUN: &str = "0193f3a0-0000-7000-8000-000000000001";
 /// A text that must never be on a page.
 const PRIVATE: &str = "grace.hopper@hospital.example";
 
-fn rate() -> RateFigures {
-    let group = |group, allowed_per_second| GroupFigures { group, granted: 30, allowed_per_second };
-    RateFigures {
-        groups: vec![
-            group(Group::UserWrites, Some(12.5)),
-            group(Group::UserReads, Some(20.0)),
-            group(Group::Rest, None),
-        ],
+fn rate() -> LimiterFigures {
+    let group = |allowed_per_second| GroupFigures { granted: 30, allowed_per_second };
+    LimiterFigures {
+        groups: [group(Some(12.5)), group(Some(20.0)), group(None)],
         throttled: 2,
         factor: 0.5,
         waited_seconds: 1.25,

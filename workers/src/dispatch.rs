@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
-use crate::{Ended, environment::Environment, handle};
+use crate::{Ended, environment::Environment, handle, handlers::provision::handed_back};
 
 /// Hands deliveries to handlers.
 pub(crate) struct Dispatcher {
@@ -84,7 +84,8 @@ impl Dispatcher {
         match ended {
             Ended::With(verdict) => self.conclude(&lease, &verdict, started).await,
             Ended::InLedger => env.figures.jobs_done.one(),
-            Ended::Lost => {}
+            // Lost by our own clock perhaps: then it is handed back. If another holds it, the fence says so.
+            Ended::Lost => self.conclude(&lease, &handed_back(), started).await,
         }
         env.held.drop(lease.of.id);
         env.nudge();

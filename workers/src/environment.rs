@@ -167,8 +167,7 @@ impl Environment {
         if self.held.count() == 0 {
             return None;
         }
-        let waits = |by: &Duration| *by >= Duration::from_secs(1);
-        self.limiter.waiting().filter(waits).map(|_| "waiting for the limit".to_owned())
+        self.limiter.waiting().map(|waiting| waiting.to_string())
     }
 
     /// What holds for a run, and where it stands now.

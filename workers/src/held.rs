@@ -80,11 +80,12 @@ impl Held {
         self.lock().held.remove(&job);
     }
 
-    /// A heartbeat begins: leases claimed from now on may be missing in its answer.
-    pub(crate) fn begin_heartbeat(&self) -> u64 {
+    /// A heartbeat begins: says which leases to renew. Those claimed from now on may be
+    /// missing in its answer.
+    pub(crate) fn begin_heartbeat(&self) -> (u64, Vec<JobId>) {
         let mut jobs = self.lock();
         jobs.round += 1;
-        jobs.round
+        (jobs.round, jobs.held.keys().copied().collect())
     }
 
     /// Prolongs what the ledger renewed in a heartbeat that began then, and cancels
@@ -131,7 +132,8 @@ mod tests {
         let began = Instant::now();
         let kept = held.take(job(1), began, LEASE);
         let lost = held.take(job(2), began, LEASE);
-        let round = held.begin_heartbeat();
+        let (round, renewing) = held.begin_heartbeat();
+        assert_eq!(renewing.len(), 2);
         let fresh = held.take(job(3), began, LEASE);
         assert_eq!(held.keep_only(round, &[job(1)], began, LEASE), 1);
         assert!(!lost.is_ours(), "its lease went to somebody else");
@@ -146,7 +148,7 @@ mod tests {
         assert!(hold.is_ours());
         tokio::time::advance(Duration::from_millis(300)).await;
         assert!(!hold.is_ours(), "the process overslept: nothing is sent on this lease");
-        let round = held.begin_heartbeat();
+        let (round, _) = held.begin_heartbeat();
         held.keep_only(round, &[job(1)], Instant::now(), LEASE);
         assert!(hold.is_ours(), "the ledger says that it is still ours");
     }

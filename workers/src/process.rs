@@ -97,7 +97,7 @@ pub fn slots(roles: &[Role], batches: usize) -> i32 {
 /// When the ledger can't be reached at the start. Later outages are waited out.
 pub async fn run(env: Arc<Environment>, roles: &[Role]) -> Result<(), LedgerError> {
     let registered = presence::register(&env).await?;
-    env.ledger.heartbeat(&env.record(), env.tuning.lease).await?;
+    env.ledger.heartbeat(&env.record(), env.tuning.lease, &[]).await?;
     env.figures.renewed_at_ms.set(env.uptime_ms());
     let end = CancellationToken::new();
     let loops = start_loops(&env, roles, registered, &end);
@@ -113,6 +113,7 @@ pub async fn run(env: Arc<Environment>, roles: &[Role]) -> Result<(), LedgerErro
         env.held.lose_all();
     }
     crash::pass("stop.retiring");
+    env.limiter.give_back().await;
     end.cancel();
     loops.join_all().await;
     match env.ledger.retire(env.identity.id()).await {

@@ -1,7 +1,6 @@
 //! What a process counts for its metrics, as plain numbers: whoever exports them
 //! reads them here, and nothing that works depends on how they are exported.
 
-mod rate;
 mod store;
 
 use std::sync::{
@@ -9,8 +8,7 @@ use std::sync::{
     atomic::{AtomicI64, AtomicU64, Ordering},
 };
 
-pub use rate::{GroupFigures, RateFigures};
-pub use store::{QueueFigures, RunFigures, StoreBoard, StoreFigures};
+pub use store::{ENDED_RUNS_STAY, MOST_RUNS, QueueFigures, RunFigures, StoreBoard, StoreFigures};
 
 /// A number that only grows.
 #[derive(Debug, Default)]

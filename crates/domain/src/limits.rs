@@ -21,6 +21,11 @@ impl Bucket {
     const fn per_minute(burst: u32, per_minute: u32) -> Self {
         Bucket { burst, per_minute }
     }
+
+    /// Refill, in requests per second.
+    pub fn rate(self) -> f64 {
+        f64::from(self.per_minute) / 60.0
+    }
 }
 
 /// What a tenant allows: a bucket for everything, and one per endpoint group.
@@ -84,13 +89,19 @@ impl LimitPlan {
         }
     }
 
+    /// The buckets a request of the group has to pass, in the server's order.
+    pub fn way(&self, group: Group) -> impl Iterator<Item = Bucket> {
+        [self.global, self.group(group)].into_iter().flatten()
+    }
+
+    /// Requests of the group per second in the long run; `None` without a limit.
+    pub fn per_second_of(&self, group: Group) -> Option<f64> {
+        self.way(group).map(Bucket::rate).reduce(f64::min)
+    }
+
     /// Users that may be created per second in the long run; `None` without a limit.
     pub fn creates_per_second(&self) -> Option<f64> {
-        [self.global, self.user_writes]
-            .into_iter()
-            .flatten()
-            .map(|bucket| f64::from(bucket.per_minute) / 60.0)
-            .reduce(f64::min)
+        self.per_second_of(Group::UserWrites)
     }
 }
 

@@ -79,6 +79,10 @@ fn sqlstate(refused: &PgDatabaseError) -> String {
         "42501" => "the database user lacks a privilege",
         "53100" => "the server's disk is full",
         "53300" => "the server has no connection left: raise max_connections or lower Ferry's",
+        "26000" | "42P05" => {
+            "the pooler before the server loses prepared statements: set its max_prepared_statements, or \
+             connect directly"
+        }
         "57014" => "a statement took too long and was stopped",
         "57P01" | "57P02" => "the server ended the connection",
         "57P03" => "the server is starting up or shutting down",

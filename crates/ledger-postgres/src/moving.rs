@@ -27,7 +27,8 @@ impl PostgresLedger {
     }
 
     async fn try_make_move(&self, run: RunId, step: RunMove, command: &Command<'_>) -> Result<Moved, Fault> {
-        let mut tx = self.begin_long().await?;
+        // A cancel may have a million items to settle; anything else is a moment.
+        let mut tx = if step == RunMove::Cancel { self.begin_long().await? } else { self.begin().await? };
         let before = lock(&mut tx, run).await?;
         let verb = verb(step).ok_or_else(|| refused(run, before, step))?;
         let after = match before.asked(step) {

@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// the host of the process vanished without a word. Over a local socket they mean nothing.
 const KEEPALIVE: &str =
     "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3";
+/// Which session of the server answers.
+const PID: &str = "SELECT pg_backend_pid()";
 /// What a person reads who wonders why a death is noticed late.
 const POOLED: &str = "the database is reached through a pooler that gives each transaction another session, so the \
      death of a process shows only when its leases run out: give Ferry a direct connection, or \
@@ -49,7 +51,8 @@ impl From<sqlx::Error> for Trouble {
 impl PostgresLedger {
     pub(crate) async fn announce(&self, worker: &WorkerRecord) -> Result<Presence, LedgerError> {
         let failed = self.sql_failed("could not register this process");
-        let presence = match self.take_lock(worker.id).await {
+        let mut other = self.pool.acquire().await.map_err(&failed)?;
+        let presence = match self.take_lock(worker.id, &mut other).await {
             Ok(connection) => Presence { unwatched: None, lost: Box::pin(hold(connection)) },
             Err(Trouble::Pooled) => {
                 Presence { unwatched: Some(POOLED.to_owned()), lost: Box::pin(pending()) }
@@ -75,49 +78,56 @@ impl PostgresLedger {
             presence.unwatched.is_none(),
             worker.waits,
         )
-        .execute(&self.pool)
+        .execute(&mut *other)
         .await
         .map_err(failed)?;
         Ok(presence)
     }
 
-    async fn take_lock(&self, worker: WorkerId) -> Result<PgConnection, Trouble> {
+    async fn take_lock(&self, worker: WorkerId, other: &mut PgConnection) -> Result<PgConnection, Trouble> {
         let options = (*self.pool.connect_options()).clone().application_name("ferry presence");
         let key = sqlx::query_scalar!(r#"SELECT ferry.presence_key($1) AS "key!""#, worker.0)
-            .fetch_one(&self.pool)
+            .fetch_one(&mut *other)
             .await?;
         let mut mine = in_time(options.connect()).await?.ok_or_else(too_slow)?;
-        let first: i32 = ask(&mut mine, "SELECT pg_backend_pid()").await?;
-        // While another client holds a session in a transaction, a pooler has to give us
-        // a second one; one that goes round gives a new one each time.
-        let mut other = self.pool.begin().await?;
-        let theirs: i32 = ask(&mut other, "SELECT pg_backend_pid()").await?;
-        if theirs == first {
-            return Err(Trouble::Pooled);
-        }
-        for _ in 0..2 {
-            match in_time(ask::<i32>(&mut mine, "SELECT pg_backend_pid()")).await? {
-                Some(again) if again == first => {}
-                // None: the pooler has only the session that the other client holds.
-                _ => return Err(Trouble::Pooled),
-            }
-        }
-        // A number of our own making, no text from outside.
-        let locked: bool = ask(&mut mine, &format!("SELECT pg_try_advisory_lock({key})")).await?;
-        if !locked {
-            return Err(Trouble::Taken);
-        }
-        let free: bool = ask(&mut other, &format!("SELECT pg_try_advisory_xact_lock({key})")).await?;
-        other.rollback().await?;
-        if free {
-            // Nobody would see it. It must not stay behind on a pooler's session.
-            let unlock = format!("SELECT pg_advisory_unlock({key})");
-            ask::<bool>(&mut mine, &unlock).await?;
-            return Err(Trouble::Pooled);
-        }
+        let first = ask(&mut mine, PID).await?;
+        let mut holding = other.begin().await?;
+        let locked = lock_in_sight((&mut mine, first), &mut holding, key).await;
+        holding.rollback().await?;
+        locked?;
         mine.execute(sqlx::raw_sql(KEEPALIVE)).await?;
         Ok(mine)
     }
+}
+
+/// Takes the lock so that another client, which began a transaction after our `first`
+/// session was named, sees it held. A pooler gave that session to the other one, or has
+/// to give us a second one now; one that goes round gives us a new one each time.
+async fn lock_in_sight(
+    (mine, first): (&mut PgConnection, i32),
+    other: &mut PgConnection,
+    key: i64,
+) -> Result<(), Trouble> {
+    let theirs: i32 = ask(other, PID).await?;
+    if theirs == first {
+        return Err(Trouble::Pooled);
+    }
+    for _ in 0..2 {
+        // None: the pooler has no session left.
+        if in_time(ask(mine, PID)).await? != Some(first) {
+            return Err(Trouble::Pooled);
+        }
+    }
+    // A number of our own making, no text from outside.
+    if !ask::<bool>(mine, &format!("SELECT pg_try_advisory_lock({key})")).await? {
+        return Err(Trouble::Taken);
+    }
+    if ask(other, &format!("SELECT pg_try_advisory_xact_lock({key})")).await? {
+        // Nobody would see it. It must not stay behind on a pooler's session.
+        ask::<bool>(mine, &format!("SELECT pg_advisory_unlock({key})")).await?;
+        return Err(Trouble::Pooled);
+    }
+    Ok(())
 }
 
 /// Resolves when the connection is lost. Dropped, it closes the connection.

@@ -47,7 +47,8 @@ impl Working for PostgresLedger {
         })
     }
 
-    async fn heartbeat(&self, worker: &WorkerRecord, lease: Duration) -> Result<Vec<JobId>> {
+    async fn heartbeat(&self, worker: &WorkerRecord, lease: Duration, held: &[JobId]) -> Result<Vec<JobId>> {
+        let held: Vec<_> = held.iter().map(|job| job.0).collect();
         let held = query_scalar!(
             r#"
             WITH seen AS (
@@ -57,7 +58,7 @@ impl Working for PostgresLedger {
             )
             UPDATE ferry.jobs
             SET expires_at = clock_timestamp() + make_interval(secs => $5)
-            WHERE holder = $1 AND state = 'leased'
+            WHERE holder = $1 AND state = 'leased' AND id = ANY($7)
             RETURNING id
             "#,
             worker.id.0,
@@ -66,6 +67,7 @@ impl Working for PostgresLedger {
             worker.slots,
             lease.as_secs_f64(),
             worker.waits,
+            &held,
         )
         .fetch_all(&self.pool)
         .await

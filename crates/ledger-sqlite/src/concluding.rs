@@ -70,11 +70,11 @@ async fn finish_complete(connection: &mut SqliteConnection, lease: &Lease<Job>, 
     ending::job_done(connection, lease).await
 }
 
-/// Hands the job back and stops its run. A run that can't be stopped (it is being
-/// cancelled) would send the job again at once, so it waits.
+/// Hands the job back and stops its run. A run that goes on sending all the same (it is
+/// being cancelled) would send the job again at once, so it waits.
 async fn stop(connection: &mut SqliteConnection, lease: &Lease<Job>, held: &Held, code: Code) -> Result<()> {
     let stops = held.run.after(RunMove::Stop).is_some();
-    let later = if stops { Duration::ZERO } else { UNSTOPPABLE };
+    let later = if held.run.is_sending() && !stops { UNSTOPPABLE } else { Duration::ZERO };
     ending::hand_back(connection, lease, later, code).await?;
     if stops {
         let command = Command { by: "ferry", reason: Some(code.as_str()) };

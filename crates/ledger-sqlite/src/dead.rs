@@ -31,20 +31,19 @@ pub(crate) async fn keep_job(
     users: i64,
     by: &str,
 ) -> Result<()> {
-    let word = code.as_str();
+    let (word, remedy) = (code.as_str(), code.remedy());
     sqlx::query!(
         r#"
         INSERT INTO ferry_dead_letters (queue, payload, reason, received_at, kind, code, job_id, job_kind, run_id,
                                         batch_id, attempts, rescues, users, given_up_by)
-        SELECT kind, x'',
-               'given up after ' || attempts || ' counted tries and ' || rescues || ' deaths of its holders',
-               at, 'job', ?2, id, kind, run_id, batch_id, attempts, rescues, ?3, ?4
+        SELECT kind, x'', ?5, at, 'job', ?2, id, kind, run_id, batch_id, attempts, rescues, ?3, ?4
         FROM ferry_jobs CROSS JOIN ferry_now WHERE id = ?1
         "#,
         job.0,
         word,
         users,
-        by
+        by,
+        remedy
     )
     .execute(connection)
     .await

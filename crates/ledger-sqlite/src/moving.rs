@@ -1,8 +1,8 @@
 //! Moves of a run that a person or a threshold asks for.
 //!
-//! A cancel settles at once what no worker ever had in hands. Everything else may be at
-//! Auth0: batches that were leased, halves of such batches (their job takes the token of
-//! the first one over), and batches of later rounds, whose users were tried before.
+//! A cancel settles at once what no worker ever had in hands: no token was given out for
+//! its job. Everything else may be at Auth0. Halves of batches, and batches of later
+//! rounds, hold users that were tried before, so their jobs begin with a token.
 
 use ferry_domain::{
     RunId, RunState,
@@ -60,7 +60,7 @@ impl SqliteLedger {
                     FROM ferry_batches AS b
                     LEFT JOIN ferry_jobs AS j
                       ON j.batch_id = b.id AND j.kind = 'provision' AND j.token = 0
-                     AND j.state IN ('ready', 'queued') AND b.round = 1
+                     AND j.state IN ('ready', 'queued')
                     WHERE b.run_id = ?1
                     "#,
                     run.0
@@ -150,9 +150,8 @@ async fn cancel_untouched(connection: &mut SqliteConnection, run: RunId) -> Resu
         r#"
         UPDATE ferry_items SET state = 'cancelled'
         WHERE run_id = ?1 AND state = 'pending' AND batch_id IN (
-            SELECT j.batch_id FROM ferry_jobs AS j JOIN ferry_batches AS b ON b.id = j.batch_id
-            WHERE j.run_id = ?1 AND j.kind = 'provision' AND j.token = 0 AND j.state IN ('ready', 'queued')
-              AND b.round = 1
+            SELECT batch_id FROM ferry_jobs
+            WHERE run_id = ?1 AND kind = 'provision' AND token = 0 AND state IN ('ready', 'queued')
         )
         "#,
         run.0
@@ -166,7 +165,7 @@ async fn cancel_untouched(connection: &mut SqliteConnection, run: RunId) -> Resu
         UPDATE ferry_batches
         SET cancelled = cancelled + pending, pending = 0, state = 'verified',
             verified_at = (SELECT at FROM ferry_now)
-        WHERE run_id = ?1 AND round = 1 AND id IN (
+        WHERE id IN (
             SELECT batch_id FROM ferry_jobs
             WHERE run_id = ?1 AND kind = 'provision' AND token = 0 AND state IN ('ready', 'queued')
         )
@@ -180,7 +179,6 @@ async fn cancel_untouched(connection: &mut SqliteConnection, run: RunId) -> Resu
         r#"
         UPDATE ferry_jobs SET state = 'done', queued_at = NULL, ended_at = (SELECT at FROM ferry_now)
         WHERE run_id = ?1 AND kind = 'provision' AND token = 0 AND state IN ('ready', 'queued')
-          AND batch_id IN (SELECT id FROM ferry_batches WHERE run_id = ?1 AND round = 1)
         "#,
         run.0
     )

@@ -1,8 +1,9 @@
 //! Dead letters sent again by a person.
 //!
 //! Users of a provision job go into a batch of their own in the next round, as a retry
-//! would put them; a verify job starts afresh, and its batch is to be read back again. A
-//! report job needs no redrive, since the sweep makes another; its letter is only resolved.
+//! would put them. A verify job is made anew under another id, since an ended job never
+//! moves, and its batch is read back again. A report job is made by whoever seals, so its
+//! letter has only to be answered.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +13,13 @@ use ferry_domain::{
     run::RunMove,
 };
 use sqlx::SqliteConnection;
+use uuid::Uuid;
 
 use crate::{
     SqliteLedger,
     controlling::count_anew,
     dead,
+    ending::insert_report_job,
     errors::{Doing, Result},
     fence::state_of,
     planning::audit,
@@ -47,12 +50,10 @@ impl SqliteLedger {
         let mut ids = batch_ids.iter().copied();
         for (run, letters) in of_runs {
             let count = i64::try_from(letters.len()).unwrap_or(i64::MAX);
-            if state_of(&mut tx, run).await?.after(RunMove::Retry) != Some(RunState::Running) {
+            let Some(users) = of_run(&mut tx, run, &letters, &mut ids).await? else {
                 done.left += count;
                 continue;
-            }
-            refuse_second(&mut tx, run).await?;
-            let users = of_run(&mut tx, run, &letters, &mut ids).await?;
+            };
             let numbers: Vec<i64> = letters.iter().map(|letter| letter.id).collect();
             dead::resolve(&mut tx, &numbers, DeadState::Redriven, command.by).await?;
             let detail = serde_json::json!({ "letters": numbers, "users": users }).to_string();
@@ -65,24 +66,52 @@ impl SqliteLedger {
     }
 }
 
-/// Sends the letters of one run again; says how many users are pending again.
+/// Sends the letters of one run again: users pending again, or `None` when the run has no
+/// such move now.
 async fn of_run(
     connection: &mut SqliteConnection,
     run: RunId,
     letters: &[DeadView],
     ids: &mut impl Iterator<Item = BatchId>,
-) -> Result<i64> {
+) -> Result<Option<i64>> {
+    let state = state_of(connection, run).await?;
+    let only_reports = letters.iter().all(|letter| letter.job_kind == Some(JobKind::Report));
+    if only_reports && state == RunState::Sealing {
+        report_again(connection, run).await?;
+        return Ok(Some(0));
+    }
+    let Some(after) = state.after(RunMove::Retry) else { return Ok(None) };
+    if !state.is_active() && !only_reports {
+        refuse_second(connection, run).await?;
+    }
     let users = provision_again(connection, run, letters, ids).await?;
     let verifications = verify_again(connection, run, letters).await?;
-    if users == 0 && verifications > 0 {
-        // No new round, but the run has work again.
-        sqlx::query!("UPDATE ferry_runs SET state = 'running', why = NULL WHERE id = ?1", run.0)
-            .execute(&mut *connection)
-            .await
-            .doing(REDRIVING)?;
-        count_anew(connection, run).await?;
+    if users == 0 && verifications == 0 {
+        return Ok(Some(0)); // taken up by a retry before
     }
-    Ok(users)
+    let after = after.as_str();
+    sqlx::query!("UPDATE ferry_runs SET state = ?2, why = NULL WHERE id = ?1", run.0, after)
+        .execute(&mut *connection)
+        .await
+        .doing(REDRIVING)?;
+    count_anew(connection, run).await?;
+    Ok(Some(users))
+}
+
+/// A new report job, unless the sweep has made it already.
+async fn report_again(connection: &mut SqliteConnection, run: RunId) -> Result<()> {
+    let waits = sqlx::query_scalar!(
+        r#"
+        SELECT EXISTS (
+            SELECT 1 FROM ferry_jobs WHERE run_id = ?1 AND kind = 'report' AND state NOT IN ('done', 'dead')
+        ) AS "waits!: bool"
+        "#,
+        run.0
+    )
+    .fetch_one(&mut *connection)
+    .await
+    .doing(REDRIVING)?;
+    if waits { Ok(()) } else { insert_report_job(connection, run).await }
 }
 
 /// Users that failed with their job, and that nobody retried meanwhile, go into new
@@ -145,31 +174,34 @@ async fn provision_again(
     Ok(i64::try_from(moved.rows_affected()).unwrap_or(i64::MAX))
 }
 
-/// The same job again, as if it had never been tried: a batch has one of each kind.
+/// Batches whose users are read back after all. What the given-up job left as "not read
+/// back" is forgotten with it. Says how many.
 async fn verify_again(connection: &mut SqliteConnection, run: RunId, letters: &[DeadView]) -> Result<u64> {
     let jobs: Vec<_> = letters
         .iter()
         .filter(|letter| letter.job_kind == Some(JobKind::Verify))
-        .filter_map(|letter| Some((hex(letter.job?.0), hex(letter.batch?.0))))
+        .filter_map(|letter| Some(hex(letter.job?.0)))
         .collect();
-    if jobs.is_empty() {
-        return Ok(0);
-    }
     let jobs = json(&jobs);
-    sqlx::query!(
-        "DELETE FROM ferry_attempts WHERE job_id IN (SELECT unhex(value ->> 0) FROM json_each(?1))",
+    let batches = sqlx::query_scalar!(
+        r#"
+        DELETE FROM ferry_jobs
+        WHERE id IN (SELECT unhex(value) FROM json_each(?1)) AND kind = 'verify' AND state = 'dead'
+        RETURNING batch_id AS "batch!: Uuid"
+        "#,
         jobs
     )
-    .execute(&mut *connection)
+    .fetch_all(&mut *connection)
     .await
     .doing(REDRIVING)?;
+    let batches = json(&batches.into_iter().map(hex).collect::<Vec<_>>());
     sqlx::query!(
         r#"
         DELETE FROM ferry_discrepancies
-        WHERE run_id = ?1 AND batch_id IN (SELECT unhex(value ->> 1) FROM json_each(?2))
+        WHERE run_id = ?1 AND batch_id IN (SELECT unhex(value) FROM json_each(?2))
         "#,
         run.0,
-        jobs
+        batches
     )
     .execute(&mut *connection)
     .await
@@ -177,24 +209,27 @@ async fn verify_again(connection: &mut SqliteConnection, run: RunId, letters: &[
     sqlx::query!(
         r#"
         UPDATE ferry_batches SET state = 'provisioned', verified = 0, discrepancies = 0, verified_at = NULL
-        WHERE id IN (SELECT unhex(value ->> 1) FROM json_each(?1))
+        WHERE id IN (SELECT unhex(value) FROM json_each(?1))
         "#,
-        jobs
+        batches
     )
     .execute(&mut *connection)
     .await
     .doing(REDRIVING)?;
-    let again = sqlx::query!(
+    let priority = JobKind::Verify.priority();
+    let made = sqlx::query!(
         r#"
-        UPDATE ferry_jobs
-        SET state = 'ready', attempts = 0, rescues = 0, code = NULL, ended_at = NULL,
-            not_before = (SELECT at FROM ferry_now)
-        WHERE id IN (SELECT unhex(value ->> 0) FROM json_each(?1)) AND state = 'dead'
+        INSERT INTO ferry_jobs (id, run_id, batch_id, kind, state, priority, not_before, created_at, traceparent)
+        SELECT randomblob(16), ?1, unhex(value), 'verify', 'ready', ?3, at, at,
+               '00-' || lower(hex(randomblob(16))) || '-' || lower(hex(randomblob(8))) || '-01'
+        FROM json_each(?2) CROSS JOIN ferry_now
         "#,
-        jobs
+        run.0,
+        batches,
+        priority
     )
     .execute(connection)
     .await
     .doing(REDRIVING)?;
-    Ok(again.rows_affected())
+    Ok(made.rows_affected())
 }

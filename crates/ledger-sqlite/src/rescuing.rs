@@ -75,8 +75,9 @@ impl SqliteLedger {
         Ok(rescued)
     }
 
-    /// Puts the second half of a batch's pending items into a batch and a job of their own.
-    /// The new job takes the token over: a cancel must know that the users were in hands.
+    /// Puts the second half of a batch's pending items into a batch and a job of their own,
+    /// as old and as often tried. The new job takes the token over: a cancel must know that
+    /// its users were in hands.
     pub(crate) async fn halve_batch(&self, job: JobId, into: BatchId) -> Result<i64> {
         let mut tx = self.write(HALVING).await?;
         let found = sqlx::query!(
@@ -141,7 +142,8 @@ impl SqliteLedger {
             r#"
             INSERT INTO ferry_jobs (id, run_id, batch_id, kind, state, priority, not_before, token, attempts, rescues,
                                     code, created_at, traceparent)
-            SELECT randomblob(16), run_id, ?2, kind, 'ready', priority, at, token, 0, rescues, code, at, traceparent
+            SELECT randomblob(16), run_id, ?2, kind, 'ready', priority, at, token, attempts, rescues, code, created_at,
+                   traceparent
             FROM ferry_jobs CROSS JOIN ferry_now WHERE id = ?1
             "#,
             job.0,

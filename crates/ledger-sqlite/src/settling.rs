@@ -110,7 +110,9 @@ async fn insert_batches(connection: &mut SqliteConnection, run: RunId, settled: 
 }
 
 /// One provision job for each batch of a round, in their order. A job's id and
-/// trace are random; nothing but the row carries their meaning.
+/// trace are random; nothing but the row carries their meaning. Jobs of later rounds
+/// begin with a token, as if they had been leased: a user that failed may be at Auth0
+/// all the same, and a cancel has to ask.
 pub(crate) async fn insert_provision_jobs(
     connection: &mut SqliteConnection,
     run: RunId,
@@ -119,8 +121,8 @@ pub(crate) async fn insert_provision_jobs(
     let priority = JobKind::Provision.priority();
     sqlx::query!(
         r#"
-        INSERT INTO ferry_jobs (id, run_id, batch_id, kind, state, priority, not_before, created_at, traceparent)
-        SELECT randomblob(16), run_id, id, 'provision', 'ready', ?3, at, at,
+        INSERT INTO ferry_jobs (id, run_id, batch_id, kind, state, priority, not_before, token, created_at, traceparent)
+        SELECT randomblob(16), run_id, id, 'provision', 'ready', ?3, at, min(round - 1, 1), at,
                '00-' || lower(hex(randomblob(16))) || '-' || lower(hex(randomblob(8))) || '-01'
         FROM ferry_batches CROSS JOIN ferry_now
         WHERE run_id = ?1 AND round = ?2 AND state = 'open'

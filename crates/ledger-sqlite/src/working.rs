@@ -15,7 +15,7 @@ use crate::{
     SqliteLedger, concluding, ending,
     errors::{Doing, Result, no_such_run},
     fence::{fence, move_run, only},
-    rows::{ItemRow, JobRow, json, micros, run_spec, run_state},
+    rows::{ItemRow, JobRow, hex, json, micros, run_spec, run_state},
 };
 
 const BEATING: &str = "could not renew leases";
@@ -39,7 +39,8 @@ impl Working for SqliteLedger {
         self.unclaimed(envelope).await
     }
 
-    async fn heartbeat(&self, worker: &WorkerRecord, lease: Duration) -> Result<Vec<JobId>> {
+    async fn heartbeat(&self, worker: &WorkerRecord, lease: Duration, held: &[JobId]) -> Result<Vec<JobId>> {
+        let held = json(&held.iter().map(|job| hex(job.0)).collect::<Vec<_>>());
         let lease = micros(lease);
         let mut tx = self.write(BEATING).await?;
         sqlx::query!(
@@ -62,10 +63,12 @@ impl Working for SqliteLedger {
             r#"
             UPDATE ferry_jobs SET expires_at = (SELECT at FROM ferry_now) + ?2
             WHERE holder = ?1 AND state = 'leased'
+              AND id IN (SELECT unhex(value) FROM json_each(?3))
             RETURNING id AS "id!: Uuid"
             "#,
             worker.id.0,
-            lease
+            lease,
+            held
         )
         .fetch_all(&mut *tx)
         .await

@@ -107,6 +107,6 @@ impl Speed {
 
 /// A number from 0 up to 1. A hasher's random keys are chance enough to keep
 /// processes from coming back in step.
-fn chance() -> f64 {
+pub(crate) fn chance() -> f64 {
     (RandomState::new().hash_one(0) >> 11) as f64 / (1u64 << 53) as f64
 }

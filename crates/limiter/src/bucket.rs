@@ -4,7 +4,7 @@ use std::{
     num::NonZeroU32,
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -16,20 +16,12 @@ use governor::{
     state::{InMemoryState, NotKeyed},
 };
 
-use crate::{brake::Brake, foreign::Foreign, time::Time};
+use crate::{brake::Brake, foreign::Foreign, model::Model, time::Time};
 
 /// A request is this many units of the governor bucket: prices are fractions of a request.
 const UNITS: u32 = 16;
-/// Share of the plan's rate that is used: clocks differ.
-const USED: f64 = 0.9975;
-/// Refill step of the server, in seconds; see the header of the crate.
-const STEP: f64 = 1.0;
-/// Timers wake up to a millisecond late, and later under load. What was missed may be
-/// caught up with if it is less than this, in seconds.
-const CATCH_UP: f64 = 0.01;
-/// An answer may be this late, in seconds, before its `remaining` looks like foreign use.
-const LATE: f64 = 0.1;
-
+/// A caller looks so often whether the plan has changed.
+const LOOK: Duration = Duration::from_millis(250);
 pub(crate) struct Bucket {
     governor: RateLimiter<NotKeyed, InMemoryState, Time, StateInformationMiddleware>,
     time: Time,
@@ -43,6 +35,8 @@ pub(crate) struct Bucket {
     refill: f64,
     /// Whoever holds it stands at the counter.
     turn: tokio::sync::Mutex<()>,
+    /// The plan has changed: nobody is served here any more.
+    retired: AtomicBool,
     waiting: AtomicU32,
     book: Mutex<Book>,
 }
@@ -61,10 +55,8 @@ struct Book {
 
 impl Bucket {
     pub(crate) fn new(figures: limits::Bucket, time: Time) -> Bucket {
-        let size = f64::from(figures.burst);
-        let rate = f64::from(figures.per_minute) / 60.0 * USED;
-        let held_back = (rate * STEP).min(size - 1.0);
-        let room = ((size - held_back + rate * CATCH_UP).min(size) * f64::from(UNITS)).floor().max(1.0);
+        let Model { rate, held_back, room, tolerance, .. } = Model::of(figures);
+        let room = (room * f64::from(UNITS)).floor().max(1.0);
         let refill = rate * f64::from(UNITS);
         // Can't fail: the rate is positive and below 2³⁰ units a second, the room at least 16.
         #[expect(clippy::unwrap_used, reason = "see above")]
@@ -78,7 +70,7 @@ impl Bucket {
                 at: time.now(),
                 debt: 0,
                 fraction: 0.0,
-                foreign: Foreign::new(rate * LATE),
+                foreign: Foreign::new(tolerance),
             }),
             time,
             size: figures.burst,
@@ -86,6 +78,7 @@ impl Bucket {
             room,
             refill,
             turn: tokio::sync::Mutex::new(()),
+            retired: AtomicBool::new(false),
             waiting: AtomicU32::new(0),
         }
     }
@@ -95,14 +88,32 @@ impl Bucket {
         self.size
     }
 
-    /// Waits for its turn and for the permit.
-    pub(crate) async fn pass(&self, brake: &Brake) {
+    /// Waits for its turn and for the permit; false when the bucket was retired first.
+    pub(crate) async fn pass(&self, brake: &Brake) -> bool {
         let _queued = Queued::up(&self.waiting);
         let _turn = self.turn.lock().await;
         let mut due = None;
-        while let Some(wait) = self.pay(&mut due, brake) {
-            tokio::time::sleep(wait).await;
+        while !self.retired.load(Ordering::Acquire) {
+            let Some(wait) = self.pay(&mut due, brake) else { return true };
+            tokio::time::sleep(wait.min(LOOK)).await;
         }
+        false
+    }
+
+    /// Whoever waits here has to go to the bucket of the new plan.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+    }
+
+    /// Requests left at present; negative while something is owed.
+    pub(crate) fn level(&self) -> f64 {
+        self.left(&self.book(), self.time.now()) / f64::from(UNITS)
+    }
+
+    /// Takes all but so many requests out of a new bucket.
+    pub(crate) fn start_with(&self, requests: f64) {
+        let units = self.room - requests * f64::from(UNITS);
+        self.book().debt += units.max(0.0) as u32;
     }
 
     /// Pays what can be paid now; answers with the wait for more, `None` once the
@@ -129,8 +140,8 @@ impl Bucket {
         }
     }
 
-    /// The server said what remains in its bucket.
-    pub(crate) fn observe(&self, observed: Observed) {
+    /// The server said what remains in its bucket; answers with what others took.
+    pub(crate) fn observe(&self, observed: Observed) -> u32 {
         let now = self.time.now();
         let mut book = self.book();
         let ours = self.left(&book, now) / f64::from(UNITS);
@@ -144,6 +155,7 @@ impl Bucket {
             book.debt += taken.min(self.size) * UNITS;
             tracing::debug!(requests = taken, "others use the tenant's limit too");
         }
+        taken
     }
 
     /// The server's bucket is empty, so ours is.

@@ -9,7 +9,14 @@ use std::{
     },
 };
 
-use super::*;
+use std::time::Duration;
+
+use ferry_domain::{
+    limits::LimitPlan,
+    ports::{Group, Limiter, Observed},
+};
+
+use crate::{local::LocalLimiter, time::Time};
 
 /// Repeatable chance: SplitMix64.
 struct Chance(u64);
@@ -50,7 +57,8 @@ impl World {
     /// `late` milliseconds after the moment asked for, as timers do.
     fn ask_until(&self, end: f64, group: Group, late: u64, chance: &mut Chance) -> Vec<f64> {
         let mut passed = Vec::new();
-        let bucket = self.limiter.way(group).next().unwrap();
+        let buckets = self.limiter.buckets();
+        let bucket = buckets.way(group).next().unwrap();
         let mut due = None;
         while self.now() < end {
             match bucket.pay(&mut due, &self.limiter.brake) {
@@ -127,7 +135,7 @@ fn a_full_bucket_is_not_spent_at_once() {
         let world = World::new(plan);
         let mut due = None;
         let mut count = 0;
-        while world.limiter.global.as_ref().unwrap().pay(&mut due, &world.limiter.brake).is_none() {
+        while world.limiter.buckets().global.as_ref().unwrap().pay(&mut due, &world.limiter.brake).is_none() {
             due = None;
             count += 1;
         }
@@ -143,7 +151,9 @@ fn groups_of_the_essentials_plan_have_buckets_of_their_own() {
     assert!((190..=220).contains(&writes.len()), "200 a minute and what the bucket held: {}", writes.len());
     assert!(burst_needed(&writes, 200.0 / 60.0) <= 20.0);
     // A minute of writing has used nothing of the others' buckets.
-    assert!(world.limiter.user_reads.as_ref().unwrap().pay(&mut None, &world.limiter.brake).is_none());
+    assert!(
+        world.limiter.buckets().groups[1].as_ref().unwrap().pay(&mut None, &world.limiter.brake).is_none()
+    );
     let start = world.now();
     let rest = world.ask_until(start + 60.0, Group::Rest, 1, &mut chance);
     assert!((140..=160).contains(&rest.len()), "{}", rest.len());
@@ -161,7 +171,7 @@ fn a_429_makes_everyone_wait_then_go_slower_then_climb_back_to_the_plan() {
     }
     assert_eq!(world.limiter.rate(), Some(40.0), "ten of the same instant count once");
     let paused_until = world.now() + 2.0;
-    assert!(world.limiter.waiting().unwrap() >= Duration::from_secs(2));
+    assert!(world.limiter.waiting().unwrap().wait >= Duration::from_secs(2));
 
     let passed = world.ask_until(paused_until + 2.0, Group::UserReads, 1, &mut chance);
     assert!(passed[0] >= paused_until, "the other group waits too");
@@ -196,7 +206,8 @@ fn the_rate_never_falls_below_the_floor_and_pauses_grow() {
 fn a_header_can_not_freeze_the_process() {
     let world = World::new("off");
     world.limiter.throttled(Group::UserWrites, Some(Duration::from_secs(86_400)));
-    assert_eq!(world.limiter.waiting(), Some(Duration::from_secs(60)));
+    let waiting = world.limiter.waiting().unwrap();
+    assert_eq!((waiting.wait, waiting.per_minute), (Duration::from_secs(60), None));
     assert_eq!(world.limiter.rate(), None);
 }
 
@@ -248,7 +259,7 @@ fn run(plan: &str, server: &mut Server, seconds: f64, latency: f64) -> u32 {
                 _ => world.limiter.throttled(Group::UserWrites, None),
             }
         }
-        match world.limiter.global.as_ref().unwrap().pay(&mut due, &world.limiter.brake) {
+        match world.limiter.buckets().global.as_ref().unwrap().pay(&mut due, &world.limiter.brake) {
             None => {
                 let answer = server.request(world.now());
                 passed += u32::from(answer.is_some());
@@ -319,7 +330,7 @@ async fn a_thousand_waiting_pass_in_order_and_never_faster_than_allowed() {
     }
     assert_eq!(count, 1000);
     assert!(
-        limiter.waiting().is_none_or(|wait| wait < Duration::from_secs(1)),
+        limiter.waiting().is_none_or(|waiting| waiting.wait < Duration::from_secs(1)),
         "nobody is left in the queue"
     );
 }
@@ -330,11 +341,48 @@ async fn whoever_gives_up_leaves_the_queue_and_off_never_waits() {
     limiter.acquire(Group::Rest).await;
     let gave_up = tokio::time::timeout(Duration::from_millis(5), limiter.acquire(Group::Rest)).await;
     assert!(gave_up.is_err());
-    assert!(limiter.waiting().unwrap() <= Duration::from_millis(1010), "{:?}", limiter.waiting());
+    assert!(limiter.waiting().unwrap().wait <= Duration::from_millis(1010), "{:?}", limiter.waiting());
 
     let off = LocalLimiter::new(&LimitPlan::off());
     for _ in 0..100_000 {
         off.acquire(Group::UserWrites).await;
     }
     assert_eq!(off.waiting(), None);
+}
+
+#[test]
+fn another_plan_is_kept_from_now_on_without_a_fresh_burst() {
+    let world = World::new("custom:50:16");
+    let mut chance = Chance(4);
+    world.ask_until(10.0, Group::UserWrites, 1, &mut chance);
+    for (plan, rate) in [("custom:25:8", 8.0), ("custom:100:32", 32.0), ("custom:50:16", 16.0)] {
+        world.limiter.set_plan(&plan.parse().unwrap());
+        assert_eq!(world.limiter.rate(), Some(rate));
+        let start = world.now();
+        let passed = world.ask_until(start + 20.0, Group::UserWrites, 1, &mut chance).len() as f64;
+        assert!((rate * 19.5..=rate * 20.0 + 2.0).contains(&passed), "{plan}: {passed}");
+    }
+}
+
+#[tokio::test]
+async fn callers_who_wait_follow_a_change_of_the_plan_and_are_counted() {
+    let limiter = Arc::new(LocalLimiter::new(&"custom:1:1".parse().unwrap()));
+    limiter.acquire(Group::UserWrites).await;
+    let waiting: Vec<_> = (0..200)
+        .map(|_| {
+            let limiter = limiter.clone();
+            tokio::spawn(async move { limiter.acquire(Group::UserWrites).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    assert_eq!(limiter.waiting().unwrap().to_string(), "waiting for the limit: user writes 60/min");
+    // At the old rate this would take 200 s.
+    limiter.set_plan(&"custom:1000:1000".parse().unwrap());
+    for caller in waiting {
+        caller.await.unwrap();
+    }
+    let figures = limiter.figures();
+    assert_eq!((figures.groups[0].granted, figures.waiters, figures.processes), (201, 0, 1));
+    assert!(figures.waited_seconds > 0.0);
+    assert_eq!(figures.shared_reachable, None);
 }

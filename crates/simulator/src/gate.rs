@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Response};
 use crate::app::App;
 use crate::errors::ApiError;
 use crate::headers::{self, Answer};
-use crate::limits::Reading;
+use crate::limits::{Group, Reading};
 use crate::operations::Operation;
 use crate::tokens::Grant;
 
@@ -22,7 +22,7 @@ pub(crate) async fn serve(
     headers: &HeaderMap,
     work: impl FnOnce(&App) -> Result<Answer, ApiError>,
 ) -> Response<Body> {
-    let pause = app.faults.pause();
+    let pause = app.faults.pause(operation.group() != Group::UserReads);
     wait(pause).await;
     let (reading, result) = decide(app, operation, headers, work);
     let reading = reading.filter(|_| !app.faults.mutes_limits());

@@ -39,8 +39,8 @@ mod tokens;
 mod validate;
 
 pub use config::Config;
-pub use faults::{FaultCounts, Faults};
-pub use limits::{Plan, PlanError, Refill};
+pub use faults::{FaultCounts, Faults, recorded_us};
+pub use limits::{Plan, PlanError, Refill, RefillError};
 pub use password::{PasswordPolicy, PasswordPolicyError};
 pub use server::{Simulator, StartError};
 pub use state::{PlantedUser, UserView};

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use crate::app::App;
 use crate::config::Config;
 use crate::faults::Faults;
-use crate::limits::{Limits, Plan};
+use crate::limits::Plan;
 use crate::routes;
 use crate::state::{PlantedUser, UserView};
 use crate::stats::Stats;
@@ -164,9 +164,9 @@ impl Simulator {
         Ok(())
     }
 
-    /// Limits by another plan from the next request on, with full buckets.
+    /// Follows other limits from now on. What was left of them stays, as far as it fits.
     pub fn set_limits(&self, plan: &Plan) {
-        *self.app.limits() = Limits::new(plan, self.app.config.refill);
+        self.app.limits().change(plan, self.app.clock.now_ms());
     }
 
     /// The counters.

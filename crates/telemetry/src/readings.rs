@@ -6,7 +6,8 @@ use std::{iter::once, sync::Arc};
 
 use ferry_domain::{
     ItemState, JobKind,
-    figures::{Count, GroupFigures, Level, StoreFigures},
+    figures::{Count, Level, StoreFigures},
+    ports::{Group, GroupFigures},
     telemetry::metrics::{self as m, JOB_STATES, Label, Metric, OTHER},
 };
 
@@ -122,8 +123,8 @@ fn remaining(store: &StoreFigures) -> Vec<Row> {
 }
 
 fn groups(sources: &Sources, number: fn(&GroupFigures) -> Option<f64>) -> Vec<Row> {
-    let series = |group: &GroupFigures| number(group).map(|number| (vec![group.group.into()], number));
-    (sources.limiter)().groups.iter().filter_map(series).collect()
+    let series = |(group, figures): (Group, &GroupFigures)| Some((vec![group.into()], number(figures)?));
+    Group::ALL.into_iter().zip(&(sources.limiter)().groups).filter_map(series).collect()
 }
 
 fn age(sources: &Sources, then_ms: i64) -> f64 {

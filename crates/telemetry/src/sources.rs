@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use ferry_domain::{Figures, figures::RateFigures};
+use ferry_domain::{Figures, ports::LimiterFigures};
 
 use crate::Patience;
 
@@ -12,7 +12,7 @@ pub struct Sources {
     /// What the workers count; the elected exporter's reading of the store is in it.
     pub figures: Arc<Figures>,
     /// What the limiter counts. Asked at each scrape, never for health: it may wait for a lock.
-    pub limiter: Arc<dyn Fn() -> RateFigures + Send + Sync>,
+    pub limiter: Arc<dyn Fn() -> LimiterFigures + Send + Sync>,
     /// Milliseconds of the monotonic clock by which `renewed_at_ms` is filled. Must not block.
     pub monotonic_ms: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// When silence counts as death.

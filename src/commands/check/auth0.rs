@@ -1,52 +1,61 @@
-//! Whether Auth0 knows us, lets us read, and has the connection. Two requests.
+//! Whether Auth0 knows us, lets us read, and has the connection. Two requests and one for a token.
 //!
 //! That users may be created can't be asked without creating one, so a missing
 //! create:users shows with the first user: the run stops, and no user fails for it.
 
+use std::sync::Arc;
+
+use ferry_auth0::Auth0;
 use ferry_domain::{
     Auth0UserId, Code,
     ports::{Directory, DirectoryError},
 };
+use ferry_limiter::LocalLimiter;
 
 use super::{Line, error, ok, warning};
 use crate::{
+    exit::usage,
     settings::Settings,
     system::{SystemClock, SystemRandom},
     wiring,
 };
 
 pub async fn check(settings: &Settings, lines: &mut Vec<Line>) {
-    let directory = async {
-        let auth0 = wiring::auth0_settings(settings)?;
-        wiring::directory(auth0, &settings.limits()?)
-    };
-    let directory = match directory.await {
-        Ok((directory, _limiter)) => directory,
+    let auth0 = match client(settings) {
+        Ok(auth0) => auth0,
         Err(wrong) => {
             lines.push(error("auth0", wrong, "Set what is missing; .env.sample lists all of it."));
             return;
         }
     };
     let tenant = wiring::tenant().ok().flatten().unwrap_or_default();
-    let may_read = reading(&*directory).await;
-    lines.push(match &may_read {
-        // 403 comes with a token that is accepted.
-        Ok(()) | Err(DirectoryError::ScopeMissing { .. }) => {
-            ok("auth0", format!("{tenant} accepts the token"))
-        }
-        Err(DirectoryError::TokenRefused) => {
-            error("auth0", format!("{tenant} refuses the client or its token"), Code::TokenRefused.remedy())
-        }
-        Err(wrong) => error("auth0", format!("{tenant}: {wrong}"), wrong.code().remedy()),
-    });
-    match may_read {
+    if let Err(wrong) = auth0.authenticate().await {
+        // Its text says what to correct.
+        lines.push(error(
+            "auth0",
+            format!("{tenant}: {wrong}"),
+            "Until then no user is created, and none fails.",
+        ));
+        return;
+    }
+    lines.push(ok("auth0", format!("{tenant} gives a token")));
+    match reading(&auth0).await {
         Ok(()) => lines.push(ok("scopes", "read:users is granted; create:users shows with the first user")),
         Err(wrong @ DirectoryError::ScopeMissing { .. }) => {
             lines.push(error("scopes", wrong, Code::ScopeMissing.remedy()));
         }
-        Err(_) => return, // nothing more would be learnt
+        Err(wrong) => {
+            lines.push(error("scopes", format!("reading a user: {wrong}"), wrong.code().remedy()));
+            return; // nothing more would be learnt
+        }
     }
-    lines.push(connection(&*directory, &settings.auth0.connection).await);
+    lines.push(connection(&auth0, &settings.auth0.connection).await);
+}
+
+/// A client with limits of its own: two requests need not be shared out over all workers.
+fn client(settings: &Settings) -> anyhow::Result<Auth0> {
+    let limiter = Arc::new(LocalLimiter::new(&settings.limits()?));
+    Auth0::new(wiring::auth0_settings(settings)?, limiter).map_err(usage)
 }
 
 /// Reads a user that nobody has.

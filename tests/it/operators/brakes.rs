@@ -122,6 +122,28 @@ async fn a_run_shows_when_it_stops_by_itself(stage: &mut Stage) {
     assert!(table.out.contains("more than 7 users failed, or more than 2.5 % failed"), "{}", table.all());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_run_sends_nothing_and_a_resumed_one_is_sealed() {
+    let Some(mut stage) = Stage::production("pause with a worker").await else { return };
+    stage.json("run pause RUN");
+    let run = stage.run.clone();
+    let world = stage.world().unwrap();
+    world.worker(&[]);
+    // Long enough for a relay that would send it all the same: it looks twenty times a second.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert_eq!(world.simulator.users().len(), 0, "nobody may be created while the run is paused");
+    stage.json("run resume RUN");
+    let world = stage.world().unwrap();
+    let shown = world.until_sealed(&run).await;
+    world.assert_settled(&run).await;
+    assert_eq!(shown["why"], serde_json::Value::Null, "{shown}");
+    for step in ["pause", "resume", "cancel"] {
+        stage.says(&format!("run {step} RUN --yes"), 6, &["sealed", "ferry run retry"]);
+    }
+    stage.says("run rate RUN free", 6, &["sealed", "AUTH0_PLAN"]);
+    stage.end().await;
+}
+
 #[test]
 fn help_names_units_and_what_is_asked() {
     let place = crate::world::Place::new();

@@ -41,7 +41,7 @@ async fn the_queue_is_listed_with_its_workers(stage: &mut Stage) {
         waits: Some(waits.into()),
     };
     let presence = stage.ledger.register(&record).await.unwrap();
-    stage.ledger.heartbeat(&record, Duration::from_secs(6)).await.unwrap();
+    stage.ledger.heartbeat(&record, Duration::from_secs(6), &[]).await.unwrap();
     let listed = stage.json("queue list");
     let worker = &listed["workers"][0];
     assert_eq!(

@@ -37,4 +37,5 @@ fn set_rate(env: &Environment, plan: Option<&str>) {
         Some(Err(error)) => return warn!(%error, "the rate that an operator set can't be read"),
     };
     info!(%plan, "the limits are now those of this plan");
+    env.limiter.set_plan(&plan);
 }

@@ -14,8 +14,8 @@ pub(crate) async fn heartbeat(env: &Environment, end: &CancellationToken) {
     let mut renewed = Instant::now();
     loop {
         if env.identity.is_registered() {
-            let (round, began) = (env.held.begin_heartbeat(), Instant::now());
-            let answer = env.ledger.heartbeat(&env.record(), lease).await;
+            let ((round, held), began) = (env.held.begin_heartbeat(), Instant::now());
+            let answer = env.ledger.heartbeat(&env.record(), lease, &held).await;
             env.standing.note(&answer);
             match answer {
                 Ok(jobs) => {

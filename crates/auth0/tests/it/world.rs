@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use ferry_auth0::{Auth0, Auth0Settings};
 use ferry_domain::{
     Auth0UserId, Email, SourceKey, UserRecord,
-    ports::{Group, Limiter, NewUser, Observed},
+    limits::LimitPlan,
+    ports::{Group, Limiter, LimiterFigures, NewUser, Observed, Waiting},
 };
 use serde_json::{Map, json};
 
@@ -42,9 +43,17 @@ impl Limiter for Open {
         self.throttled.lock().unwrap().push((group, retry_after));
     }
 
-    fn waiting(&self) -> Option<Duration> {
+    fn waiting(&self) -> Option<Waiting> {
         None
     }
+
+    fn set_plan(&self, _: &LimitPlan) {}
+
+    fn figures(&self) -> LimiterFigures {
+        LimiterFigures::default()
+    }
+
+    async fn give_back(&self) {}
 }
 
 pub fn settings(url: &str) -> Auth0Settings {

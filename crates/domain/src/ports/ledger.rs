@@ -353,9 +353,10 @@ pub trait Working: Send + Sync {
         Err(LedgerError::Refused("this ledger can't do that yet".into()))
     }
 
-    /// Says that the process lives and renews all leases it holds, in one
-    /// statement. Returns the jobs it holds.
-    async fn heartbeat(&self, worker: &WorkerRecord, lease: Duration) -> Result<Vec<JobId>>;
+    /// Says that the process lives and renews its leases of these jobs, in one statement.
+    /// Returns those that are still its own. What it holds without knowing (the answer to a
+    /// claim was lost) is not renewed, so that it runs out and goes to somebody who knows.
+    async fn heartbeat(&self, worker: &WorkerRecord, lease: Duration, held: &[JobId]) -> Result<Vec<JobId>>;
 
     /// The process leaves: its leases go back to `ready` without an attempt, its row goes.
     async fn retire(&self, worker: WorkerId) -> Result<u64>;

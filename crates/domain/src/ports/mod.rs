@@ -17,7 +17,7 @@ pub use ledger::{
     Loss, NewRun, Operating, Planned, Planning, Relaying, Rescued, Retried, SealedRun, StoredReport,
     Unclaimed, WorkerRecord, WorkerView, Working, WriteBack,
 };
-pub use limiter::{Group, Limiter, Observed};
+pub use limiter::{Group, GroupFigures, Limiter, LimiterFigures, Observed, Waiting};
 pub use presence::Presence;
 pub use queue::{Consumer, Delivery, Handler, Queue, QueueError, Stop, Swept};
 pub use source::{Candidate, Settled, Source, SourceError};

@@ -11,7 +11,9 @@ mod copying;
 mod fencing;
 mod live_application;
 mod migrating;
+mod pooler;
 mod preparing;
+mod presence;
 mod suite_world;
 mod world;
 

@@ -1,6 +1,9 @@
-use ferry_domain::ports::Planning;
+use ferry_domain::{
+    Code, RunState,
+    ports::{DeadFilter, DeadKind, DeadState, Operating, Planning, Relaying, Working},
+};
 
-use crate::world::in_database;
+use crate::world::{LEASE, in_database, worker};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nine_processes_migrate_at_once_and_leave_the_applications_table_alone() {
@@ -20,7 +23,7 @@ async fn nine_processes_migrate_at_once_and_leave_the_applications_table_alone()
         for one in nine {
             one.await.unwrap().unwrap();
         }
-        assert_eq!(database.ask("SELECT count(*) FROM ferry._migrations WHERE success").await, "1");
+        assert_eq!(database.ask("SELECT count(*) FROM ferry._migrations WHERE success").await, "2");
         assert_eq!(database.ask("SELECT mark FROM _sqlx_migrations").await, "the application's own");
         let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' \
                      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
@@ -41,6 +44,64 @@ async fn a_ledger_of_a_newer_version_is_refused_with_what_to_do() {
             .await;
         let error = ledger.migrate().await.unwrap_err().to_string();
         assert!(error.contains("9999") && error.contains("newer version"), "{error}");
+    })
+    .await;
+}
+
+/// Rows as the version before wrote them; some after the new tables are there, since
+/// both versions run side by side for a while.
+const OLD_ROWS: &str = "
+    INSERT INTO ferry.runs (id, migration, source_kind, source_location, spec, state, settled_batch, requested_by)
+    VALUES ('00000000-0000-0000-0000-00000000000@', 'm', 'csv', '/@.csv',
+            '{\"tenant\":\"t\",\"connection\":\"c\",\"on_existing\":\"adopt\",\"batch_size\":100,\"max_attempts\":5,\"limits\":\"off\"}',
+            'running', gen_random_uuid(), 'ann');
+    INSERT INTO ferry.batches (id, run_id, ordinal, round, state, source, pending)
+    VALUES ('00000000-0000-0000-0000-0000000000@1', '00000000-0000-0000-0000-00000000000@', 1, 1, 'open', 1, 1);
+    INSERT INTO ferry.items (run_id, seq, batch_id, key, place, line, record, digest, state)
+    VALUES ('00000000-0000-0000-0000-00000000000@', 1, '00000000-0000-0000-0000-0000000000@1', '1', '@.csv', 2,
+            '{}', '', 'pending');
+    INSERT INTO ferry.jobs (run_id, batch_id, kind, state, priority, holder, token, expires_at)
+    VALUES ('00000000-0000-0000-0000-00000000000@', '00000000-0000-0000-0000-0000000000@1', 'provision', 'leased',
+            10, '00000000-0000-0000-0000-0000000000@a', 1, clock_timestamp() + interval '10 s');
+    INSERT INTO ferry.workers (id, host, pid, slots) VALUES ('00000000-0000-0000-0000-0000000000@a', 'old', 1, 2);
+    INSERT INTO ferry.roles (role, holder, expires_at)
+    VALUES ('relay-@', '00000000-0000-0000-0000-0000000000@a', clock_timestamp() + interval '10 s');
+    INSERT INTO ferry.dead_letters (queue, payload, reason) VALUES ('ferry:provision', 'x', 'no JSON');
+    INSERT INTO ferry.audit (actor, action, detail) VALUES ('ann', 'open_run', '{}')";
+
+#[tokio::test]
+async fn rows_of_the_version_before_are_read_also_when_they_come_late() {
+    in_database(|database| async move {
+        database.execute("CREATE SCHEMA ferry").await;
+        database.execute(include_str!("../../../../migrations/postgres/0001_ledger.sql")).await;
+        database.execute(&OLD_ROWS.replace('@', "1")).await;
+        database.execute(include_str!("../../../../migrations/postgres/0002_controls.sql")).await;
+        database.execute(&OLD_ROWS.replace('@', "2")).await;
+
+        let ledger = database.ledger().await;
+        let runs = ledger.runs(10).await.unwrap();
+        assert_eq!(
+            runs.iter().map(|run| (run.state, run.tally.pending)).collect::<Vec<_>>(),
+            [(RunState::Running, 1), (RunState::Running, 1)]
+        );
+        assert!(runs.iter().all(|run| run.rate.is_none() && run.why.is_none()));
+        let controls = ledger.controls().await.unwrap();
+        assert_eq!((controls.stop_all, controls.runs.len(), controls.rate), (false, 2, None));
+        let workers = ledger.workers().await.unwrap();
+        assert_eq!(
+            workers.iter().map(|view| (view.watched, view.leases)).collect::<Vec<_>>(),
+            [(false, 1); 2]
+        );
+        assert!(ledger.rescue(worker(1), true).await.unwrap().is_empty(), "an old process is not watched");
+        assert!(!ledger.lead("relay-1", worker(1), LEASE).await.unwrap());
+        let letters = ledger.dead(&DeadFilter::default(), 10).await.unwrap();
+        for letter in &letters {
+            let told = (letter.kind, letter.state, letter.code, letter.given_up_by.as_str());
+            assert_eq!(told, (DeadKind::Payload, DeadState::Kept, Code::Undecodable, ""));
+            assert_eq!(ledger.dead_payload(letter.id).await.unwrap(), Some(b"x".to_vec()));
+        }
+        assert_eq!(letters.len(), 2);
+        assert!(ledger.watched_runs().await.unwrap().is_empty());
     })
     .await;
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use ferry_domain::{WriteBackTarget, ports::Ledger, testing::ledger::LedgerWorld};
+use ferry_domain::{WorkerId, WriteBackTarget, ports::Ledger, testing::ledger::LedgerWorld};
 use ferry_ledger_postgres::PostgresLedger;
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 
@@ -64,10 +64,15 @@ impl LedgerWorld for PostgresWorld {
             ("jobs", &["not_before", "queued_at", "expires_at", "created_at", "ended_at"]),
             ("workers", &["seen_at"]),
             ("roles", &["expires_at"]),
+            ("dead_letters", &["received_at", "resolved_at"]),
         ] {
             let older: Vec<_> = columns.iter().map(|column| format!("{column} = {column} - {by}")).collect();
             self.run(format!("UPDATE ferry.{table} SET {}", older.join(", "))).await;
         }
+    }
+
+    async fn process_dies(&self, worker: WorkerId) {
+        self.database.end_presence(worker).await;
     }
 
     async fn sleep(&self, time: Duration) {

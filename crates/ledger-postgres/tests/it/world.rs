@@ -91,6 +91,24 @@ impl Database {
         ledger
     }
 
+    /// Ends the session that holds a worker's lock, as the death of its process does,
+    /// and waits until the lock is free.
+    pub async fn end_presence(&self, worker: WorkerId) {
+        let holder = format!(
+            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted \
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+             AND (classid::bigint << 32) + objid::bigint = ferry.presence_key('{worker}')"
+        );
+        self.execute(&format!("SELECT pg_terminate_backend(pid) FROM ({holder}) AS dying")).await;
+        for _ in 0..1000 {
+            if self.ask(&format!("SELECT count(*) FROM ({holder}) AS left_over")).await == "0" {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        panic!("the session does not end");
+    }
+
     /// Waits until a session waits for a lock, and so stands where the test wants it.
     pub async fn until_blocked(&self) {
         let waiting = "SELECT count(*) FROM pg_stat_activity \

@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod application;
+mod embedded;
 mod file;
 mod lock;
+mod migrating;
 mod scale;
 mod world;
 

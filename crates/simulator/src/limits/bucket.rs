@@ -36,8 +36,26 @@ pub enum Refill {
     /// Steadily, by the millisecond.
     #[default]
     TokenBucket,
-    /// A whole period's amount at the start of each second or minute.
+    /// All at once at the start of each second. Limits per minute too: 200 in one step
+    /// would not fit into their bucket of 20, so a step per minute can't be what is meant.
     FixedWindow,
+}
+
+/// No such model.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown refill model {0:?}; known: token-bucket, fixed-window")]
+pub struct RefillError(String);
+
+impl std::str::FromStr for Refill {
+    type Err = RefillError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "token-bucket" => Ok(Self::TokenBucket),
+            "fixed-window" => Ok(Self::FixedWindow),
+            _ => Err(RefillError(text.to_owned())),
+        }
+    }
 }
 
 /// What a bucket says about one request.
@@ -68,6 +86,14 @@ impl Bucket {
         Self { rate, refill, parts: u64::from(rate.burst) * rate.period_ms, at_ms: 0 }
     }
 
+    /// Follows another rate from `now_ms` on. What was left stays, as far as it fits.
+    pub fn change(&mut self, rate: Rate, now_ms: u64) {
+        self.fill(now_ms);
+        let left = self.parts * rate.period_ms / self.rate.period_ms;
+        self.rate = rate;
+        self.parts = left.min(self.capacity());
+    }
+
     /// Takes one request at `now_ms` (UNIX milliseconds) if one is left. A refusal costs nothing.
     pub fn take(&mut self, now_ms: u64) -> Reading {
         self.fill(now_ms);
@@ -88,13 +114,17 @@ impl Bucket {
         u64::from(self.rate.burst) * self.rate.period_ms
     }
 
+    fn step_ms(&self) -> u64 {
+        self.rate.period_ms.min(1_000)
+    }
+
     fn fill(&mut self, now_ms: u64) {
         // A clock set back fills nothing, and takes nothing away.
         let now_ms = now_ms.max(self.at_ms);
-        let period = self.rate.period_ms;
+        let step = self.step_ms();
         let elapsed_ms = match self.refill {
             Refill::TokenBucket => now_ms - self.at_ms,
-            Refill::FixedWindow => (now_ms / period - self.at_ms / period) * period,
+            Refill::FixedWindow => (now_ms / step - self.at_ms / step) * step,
         };
         let inflow = elapsed_ms.saturating_mul(u64::from(self.rate.amount));
         self.parts = self.parts.saturating_add(inflow).min(self.capacity());
@@ -108,8 +138,8 @@ impl Bucket {
             _ if missing == 0 => now_ms,
             Refill::TokenBucket => now_ms + missing.div_ceil(amount),
             Refill::FixedWindow => {
-                let period = self.rate.period_ms;
-                (now_ms / period + missing.div_ceil(amount * period)) * period
+                let step = self.step_ms();
+                (now_ms / step + missing.div_ceil(amount * step)) * step
             }
         }
     }

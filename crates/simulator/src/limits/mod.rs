@@ -6,7 +6,7 @@
 mod bucket;
 mod plan;
 
-pub use bucket::{Bucket, Rate, Reading, Refill};
+pub use bucket::{Bucket, Rate, Reading, Refill, RefillError};
 pub use plan::{Plan, PlanError};
 
 /// Which bucket of its own a request falls into.
@@ -28,6 +28,7 @@ pub enum Group {
 
 /// The buckets of one tenant.
 pub struct Limits {
+    refill: Refill,
     global: Option<Bucket>,
     user_writes: Option<Bucket>,
     user_deletes: Option<Bucket>,
@@ -43,6 +44,7 @@ impl Limits {
     pub fn new(plan: &Plan, refill: Refill) -> Self {
         let bucket = |rate: Option<Rate>| rate.map(|rate| Bucket::new(rate, refill));
         Self {
+            refill,
             global: bucket(plan.global),
             user_writes: bucket(plan.user_writes),
             user_deletes: bucket(plan.user_deletes),
@@ -50,6 +52,26 @@ impl Limits {
             connection_reads: bucket(plan.connection_reads),
             rest: bucket(plan.rest),
             token: bucket(plan.token),
+        }
+    }
+
+    /// Follows another plan from `now_ms` on. Buckets that both plans have keep what was
+    /// left, as far as it fits; new ones start full.
+    pub fn change(&mut self, plan: &Plan, now_ms: u64) {
+        let refill = self.refill;
+        for (bucket, rate) in [
+            (&mut self.global, plan.global),
+            (&mut self.user_writes, plan.user_writes),
+            (&mut self.user_deletes, plan.user_deletes),
+            (&mut self.user_reads, plan.user_reads),
+            (&mut self.connection_reads, plan.connection_reads),
+            (&mut self.rest, plan.rest),
+            (&mut self.token, plan.token),
+        ] {
+            match (bucket.as_mut(), rate) {
+                (Some(bucket), Some(rate)) => bucket.change(rate, now_ms),
+                (_, rate) => *bucket = rate.map(|rate| Bucket::new(rate, refill)),
+            }
         }
     }
 

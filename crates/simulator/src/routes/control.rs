@@ -12,6 +12,7 @@ use futures_util::stream;
 use super::Shared;
 use crate::app::App;
 use crate::headers::{self, to_json};
+use crate::limits::Plan;
 
 /// Users per piece of the stream: the tenant's lock is held for one piece at a time.
 const PIECE: usize = 500;
@@ -40,4 +41,18 @@ fn next_piece(app: &Arc<App>, after: Option<&str>) -> Option<(Bytes, String)> {
 
 pub(super) async fn stats(State(app): Shared) -> Response<Body> {
     headers::json(StatusCode::OK, to_json(&app.stats()))
+}
+
+/// Other limits from now on; the body is a plan's name as plain text.
+pub(super) async fn limits(State(app): Shared, name: String) -> Response<Body> {
+    match name.trim().parse::<Plan>() {
+        Ok(plan) => {
+            app.limits().change(&plan, app.clock.now_ms());
+            headers::json(StatusCode::OK, to_json(&serde_json::json!({ "limits": plan.name() })))
+        }
+        Err(error) => {
+            let error = serde_json::json!({ "error": error.to_string() });
+            headers::json(StatusCode::BAD_REQUEST, to_json(&error))
+        }
+    }
 }

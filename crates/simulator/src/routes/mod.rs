@@ -37,6 +37,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/api/v2/connections/{id}/users", axum::routing::delete(connections::delete_user))
         .route("/simulator/users", get(control::users))
         .route("/simulator/stats", get(control::stats))
+        .route("/simulator/limits", axum::routing::put(control::limits))
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
         .with_state(app)

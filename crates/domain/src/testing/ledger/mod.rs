@@ -13,9 +13,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+pub mod controlling;
+pub mod dead;
 pub mod operating;
 pub mod planning;
 pub mod relaying;
+pub mod rescuing;
 pub mod retrying;
 pub mod scene;
 pub mod sealing;
@@ -28,7 +31,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use crate::{ports::Ledger, run::WriteBackTarget};
+use crate::{ids::WorkerId, ports::Ledger, run::WriteBackTarget};
 
 /// A store of its own for one case: no other run, job, worker or role is in it.
 /// The ledger is not migrated yet.
@@ -45,6 +48,11 @@ pub trait LedgerWorld: Send + Sync {
     /// `expires_at`, `created_at` and `ended_at` of jobs; `seen_at` of workers;
     /// `expires_at` of roles.
     async fn advance(&self, time: Duration);
+
+    /// The process that registered as this worker is killed, with all its connections.
+    /// Nothing to do where a store belongs to one process: whoever registers next is
+    /// the only one that lives.
+    async fn process_dies(&self, _worker: WorkerId) {}
 
     /// Waits really, for a case that has to let others go first.
     async fn sleep(&self, time: Duration);
@@ -101,6 +109,7 @@ macro_rules! ledger_suite {
                 unreadable_payloads_are_kept;
             working:
                 a_heartbeat_renews_what_the_process_holds,
+                a_lease_that_its_holder_does_not_know_of_runs_out,
                 a_retiring_worker_hands_back_without_an_attempt,
                 a_rescue_takes_expired_leases_only_and_counts,
                 a_retry_counts_and_a_snooze_does_not,
@@ -136,6 +145,44 @@ macro_rules! ledger_suite {
                 failures_are_grouped_with_examples,
                 items_are_paged_and_filtered,
                 runs_are_listed_newest_first;
+            rescuing:
+                the_dead_are_rescued_at_once,
+                what_ran_out_is_rescued_when_asked_for,
+                jobs_of_each_kind_are_rescued,
+                two_rescuers_at_once_rescue_each_job_once,
+                an_old_identity_is_handed_back_without_a_rescue,
+                a_dead_holder_of_a_role_is_followed_at_once,
+                a_halved_batch_is_two_that_add_up,
+                a_batch_is_halved_while_its_send_is_under_way,
+                what_can_not_be_halved_stays_as_it_is,
+                a_halving_and_a_claim_at_once_lose_no_user,
+                a_deadly_batch_is_given_up_with_a_letter,
+                a_deadly_verification_and_report_are_given_up,
+                a_delivery_that_is_not_claimed_says_why;
+            controlling:
+                a_run_is_paused_and_resumed_and_asking_twice_changes_nothing,
+                a_move_that_a_run_does_not_have_is_refused_naming_its_state,
+                a_run_that_was_not_started_is_cancelled_at_once,
+                a_cancel_settles_what_nobody_held_and_leaves_the_rest_to_workers,
+                a_cancelled_run_with_nothing_to_ask_is_sealed_by_the_sweep,
+                users_tried_before_are_never_cancelled_unasked,
+                a_stopped_run_says_why_and_can_be_resumed,
+                limits_count_from_the_start_and_from_each_resume,
+                all_sending_is_stopped_and_released,
+                controls_are_there_without_any_run,
+                the_newest_active_runs_rate_counts,
+                workers_are_listed_with_what_they_hold,
+                queues_are_counted_with_the_age_of_what_is_due;
+            dead:
+                a_job_given_up_leaves_a_letter_that_says_all,
+                letters_are_found_by_what_they_are,
+                a_redrive_sends_the_users_of_given_up_jobs_again,
+                a_sealed_run_is_redriven_unless_its_source_is_busy,
+                a_letter_whose_users_were_retried_moves_nothing,
+                a_redriven_verification_starts_afresh,
+                a_redriven_report_is_made_at_once_and_once,
+                payloads_and_letters_of_cancelled_runs_are_left,
+                discarded_letters_stay_on_record_until_they_are_pruned;
             storm:
                 crashing_workers_settle_every_item_once;
         }
@@ -158,9 +205,12 @@ mod tests {
     fn every_case_is_in_the_list() {
         let list = include_str!("mod.rs");
         let parts = [
+            include_str!("controlling.rs"),
+            include_str!("dead.rs"),
             include_str!("operating.rs"),
             include_str!("planning.rs"),
             include_str!("relaying.rs"),
+            include_str!("rescuing.rs"),
             include_str!("retrying.rs"),
             include_str!("sealing.rs"),
             include_str!("storm.rs"),

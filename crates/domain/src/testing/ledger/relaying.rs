@@ -183,14 +183,14 @@ pub async fn slots_of_live_workers_are_counted(world: impl LedgerWorld) {
     let fresh = Duration::from_secs(10);
     assert_eq!(scene.ledger.live_slots(fresh).await.unwrap(), 0);
     let (mut old, young) = (scene.worker(), scene.worker());
-    scene.ledger.heartbeat(&old, LEASE).await.unwrap();
+    scene.ledger.heartbeat(&old, LEASE, &[]).await.unwrap();
     world.advance(Duration::from_secs(8)).await;
-    scene.ledger.heartbeat(&young, LEASE).await.unwrap();
+    scene.ledger.heartbeat(&young, LEASE, &[]).await.unwrap();
     assert_eq!(scene.ledger.live_slots(fresh).await.unwrap(), 8);
     world.advance(Duration::from_secs(3)).await;
     assert_eq!(scene.ledger.live_slots(fresh).await.unwrap(), 4, "one has not been seen for 11 s");
     old.slots = 9;
-    scene.ledger.heartbeat(&old, LEASE).await.unwrap();
+    scene.ledger.heartbeat(&old, LEASE, &[]).await.unwrap();
     assert_eq!(scene.ledger.live_slots(fresh).await.unwrap(), 13);
     scene.ledger.retire(young.id).await.unwrap();
     assert_eq!(scene.ledger.live_slots(fresh).await.unwrap(), 9);

@@ -74,7 +74,8 @@ impl<'w> Scene<'w> {
         self.plan(self.new_run(location), users, size).await
     }
 
-    async fn plan(&self, run: NewRun, users: i64, size: i64) -> RunId {
+    /// Plans a given run over users 1 to `users` in batches of `size`.
+    pub async fn plan(&self, run: NewRun, users: i64, size: i64) -> RunId {
         self.ledger.open_run(&run).await.unwrap();
         let mut items = Vec::new();
         let mut batch = self.batch();
@@ -118,6 +119,12 @@ impl<'w> Scene<'w> {
             leases.push(self.claim(&send, worker.id).await);
         }
         leases
+    }
+
+    /// A worker that says that it lives, and takes one send.
+    pub async fn take_as(&self, worker: &WorkerRecord, send: &Envelope) -> Lease<Job> {
+        self.ledger.heartbeat(worker, LEASE, &[]).await.unwrap();
+        self.claim(send, worker.id).await
     }
 
     /// Sends the one job that is ready, and takes it.
@@ -177,10 +184,16 @@ impl<'w> Scene<'w> {
     /// Takes the lease from a holder that is gone, and gives the job to another.
     pub async fn take_over(&self, lease: &Lease<Job>) -> Lease<Job> {
         self.world.advance(LEASE).await;
-        assert!(self.ledger.rescue_expired().await.unwrap().contains(&lease.of.id));
+        assert!(self.rescue_expired().await.contains(&lease.of.id));
         let again = self.take_all().await.into_iter().find(|other| other.of.id == lease.of.id).unwrap();
         assert!(again.token > lease.token);
         again
+    }
+
+    /// A process that holds nothing takes back what ran out; says which jobs.
+    pub async fn rescue_expired(&self) -> Vec<JobId> {
+        let rescued = self.ledger.rescue(self.worker().id, true).await.unwrap();
+        rescued.into_iter().map(|rescued| rescued.job).collect()
     }
 
     /// The run, after checking that every item is counted once: on the batches and on the items.

@@ -85,18 +85,24 @@ impl<W: LedgerWorld> Storm<'_, W> {
             }
             let others = self.busy.fetch_sub(1, Ordering::SeqCst) - 1;
             if sends.is_empty() {
-                self.recover(ledger.as_ref(), others, &chance).await;
+                self.recover(ledger.as_ref(), worker, others, &chance).await;
             }
         }
     }
 
     /// Mostly once nobody works; now and then under the feet of those who do.
-    async fn recover(&self, ledger: &dyn Ledger, others: usize, chance: &SeededRandom) {
+    async fn recover(
+        &self,
+        ledger: &dyn Ledger,
+        worker: crate::ids::WorkerId,
+        others: usize,
+        chance: &SeededRandom,
+    ) {
         if others > 0 && chance.below(20) > 0 {
             return self.world.sleep(Duration::from_millis(2)).await;
         }
         self.world.advance(LEASE).await;
-        calm(|| ledger.rescue_expired()).await;
+        calm(|| ledger.rescue(worker, true)).await;
         let lost = calm(|| ledger.queued_longer_than(LEASE, 100)).await;
         calm(|| ledger.unsend(&lost)).await;
         calm(|| ledger.seal_finished()).await;

@@ -20,19 +20,42 @@ pub async fn a_heartbeat_renews_what_the_process_holds(world: impl LedgerWorld) 
     scene.running("a.csv", 2, 1).await;
     let (worker, stranger) = (scene.worker(), scene.worker());
     let lease = Duration::from_secs(6);
+    // Both are known, so that only time takes their leases.
+    scene.ledger.heartbeat(&worker, lease, &[]).await.unwrap();
+    scene.ledger.heartbeat(&stranger, lease, &[]).await.unwrap();
     let sends = scene.ledger.take_ready(10).await.unwrap();
     let mine = scene.ledger.claim(sends[0].job, sends[0].send, worker.id, lease).await.unwrap().unwrap();
     let theirs = scene.ledger.claim(sends[1].job, sends[1].send, stranger.id, lease).await.unwrap().unwrap();
     assert_eq!((mine.lasts, mine.holder), (lease, worker.id));
 
     world.advance(Duration::from_secs(4)).await;
-    assert_eq!(scene.ledger.heartbeat(&worker, lease).await.unwrap(), [mine.of.id]);
+    assert_eq!(scene.ledger.heartbeat(&worker, lease, &[mine.of.id]).await.unwrap(), [mine.of.id]);
     world.advance(Duration::from_secs(4)).await;
-    assert_eq!(scene.ledger.rescue_expired().await.unwrap(), [theirs.of.id], "mine was renewed");
-    assert!(scene.ledger.heartbeat(&stranger, lease).await.unwrap().is_empty(), "they hold nothing now");
+    assert_eq!(scene.rescue_expired().await, [theirs.of.id], "mine was renewed");
+    assert!(
+        scene.ledger.heartbeat(&stranger, lease, &[theirs.of.id]).await.unwrap().is_empty(),
+        "they hold nothing now"
+    );
     world.advance(Duration::from_secs(3)).await;
-    assert_eq!(scene.ledger.rescue_expired().await.unwrap(), [mine.of.id]);
-    assert!(scene.ledger.heartbeat(&worker, lease).await.unwrap().is_empty());
+    assert_eq!(scene.rescue_expired().await, [mine.of.id]);
+    assert!(scene.ledger.heartbeat(&worker, lease, &[mine.of.id]).await.unwrap().is_empty());
+}
+
+/// The answer to a claim may be lost: nobody works on such a job, so nobody may keep it.
+pub async fn a_lease_that_its_holder_does_not_know_of_runs_out(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    scene.running("a.csv", 2, 1).await;
+    let (worker, lease) = (scene.worker(), Duration::from_secs(6));
+    scene.ledger.heartbeat(&worker, lease, &[]).await.unwrap();
+    let sends = scene.ledger.take_ready(10).await.unwrap();
+    let known = scene.ledger.claim(sends[0].job, sends[0].send, worker.id, lease).await.unwrap().unwrap();
+    let unknown = scene.ledger.claim(sends[1].job, sends[1].send, worker.id, lease).await.unwrap().unwrap();
+    for _ in 0..2 {
+        world.advance(Duration::from_secs(4)).await;
+        let renewed = scene.ledger.heartbeat(&worker, lease, &[known.of.id]).await.unwrap();
+        assert_eq!(renewed, [known.of.id]);
+    }
+    assert_eq!(scene.rescue_expired().await, [unknown.of.id]);
 }
 
 /// A stop is no failure.
@@ -40,7 +63,7 @@ pub async fn a_retiring_worker_hands_back_without_an_attempt(world: impl LedgerW
     let scene = Scene::new(&world).await;
     scene.running("a.csv", 2, 1).await;
     let (leaving, staying) = (scene.worker(), scene.worker());
-    scene.ledger.heartbeat(&leaving, LEASE).await.unwrap();
+    scene.ledger.heartbeat(&leaving, LEASE, &[]).await.unwrap();
     let sends = scene.ledger.take_ready(10).await.unwrap();
     let gone = scene.claim(&sends[0], leaving.id).await;
     let kept = scene.claim(&sends[1], staying.id).await;
@@ -61,17 +84,19 @@ pub async fn a_retiring_worker_hands_back_without_an_attempt(world: impl LedgerW
 pub async fn a_rescue_takes_expired_leases_only_and_counts(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     scene.running("a.csv", 2, 1).await;
-    let worker = scene.worker().id;
+    let worker = scene.worker();
+    scene.ledger.heartbeat(&worker, LEASE, &[]).await.unwrap();
+    let worker = worker.id;
     let sends = scene.ledger.take_ready(10).await.unwrap();
     let short = Duration::from_secs(5);
     let dying = scene.ledger.claim(sends[0].job, sends[0].send, worker, short).await.unwrap().unwrap();
     let living = scene.claim(&sends[1], worker).await;
-    assert!(scene.ledger.rescue_expired().await.unwrap().is_empty());
+    assert!(scene.rescue_expired().await.is_empty());
 
     for rescues in 1..=2 {
         world.advance(Duration::from_secs(6)).await;
-        assert_eq!(scene.ledger.rescue_expired().await.unwrap(), [dying.of.id]);
-        assert!(scene.ledger.rescue_expired().await.unwrap().is_empty(), "once for each loss");
+        assert_eq!(scene.rescue_expired().await, [dying.of.id]);
+        assert!(scene.rescue_expired().await.is_empty(), "once for each loss");
         let send = scene.ledger.take_ready(10).await.unwrap().remove(0);
         let again = scene.ledger.claim(send.job, send.send, worker, short).await.unwrap().unwrap();
         assert_eq!((again.of.id, again.of.rescues, again.of.attempts), (dying.of.id, rescues, 0));

@@ -1,0 +1,74 @@
+//! What both limiters count, without a lock.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use ferry_domain::ports::{Group, LimiterFigures};
+
+/// Counters; per group in the order of [`Group::ALL`].
+#[derive(Default)]
+pub(crate) struct Counts {
+    granted: [AtomicU64; 3],
+    waiting: [AtomicU64; 3],
+    waited_micros: AtomicU64,
+    throttled: AtomicU64,
+    foreign: AtomicU64,
+}
+
+impl Counts {
+    /// One more caller waits, until the answer is dropped.
+    pub(crate) fn wait(&self, group: Group) -> Waiter<'_> {
+        self.waiting[group as usize].fetch_add(1, Relaxed);
+        Waiter(&self.waiting[group as usize])
+    }
+
+    pub(crate) fn served(&self, group: Group, waited: Duration) {
+        self.granted[group as usize].fetch_add(1, Relaxed);
+        self.waited_micros.fetch_add(waited.as_micros() as u64, Relaxed);
+    }
+
+    pub(crate) fn throttled(&self) {
+        self.throttled.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn foreign(&self, requests: u64) {
+        self.foreign.fetch_add(requests, Relaxed);
+    }
+
+    pub(crate) fn granted(&self, group: Group) -> u64 {
+        self.granted[group as usize].load(Relaxed)
+    }
+
+    pub(crate) fn waiting(&self, group: Group) -> u64 {
+        self.waiting[group as usize].load(Relaxed)
+    }
+
+    /// The group most callers wait for; writes where nobody waits.
+    pub(crate) fn busiest(&self) -> Group {
+        Group::ALL.into_iter().rev().max_by_key(|group| self.waiting(*group)).unwrap_or(Group::UserWrites)
+    }
+
+    /// All that is the same for both limiters.
+    pub(crate) fn figures(&self) -> LimiterFigures {
+        LimiterFigures {
+            throttled: self.throttled.load(Relaxed),
+            factor: 1.0,
+            waited_seconds: self.waited_micros.load(Relaxed) as f64 / 1e6,
+            waiters: Group::ALL.map(|group| self.waiting(group)).iter().sum(),
+            processes: 1,
+            foreign: self.foreign.load(Relaxed),
+            ..LimiterFigures::default()
+        }
+    }
+}
+
+/// A caller that waits; leaves when dropped, served or not.
+pub(crate) struct Waiter<'a>(&'a AtomicU64);
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}

@@ -1,0 +1,38 @@
+//! How a bucket of the server is used: the figures both limiters go by.
+
+use ferry_domain::limits;
+
+/// Share of the plan's rate that is used: clocks differ.
+const USED: f64 = 0.9975;
+/// Refill step of the server, in seconds; see the header of the crate.
+const STEP: f64 = 1.0;
+/// Timers wake up to a millisecond late, and later under load. What was missed may be
+/// caught up with if it is less than this, in seconds.
+const CATCH_UP: f64 = 0.01;
+/// An answer may be this late, in seconds, before its `remaining` looks like foreign use.
+const LATE: f64 = 0.1;
+
+/// One bucket, in requests.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Model {
+    /// Size of the server's bucket.
+    pub(crate) size: f64,
+    /// Requests per second.
+    pub(crate) rate: f64,
+    /// What is never spent of the server's bucket.
+    pub(crate) held_back: f64,
+    /// The most that may be spent at once, at least 1.
+    pub(crate) room: f64,
+    /// By how much the server may have less than the model without meaning anything.
+    pub(crate) tolerance: f64,
+}
+
+impl Model {
+    pub(crate) fn of(figures: limits::Bucket) -> Model {
+        let size = f64::from(figures.burst);
+        let rate = figures.rate() * USED;
+        let held_back = (rate * STEP).min(size - 1.0);
+        let room = (size - held_back + rate * CATCH_UP).min(size);
+        Model { size, rate, held_back, room, tolerance: rate * LATE }
+    }
+}

@@ -1,0 +1,425 @@
+//! What a process has in hand and owes, and what it asks for next: no input or output.
+//!
+//! Callers queue here in order of asking, slots lie here in order of time. A slot that
+//! has come and meets a caller is a permit; one that meets nobody for a second goes
+//! back to the store. While the store is away, slots come from the process's own
+//! share of the rate instead, and everything else stays the same.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use ferry_domain::{
+    limits::LimitPlan,
+    ports::{Group, GroupFigures, LimiterFigures, Observed, Waiting},
+};
+use tokio::{sync::oneshot, time::Instant};
+
+use crate::{
+    brake::{Brake, chance},
+    counts::Counts,
+    shared::{
+        clock::StoreClock,
+        script::{Mode, Part, Reply, Request, many},
+    },
+    time::Time,
+};
+
+/// Slots are asked for in chunks of so much of the process's share of the rate.
+const CHUNK: f64 = 0.1;
+/// A permit nobody wants goes back after this.
+const KEPT: Duration = Duration::from_secs(1);
+/// News of a 429 elsewhere arrive within this while anything waits or is in hand.
+const NEWS: Duration = Duration::from_millis(250);
+/// Being there is said at least so often.
+const BEAT: Duration = Duration::from_secs(1);
+/// A store that failed is asked again after this.
+const AGAIN: Duration = Duration::from_millis(250);
+/// Late timers are made up for within this while the store is away.
+const CATCH_UP: Duration = Duration::from_millis(10);
+
+/// One group's callers and slots.
+#[derive(Default)]
+struct Line {
+    callers: VecDeque<oneshot::Sender<()>>,
+    /// In order of time.
+    slots: VecDeque<Instant>,
+}
+
+impl Line {
+    /// Callers that still wait: who gave up is not asked for.
+    fn waiting(&mut self) -> usize {
+        self.callers.retain(|caller| !caller.is_closed());
+        self.callers.len()
+    }
+}
+
+/// How it stands with the store.
+#[derive(Debug, PartialEq)]
+enum Link {
+    /// Not heard of yet; since when.
+    Unknown,
+    Shared,
+    Away,
+}
+
+pub(crate) struct Desk {
+    member: String,
+    floor_share: f64,
+    plan: LimitPlan,
+    lines: [Line; 3],
+    parts: [Part; 4],
+    pull: Option<Option<Duration>>,
+    link: Link,
+    clock: Option<StoreClock>,
+    last: Reply,
+    tried: Option<Instant>,
+    /// The last slots asked for were too far ahead.
+    refused: bool,
+    /// How long the store takes to answer.
+    round_trip: Duration,
+    /// For the time without the store: the brake, and the next free slot of each bucket.
+    brake: Brake,
+    next: [Instant; 4],
+    pub(crate) counts: Arc<Counts>,
+}
+
+impl Desk {
+    pub(crate) fn new(
+        member: String,
+        plan: &LimitPlan,
+        floor_share: f64,
+        counts: Arc<Counts>,
+        now: Instant,
+    ) -> Desk {
+        Desk {
+            member,
+            floor_share,
+            plan: plan.clone(),
+            lines: Default::default(),
+            parts: Request::for_plan(plan).parts,
+            pull: None,
+            link: Link::Unknown,
+            clock: None,
+            last: Reply { factor: 1.0, members: 1, ..Reply::default() },
+            tried: None,
+            refused: false,
+            round_trip: Duration::ZERO,
+            brake: Brake::new(Time::start()),
+            next: [now; 4],
+            counts,
+        }
+    }
+
+    // --- what callers do ----------------------------------------------------
+
+    /// One more caller; `None` when the group has no limit and nothing pauses.
+    pub(crate) fn queue(&mut self, group: Group, now: Instant) -> Option<oneshot::Receiver<()>> {
+        if self.plan.way(group).next().is_none() && self.pause(now).is_none() {
+            return None;
+        }
+        let (sender, receiver) = oneshot::channel();
+        self.lines[group as usize].callers.push_back(sender);
+        Some(receiver)
+    }
+
+    pub(crate) fn observe(&mut self, group: Group, observed: Observed) {
+        let size = |index: usize| self.parts[index].model.map(|model| model.size);
+        let way = [0, 1 + group as usize].into_iter().filter(|index| size(*index).is_some());
+        // The headers describe one bucket and don't say which (FACTS §12.4): the one of
+        // that size, else the narrowest.
+        let of_that_size = way.clone().find(|index| size(*index) == Some(f64::from(observed.limit)));
+        let Some(index) = of_that_size.or_else(|| way.clone().next_back()) else { return };
+        // A smaller bucket than planned: what was used is still comparable.
+        let smaller = (size(index).unwrap_or(0.0) - f64::from(observed.limit)).max(0.0);
+        let remaining = f64::from(observed.remaining) + smaller;
+        let part = &mut self.parts[index];
+        part.remaining = if part.seen == 0 { remaining } else { part.remaining.max(remaining) };
+        part.seen += 1;
+    }
+
+    /// Answers with the pause where this process has to see to it alone.
+    pub(crate) fn throttled(&mut self, retry_after: Option<Duration>, now: Instant) -> Option<Duration> {
+        if self.link == Link::Shared {
+            let longer = self.pull.flatten().max(retry_after);
+            self.pull = Some(longer);
+            return None;
+        }
+        let pause = self.brake.pull(retry_after)?;
+        self.next = [now + pause; 4];
+        self.lines.iter_mut().for_each(|line| line.slots.clear());
+        Some(pause)
+    }
+
+    /// What was left stays: the store keeps levels, not times, and so do we.
+    pub(crate) fn set_plan(&mut self, plan: &LimitPlan) {
+        let fresh = Request::for_plan(plan).parts;
+        for (part, fresh) in self.parts.iter_mut().zip(fresh) {
+            part.model = fresh.model;
+        }
+        self.plan = plan.clone();
+    }
+
+    // --- slots and callers --------------------------------------------------
+
+    /// Serves who can be served, and says when to look again.
+    pub(crate) fn serve(&mut self, now: Instant) -> Instant {
+        if self.link == Link::Away {
+            self.own_slots(now);
+        }
+        let mut wake = now + NEWS;
+        for group in 0..3 {
+            self.expire(group, now);
+            let line = &mut self.lines[group];
+            while line.slots.front().is_some_and(|slot| *slot <= now) {
+                let Some(caller) = line.callers.pop_front() else { break };
+                if caller.send(()).is_ok() {
+                    line.slots.pop_front();
+                }
+            }
+            if let Some(slot) = line.slots.front().filter(|slot| **slot > now) {
+                wake = wake.min(*slot);
+            }
+            // Without a limit only the pause is waited out.
+            if !line.callers.is_empty() && !self.limited(group) {
+                match self.pause(now) {
+                    Some(pause) => wake = wake.min(now + pause),
+                    None => self.lines[group].callers.drain(..).for_each(|caller| {
+                        let _ = caller.send(());
+                    }),
+                }
+            }
+        }
+        wake
+    }
+
+    fn limited(&self, group: usize) -> bool {
+        self.parts[0].model.is_some() || self.parts[1 + group].model.is_some()
+    }
+
+    /// Slots that nobody came for go back.
+    fn expire(&mut self, group: usize, now: Instant) {
+        let line = &mut self.lines[group];
+        let before = line.slots.len();
+        while line.slots.front().is_some_and(|slot| *slot + KEPT < now) {
+            line.slots.pop_front();
+        }
+        let expired = (before - line.slots.len()) as u32;
+        if expired > 0 && self.link == Link::Shared {
+            self.give_back(group, expired);
+        }
+    }
+
+    fn give_back(&mut self, group: usize, permits: u32) {
+        self.parts[0].returned += permits;
+        self.parts[1 + group].returned += permits;
+    }
+
+    /// Slots of the process's own share, a few milliseconds ahead.
+    fn own_slots(&mut self, now: Instant) {
+        let share = self.share() * self.brake.factor();
+        let soonest = now.checked_sub(CATCH_UP).unwrap_or(now);
+        for group in 0..3 {
+            let way = [0, 1 + group].map(|index| (index, self.parts[index].model));
+            let mut wanted = self.lines[group].waiting().saturating_sub(self.lines[group].slots.len());
+            while wanted > 0 && self.limited(group) {
+                let known = way.iter().filter(|(_, model)| model.is_some());
+                let slot = known.map(|(index, _)| self.next[*index]).fold(soonest, Instant::max);
+                if slot > now + NEWS {
+                    break;
+                }
+                for (index, model) in way {
+                    if let Some(model) = model {
+                        self.next[index] = slot + Duration::from_secs_f64(1.0 / (model.rate * share));
+                    }
+                }
+                self.lines[group].slots.push_back(slot);
+                wanted -= 1;
+            }
+        }
+    }
+
+    /// This process's part of the plan while the store is away.
+    fn share(&self) -> f64 {
+        match self.clock {
+            Some(_) => self.last.factor / f64::from(self.last.members),
+            None => self.floor_share,
+        }
+    }
+
+    // --- the store ----------------------------------------------------------
+
+    /// What to say and ask now, if it is time.
+    pub(crate) fn request(&mut self, now: Instant) -> Option<Request> {
+        let wanted = [0, 1, 2].map(|group| self.wanted(group));
+        let wants = wanted.iter().any(|wanted| *wanted > 0);
+        let since = self.tried.map_or(Duration::MAX, |tried| now.saturating_duration_since(tried));
+        let due = match self.link {
+            Link::Unknown => true,
+            Link::Away => since >= AGAIN,
+            Link::Shared => {
+                let busy = self.lines.iter().any(|line| !line.callers.is_empty() || !line.slots.is_empty());
+                let news = busy || self.parts.iter().any(|part| part.returned > 0 || part.seen > 0);
+                let asks = wants && (!self.refused || since >= NEWS);
+                asks || self.pull.is_some() || since >= BEAT || (news && since >= NEWS)
+            }
+        };
+        due.then(|| self.put_together(wanted, now))
+    }
+
+    /// How many slots a group should be asked for: at most what its callers need, and
+    /// no more in hand than a chunk and what is used while the store answers.
+    fn wanted(&mut self, group: usize) -> u32 {
+        let waiting = self.lines[group].waiting();
+        let in_hand = self.lines[group].slots.len();
+        let Some(rate) = self.rate(group) else { return 0 };
+        let own = rate * self.last.factor / f64::from(self.last.members);
+        let ahead = own * self.round_trip.as_secs_f64() * 2.0;
+        let target = ((own * CHUNK).max(1.0) + ahead) as usize;
+        if in_hand > target / 2 {
+            return 0;
+        }
+        waiting.min(target).saturating_sub(in_hand) as u32
+    }
+
+    /// The plan's rate for a group, in requests per second.
+    fn rate(&self, group: usize) -> Option<f64> {
+        let way = [0, 1 + group].into_iter().filter_map(|index| self.parts[index].model);
+        way.map(|model| model.rate).reduce(f64::min)
+    }
+
+    fn put_together(&mut self, wanted: [u32; 3], now: Instant) -> Request {
+        let mode = match self.link {
+            Link::Shared => Mode::Known,
+            Link::Away if self.clock.is_some() => Mode::Back,
+            Link::Unknown | Link::Away => Mode::First,
+        };
+        // After an outage the answer says first how things stand.
+        let wanted = if self.link == Link::Away { [0; 3] } else { wanted };
+        self.tried = Some(now);
+        let request = Request {
+            member: self.member.clone(),
+            mode,
+            share: self.share(),
+            pull: self.pull.take(),
+            chance: chance(),
+            many: many(&self.parts),
+            parts: self.parts,
+            wanted,
+        };
+        for part in &mut self.parts {
+            (part.returned, part.seen) = (0, 0);
+        }
+        request
+    }
+
+    /// The last words of a process that stops: all it has in hand goes back.
+    pub(crate) fn farewell(&mut self, now: Instant) -> Option<Request> {
+        if self.link != Link::Shared {
+            return None;
+        }
+        for group in 0..3 {
+            let slots = std::mem::take(&mut self.lines[group].slots);
+            self.give_back(group, slots.len() as u32);
+        }
+        Some(Request { mode: Mode::Leaving, ..self.put_together([0; 3], now) })
+    }
+
+    /// The store answered what was asked at `asked`; true when it had been away.
+    pub(crate) fn answered(&mut self, request: &Request, reply: Reply, asked: Instant, now: Instant) -> bool {
+        let back = self.link == Link::Away;
+        let took = now.saturating_duration_since(asked);
+        self.round_trip = took.max((self.round_trip * 9 + took) / 10);
+        let mut clock = self.clock.unwrap_or_else(|| StoreClock::first(now, reply.now));
+        clock.note(now, reply.now);
+        self.clock = Some(clock);
+        // Slots of before a 429 or of a lost state are void, and those of our own share are over.
+        if reply.epoch != self.last.epoch || self.link != Link::Shared {
+            self.lines.iter_mut().for_each(|line| line.slots.clear());
+        }
+        self.link = Link::Shared;
+        self.refused = false;
+        for (group, offsets) in reply.slots.iter().enumerate() {
+            let slots = &mut self.lines[group].slots;
+            slots.extend(offsets.iter().map(|offset| clock.at(reply.now + offset)));
+            slots.make_contiguous().sort_unstable();
+            self.refused |= offsets.is_empty() && request.wanted[group] > 0;
+        }
+        if reply.foreign > 0 {
+            self.counts.foreign(reply.foreign);
+            tracing::debug!(requests = reply.foreign, "others use the tenant's limit too");
+        }
+        self.last = Reply { slots: Default::default(), ..reply };
+        back
+    }
+
+    /// The store did not answer; true when that is news.
+    pub(crate) fn failed(&mut self, request: &Request, now: Instant) -> bool {
+        if let Some(retry_after) = request.pull {
+            self.brake.pull(retry_after);
+        }
+        let news = self.link != Link::Away;
+        if news {
+            // What is in hand is still ours; the own share goes on behind it.
+            let last = self.lines.iter().filter_map(|line| line.slots.back()).max();
+            let last = last.map_or(now, |last| now.max(*last));
+            let share = self.share();
+            self.next = self.parts.map(|part| {
+                let each = part.model.map_or(0.0, |model| 1.0 / (model.rate * share));
+                last + Duration::from_secs_f64(each)
+            });
+            self.link = Link::Away;
+        }
+        if let Some(pause) = self.brake.pause_left() {
+            self.next = self.next.map(|next| next.max(now + pause));
+        }
+        news
+    }
+
+    // --- what is told to others ---------------------------------------------
+
+    fn pause(&self, now: Instant) -> Option<Duration> {
+        let shared = self.clock.filter(|_| self.link == Link::Shared).map(|clock| clock.at(self.last.since));
+        let left = shared.and_then(|end| end.checked_duration_since(now)).filter(|left| !left.is_zero());
+        left.max(self.brake.pause_left())
+    }
+
+    fn factor(&self) -> f64 {
+        self.last.factor * self.brake.factor()
+    }
+
+    pub(crate) fn waiting(&mut self, now: Instant) -> Option<Waiting> {
+        let pause = self.pause(now);
+        let (busiest, waiting) = (0..3)
+            .map(|group| (group, self.lines[group].waiting()))
+            .rev()
+            .max_by_key(|(_, waiting)| *waiting)?;
+        let group = Group::ALL[busiest];
+        let rate = self.plan.per_second_of(group).map(|rate| rate * self.factor());
+        if waiting == 0 && pause.is_none() {
+            return None;
+        }
+        let line = &self.lines[busiest];
+        let behind = (waiting + 1).saturating_sub(line.slots.len()) as f64;
+        let last = line.slots.back().map_or(Duration::ZERO, |slot| slot.saturating_duration_since(now));
+        let own = rate.map(|rate| rate / f64::from(self.last.members));
+        let wait = last + own.map_or(Duration::ZERO, |own| Duration::from_secs_f64(behind / own));
+        Some(Waiting {
+            group,
+            wait: wait.max(pause.unwrap_or_default()),
+            per_minute: rate.map(|rate| rate * 60.0),
+        })
+    }
+
+    pub(crate) fn figures(&self) -> LimiterFigures {
+        let group = |group: Group| GroupFigures {
+            granted: self.counts.granted(group),
+            allowed_per_second: self.plan.per_second_of(group).map(|rate| rate * self.factor()),
+        };
+        LimiterFigures {
+            groups: Group::ALL.map(group),
+            factor: self.factor(),
+            shared_reachable: Some(self.link == Link::Shared),
+            processes: self.last.members.into(),
+            ..self.counts.figures()
+        }
+    }
+}

@@ -1,0 +1,162 @@
+-- One exchange of a process with what all share. `now` (microseconds) is set by the
+-- line before this one. The file shared/script.rs names the arguments and the answer.
+--
+-- KEYS[1]  hash: what is left of each bucket (l, a), the brake, windows of foreign use
+-- KEYS[2]  sorted set: members by the time they were last seen
+
+local FACTOR_LOWERED, FACTOR_FLOOR = 0.8, 0.05
+local REGAINED, PROBED = 0.02, 0.001         -- share of the plan per second
+local NEAR, PATIENCE = 0.98, 20              -- the ceiling, and seconds of slow probing above it
+local PAUSE, DOUBLINGS, SOON = 250000, 5, 5000000
+local LONGEST = 61000000                     -- no pause is longer
+local INCIDENT = 1000000                     -- 429s within it count once
+local MEMBER = 3000000                       -- a member unseen for so long is gone
+local WINDOW, ENOUGH = 1000000, 4            -- of observations before one is believed
+local RETURNED = 2000000                     -- after an outage all come back within it
+
+local at = 2
+local function arg()
+  at = at + 1
+  return tonumber(ARGV[at])
+end
+
+local s = {}
+local flat = redis.call('HGETALL', KEYS[1])
+for i = 1, #flat, 2 do s[flat[i]] = tonumber(flat[i + 1]) end
+local lost = s.epoch == nil
+if lost then
+  s = {epoch = now, factor = 1, since = 0, pulled = 0, ceiling = 1, streak = 0, back = 0,
+    before = 1, count = 0, hard = 0, stray = 0}
+end
+
+-- Who is there.
+local member = ARGV[2]
+local mode, share = arg(), arg()
+if mode == 3 then
+  redis.call('ZREM', KEYS[2], member)
+else
+  redis.call('ZADD', KEYS[2], string.format('%.0f', now), member)
+end
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now - MEMBER))
+local members = math.max(1, redis.call('ZCARD', KEYS[2]))
+
+-- The brake: quickly up to just below where the last 429 came, then slowly for a while.
+local function factor_at(time)
+  local up = math.max(0, time - s.since) / 1000000
+  local reach = math.max(0, s.ceiling - s.factor) / REGAINED
+  if up > reach then
+    local slow = math.min(up - reach, PATIENCE)
+    local fast = up - reach - slow
+    return math.min(1, math.max(s.factor, s.ceiling) + PROBED * slow + REGAINED * fast)
+  end
+  return math.min(1, s.factor + REGAINED * up)
+end
+
+local pull, chance, horizon, many = arg(), arg(), arg(), arg()
+if s.pulled > now then s.pulled = now end    -- the server's clock was set back
+if s.since > now + LONGEST then s.since = now end
+local braked, stray = false, false
+if pull >= 0 then
+  if s.hard == 1 and now < math.max(s.since, s.pulled + INCIDENT) then
+    if pull > 0 then s.since = math.max(s.since, now + pull) end
+  else
+    if s.hard == 1 or s.pulled == 0 or now >= s.pulled + SOON then
+      local again = s.hard == 1 and now - s.since < SOON
+      s.streak = again and math.min(s.streak + 1, DOUBLINGS) or 0
+      s.before, s.count, s.hard, s.pulled = factor_at(now), 0, 0, now
+    end
+    s.count = s.count + 1
+    if pull > 0 or s.count >= many then
+      s.ceiling, s.factor = s.before * NEAR, math.max(FACTOR_FLOOR, s.before * FACTOR_LOWERED)
+      local pause = pull
+      if pause == 0 then pause = PAUSE * 2 ^ s.streak * (0.75 + chance / 2) end
+      s.pulled, s.since, s.epoch, s.hard, braked = now, now + pause, now, 1, true
+    elseif s.count == 1 or now >= s.stray + INCIDENT then
+      local before = factor_at(now)
+      s.ceiling, s.factor = s.before, math.max(FACTOR_FLOOR, before * NEAR)
+      s.since, s.stray, stray = now, now, true
+    end
+  end
+end
+local factor = factor_at(now)
+
+-- What is left: `l` requests at the time `a`. A pause lets nothing flow in.
+local foreign, buckets = 0, {}
+local resuming = mode == 2 and now - s.back >= RETURNED
+for b = 0, 3 do
+  local rate, room, held, tolerance = arg(), arg(), arg(), arg()
+  local returned, seen, remaining = arg(), arg(), arg()
+  local l, a = 'l' .. b, 'a' .. b
+  if rate > 0 then
+    rate = rate * factor / 1000000
+    if s[l] == nil then
+      -- Full only where nobody has used it: a process that knew of a level means that it was lost.
+      s[l] = (lost and mode == 1) and room or 0
+      s[a] = now
+    end
+    if braked then s[l], s[a] = 0, s.since end
+    if s[a] > now and s[a] > s.since then s[a] = now end
+    if now > s[a] then
+      s[l] = s[l] + (now - s[a]) * rate
+      s[a] = now
+    end
+    s[l] = math.min(room, s[l] + returned)
+    if stray then s[l] = math.min(s[l], 0) - 1 end
+    if resuming then
+      s[l] = math.min(s[l], 0)
+    elseif mode == 2 then
+      s[l] = s[l] - share * rate * (now - s.back)
+    end
+    if seen > 0 then
+      if (s['n' .. b] or 0) == 0 then s['n' .. b], s['w' .. b], s['d' .. b] = 0, now, 1e9 end
+      s['n' .. b] = s['n' .. b] + seen
+      s['d' .. b] = math.min(s['d' .. b], held + math.max(0, s[l]) - remaining)
+      if s['n' .. b] >= ENOUGH and now - s['w' .. b] >= WINDOW then
+        local excess = math.min(math.floor(s['d' .. b] - tolerance), held + room)
+        if excess > 0 then
+          s[l] = s[l] - excess
+          foreign = foreign + excess
+        end
+        s['n' .. b] = 0
+      end
+    end
+    buckets[b] = {l = l, a = a, rate = rate}
+  elseif s[l] ~= nil then
+    s[l], s[a] = nil, nil
+    redis.call('HDEL', KEYS[1], l, a)
+  end
+end
+if resuming then s.back = now end
+
+-- Slots, in the server's order: the bucket of all, then the group's.
+local answer = {now, s.epoch, members, math.floor(factor * 1000000), s.since, braked and 1 or 0, foreign, 0, 0, 0}
+for g = 1, 3 do
+  local wanted, way = arg(), {}
+  for _, b in ipairs({0, g}) do
+    if buckets[b] then way[#way + 1] = buckets[b] end
+  end
+  local given = 0
+  while given < wanted do
+    local slot = math.max(now, s.since)
+    for _, b in ipairs(way) do
+      local missing = 1 - s[b.l]
+      if missing > 0 then slot = math.max(slot, s[b.a] + missing / b.rate) end
+    end
+    if slot - now > horizon then break end
+    for _, b in ipairs(way) do s[b.l] = s[b.l] - 1 end
+    given = given + 1
+    answer[#answer + 1] = math.ceil(slot - now)
+  end
+  answer[7 + g] = given
+end
+
+local fields = {}
+for name, value in pairs(s) do
+  fields[#fields + 1] = name
+  fields[#fields + 1] = string.format('%.17g', value)
+end
+redis.call('HSET', KEYS[1], unpack(fields))
+local expiry = arg()
+redis.call('PEXPIRE', KEYS[1], expiry)
+redis.call('PEXPIRE', KEYS[2], expiry)
+return answer

@@ -1,0 +1,288 @@
+//! The limit kept by all processes of a tenant together.
+//!
+//! What is left of the limit lives in Redis. One script (`exchange.lua`), by the
+//! server's own clock, does everything in one exchange: it takes back permits, takes
+//! in 429s and what headers said, and hands out **slots**: moments from which one
+//! request may be sent, now or soon. Slots are given in order of asking, so processes
+//! are served in that order too, and each asks only for what its callers need and a
+//! tenth of a second ahead. Nobody polls: whoever has asked knows when its turn is.
+//!
+//! What goes wrong, and what it costs:
+//!
+//! - A killed process wastes the slots it had: a tenth of a second of its share, or one.
+//! - A single 429 costs one slot and 2 % of the rate for a second: a server that tops up
+//!   in steps has no room for a request that a busy machine sends late. Three within
+//!   5 s (or 3 % of the requests), or one that says when to come back, are the brake: it empties the buckets, lowers the rate for all and makes all slots
+//!   void. Others hear of it with their next exchange, at most 250 ms later.
+//! - The state is lost: it starts empty, unless nobody here has ever seen one.
+//! - Redis is away: each process goes on with its last share, a new one with a floor.
+//!   Whoever finds it back first empties the buckets, the others pay what they used since.
+//!
+//! Rejected: asking for a permit when it is needed, and again when there was none
+//! (polling, and whoever is quick is served); chunks of permits without a time
+//! (a killed process or a quiet one wastes them, and they come out in bursts that a
+//! fixed window refuses); governor behind the slots (they have a time already).
+
+mod clock;
+mod desk;
+#[cfg(test)]
+mod reference;
+mod script;
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use ferry_domain::{
+    limits::LimitPlan,
+    ports::{Group, Limiter, LimiterFigures, Observed, Waiting},
+};
+use redis::{
+    Client,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+};
+use tokio::{
+    sync::Notify,
+    task::JoinHandle,
+    time::{Instant, sleep_until, timeout},
+};
+
+use self::{
+    desk::Desk,
+    script::{EXCHANGE, Reply, Request},
+};
+use crate::{brake::chance, counts::Counts};
+
+/// A store that gets no answer out in this time is away. Callers wait for it at most that long.
+const ANSWER: Duration = Duration::from_millis(500);
+
+/// A connection that was cut is tried again after this.
+const BETWEEN_TRIES: Duration = Duration::from_millis(20);
+
+/// Settings of a [`SharedLimiter`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct SharedOptions {
+    /// Share of the plan, above 0 up to 1, that a process uses which has not reached
+    /// Redis yet and so does not know how many there are. Default 0.1.
+    pub floor_share: f64,
+}
+
+impl Default for SharedOptions {
+    fn default() -> Self {
+        SharedOptions { floor_share: 0.1 }
+    }
+}
+
+/// The address of Redis can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "REDIS_URL is no address of a server; expected redis://[user:password@]host[:port][/db], or rediss:// for TLS"
+)]
+pub struct NoRedis;
+
+/// A [`Limiter`] for all processes of a tenant that use one Redis. One per process,
+/// behind an `Arc`.
+pub struct SharedLimiter {
+    office: Arc<Office>,
+    clerk: JoinHandle<()>,
+}
+
+/// The desk, the bell that calls the clerk, and the line to the store.
+struct Office {
+    desk: Mutex<Desk>,
+    bell: Notify,
+    counts: Arc<Counts>,
+    tenant: String,
+    manager: ConnectionManager,
+}
+
+impl SharedLimiter {
+    /// Needs a tokio runtime. Redis need not answer yet: until it does, the process
+    /// keeps to the floor.
+    ///
+    /// # Errors
+    /// When the URL is none of a Redis. The text does not show it: it may hold a password.
+    pub fn new(
+        redis_url: &str,
+        tenant: &str,
+        plan: &LimitPlan,
+        options: &SharedOptions,
+    ) -> Result<SharedLimiter, NoRedis> {
+        let client = Client::open(redis_url).map_err(|_| NoRedis)?;
+        let healing = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(ANSWER))
+            .set_response_timeout(Some(ANSWER))
+            .set_number_of_retries(1_000_000)
+            .set_min_delay(Duration::from_millis(50))
+            .set_max_delay(Duration::from_millis(250));
+        let manager = ConnectionManager::new_lazy_with_config(client, healing).map_err(|_| NoRedis)?;
+        // Chance enough: it only has to differ among the few processes of a tenant.
+        let member = format!("{:x}-{:x}", std::process::id(), (chance() * (1u64 << 48) as f64) as u64);
+        let counts = Arc::new(Counts::default());
+        let floor_share = options.floor_share.clamp(0.001, 1.0);
+        let desk = Desk::new(member, plan, floor_share, counts.clone(), Instant::now());
+        let office = Arc::new(Office {
+            desk: Mutex::new(desk),
+            bell: Notify::new(),
+            counts,
+            tenant: tenant.to_owned(),
+            manager,
+        });
+        let clerk = tokio::spawn(work(office.clone()));
+        Ok(SharedLimiter { office, clerk })
+    }
+}
+
+impl Drop for SharedLimiter {
+    fn drop(&mut self) {
+        self.clerk.abort();
+    }
+}
+
+impl Office {
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn exchange(self: Arc<Self>, request: Request) -> Exchanged {
+        let asked = Instant::now();
+        let mut reason = format!("no answer within {} ms", ANSWER.as_millis());
+        let answer = timeout(ANSWER, self.ask(&request, &mut reason)).await;
+        Exchanged { request, asked, result: answer.map_err(|_| reason) }
+    }
+
+    /// Asks until there is an answer: a connection that was cut is made again at once.
+    async fn ask(&self, request: &Request, reason: &mut String) -> Reply {
+        let mut manager = self.manager.clone();
+        let mut call = request.invocation(&EXCHANGE, &self.tenant, 0);
+        loop {
+            match call.invoke_async::<Vec<i64>>(&mut manager).await.map(|figures| Reply::read(&figures)) {
+                Ok(Some(reply)) => return reply,
+                Ok(None) => *reason = "it gave an answer that makes no sense".to_owned(),
+                Err(error) => *reason = error.to_string(),
+            }
+            // The server may have taken in what was said before the answer was lost.
+            call = request.once_more().invocation(&EXCHANGE, &self.tenant, 0);
+            tokio::time::sleep(BETWEEN_TRIES).await;
+        }
+    }
+
+    fn take(&self, exchanged: Exchanged) {
+        let Exchanged { request, asked, result } = exchanged;
+        let (mut desk, now) = (self.desk(), Instant::now());
+        match result {
+            Ok(reply) => {
+                if reply.braked {
+                    tracing::warn!(
+                        pause_ms = (reply.since - reply.now) / 1_000,
+                        factor = reply.factor,
+                        "the server answered 429: all processes pause, then go slower for a while"
+                    );
+                }
+                if desk.answered(&request, reply, asked, now) {
+                    tracing::info!("the limit is shared over Redis again");
+                }
+            }
+            Err(reason) => {
+                if desk.failed(&request, now) {
+                    tracing::warn!(
+                        reason,
+                        "Redis does not answer: this process keeps to its share of the limit until it does"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// What came of an exchange.
+struct Exchanged {
+    request: Request,
+    asked: Instant,
+    result: Result<Reply, String>,
+}
+
+/// Serves callers, and talks to the store beside it, one exchange at a time.
+async fn work(office: Arc<Office>) {
+    let mut exchange: Option<Pin<Box<dyn Future<Output = Exchanged> + Send>>> = None;
+    loop {
+        let wake = {
+            let (mut desk, now) = (office.desk(), Instant::now());
+            let wake = desk.serve(now);
+            if exchange.is_none()
+                && let Some(request) = desk.request(now)
+            {
+                exchange = Some(Box::pin(office.clone().exchange(request)));
+            }
+            wake
+        };
+        tokio::select! {
+            exchanged = async { exchange.as_mut().expect("only polled where there is one").await },
+                if exchange.is_some() =>
+            {
+                exchange = None;
+                office.take(exchanged);
+            }
+            () = sleep_until(wake) => {}
+            () = office.bell.notified() => {}
+        }
+    }
+}
+
+#[async_trait]
+impl Limiter for SharedLimiter {
+    async fn acquire(&self, group: Group) {
+        let asked = Instant::now();
+        let waiting = self.office.counts.wait(group);
+        let served = self.office.desk().queue(group, asked);
+        if let Some(served) = served {
+            self.office.bell.notify_one();
+            // It is only dropped unsent when the runtime ends.
+            let _ = served.await;
+        }
+        self.office.counts.served(group, asked.elapsed());
+        drop(waiting);
+    }
+
+    fn observe(&self, group: Group, observed: Observed) {
+        self.office.desk().observe(group, observed);
+    }
+
+    fn throttled(&self, group: Group, retry_after: Option<Duration>) {
+        self.office.counts.throttled();
+        let alone = self.office.desk().throttled(retry_after, Instant::now());
+        if let Some(pause) = alone {
+            tracing::warn!(
+                ?group,
+                pause_ms = pause.as_millis() as u64,
+                "the server answered 429: this process pauses, then goes slower for a while"
+            );
+        }
+        self.office.bell.notify_one();
+    }
+
+    fn waiting(&self) -> Option<Waiting> {
+        self.office.desk().waiting(Instant::now())
+    }
+
+    fn set_plan(&self, plan: &LimitPlan) {
+        self.office.desk().set_plan(plan);
+        self.office.bell.notify_one();
+    }
+
+    fn figures(&self) -> LimiterFigures {
+        self.office.desk().figures()
+    }
+
+    async fn give_back(&self) {
+        let farewell = self.office.desk().farewell(Instant::now());
+        if let Some(request) = farewell {
+            // Without an answer the permits are lost; they expire anyway.
+            drop(self.office.clone().exchange(request).await);
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! The script against the same rules in plain Rust, by a clock that the test moves.
+//!
+//! The reference knows nothing of hashes, sorted sets and arguments; where both agree
+//! over thousands of random exchanges, the script does what it is meant to.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+use std::{collections::BTreeMap, time::Duration};
+
+use ferry_domain::limits::LimitPlan;
+use proptest::prelude::*;
+
+use super::script::{EXCHANGE_AT, HORIZON, Mode, Reply, Request};
+
+/// Microseconds since the epoch at which the tests begin.
+const START: i64 = 1_800_000_000_000_000;
+
+#[derive(Clone, Copy, Default)]
+struct Level {
+    left: f64,
+    at: f64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Window {
+    seen: u32,
+    from: f64,
+    smallest: f64,
+}
+
+/// What all share.
+#[derive(Clone)]
+struct Shared {
+    epoch: f64,
+    factor: f64,
+    since: f64,
+    pulled: f64,
+    ceiling: f64,
+    streak: i32,
+    back: f64,
+    before: f64,
+    count: u32,
+    hard: bool,
+    stray: f64,
+    levels: [Option<Level>; 4],
+    windows: [Window; 4],
+}
+
+#[derive(Default)]
+struct Reference {
+    shared: Option<Shared>,
+    members: BTreeMap<String, f64>,
+}
+
+impl Shared {
+    fn factor_at(&self, time: f64) -> f64 {
+        let up = (time - self.since).max(0.0) / 1e6;
+        let reach = (self.ceiling - self.factor).max(0.0) / 0.02;
+        if up <= reach {
+            return (self.factor + 0.02 * up).min(1.0);
+        }
+        let slow = (up - reach).min(20.0);
+        let fast = up - reach - slow;
+        (self.factor.max(self.ceiling) + 0.001 * slow + 0.02 * fast).min(1.0)
+    }
+
+    /// What a 429 does: (brake, one slot less).
+    fn pull(&mut self, now: f64, asked: f64, request: &Request) -> (bool, bool) {
+        if self.hard && now < self.since.max(self.pulled + 1e6) {
+            if asked > 0.0 {
+                self.since = self.since.max(now + asked);
+            }
+            return (false, false);
+        }
+        if self.hard || self.pulled == 0.0 || now >= self.pulled + 5e6 {
+            let again = self.hard && now - self.since < 5e6;
+            self.streak = if again { (self.streak + 1).min(5) } else { 0 };
+            self.before = self.factor_at(now);
+            (self.count, self.hard, self.pulled) = (0, false, now);
+        }
+        self.count += 1;
+        if asked > 0.0 || self.count >= request.many {
+            self.ceiling = self.before * 0.98;
+            self.factor = (self.before * 0.8).max(0.05);
+            let doubled = 250_000.0 * 2f64.powi(self.streak);
+            let pause = if asked > 0.0 { asked } else { doubled * (0.75 + request.chance / 2.0) };
+            (self.pulled, self.since, self.epoch, self.hard) = (now, now + pause, now, true);
+            return (true, false);
+        }
+        if self.count > 1 && now < self.stray + 1e6 {
+            return (false, false);
+        }
+        self.factor = (self.factor_at(now) * 0.98).max(0.05);
+        self.ceiling = self.before;
+        (self.since, self.stray) = (now, now);
+        (false, true)
+    }
+}
+
+impl Reference {
+    fn exchange(&mut self, request: &Request, now: f64) -> Reply {
+        let lost = self.shared.is_none();
+        let fresh = Shared {
+            epoch: now,
+            factor: 1.0,
+            since: 0.0,
+            pulled: 0.0,
+            ceiling: 1.0,
+            streak: 0,
+            back: 0.0,
+            before: 1.0,
+            count: 0,
+            hard: false,
+            stray: 0.0,
+            levels: [None; 4],
+            windows: [Window::default(); 4],
+        };
+        let shared = self.shared.get_or_insert(fresh);
+        match request.mode {
+            Mode::Leaving => drop(self.members.remove(&request.member)),
+            _ => drop(self.members.insert(request.member.clone(), now)),
+        }
+        self.members.retain(|_, seen| *seen > now - 3e6);
+        let asked = request.pull.map(|asked| asked.map_or(0.0, |pause| pause.as_micros() as f64));
+        let pulled = asked.map(|asked| shared.pull(now, asked, request));
+        let (braked, stray) = pulled.unwrap_or_default();
+        let factor = shared.factor_at(now);
+        let resuming = request.mode == Mode::Back && now - shared.back >= 2e6;
+        let mut foreign = 0.0;
+        let mut rates = [0.0; 4];
+        for (index, part) in request.parts.iter().enumerate() {
+            let Some(model) = part.model else {
+                shared.levels[index] = None;
+                continue;
+            };
+            let rate = model.rate * factor / 1e6;
+            rates[index] = rate;
+            let start = if lost && request.mode == Mode::First { model.room } else { 0.0 };
+            let level = shared.levels[index].get_or_insert(Level { left: start, at: now });
+            if braked {
+                *level = Level { left: 0.0, at: shared.since };
+            }
+            if now > level.at {
+                *level = Level { left: level.left + (now - level.at) * rate, at: now };
+            }
+            level.left = (level.left + f64::from(part.returned)).min(model.room);
+            if stray {
+                level.left = level.left.min(0.0) - 1.0;
+            }
+            if resuming {
+                level.left = level.left.min(0.0);
+            } else if request.mode == Mode::Back {
+                level.left -= request.share * rate * (now - shared.back);
+            }
+            if part.seen > 0 {
+                let window = &mut shared.windows[index];
+                if window.seen == 0 {
+                    *window = Window { seen: 0, from: now, smallest: 1e9 };
+                }
+                window.seen += part.seen;
+                let difference = model.held_back + level.left.max(0.0) - part.remaining;
+                window.smallest = window.smallest.min(difference);
+                if window.seen >= 4 && now - window.from >= 1e6 {
+                    let excess =
+                        (window.smallest - model.tolerance).floor().min(model.held_back + model.room);
+                    if excess > 0.0 {
+                        level.left -= excess;
+                        foreign += excess;
+                    }
+                    window.seen = 0;
+                }
+            }
+        }
+        if resuming {
+            shared.back = now;
+        }
+        let mut slots: [Vec<i64>; 3] = Default::default();
+        for (group, slots) in slots.iter_mut().enumerate() {
+            for _ in 0..request.wanted[group] {
+                let way = [0, 1 + group];
+                let mut slot = now.max(shared.since);
+                for index in way {
+                    if let Some(level) = shared.levels[index].filter(|level| level.left < 1.0) {
+                        slot = slot.max(level.at + (1.0 - level.left) / rates[index]);
+                    }
+                }
+                if slot - now > HORIZON.as_micros() as f64 {
+                    break;
+                }
+                for index in way {
+                    if let Some(level) = &mut shared.levels[index] {
+                        level.left -= 1.0;
+                    }
+                }
+                slots.push((slot - now).ceil() as i64);
+            }
+        }
+        Reply {
+            now: now as i64,
+            epoch: shared.epoch as i64,
+            members: self.members.len().max(1) as u32,
+            factor: (factor * 1e6).floor() / 1e6,
+            since: shared.since as i64,
+            braked,
+            foreign: foreign as u64,
+            slots,
+        }
+    }
+}
+
+/// One step of a random life: time passes, and a process says something.
+#[derive(Clone, Debug)]
+struct Step {
+    passes: i64,
+    member: u8,
+    mode: u8,
+    wanted: [u32; 3],
+    returned: u32,
+    pull: Option<Option<u64>>,
+    seen: u32,
+    remaining: u32,
+    chance: f64,
+    flush: bool,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = (
+        prop_oneof![Just(0i64), 1..2_000i64, 1_000..400_000i64, 1_000_000..9_000_000i64],
+        0..4u8,
+        prop_oneof![8 => Just(0u8), 2 => Just(1u8), 1 => Just(2u8), 1 => Just(3u8)],
+        [0..8u32, 0..4u32, 0..4u32],
+        prop_oneof![4 => Just(0u32), 1 => 0..6u32],
+        prop_oneof![20 => Just(None), 1 => Just(Some(None)), 1 => (100_000..3_000_000u64).prop_map(|p| Some(Some(p)))],
+        (0..3u32, 0..60u32),
+        0.0..1.0f64,
+        prop_oneof![40 => Just(false), 1 => Just(true)],
+    );
+    let step =
+        step.prop_map(|(passes, member, mode, wanted, returned, pull, (seen, remaining), chance, flush)| {
+            Step { passes, member, mode, wanted, returned, pull, seen, remaining, chance, flush }
+        });
+    proptest::collection::vec(step, 1..60)
+}
+
+impl Step {
+    fn request(&self, plan: &LimitPlan) -> Request {
+        let mut request = Request::for_plan(plan);
+        request.member = format!("m{}", self.member);
+        request.mode = [Mode::Known, Mode::First, Mode::Back, Mode::Leaving][usize::from(self.mode)];
+        request.share = 0.25;
+        request.pull = self.pull.map(|asked| asked.map(Duration::from_micros));
+        request.chance = self.chance;
+        for part in &mut request.parts {
+            (part.returned, part.seen) = (self.returned, self.seen);
+            part.remaining = self.remaining.into();
+        }
+        request.wanted = self.wanted;
+        request
+    }
+}
+
+/// What any window of time handed out beyond `rate × length`: the burst it takes to explain it.
+fn burst_needed(slots: &mut [f64], rate: f64) -> f64 {
+    slots.sort_by(f64::total_cmp);
+    let (mut least, mut most) = (f64::INFINITY, 0.0f64);
+    for (count, time) in slots.iter().enumerate() {
+        let surplus = count as f64 - rate * time;
+        least = least.min(surplus);
+        most = most.max(surplus - least + 1.0);
+    }
+    most
+}
+
+fn redis() -> Option<redis::Connection> {
+    let Ok(url) = std::env::var("TEST_REDIS_URL") else {
+        eprintln!("skipped: TEST_REDIS_URL names no Redis");
+        return None;
+    };
+    Some(redis::Client::open(url).unwrap().get_connection().unwrap())
+}
+
+fn tenant(test: &str, chance: f64) -> String {
+    format!("{test}-{}-{chance}", std::process::id())
+}
+
+const PLANS: [&str; 5] = ["free", "essentials", "enterprise", "private-100", "custom:700:2000"];
+
+#[test]
+fn the_script_does_what_the_rules_say() {
+    let Some(store) = redis() else { return };
+    let store = std::cell::RefCell::new(store);
+    let mut config = ProptestConfig::with_cases(150);
+    config.failure_persistence = None;
+    proptest!(config, |(steps in steps(), plan in 0..PLANS.len())| {
+        let tenant = tenant("rules", crate::brake::chance());
+        let mut store = store.borrow_mut();
+        let plan: LimitPlan = PLANS[plan].parse().unwrap();
+        let (mut reference, mut now) = (Reference::default(), START);
+        for step in &steps {
+            now += step.passes;
+            if step.flush {
+                let _: () = redis::cmd("DEL").arg(&super::script::keys(&tenant)).query(&mut *store).unwrap();
+                reference = Reference::default();
+            }
+            let request = step.request(&plan);
+            let figures: Vec<i64> =
+                request.invocation(&EXCHANGE_AT, &tenant, now).invoke(&mut *store).unwrap();
+            let expected = reference.exchange(&request, now as f64);
+            prop_assert_eq!(Reply::read(&figures).unwrap(), expected, "{:?}", step);
+        }
+        let _: () = redis::cmd("DEL").arg(&super::script::keys(&tenant)).query(&mut *store).unwrap();
+    });
+}
+
+#[test]
+fn no_window_hands_out_more_than_burst_and_rate_allow() {
+    let Some(mut store) = redis() else { return };
+    for (plan, burst, rate) in [
+        ("free", 2.0, 2.0),
+        ("enterprise", 50.0, 16.0),
+        ("private-100", 50.0, 50.0),
+        ("custom:700:2000", 700.0, 2000.0),
+    ] {
+        let tenant = tenant(plan, crate::brake::chance());
+        let plan: LimitPlan = plan.parse().unwrap();
+        let (mut slots, mut now) = (Vec::new(), START);
+        for turn in 0..600u32 {
+            let mut request = Request::for_plan(&plan);
+            request.member = format!("m{}", turn % 3);
+            request.mode = if turn == 0 { Mode::First } else { Mode::Known };
+            request.wanted = [1 + turn % 7, turn % 3, 0];
+            let figures: Vec<i64> =
+                request.invocation(&EXCHANGE_AT, &tenant, now).invoke(&mut store).unwrap();
+            let reply = Reply::read(&figures).unwrap();
+            slots.extend(reply.slots.iter().flatten().map(|slot| (now - START + slot) as f64 / 1e6));
+            // A while of asking, then a while without: what fills up is not spent beyond the size.
+            now += if turn % 100 == 99 { 20_000_000 } else { 7_000 };
+        }
+        assert!(slots.len() as f64 > burst, "{}: only {}", plan.name(), slots.len());
+        let needed = burst_needed(&mut slots, rate);
+        assert!(needed <= burst + 1e-3, "{}: took a burst of {needed}", plan.name());
+    }
+}

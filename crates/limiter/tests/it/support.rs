@@ -1,0 +1,201 @@
+//! A tenant with a limit, processes that want as much of it as they can get, and Redis.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use ferry_domain::ports::{Group, Limiter, Observed};
+use ferry_limiter::{SharedLimiter, SharedOptions};
+use ferry_simulator::{Config, Refill, Simulator};
+use redis::aio::MultiplexedConnection;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{task::JoinHandle, time::Instant};
+
+pub fn redis_url() -> Option<String> {
+    let url = std::env::var("TEST_REDIS_URL").ok();
+    if url.is_none() {
+        eprintln!("skipped: TEST_REDIS_URL names no Redis");
+    }
+    url
+}
+
+pub async fn plain(url: &str) -> MultiplexedConnection {
+    redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
+}
+
+/// Asks again until it is so; ends the test when it never is.
+pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..1_000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("never seen: {what}");
+}
+
+/// A simulated tenant under a plan; its name is its own, so that tests don't share a limit.
+pub struct Tenant {
+    pub simulator: Simulator,
+    pub name: String,
+    pub plan: String,
+    token: String,
+    since: Instant,
+}
+
+impl Tenant {
+    pub async fn start(plan: &str, refill: Refill) -> Tenant {
+        let limits = plan.parse().unwrap();
+        let simulator = Simulator::start(Config { limits, refill, ..Config::default() }).await.unwrap();
+        let base = simulator.base_url();
+        let body = json!({
+            "grant_type": "client_credentials",
+            "client_id": "simulator-client",
+            "client_secret": "simulator-secret",
+            "audience": format!("{base}/api/v2/"),
+        });
+        let answer =
+            reqwest::Client::new().post(format!("{base}/oauth/token")).json(&body).send().await.unwrap();
+        let token = answer.json::<Value>().await.unwrap()["access_token"].as_str().unwrap().to_owned();
+        let name = format!("test-{:016x}", RandomState::new().hash_one(std::process::id()));
+        Tenant { simulator, name, plan: plan.to_owned(), token, since: Instant::now() }
+    }
+
+    pub fn limiter(&self, redis: &str) -> Arc<SharedLimiter> {
+        let plan = self.plan.parse().unwrap();
+        Arc::new(SharedLimiter::new(redis, &self.name, &plan, &SharedOptions::default()).unwrap())
+    }
+
+    /// As many callers as a process commonly has, each wanting one request after the other.
+    pub fn process(&self, redis: &str) -> Process {
+        let limiter = self.limiter(redis);
+        let stop = Arc::new(AtomicBool::new(false));
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let url = format!("{}/api/v2/users-by-email?email=nobody%40example.com", self.simulator.base_url());
+        let callers = (0..12).map(|_| {
+            let (limiter, stop, request) =
+                (limiter.clone(), stop.clone(), http.get(&url).bearer_auth(&self.token));
+            tokio::spawn(async move {
+                while !stop.load(Ordering::SeqCst) {
+                    limiter.acquire(Group::UserReads).await;
+                    let answer = request.try_clone().unwrap().send().await.unwrap();
+                    let header = |name| answer.headers().get(name)?.to_str().ok()?.parse().ok();
+                    let (limit, remaining) = (header("x-ratelimit-limit"), header("x-ratelimit-remaining"));
+                    if let (Some(limit), Some(remaining)) = (limit, remaining) {
+                        limiter.observe(Group::UserReads, Observed { limit, remaining });
+                    }
+                    if answer.status() == 429 {
+                        limiter.throttled(Group::UserReads, None);
+                    }
+                }
+            })
+        });
+        Process { callers: callers.collect(), limiter, stop }
+    }
+
+    /// Requests admitted since the start, and refused.
+    pub fn counted(&self) -> (u64, u64) {
+        let stats = self.simulator.stats();
+        (stats.management_requests() - stats.rate_limited, stats.rate_limited)
+    }
+
+    /// What a plan of so many requests per second would have refilled since the start.
+    pub fn refilled(&self, per_second: f64) -> f64 {
+        self.since.elapsed().as_secs_f64() * per_second
+    }
+}
+
+/// One process's limiter and its callers.
+pub struct Process {
+    pub limiter: Arc<SharedLimiter>,
+    stop: Arc<AtomicBool>,
+    callers: Vec<JoinHandle<()>>,
+}
+
+impl Process {
+    /// As kill −9: nothing is said, nothing is given back.
+    pub fn kill(self) {
+        self.callers.iter().for_each(JoinHandle::abort);
+    }
+
+    /// Politely.
+    pub async fn end(self) {
+        self.stop.store(true, Ordering::SeqCst);
+        for caller in &self.callers {
+            caller.abort();
+        }
+        self.limiter.give_back().await;
+    }
+}
+
+/// A server of the test's own; killed at the end.
+pub struct Server {
+    port: u16,
+    process: Child,
+    _home: TempDir,
+}
+
+impl Server {
+    pub async fn start() -> Option<Server> {
+        if Command::new("redis-server").arg("--version").stdout(Stdio::null()).status().is_err() {
+            eprintln!("skipped: the program redis-server is not installed");
+            return None;
+        }
+        let home = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let server = Server { port, process: run(&home, port), _home: home };
+        server.answers().await;
+        Some(server)
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// On the same port, with nothing in it.
+    pub async fn start_again(&mut self) {
+        self.process = run(&self._home, self.port);
+        self.answers().await;
+    }
+
+    async fn answers(&self) {
+        let client = redis::Client::open(self.url()).unwrap();
+        for _ in 0..500 {
+            if client.get_multiplexed_async_connection().await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the private redis-server does not answer");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn run(home: &TempDir, port: u16) -> Child {
+    Command::new("redis-server")
+        .current_dir(home.path())
+        .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
