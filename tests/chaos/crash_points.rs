@@ -43,12 +43,23 @@ async fn visit(number: u32, point: &str) -> bool {
             "cancel.asked" => in_a_cancelled_run(scene, point).await,
             _ => scene.armed(point, &[]).unwrap(),
         };
-        if point == "stop.retiring" {
-            scene.until_busy(armed).await;
-            scene.workers[armed].signal("TERM");
+        match point {
+            "stop.retiring" => {
+                scene.until_busy(armed).await;
+                scene.workers[armed].signal("TERM");
+            }
+            "worker.concluded" => {
+                // A batch that goes well ends with its last write, without a verdict.
+                scene.until_busy(armed).await;
+                scene.must(&["run", "pause", &scene.run.clone(), "--yes", "--reason", "chaos"]);
+            }
+            _ => {}
         }
         let said = format!("crash point {point}");
         died = reached(scene, armed, &said).await;
+        if point == "worker.concluded" {
+            scene.must(&["run", "resume", &scene.run.clone(), "--yes", "--reason", "chaos"]);
+        }
         scene.worker();
         let end = if point == "cancel.asked" { "cancelled" } else { "sealed" };
         scene.until_state(end).await;

@@ -106,9 +106,11 @@ async fn s11_a_blocked_runtime_loses_its_work_and_its_health() {
             Ok(answer) => !answer.status().is_success(),
             Err(_) => true, // a probe that gets no answer fails as well
         };
-        scene.until("the liveness probe is red", red).await;
-        let seen = at.elapsed();
-        let after = crate::watch::recovery(&scene.pool, &held, at, PATIENCE).await;
+        let seen = async {
+            scene.until("the liveness probe is red", red).await;
+            at.elapsed()
+        };
+        let (seen, after) = tokio::join!(seen, crate::watch::recovery(&scene.pool, &held, at, PATIENCE));
         scene.until_sealed().await;
         scene.until("its threads turn again", async || !red().await).await;
         Told::taken_over(after, format!("by lease expiry; probe red after {:.1} s", seen.as_secs_f64()))

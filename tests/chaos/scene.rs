@@ -228,9 +228,22 @@ impl Scene {
     pub async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
         let began = Instant::now();
         while !holds().await {
-            assert!(began.elapsed() < PATIENCE, "after {PATIENCE:?} it is still not so that {what}");
+            if began.elapsed() >= PATIENCE {
+                let stands = self.picture().await;
+                panic!("after {PATIENCE:?} it is still not so that {what}; {stands}");
+            }
             sleep(Duration::from_millis(25)).await;
         }
+    }
+
+    /// Where everything stands, in a line.
+    async fn picture(&self) -> String {
+        let jobs = "SELECT coalesce(string_agg(line, ', '), 'no jobs') FROM (SELECT concat_ws(' ', count(*), kind, state,
+            'send', max(send), 'due in', round(extract(epoch FROM min(not_before) - clock_timestamp())), 's') AS line
+            FROM ferry.jobs GROUP BY kind, state) lines";
+        let jobs = sqlx::query(jobs).fetch_one(&self.pool).await;
+        let jobs = jobs.map_or_else(|error| error.to_string(), |row| row.get(0));
+        format!("run {}, {} users across, {jobs}", self.state().await, self.across().await)
     }
 
     /// A number from the database; -1 when it does not answer.

@@ -100,3 +100,34 @@ async fn a_share_above_one_is_refused_at_the_start() {
     .await;
     assert!(matches!(started, Err(StartError::Share(name)) if name == "lost_answers"));
 }
+
+#[tokio::test]
+async fn faults_change_while_it_runs_and_a_wrong_share_changes_nothing() {
+    let client = with(Faults::default()).await;
+    client.simulator.set_faults(Faults { server_errors: 1.0, ..Faults::default() }).unwrap();
+    assert!(client.create(user("a@example.com")).await.status.is_server_error());
+    let wrong = client.simulator.set_faults(Faults { storm_429: -0.1, ..Faults::default() });
+    assert!(matches!(wrong, Err(StartError::Share(name)) if name == "storm_429"));
+    assert!(client.create(user("a@example.com")).await.status.is_server_error(), "still ill");
+    client.simulator.set_faults(Faults::default()).unwrap();
+    assert_eq!(client.create(user("a@example.com")).await.status, 201);
+    assert_eq!(client.simulator.stats().faults.server_errors, 2, "the count goes on");
+}
+
+#[tokio::test]
+async fn limits_can_be_kept_secret() {
+    let config = |mute_limits| Config {
+        limits: "custom:1:1".parse().unwrap(),
+        faults: Faults { mute_limits, ..Faults::default() },
+        ..Config::default()
+    };
+    for mute_limits in [false, true] {
+        let client = Client::start(config(mute_limits)).await;
+        let first = client.create(user("a@example.com")).await;
+        assert_eq!(first.status, 201);
+        assert_eq!(first.header("x-ratelimit-limit").is_some(), !mute_limits);
+        let second = client.create(user("b@example.com")).await;
+        assert_eq!(second.status, 429);
+        assert_eq!(second.header("x-ratelimit-limit").is_some(), !mute_limits);
+    }
+}
