@@ -262,8 +262,11 @@ impl World {
     }
 
     pub async fn redis(&self) -> redis::aio::MultiplexedConnection {
-        // The default of 500 ms is short for a machine that a whole test suite keeps busy.
-        let patient = redis::AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(30)));
+        // The defaults, 1 s and 500 ms, are short for a machine that a whole test suite keeps busy.
+        let patience = Some(Duration::from_secs(30));
+        let patient = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(patience)
+            .set_response_timeout(patience);
         let client = redis::Client::open(self.redis_url.as_str()).unwrap();
         client.get_multiplexed_async_connection_with_config(&patient).await.unwrap()
     }

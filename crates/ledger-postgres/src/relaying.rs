@@ -152,28 +152,6 @@ impl Relaying for PostgresLedger {
         Ok(unsent.rows_affected())
     }
 
-    async fn rescue_expired(&self) -> Result<Vec<JobId>> {
-        let rescued = query_scalar!(
-            r#"
-            WITH expired AS (
-                SELECT id FROM ferry.jobs
-                WHERE state = 'leased' AND expires_at <= (SELECT clock_timestamp())
-                FOR UPDATE SKIP LOCKED
-            )
-            UPDATE ferry.jobs AS job
-            SET state = 'ready', holder = NULL, expires_at = NULL, not_before = clock_timestamp(),
-                rescues = job.rescues + 1
-            FROM expired
-            WHERE job.id = expired.id
-            RETURNING job.id
-            "#
-        )
-        .fetch_all(&self.pool)
-        .await
-        .map_err(self.sql_failed("could not rescue jobs"))?;
-        Ok(rescued.into_iter().map(JobId).collect())
-    }
-
     async fn rescue(&self, me: WorkerId, expired: bool) -> Result<Vec<Rescued>> {
         self.take_back(me, expired).await
     }

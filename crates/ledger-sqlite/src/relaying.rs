@@ -144,22 +144,6 @@ impl Relaying for SqliteLedger {
         Ok(back.rows_affected())
     }
 
-    async fn rescue_expired(&self) -> Result<Vec<JobId>> {
-        let rescued = sqlx::query_scalar!(
-            r#"
-            UPDATE ferry_jobs
-            SET state = 'ready', holder = NULL, expires_at = NULL, rescues = rescues + 1,
-                not_before = (SELECT at FROM ferry_now)
-            WHERE state = 'leased' AND expires_at <= (SELECT at FROM ferry_now)
-            RETURNING id AS "id!: Uuid"
-            "#
-        )
-        .fetch_all(self.writer())
-        .await
-        .doing("could not take expired leases back")?;
-        Ok(rescued.into_iter().map(JobId).collect())
-    }
-
     async fn rescue(&self, me: WorkerId, expired: bool) -> Result<Vec<Rescued>> {
         self.take_back(me, expired).await
     }

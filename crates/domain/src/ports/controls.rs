@@ -42,8 +42,8 @@ pub struct Controls {
     pub stop_all: bool,
     /// Runs that are not ended, and where they stand.
     pub runs: Vec<(RunId, RunState)>,
-    /// Name of the plan that replaces the configured limits, set by the newest `run rate` of
-    /// a run that has not ended.
+    /// Name of the plan that replaces the configured limits, set by `run rate`: that
+    /// of the newest run that has one and has not ended.
     pub rate: Option<String>,
 }
 

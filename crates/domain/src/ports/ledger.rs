@@ -248,36 +248,25 @@ pub trait Relaying: Send + Sync {
     /// `queued → ready` for sends that were not pushed or got lost. Sends that moved on are left alone.
     async fn unsend(&self, sends: &[Envelope]) -> Result<u64>;
 
-    /// `leased → ready` for leases that ran out; says which. Counts a rescue on each.
-    async fn rescue_expired(&self) -> Result<Vec<JobId>>;
-
     /// `leased → ready`, with one more rescue, for leases of registered processes that are
     /// dead, whatever is left of the lease, and (`expired`) for leases that ran out; `me` is
     /// the process that asks. Registrations of the dead go too. Processes whose death can't
     /// be seen ([`super::Presence::unwatched`]) are taken for dead only when their leases run out.
-    async fn rescue(&self, _me: WorkerId, _expired: bool) -> Result<Vec<Rescued>> {
-        Err(LedgerError::Refused("this ledger can't do that yet".into()))
-    }
+    async fn rescue(&self, me: WorkerId, expired: bool) -> Result<Vec<Rescued>>;
 
     /// Halves the batch of a provision job that nobody holds (`ready` or `queued`), after
     /// [`crate::poison`]: the second half of its pending items goes into the batch `into`
     /// of the same round with a job of its own, and both start with fewer rescues. Says how
     /// many items went; 0 when the job moved on meanwhile.
-    async fn halve(&self, _job: JobId, _into: BatchId) -> Result<i64> {
-        Err(LedgerError::Refused("this ledger can't do that yet".into()))
-    }
+    async fn halve(&self, job: JobId, into: BatchId) -> Result<i64>;
 
     /// Gives up a job that nobody holds, as `Discard` of its holder would, with a dead
     /// letter. Says whether it did: the job may have moved on meanwhile.
-    async fn give_up(&self, _job: JobId, _code: Code, _by: &str) -> Result<bool> {
-        Err(LedgerError::Refused("this ledger can't do that yet".into()))
-    }
+    async fn give_up(&self, job: JobId, code: Code, by: &str) -> Result<bool>;
 
     /// Running runs with limits on failures, and what workers ended in them (items that
     /// rules settled at planning, and those failed before the last resume, are not counted).
-    async fn watched_runs(&self) -> Result<Vec<(RunId, crate::threshold::StopAfter, Tally)>> {
-        Err(LedgerError::Refused("this ledger can't do that yet".into()))
-    }
+    async fn watched_runs(&self) -> Result<Vec<(RunId, crate::threshold::StopAfter, Tally)>>;
 
     /// Makes the report job of every running run that has nothing open and none yet. Says how many.
     async fn seal_finished(&self) -> Result<u64>;
@@ -339,19 +328,13 @@ pub struct SealedRun {
 #[async_trait]
 pub trait Working: Send + Sync {
     /// Registers one start of a process, or a new identity of it, before it claims anything.
-    async fn register(&self, _worker: &WorkerRecord) -> Result<super::Presence> {
-        Err(LedgerError::Refused("this ledger can't do that yet".into()))
-    }
+    async fn register(&self, worker: &WorkerRecord) -> Result<super::Presence>;
 
     /// What operators said; asked twice a second, so one cheap statement.
-    async fn controls(&self) -> Result<super::Controls> {
-        Err(LedgerError::Refused("this ledger can't do that yet".into()))
-    }
+    async fn controls(&self) -> Result<super::Controls>;
 
     /// Why a delivery could not be claimed, after `claim` gave `None`.
-    async fn why_unclaimed(&self, _envelope: &Envelope) -> Result<Unclaimed> {
-        Err(LedgerError::Refused("this ledger can't do that yet".into()))
-    }
+    async fn why_unclaimed(&self, envelope: &Envelope) -> Result<Unclaimed>;
 
     /// Says that the process lives and renews its leases of these jobs, in one statement.
     /// Returns those that are still its own. What it holds without knowing (the answer to a
@@ -519,73 +502,49 @@ pub trait Operating: Send + Sync {
     /// `Refused` where the run has no such move.
     async fn move_run(
         &self,
-        _run: RunId,
-        _step: crate::run::RunMove,
-        _command: &super::Command<'_>,
-    ) -> Result<super::Moved> {
-        Err(LedgerError::Refused("this ledger can't do that yet".into()))
-    }
+        run: RunId,
+        step: crate::run::RunMove,
+        command: &super::Command<'_>,
+    ) -> Result<super::Moved>;
 
     /// How many items `Cancel` would settle at once, and about how many Auth0 must be asked.
-    async fn count_cancellable(&self, _run: RunId) -> Result<(i64, i64)> {
-        Err(LedgerError::Refused("this ledger can't do that yet".into()))
-    }
+    async fn count_cancellable(&self, run: RunId) -> Result<(i64, i64)>;
 
     /// Sets the plan of limits for a run that has not ended, or lifts it; the newest counts for the tenant.
-    async fn set_rate(&self, _run: RunId, _plan: Option<&str>, _command: &super::Command<'_>) -> Result<()> {
-        Err(LedgerError::Refused("this ledger can't do that yet".into()))
-    }
+    async fn set_rate(&self, run: RunId, plan: Option<&str>, command: &super::Command<'_>) -> Result<()>;
 
     /// Stops all sending, or lets it go on. Says whether that changed anything.
-    async fn stop_all(&self, _stop: bool, _command: &super::Command<'_>) -> Result<bool> {
-        Err(LedgerError::Refused("this ledger can't do that yet".into()))
-    }
+    async fn stop_all(&self, stop: bool, command: &super::Command<'_>) -> Result<bool>;
 
     /// Worker processes known to the ledger, oldest first.
-    async fn workers(&self) -> Result<Vec<WorkerView>> {
-        Err(LedgerError::Refused("this ledger can't do that yet".into()))
-    }
+    async fn workers(&self) -> Result<Vec<WorkerView>>;
 
     /// Up to `most` dead letters, newest first.
-    async fn dead(&self, _filter: &super::DeadFilter, _most: i64) -> Result<Vec<super::DeadView>> {
-        Err(LedgerError::Refused("this ledger can't do that yet".into()))
-    }
+    async fn dead(&self, filter: &super::DeadFilter, most: i64) -> Result<Vec<super::DeadView>>;
 
     /// The payload of a dead letter, as it came.
-    async fn dead_payload(&self, _id: i64) -> Result<Option<Vec<u8>>> {
-        Err(LedgerError::Refused("this ledger can't do that yet".into()))
-    }
+    async fn dead_payload(&self, id: i64) -> Result<Option<Vec<u8>>>;
 
     /// How many letters a filter means, and how many users hang on them.
-    async fn count_dead(&self, _filter: &super::DeadFilter) -> Result<(i64, i64)> {
-        Err(LedgerError::Refused("this ledger can't do that yet".into()))
-    }
+    async fn count_dead(&self, filter: &super::DeadFilter) -> Result<(i64, i64)>;
 
     /// Sends kept letters again: users of a provision job become pending in a new round,
     /// a verify job starts afresh. `batch_ids` has one id for each letter at least. With a line in the audit.
     async fn redrive(
         &self,
-        _filter: &super::DeadFilter,
-        _batch_ids: &[BatchId],
-        _command: &super::Command<'_>,
-    ) -> Result<super::Redriven> {
-        Err(LedgerError::Refused("this ledger can't do that yet".into()))
-    }
+        filter: &super::DeadFilter,
+        batch_ids: &[BatchId],
+        command: &super::Command<'_>,
+    ) -> Result<super::Redriven>;
 
     /// Marks kept letters as discarded; they stay on record. Says how many.
-    async fn discard(&self, _filter: &super::DeadFilter, _command: &super::Command<'_>) -> Result<i64> {
-        Err(LedgerError::Refused("this ledger can't do that yet".into()))
-    }
+    async fn discard(&self, filter: &super::DeadFilter, command: &super::Command<'_>) -> Result<i64>;
 
     /// Removes resolved letters (never kept ones) resolved longer ago than this. Says how many.
-    async fn prune_dead(&self, _resolved_before: Duration) -> Result<i64> {
-        Err(LedgerError::Refused("this ledger can't do that yet".into()))
-    }
+    async fn prune_dead(&self, resolved_before: Duration) -> Result<i64>;
 
     /// Jobs of all runs by kind and state, and the age of the oldest that is due, for operators.
-    async fn queue_counts(&self) -> Result<Vec<(JobKind, String, i64, Option<Duration>)>> {
-        Err(LedgerError::Refused("this ledger can't do that yet".into()))
-    }
+    async fn queue_counts(&self) -> Result<Vec<(JobKind, String, i64, Option<Duration>)>>;
 
     /// A revision of the report, or the newest.
     async fn report(&self, run: RunId, revision: Option<i32>) -> Result<Option<StoredReport>>;
