@@ -35,7 +35,7 @@ async fn every_point_is_visited() {
 async fn visit(number: u32, point: &str) -> bool {
     let mut died = false;
     let name: &'static str = format!("crash at {point}").leak();
-    let setup = Setup::new(number, name).users(80, 10).latency(20);
+    let setup = Setup::new(number, name).users(80, 40).latency(20);
     play(setup, async |scene| {
         scene.start(&[]);
         let armed = match point {
