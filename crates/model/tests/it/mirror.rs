@@ -333,6 +333,8 @@ impl Mirror {
                 self.items[*seq as usize - 1] = Entry { state: ItemState::Pending, code: None, batch };
             }
             self.add_batch(*id, false);
+            // As if it had been leased: a cancel has to ask about users that may be at Auth0.
+            self.jobs.last_mut().unwrap().token = 1;
         }
         true
     }
