@@ -124,6 +124,8 @@ pub struct Queue {
 pub struct Ledger {
     /// 2 to 100.
     pub max_connections: u32,
+    /// Whether deaths show at once.
+    pub death_lock: bool,
 }
 
 /// `[dead]`.

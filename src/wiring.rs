@@ -122,6 +122,7 @@ pub async fn postgres(place: &Place, settings: &Settings) -> anyhow::Result<Arc<
     let Place::Postgres(url) = place else { return Err(usage("this is no PostgreSQL URL")) };
     let options = ferry_ledger_postgres::Options {
         max_connections: settings.ledger.max_connections,
+        death_lock: settings.ledger.death_lock,
         ..ferry_ledger_postgres::Options::default()
     };
     Ok(Arc::new(PostgresLedger::connect(url.expose_secret(), options).await?))

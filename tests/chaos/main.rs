@@ -12,6 +12,7 @@ mod auth0;
 mod crash_points;
 mod crashes;
 mod deploy;
+mod embedded;
 mod invariants;
 mod operators;
 mod payloads;

@@ -34,6 +34,23 @@ async fn s01_a_killed_worker_s_batches_go_to_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "tests/chaos/run --all"]
+async fn s41_a_killed_worker_where_only_leases_tell() {
+    let setup = Setup::new(41, "as 1, the death lock switched off");
+    play(setup.set("FERRY_LEDGER__DEATH_LOCK", "false"), async |scene| {
+        scene.start(&[]);
+        scene.workers(2);
+        scene.until_busy(0).await;
+        scene.until_done(20).await;
+        let killed = scene.kill(0).await;
+        let after = scene.recovered(&killed).await;
+        scene.until_sealed().await;
+        Told::taken_over(after, format!("{} batches were held", killed.1.len()))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn s07_a_worker_restarted_at_once_takes_its_old_work_up() {
     play(Setup::new(7, "restart at once under the same name"), async |scene| {
         scene.start(&[]);

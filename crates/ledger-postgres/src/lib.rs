@@ -55,6 +55,9 @@ use crate::{application::Targets, pool::Losses};
 pub struct Options {
     /// Connections at most, at least 1.
     pub max_connections: u32,
+    /// Whether this process's death shows at once, by a lock on a connection of its own.
+    /// Without it only lease expiry tells.
+    pub death_lock: bool,
     /// What `pg_stat_activity` shows.
     pub application_name: String,
     /// Longest statement. The end of planning and the making of an index take as long as they need.
@@ -67,6 +70,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             max_connections: 10,
+            death_lock: true,
             application_name: "ferry".to_owned(),
             statement_timeout: Duration::from_secs(30),
             idle_in_transaction_timeout: Duration::from_secs(15),
@@ -79,6 +83,7 @@ impl Default for Options {
 pub struct PostgresLedger {
     pool: PgPool,
     place: Arc<str>,
+    death_lock: bool,
     losses: Arc<Losses>,
     targets: Arc<Targets>,
 }
@@ -91,7 +96,8 @@ impl PostgresLedger {
     pub async fn connect(url: &str, options: Options) -> Result<Self, LedgerError> {
         let losses = Arc::new(Losses::default());
         let (pool, place) = pool::open(url, &options, losses.clone()).await?;
-        Ok(PostgresLedger { pool, place: place.into(), losses, targets: Arc::default() })
+        let death_lock = options.death_lock;
+        Ok(PostgresLedger { pool, place: place.into(), death_lock, losses, targets: Arc::default() })
     }
 
     /// Closes all connections, after those in use have come back.

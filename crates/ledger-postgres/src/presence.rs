@@ -35,9 +35,14 @@ const POOLED: &str = "the database is reached through a pooler that gives each t
      death of a process shows only when its leases run out: give Ferry a direct connection, or \
      pool_mode = session for its user";
 
+/// The same for an operator who does not want the lock.
+const SWITCHED_OFF: &str =
+    "ledger.death_lock is off, so the death of a process shows only when its leases run out";
+
 /// What stands in the way of a registration.
 enum Trouble {
     Pooled,
+    SwitchedOff,
     Taken,
     Sql(sqlx::Error),
 }
@@ -52,10 +57,17 @@ impl PostgresLedger {
     pub(crate) async fn announce(&self, worker: &WorkerRecord) -> Result<Presence, LedgerError> {
         let failed = self.sql_failed("could not register this process");
         let mut other = self.pool.acquire().await.map_err(&failed)?;
-        let presence = match self.take_lock(worker.id, &mut other).await {
+        let lock = match self.death_lock {
+            true => self.take_lock(worker.id, &mut other).await,
+            false => Err(Trouble::SwitchedOff),
+        };
+        let presence = match lock {
             Ok(connection) => Presence { unwatched: None, lost: Box::pin(hold(connection)) },
             Err(Trouble::Pooled) => {
                 Presence { unwatched: Some(POOLED.to_owned()), lost: Box::pin(pending()) }
+            }
+            Err(Trouble::SwitchedOff) => {
+                Presence { unwatched: Some(SWITCHED_OFF.to_owned()), lost: Box::pin(pending()) }
             }
             Err(Trouble::Taken) => {
                 let why = format!("{} is registered already: take another identity", worker.id);
