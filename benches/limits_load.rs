@@ -152,7 +152,8 @@ async fn work(auth0: &str, redis: &str, tenant: &str, plan: &str, number: u32) -
 fn new_user(name: &str) -> NewUser {
     let key = SourceKey(name.to_owned());
     let record = UserRecord::new(key.clone(), Email::normalised(&format!("{name}@example.com")), true);
-    let mark = json!({"source_key": name, "run": "r", "digest": "d"}).as_object().cloned().unwrap_or_default();
+    let mark =
+        json!({"source_key": name, "run": "r", "digest": "d"}).as_object().cloned().unwrap_or_default();
     let id = Auth0UserId::chosen("t", CONNECTION, "m", &key);
     NewUser { id, connection: CONNECTION.into(), record, password: "Tr0ub4dor-and-3-more".into(), mark }
 }
@@ -335,7 +336,8 @@ fn ideal(plan: &str, refill: Refill) -> anyhow::Result<()> {
         let mut chance = 0x9e37_79b9_7f4a_7c15u64;
         let mut arrivals: Vec<u64> = (0..count)
             .map(|number| {
-                chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                chance =
+                    chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 let late_ms = recorded_us(true, (chance >> 11) as f64 / (1u64 << 53) as f64) / 2_000;
                 10_000_000 + (number as f64 * 1_000.0 / rate) as u64 + late_ms
             })

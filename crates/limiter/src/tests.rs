@@ -151,7 +151,9 @@ fn groups_of_the_essentials_plan_have_buckets_of_their_own() {
     assert!((190..=220).contains(&writes.len()), "200 a minute and what the bucket held: {}", writes.len());
     assert!(burst_needed(&writes, 200.0 / 60.0) <= 20.0);
     // A minute of writing has used nothing of the others' buckets.
-    assert!(world.limiter.buckets().groups[1].as_ref().unwrap().pay(&mut None, &world.limiter.brake).is_none());
+    assert!(
+        world.limiter.buckets().groups[1].as_ref().unwrap().pay(&mut None, &world.limiter.brake).is_none()
+    );
     let start = world.now();
     let rest = world.ask_until(start + 60.0, Group::Rest, 1, &mut chance);
     assert!((140..=160).contains(&rest.len()), "{}", rest.len());

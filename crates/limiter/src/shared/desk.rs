@@ -388,8 +388,10 @@ impl Desk {
 
     pub(crate) fn waiting(&mut self, now: Instant) -> Option<Waiting> {
         let pause = self.pause(now);
-        let (busiest, waiting) =
-            (0..3).map(|group| (group, self.lines[group].waiting())).rev().max_by_key(|(_, waiting)| *waiting)?;
+        let (busiest, waiting) = (0..3)
+            .map(|group| (group, self.lines[group].waiting()))
+            .rev()
+            .max_by_key(|(_, waiting)| *waiting)?;
         let group = Group::ALL[busiest];
         let rate = self.plan.per_second_of(group).map(|rate| rate * self.factor());
         if waiting == 0 && pause.is_none() {
@@ -400,7 +402,11 @@ impl Desk {
         let last = line.slots.back().map_or(Duration::ZERO, |slot| slot.saturating_duration_since(now));
         let own = rate.map(|rate| rate / f64::from(self.last.members));
         let wait = last + own.map_or(Duration::ZERO, |own| Duration::from_secs_f64(behind / own));
-        Some(Waiting { group, wait: wait.max(pause.unwrap_or_default()), per_minute: rate.map(|rate| rate * 60.0) })
+        Some(Waiting {
+            group,
+            wait: wait.max(pause.unwrap_or_default()),
+            per_minute: rate.map(|rate| rate * 60.0),
+        })
     }
 
     pub(crate) fn figures(&self) -> LimiterFigures {

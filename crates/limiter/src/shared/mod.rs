@@ -213,7 +213,9 @@ async fn work(office: Arc<Office>) {
         let wake = {
             let (mut desk, now) = (office.desk(), Instant::now());
             let wake = desk.serve(now);
-            if exchange.is_none() && let Some(request) = desk.request(now) {
+            if exchange.is_none()
+                && let Some(request) = desk.request(now)
+            {
                 exchange = Some(Box::pin(office.clone().exchange(request)));
             }
             wake

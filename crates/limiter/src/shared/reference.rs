@@ -161,7 +161,8 @@ impl Reference {
                 let difference = model.held_back + level.left.max(0.0) - part.remaining;
                 window.smallest = window.smallest.min(difference);
                 if window.seen >= 4 && now - window.from >= 1e6 {
-                    let excess = (window.smallest - model.tolerance).floor().min(model.held_back + model.room);
+                    let excess =
+                        (window.smallest - model.tolerance).floor().min(model.held_back + model.room);
                     if excess > 0.0 {
                         level.left -= excess;
                         foreign += excess;
@@ -234,18 +235,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         0.0..1.0f64,
         prop_oneof![40 => Just(false), 1 => Just(true)],
     );
-    let step = step.prop_map(|(passes, member, mode, wanted, returned, pull, (seen, remaining), chance, flush)| Step {
-        passes,
-        member,
-        mode,
-        wanted,
-        returned,
-        pull,
-        seen,
-        remaining,
-        chance,
-        flush,
-    });
+    let step =
+        step.prop_map(|(passes, member, mode, wanted, returned, pull, (seen, remaining), chance, flush)| {
+            Step { passes, member, mode, wanted, returned, pull, seen, remaining, chance, flush }
+        });
     proptest::collection::vec(step, 1..60)
 }
 
@@ -322,9 +315,12 @@ fn the_script_does_what_the_rules_say() {
 #[test]
 fn no_window_hands_out_more_than_burst_and_rate_allow() {
     let Some(mut store) = redis() else { return };
-    for (plan, burst, rate) in
-        [("free", 2.0, 2.0), ("enterprise", 50.0, 16.0), ("private-100", 50.0, 50.0), ("custom:700:2000", 700.0, 2000.0)]
-    {
+    for (plan, burst, rate) in [
+        ("free", 2.0, 2.0),
+        ("enterprise", 50.0, 16.0),
+        ("private-100", 50.0, 50.0),
+        ("custom:700:2000", 700.0, 2000.0),
+    ] {
         let tenant = tenant(plan, crate::brake::chance());
         let plan: LimitPlan = plan.parse().unwrap();
         let (mut slots, mut now) = (Vec::new(), START);

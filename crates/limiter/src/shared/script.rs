@@ -17,9 +17,8 @@ pub(crate) static EXCHANGE: LazyLock<Script> = LazyLock::new(|| {
 
 /// The same by a clock that the test moves.
 #[cfg(test)]
-pub(crate) static EXCHANGE_AT: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!("local now = tonumber(ARGV[1])\n", include_str!("exchange.lua")))
-});
+pub(crate) static EXCHANGE_AT: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!("local now = tonumber(ARGV[1])\n", include_str!("exchange.lua"))));
 
 /// Slots are handed out at most this far ahead; who asks for more asks again.
 pub(crate) const HORIZON: Duration = Duration::from_secs(5);
@@ -126,7 +125,13 @@ impl Request {
         call.arg(exact(pull)).arg(exact(self.chance)).arg(HORIZON.as_micros() as u64).arg(self.many);
         let mut fills: f64 = 0.0;
         for part in &self.parts {
-            let model = part.model.unwrap_or(Model { size: 0.0, rate: 0.0, held_back: 0.0, room: 0.0, tolerance: 0.0 });
+            let model = part.model.unwrap_or(Model {
+                size: 0.0,
+                rate: 0.0,
+                held_back: 0.0,
+                room: 0.0,
+                tolerance: 0.0,
+            });
             for figure in [model.rate, model.room, model.held_back, model.tolerance] {
                 call.arg(exact(figure));
             }

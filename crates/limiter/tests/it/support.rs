@@ -62,7 +62,8 @@ impl Tenant {
             "client_secret": "simulator-secret",
             "audience": format!("{base}/api/v2/"),
         });
-        let answer = reqwest::Client::new().post(format!("{base}/oauth/token")).json(&body).send().await.unwrap();
+        let answer =
+            reqwest::Client::new().post(format!("{base}/oauth/token")).json(&body).send().await.unwrap();
         let token = answer.json::<Value>().await.unwrap()["access_token"].as_str().unwrap().to_owned();
         let name = format!("test-{:016x}", RandomState::new().hash_one(std::process::id()));
         Tenant { simulator, name, plan: plan.to_owned(), token, since: Instant::now() }
@@ -80,7 +81,8 @@ impl Tenant {
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let url = format!("{}/api/v2/users-by-email?email=nobody%40example.com", self.simulator.base_url());
         let callers = (0..12).map(|_| {
-            let (limiter, stop, request) = (limiter.clone(), stop.clone(), http.get(&url).bearer_auth(&self.token));
+            let (limiter, stop, request) =
+                (limiter.clone(), stop.clone(), http.get(&url).bearer_auth(&self.token));
             tokio::spawn(async move {
                 while !stop.load(Ordering::SeqCst) {
                     limiter.acquire(Group::UserReads).await;

@@ -101,8 +101,7 @@ async fn whoever_stops_gives_back_and_is_no_longer_counted() {
     eventually("both are known", || one.figures().processes == 2 && other.figures().processes == 2).await;
     one.acquire(Group::UserReads).await;
     // The other takes the next slot, a second ahead, and has no use for it.
-    let given_up =
-        tokio::time::timeout(Duration::from_millis(300), other.acquire(Group::UserReads)).await;
+    let given_up = tokio::time::timeout(Duration::from_millis(300), other.acquire(Group::UserReads)).await;
     assert!(given_up.is_err());
     let key = format!("ferry:{{limit:{}}}:state", tenant.name);
     let mut store = plain(&redis).await;
