@@ -9,7 +9,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use ferry_domain::{
     limits::LimitPlan,
-    ports::{Group, GroupFigures, LimiterFigures, Observed, Waiting},
+    ports::{Group, Observed},
 };
 use tokio::{sync::oneshot, time::Instant};
 
@@ -22,6 +22,8 @@ use crate::{
     },
     time::Time,
 };
+
+mod told;
 
 /// Slots are asked for in chunks of so much of the process's share of the rate.
 const CHUNK: f64 = 0.1;
@@ -372,54 +374,5 @@ impl Desk {
             self.next = self.next.map(|next| next.max(now + pause));
         }
         news
-    }
-
-    // --- what is told to others ---------------------------------------------
-
-    fn pause(&self, now: Instant) -> Option<Duration> {
-        let shared = self.clock.filter(|_| self.link == Link::Shared).map(|clock| clock.at(self.last.since));
-        let left = shared.and_then(|end| end.checked_duration_since(now)).filter(|left| !left.is_zero());
-        left.max(self.brake.pause_left())
-    }
-
-    fn factor(&self) -> f64 {
-        self.last.factor * self.brake.factor()
-    }
-
-    pub(crate) fn waiting(&mut self, now: Instant) -> Option<Waiting> {
-        let pause = self.pause(now);
-        let (busiest, waiting) = (0..3)
-            .map(|group| (group, self.lines[group].waiting()))
-            .rev()
-            .max_by_key(|(_, waiting)| *waiting)?;
-        let group = Group::ALL[busiest];
-        let rate = self.plan.per_second_of(group).map(|rate| rate * self.factor());
-        if waiting == 0 && pause.is_none() {
-            return None;
-        }
-        let line = &self.lines[busiest];
-        let behind = (waiting + 1).saturating_sub(line.slots.len()) as f64;
-        let last = line.slots.back().map_or(Duration::ZERO, |slot| slot.saturating_duration_since(now));
-        let own = rate.map(|rate| rate / f64::from(self.last.members));
-        let wait = last + own.map_or(Duration::ZERO, |own| Duration::from_secs_f64(behind / own));
-        Some(Waiting {
-            group,
-            wait: wait.max(pause.unwrap_or_default()),
-            per_minute: rate.map(|rate| rate * 60.0),
-        })
-    }
-
-    pub(crate) fn figures(&self) -> LimiterFigures {
-        let group = |group: Group| GroupFigures {
-            granted: self.counts.granted(group),
-            allowed_per_second: self.plan.per_second_of(group).map(|rate| rate * self.factor()),
-        };
-        LimiterFigures {
-            groups: Group::ALL.map(group),
-            factor: self.factor(),
-            shared_reachable: Some(self.link == Link::Shared),
-            processes: self.last.members.into(),
-            ..self.counts.figures()
-        }
     }
 }
