@@ -68,6 +68,8 @@ pub struct Auth0 {
     pub connection: String,
     /// Named plan.
     pub limits: String,
+    /// Above 0, at most 1.
+    pub floor_share: f64,
     /// Seconds.
     pub request_timeout_seconds: u64,
     /// Seconds.
@@ -270,6 +272,9 @@ impl Settings {
         }
         range("dead.keep_days", self.dead.keep_days, 0, 36_500)?;
         self.stop_after()?;
+        if !(self.auth0.floor_share > 0.0 && self.auth0.floor_share <= 1.0) {
+            return Err(usage("auth0.floor_share is a share of the limits: above 0, at most 1"));
+        }
         self.limits()?;
         self.log.format.parse::<ferry_telemetry::Format>().map_err(usage)?;
         Ok(())

@@ -10,7 +10,6 @@ use anyhow::Context;
 use ferry_auth0::{Auth0, Auth0Settings};
 use ferry_domain::{
     Figures, WorkerId, WriteBackTarget,
-    limits::LimitPlan,
     ports::{Directory, Ledger, Limiter, Queue, WorkerRecord},
 };
 use ferry_ledger_postgres::PostgresLedger;
@@ -190,13 +189,14 @@ fn client_secret() -> anyhow::Result<SecretString> {
 /// processes with a PostgreSQL ledger together, over Redis. It need not answer yet.
 pub fn directory(
     auth0: Auth0Settings,
-    limits: &LimitPlan,
+    settings: &Settings,
     place: &Place,
 ) -> anyhow::Result<(Arc<dyn Directory>, Arc<dyn Limiter>)> {
+    let limits = &settings.limits()?;
     let limiter: Arc<dyn Limiter> = match place {
         Place::Sqlite(_) => Arc::new(LocalLimiter::new(limits)),
         Place::Postgres(_) => {
-            let (redis, options) = (redis_url()?, SharedOptions::default());
+            let (redis, options) = (redis_url()?, SharedOptions { floor_share: settings.auth0.floor_share });
             Arc::new(SharedLimiter::new(&redis, &required_tenant()?, limits, &options).map_err(usage)?)
         }
     };

@@ -148,7 +148,7 @@ async fn work(
     let transport = wiring::transport(&place, settings).await?;
     let url = simulator.base_url().parse().context("the simulator's address")?;
     let auth0 = Auth0Settings::for_base_url(url, CLIENT, CLIENT.to_owned().into())?;
-    let (directory, limiter) = wiring::directory(auth0, &settings.limits()?, &place)?;
+    let (directory, limiter) = wiring::directory(auth0, settings, &place)?;
     let ending = stop.child_token();
     let (target, figures) = ((directory, limiter.clone()), Arc::new(Figures::default()));
     let tuning = wiring::tuning(settings)?;

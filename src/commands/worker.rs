@@ -23,7 +23,7 @@ pub async fn run(settings: &Settings, options: Worker) -> anyhow::Result<Exit> {
     let auth0 = wiring::auth0_settings(settings)?;
     let place = Place::from_environment()?;
     let transport = wiring::transport(&place, settings).await?;
-    let target = wiring::directory(auth0, &settings.limits()?, &place)?;
+    let target = wiring::directory(auth0, settings, &place)?;
     let figures = Arc::new(Figures::default());
     let limiter = target.1.clone();
     let tuning = wiring::tuning(settings)?;

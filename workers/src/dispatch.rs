@@ -67,6 +67,9 @@ impl Dispatcher {
             Err(error) => return warn!(%error, "could not claim the job; it will be sent again"),
         };
         crash::pass("worker.leased");
+        if (lease.of.run, lease.of.batch, lease.of.kind) != (envelope.run, envelope.batch, envelope.kind) {
+            self.mismatched(envelope).await;
+        }
         let hold = env.held.take(lease.of.id, began, env.tuning.lease);
         if env.identity.id() != me {
             env.held.lose_all(); // the registration was lost on the way
@@ -91,6 +94,13 @@ impl Dispatcher {
         env.nudge();
     }
 
+    /// The right job and send with a wrong run or batch: somebody else writes into our
+    /// queue. The job is worked on as the ledger has it; the delivery is kept for a person.
+    async fn mismatched(&self, envelope: &Envelope) {
+        self.env.figures.foreign_deliveries.one();
+        self.bury_envelope(envelope, Code::JobMismatch).await;
+    }
+
     /// Nearly always a repeated delivery. Anything else is kept for a person, and stops nobody.
     async fn not_claimed(&self, envelope: &Envelope) {
         let why = match self.env.ledger.why_unclaimed(envelope).await {
@@ -103,6 +113,10 @@ impl Dispatcher {
         };
         self.env.figures.foreign_deliveries.one();
         warn!(code = code.as_str(), remedy = code.remedy(), "a delivery that the ledger does not explain");
+        self.bury_envelope(envelope, code).await;
+    }
+
+    async fn bury_envelope(&self, envelope: &Envelope, code: Code) {
         let payload = serde_json::to_vec(envelope).unwrap_or_default(); // ids only
         let reason = format!("{} {} {}", envelope.kind, envelope.job, code);
         self.bury(envelope.kind.to_string(), payload, code, reason).await;
