@@ -29,7 +29,7 @@ async fn s37_one_worker_s_clock_jumps() {
     let Some(library) = libfaketime() else {
         return skip(number, name, "libfaketime is not installed (apt-get install faketime)");
     };
-    play(Setup::new(number, name).latency(150), async |scene| {
+    play(Setup::new(number, name).users(800, 25).latency(150), async |scene| {
         scene.start(&[]);
         let file = scene.dir.path().join("clock");
         fs::write(&file, "+30s\n").unwrap();
@@ -45,7 +45,11 @@ async fn s37_one_worker_s_clock_jumps() {
         scene.worker();
         for clock in ["+600s\n", "-600s\n", "+0s\n"] {
             let across = scene.across().await;
-            scene.until_done(across.max(0) + 40).await;
+            scene
+                .until("the run has gone on", async || {
+                    scene.across().await >= across + 40 || scene.state().await == "sealed"
+                })
+                .await;
             fs::write(&file, clock).unwrap();
             sleep(Duration::from_millis(500)).await;
         }
