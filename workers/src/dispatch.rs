@@ -8,7 +8,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use async_trait::async_trait;
 use ferry_domain::{
-    Attempt, Code, Envelope, Job, Lease, Verdict, crash,
+    Attempt, Code, Envelope, Job, Lease, Verdict, crash, poison,
     ports::{DeadLetter, Delivery, Handler, LedgerError},
     retry,
 };
@@ -57,6 +57,12 @@ impl Dispatcher {
             biased;
             () = env.stopping.cancelled() => return,
             me = env.identity.registered() => me,
+        };
+        // Before the claim: whoever waits here holds nothing that a death could be charged to.
+        let (_together, _alone) = if poison::is_suspect(envelope.rescues) {
+            (None, Some(env.company.write().await))
+        } else {
+            (Some(env.company.read().await), None)
         };
         let began = Instant::now();
         let claim = env.ledger.claim(envelope.job, envelope.send, me, env.tuning.lease).await;

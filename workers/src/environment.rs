@@ -9,7 +9,10 @@ use ferry_domain::{
     ports::{Clock, Directory, Ledger, LedgerError, Limiter, Queue, Random, WorkerRecord},
     run::{RunSpec, RunState},
 };
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, RwLock},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{guarded::Guarded, held::Held, identity::Identity, standing::Standing};
@@ -105,6 +108,8 @@ pub struct Environment {
     pub(crate) standing: Standing,
     pub(crate) held: Held,
     pub(crate) nudge: Notify,
+    /// Jobs share it; one over which holders died has it alone.
+    pub(crate) company: RwLock<()>,
     since: Instant,
 }
 
@@ -119,6 +124,7 @@ impl Environment {
             identity: Identity::new(worker),
             held: Held::default(),
             nudge: Notify::new(),
+            company: RwLock::new(()),
             since: Instant::now(),
             ledger,
             queue,

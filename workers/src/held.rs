@@ -111,6 +111,11 @@ impl Held {
         jobs.held.values().map(|(_, hold)| hold.lost.cancel()).count()
     }
 
+    /// What is held, as far as this process knows.
+    pub(crate) fn jobs(&self) -> Vec<JobId> {
+        self.lock().held.keys().copied().collect()
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.lock().held.len()
     }

@@ -139,9 +139,17 @@ pub struct Envelope {
     pub batch: Option<BatchId>,
     /// How often the job has been sent. A delivery with an old number is stale.
     pub send: i32,
+    /// How often it was taken back from a holder that was gone: one over which holders
+    /// died is worked on alone ([`crate::poison::is_suspect`]).
+    #[serde(default, skip_serializing_if = "never")]
+    pub rescues: i32,
     /// W3C trace context of whoever made the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+}
+
+fn never(count: &i32) -> bool {
+    *count == 0
 }
 
 impl Envelope {
@@ -273,6 +281,7 @@ mod tests {
             run: RunId(id),
             batch: Some(BatchId(id)),
             send: 3,
+            rescues: 0,
             traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
         };
         let text = serde_json::to_string(&envelope).unwrap();

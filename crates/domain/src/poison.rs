@@ -10,6 +10,13 @@ use crate::{code::Code, job::JobKind};
 /// Deaths of holders after which a job is no longer simply tried again.
 pub const DEATHS: i32 = 3;
 
+/// Whether a job is to be worked on alone in its process. The third death decides, so it
+/// must not be charged to whatever else the process held: without this the batches beside
+/// a deadly one were halved and buried with it (seen: five users given up for one).
+pub fn is_suspect(deaths: i32) -> bool {
+    deaths + 1 >= DEATHS
+}
+
 /// What to do with a job that was taken back from a dead holder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {

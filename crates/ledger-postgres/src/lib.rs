@@ -62,7 +62,8 @@ pub struct Options {
     pub application_name: String,
     /// Longest statement. The end of planning and the making of an index take as long as they need.
     pub statement_timeout: Duration,
-    /// Longest pause within a transaction, so that a hung process frees its locks.
+    /// Longest pause within a transaction, so that a hung process frees its locks. Below a
+    /// lease: a stopped process with open locks would keep its jobs from being rescued.
     pub idle_in_transaction_timeout: Duration,
 }
 
@@ -73,7 +74,7 @@ impl Default for Options {
             death_lock: true,
             application_name: "ferry".to_owned(),
             statement_timeout: Duration::from_secs(30),
-            idle_in_transaction_timeout: Duration::from_secs(15),
+            idle_in_transaction_timeout: Duration::from_secs(5),
         }
     }
 }

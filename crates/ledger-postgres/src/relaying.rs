@@ -91,9 +91,9 @@ impl Relaying for PostgresLedger {
                 SET state = 'queued', send = job.send + 1, queued_at = clock_timestamp()
                 FROM due
                 WHERE job.id = due.id
-                RETURNING job.id, job.run_id, job.batch_id, job.kind, job.send, job.traceparent
+                RETURNING job.id, job.run_id, job.batch_id, job.kind, job.send, job.rescues, job.traceparent
             )
-            SELECT sent.id, sent.run_id, sent.batch_id, sent.kind, sent.send, sent.traceparent
+            SELECT sent.id, sent.run_id, sent.batch_id, sent.kind, sent.send, sent.rescues, sent.traceparent
             FROM sent JOIN due ON due.id = sent.id
             ORDER BY due.priority, due.created_at, due.id
             "#,
@@ -117,7 +117,7 @@ impl Relaying for PostgresLedger {
         let rows = query_as!(
             JobRow,
             r#"
-            SELECT id, run_id, batch_id, kind, send, traceparent
+            SELECT id, run_id, batch_id, kind, send, rescues, traceparent
             FROM ferry.jobs
             WHERE state = 'queued'
               AND queued_at < (SELECT clock_timestamp() - make_interval(secs => $1))

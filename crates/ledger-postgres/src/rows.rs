@@ -191,6 +191,7 @@ pub(crate) struct JobRow {
     pub batch_id: Option<Uuid>,
     pub kind: String,
     pub send: i32,
+    pub rescues: i32,
     pub traceparent: Option<String>,
 }
 
@@ -204,6 +205,7 @@ impl TryFrom<JobRow> for Envelope {
             run: RunId(row.run_id),
             batch: row.batch_id.map(BatchId),
             send: row.send,
+            rescues: row.rescues,
             traceparent: row.traceparent,
         })
     }

@@ -91,6 +91,15 @@ impl Working for PostgresLedger {
         Ok(handed_back.rows_affected())
     }
 
+    async fn absolve(&self, jobs: &[JobId]) -> Result<()> {
+        let jobs: Vec<_> = jobs.iter().map(|job| job.0).collect();
+        query!("UPDATE ferry.jobs SET rescues = rescues - 1 WHERE id = ANY($1) AND rescues > 0", &jobs)
+            .execute(&self.pool)
+            .await
+            .map_err(self.sql_failed("could not absolve jobs"))?;
+        Ok(())
+    }
+
     async fn claim(
         &self,
         job: JobId,

@@ -85,7 +85,7 @@ impl Relaying for SqliteLedger {
                 LIMIT ?1
             )
             RETURNING id AS "id!: Uuid", run_id AS "run_id!: Uuid", batch_id AS "batch_id?: Uuid",
-                      kind AS "kind!: String", send AS "send!: i32", traceparent AS "traceparent?: String",
+                      kind AS "kind!: String", send AS "send!: i32", rescues AS "rescues!: i32", traceparent AS "traceparent?: String",
                       priority AS "priority!: i64", created_at AS "created_at!: i64", number AS "number!: i64"
             "#,
             most
@@ -111,7 +111,7 @@ impl Relaying for SqliteLedger {
             SendRow,
             r#"
             SELECT id AS "id!: Uuid", run_id AS "run_id!: Uuid", batch_id AS "batch_id?: Uuid",
-                   kind AS "kind!: String", send AS "send!: i32", traceparent AS "traceparent?: String",
+                   kind AS "kind!: String", send AS "send!: i32", rescues AS "rescues!: i32", traceparent AS "traceparent?: String",
                    priority AS "priority!: i64", created_at AS "created_at!: i64", number AS "number!: i64"
             FROM ferry_jobs
             WHERE state = 'queued' AND queued_at <= (SELECT at FROM ferry_now) - ?1

@@ -171,6 +171,7 @@ pub(crate) struct SendRow {
     pub batch_id: Option<Uuid>,
     pub kind: String,
     pub send: i32,
+    pub rescues: i32,
     pub traceparent: Option<String>,
     pub priority: i64,
     pub created_at: i64,
@@ -192,6 +193,7 @@ impl SendRow {
             run: RunId(self.run_id),
             batch: self.batch_id.map(BatchId),
             send: self.send,
+            rescues: self.rescues,
             traceparent: self.traceparent,
         })
     }

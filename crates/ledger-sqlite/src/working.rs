@@ -98,6 +98,21 @@ impl Working for SqliteLedger {
         Ok(handed_back.rows_affected())
     }
 
+    async fn absolve(&self, jobs: &[JobId]) -> Result<()> {
+        let jobs = json(&jobs.iter().map(|job| hex(job.0)).collect::<Vec<_>>());
+        sqlx::query!(
+            r#"
+            UPDATE ferry_jobs SET rescues = rescues - 1
+            WHERE rescues > 0 AND id IN (SELECT unhex(value) FROM json_each(?1))
+            "#,
+            jobs
+        )
+        .execute(self.writer())
+        .await
+        .doing("could not absolve jobs")?;
+        Ok(())
+    }
+
     async fn claim(
         &self,
         job: JobId,

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use ferry_domain::{
-    WorkerId,
+    JobId, WorkerId,
     ports::{LedgerError, Presence},
 };
 use tokio_util::sync::CancellationToken;
@@ -46,13 +46,14 @@ pub(crate) async fn presence(env: &Environment, mut presence: Presence, end: &Ca
 async fn start_anew(env: &Environment, end: &CancellationToken) -> Option<Presence> {
     env.identity.unregister();
     env.figures.identities_lost.one();
+    let held = env.held.jobs();
     let dropped = env.held.lose_all();
     let old = env.identity.become_another(WorkerId::new(&*env.clock, &*env.random));
     warn!(dropped, "the registration was lost; its leases are dropped and a new identity is taken");
     loop {
         match register(env).await {
             Ok(presence) => {
-                hand_back(env, old).await;
+                hand_back(env, old, &held).await;
                 info!(worker = %env.identity.id(), "registered anew");
                 return Some(presence);
             }
@@ -65,11 +66,17 @@ async fn start_anew(env: &Environment, end: &CancellationToken) -> Option<Presen
 }
 
 /// What the old identity still holds goes back without being taken for a death.
-async fn hand_back(env: &Environment, old: WorkerId) {
+/// What others took meanwhile was counted as a death, and is not.
+async fn hand_back(env: &Environment, old: WorkerId, held: &[JobId]) {
     match env.ledger.retire(old).await {
         Ok(0) => {}
         Ok(jobs) => info!(jobs, "what the lost registration held was handed back"),
         Err(error) => warn!(%error, "what the lost registration held is left to the rescue"),
+    }
+    if !held.is_empty()
+        && let Err(error) = env.ledger.absolve(held).await
+    {
+        warn!(%error, "jobs of the lost registration keep a rescue that was no death");
     }
     env.nudge();
 }

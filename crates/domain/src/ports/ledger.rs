@@ -344,6 +344,10 @@ pub trait Working: Send + Sync {
     /// The process leaves: its leases go back to `ready` without an attempt, its row goes.
     async fn retire(&self, worker: WorkerId) -> Result<u64>;
 
+    /// Takes one rescue off jobs that were taken from a process which lives after all: it
+    /// lost its registration only, and none of them killed it.
+    async fn absolve(&self, jobs: &[JobId]) -> Result<()>;
+
     /// Takes a job by id **and** send counter; `None` for a stale delivery.
     async fn claim(
         &self,

@@ -121,6 +121,7 @@ impl RedisQueue {
             arguments.push(number(send.kind).to_string().into_bytes());
             arguments.push(send.send_name().into_bytes());
             arguments.push(envelope::encode(send));
+            arguments.push(if send.send > 1 { b"front".to_vec() } else { b"back".to_vec() });
         }
         self.over_all("took no push", &scripts::PUSH, &arguments).await
     }

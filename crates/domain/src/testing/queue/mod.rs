@@ -87,6 +87,7 @@ pub fn envelopes(kind: JobKind, count: usize) -> Vec<Envelope> {
             run: RunId(Uuid::from_u128(7)),
             batch: (kind != JobKind::Report).then(|| BatchId(Uuid::from_u128(n as u128))),
             send: 1,
+            rescues: 0,
             traceparent: None,
         })
         .collect()

@@ -1,5 +1,7 @@
 -- Takes sends from the front until all queues together hold the window.
--- KEYS: the queues. ARGV: window, then for each send: number of its queue, id, payload.
+-- KEYS: the queues. ARGV: window, then for each send: number of its queue, id, payload,
+-- and where it goes: 'front' for what was sent before (a retry, or a dead worker's job: its
+-- users have waited already), 'back' else.
 -- Returns how many were taken; one that is there already counts as taken.
 local window = tonumber(ARGV[1])
 local held = 0
@@ -9,7 +11,7 @@ end
 
 local taken = 0
 local touched = {}
-for i = 2, #ARGV, 3 do
+for i = 2, #ARGV, 4 do
     local queue, id = KEYS[tonumber(ARGV[i])], ARGV[i + 1]
     if redis.call('HEXISTS', queue .. ':data', id) == 0 then
         if held >= window then
@@ -17,7 +19,7 @@ for i = 2, #ARGV, 3 do
         end
         redis.call('HSET', queue .. ':data', id, ARGV[i + 2])
         write_meta(queue, id)
-        redis.call('RPUSH', queue .. ':active', id)
+        redis.call(ARGV[i + 3] == 'front' and 'LPUSH' or 'RPUSH', queue .. ':active', id)
         held = held + 1
         touched[queue] = true
     end
