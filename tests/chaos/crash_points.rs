@@ -35,7 +35,9 @@ async fn every_point_is_visited() {
 async fn visit(number: u32, point: &str) -> bool {
     let mut died = false;
     let name: &'static str = format!("crash at {point}").leak();
-    let setup = Setup::new(number, name).users(80, 40).latency(20);
+    // A verdict comes from a pause here: the run must last until the pause is there.
+    let users = if point == "worker.concluded" { 2_000 } else { 80 };
+    let setup = Setup::new(number, name).users(users, 40).latency(20);
     play(setup, async |scene| {
         scene.start(&[]);
         let armed = match point {
