@@ -199,6 +199,9 @@ impl World {
     pub fn worker(&mut self, more: &[&str]) -> usize {
         let log = self.place.path(&format!("worker-{}.log", self.workers.len()));
         let mut args = vec!["worker"];
+        if !more.contains(&"--log") {
+            args.extend(["--log", "info,ferry_workers=debug,ferry_queue=debug"]);
+        }
         args.extend(more);
         let err = std::fs::File::create(&log).unwrap();
         let child = self.place.ferry(&args).stdout(Stdio::null()).stderr(err).spawn().unwrap();
@@ -222,24 +225,42 @@ impl World {
             if is(&shown) {
                 return shown;
             }
-            let logs = || self.workers.iter().map(|w| std::fs::read_to_string(&w.log).unwrap_or_default());
-            assert!(
-                started.elapsed() < PATIENCE,
-                "the run was expected to be {what}, but stays at {shown}\n{}",
-                logs()
-                    .map(|log| log
-                        .chars()
-                        .rev()
-                        .take(3_000)
-                        .collect::<String>()
-                        .chars()
-                        .rev()
-                        .collect::<String>())
-                    .collect::<Vec<_>>()
-                    .join("\n---\n")
-            );
+            if started.elapsed() >= PATIENCE {
+                let found = self.found().await;
+                panic!("the run was expected to be {what}, but stays at {shown}\n{found}");
+            }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// What a person would look at when nothing moves: unfinished jobs, who lives, who
+    /// relays, what Redis holds, and the end of each worker's log.
+    async fn found(&self) -> String {
+        let mut text = String::new();
+        for (what, sql) in [
+            (
+                "job",
+                "SELECT to_jsonb(j)::text FROM ferry.jobs j WHERE state NOT IN ('done', 'dead') LIMIT 20",
+            ),
+            ("worker", "SELECT to_jsonb(w)::text FROM ferry.workers w"),
+            ("role", "SELECT to_jsonb(r)::text FROM ferry.roles r"),
+            ("now", "SELECT clock_timestamp()::text"),
+        ] {
+            let rows: Vec<String> =
+                sqlx::query_scalar(sql).fetch_all(&mut self.connect().await).await.unwrap_or_default();
+            rows.iter().for_each(|row| text.push_str(&format!("{what}: {row}\n")));
+        }
+        let mut redis = self.redis().await;
+        let pattern = format!("*{}*", self.namespace);
+        let keys: Vec<String> =
+            redis::cmd("KEYS").arg(pattern).query_async(&mut redis).await.unwrap_or_default();
+        text.push_str(&format!("keys in Redis: {keys:#?}\n"));
+        for worker in &self.workers {
+            let log = std::fs::read_to_string(&worker.log).unwrap_or_default();
+            let from = log.char_indices().rev().nth(6_000).map_or(0, |(at, _)| at);
+            text.push_str(&format!("--- {}\n{}\n", worker.log.display(), &log[from..]));
+        }
+        text
     }
 
     pub async fn until_sealed(&self, run: &str) -> Value {

@@ -78,9 +78,9 @@ pub(super) async fn consume(redis: &RedisQueue, consumer: Consumer, handler: Arc
         let started = Instant::now();
         let storage = RedisStorage::<Vec<u8>>::new(redis.connection().manager())
             .with_config(settings(queue))
-            .with_codec(AsItIs)
-            // Woken by a list it may sleep for seconds after a restart (fault 16).
-            .poll_with_interval(Duration::from_millis(50));
+            // No strategy for polling: a list to be woken by may sleep for seconds after a
+            // restart (fault 16), an interval for ever (`worker::kept_awake`).
+            .with_codec(AsItIs);
         let (context, life) = hire!(&name, storage, crew);
         let fetch_no_more = || {
             halt(&context);
