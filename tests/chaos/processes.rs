@@ -16,7 +16,7 @@ use crate::{
 async fn s01_a_killed_worker_s_batches_go_to_others() {
     play(Setup::new(1, "SIGKILL a worker in mid-batch"), async |scene| {
         scene.start(&[]);
-        scene.workers(2);
+        scene.workers(3);
         scene.until_busy(0).await;
         scene.until_done(20).await;
         let killed = scene.kill(0).await;
@@ -39,7 +39,7 @@ async fn s41_a_killed_worker_where_only_leases_tell() {
     let setup = Setup::new(41, "as 1, the death lock switched off");
     play(setup.set("FERRY_LEDGER__DEATH_LOCK", "false"), async |scene| {
         scene.start(&[]);
-        scene.workers(2);
+        scene.workers(3);
         scene.until_busy(0).await;
         scene.until_done(20).await;
         let killed = scene.kill(0).await;

@@ -79,7 +79,7 @@ pub(super) async fn consume(redis: &RedisQueue, consumer: Consumer, handler: Arc
         let storage = RedisStorage::<Vec<u8>>::new(redis.connection().manager())
             .with_config(settings(queue))
             // No strategy for polling: a list to be woken by may sleep for seconds after a
-            // restart (fault 16), an interval for ever (`worker::kept_awake`).
+            // restart (fault 16), an interval for ever (fault 20). `live` keeps it awake.
             .with_codec(AsItIs);
         let (context, life) = hire!(&name, storage, crew);
         let fetch_no_more = || {
