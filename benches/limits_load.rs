@@ -329,8 +329,8 @@ async fn followed(world: &World, name: &str, target: f64) {
 fn ideal(plan: &str, refill: Refill) -> anyhow::Result<()> {
     let figures: LimitPlan = plan.parse()?;
     let bucket = figures.global.or(figures.user_writes).context("a plan with a limit")?;
-    let mut best = (0.0, 0.0);
-    for pace in 800..=1_000u32 {
+    let mut best = None;
+    for pace in (300..=1_000u32).rev().step_by(2) {
         let rate = bucket.rate() * f64::from(pace) / 1_000.0;
         let count = (rate * 3_600.0) as u64;
         let mut chance = 0x9e37_79b9_7f4a_7c15u64;
@@ -348,10 +348,16 @@ fn ideal(plan: &str, refill: Refill) -> anyhow::Result<()> {
         while server.take(10_000_000).remaining > 0 {}
         let admitted = arrivals.iter().filter(|at| server.take(**at).admitted).count() as f64;
         let (share, refused) = (admitted / (bucket.rate() * 3_600.0), 1.0 - admitted / count as f64);
-        if refused <= 0.001 && share > best.0 {
-            best = (share, refused);
+        if refused <= 0.001 {
+            best = Some((share, refused));
+            break; // slower ones use less
         }
     }
-    println!("| {plan} | {} | {:.2} % | {:.3} % |", model(refill), best.0 * 100.0, best.1 * 100.0);
+    match best {
+        Some((share, refused)) => {
+            println!("| {plan} | {} | {:.2} % | {:.3} % |", model(refill), share * 100.0, refused * 100.0);
+        }
+        None => println!("| {plan} | {} | less than 30 % | – |", model(refill)),
+    }
     Ok(())
 }

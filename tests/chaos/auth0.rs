@@ -128,18 +128,40 @@ async fn s33_the_answer_comes_after_the_time_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s34_tokens_are_refused_in_the_middle() {
-    let setup = Setup::new(34, "API 401: tokens end after 60 requests").latency(20);
+async fn s34_tokens_are_refused_and_the_secret_is_rotated() {
+    let setup = Setup::new(34, "API 401: tokens end after 60 requests, secret rotated").latency(20);
     let setup = setup.simulated(|config| config.faults.expire_tokens_after = Some(60));
     play(setup, async |scene| {
         scene.start(&[]);
         scene.workers(2);
-        scene.until_sealed().await;
+        scene.until_done(100).await;
         let stats = scene.simulator.stats();
         assert!(stats.faults.expired_tokens > 0, "tokens were refused");
-        assert_eq!(attempts(scene).await, 0, "a refused token costs no attempt");
         let (tokens, refused) = (stats.tokens_issued, stats.faults.expired_tokens);
-        Told::note(format!("{refused} requests refused, {tokens} tokens for two processes"))
+
+        scene.simulator.rotate_secret("another-secret");
+        scene.until("waiting for a token", async || scene.logs_say("TOKEN_REFUSED")).await;
+        sleep(Duration::from_secs(3)).await;
+        let created = scene.simulator.users().len();
+        sleep(Duration::from_secs(3)).await;
+        assert_eq!(scene.simulator.users().len(), created, "nothing is created with the old secret");
+        assert_eq!(scene.state().await, "running", "the run waits");
+        let failed = "SELECT count(*) FROM ferry.items WHERE state = 'failed' AND code = 'TOKEN_REFUSED'";
+        assert_eq!(scene.number(failed).await, 0, "no user fails for the operator's secret");
+
+        // The operator rolls the workers over to the new one.
+        scene.set("AUTH0_CLIENT_SECRET", "another-secret");
+        for old in 0..2 {
+            scene.workers[old].signal("TERM");
+            let ended = scene.workers[old].ended(Duration::from_secs(40)).await;
+            assert_eq!(ended.code(), Some(0), "a worker that waits for a token stops well");
+        }
+        scene.workers(2);
+        scene.until_sealed().await;
+        assert_eq!(attempts(scene).await, 0, "a refused token costs no attempt");
+        Told::note(format!(
+            "{refused} requests refused, {tokens} tokens for two processes before the rotation"
+        ))
     })
     .await;
 }

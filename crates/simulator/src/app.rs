@@ -20,6 +20,7 @@ pub(crate) struct App {
     pub(crate) tokens: Tokens,
     pub(crate) faults: Injector,
     pub(crate) log: Log,
+    secret: Mutex<String>,
     limits: Mutex<Limits>,
     tenant: Mutex<Tenant>,
 }
@@ -35,6 +36,7 @@ impl App {
             tokens,
             faults: Injector::new(config.faults.clone(), config.seed),
             log: Log::default(),
+            secret: Mutex::new(config.client_secret.clone()),
             limits: Mutex::new(Limits::new(&config.limits, config.refill)),
             tenant: Mutex::new(tenant),
             ids,
@@ -44,6 +46,11 @@ impl App {
 
     pub(crate) fn tenant(&self) -> MutexGuard<'_, Tenant> {
         locked(&self.tenant)
+    }
+
+    /// The client's secret, which may have been rotated.
+    pub(crate) fn secret(&self) -> MutexGuard<'_, String> {
+        locked(&self.secret)
     }
 
     pub(crate) fn limits(&self) -> MutexGuard<'_, Limits> {

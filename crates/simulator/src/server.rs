@@ -146,6 +146,11 @@ impl Simulator {
         self.app.tenant().change(id, change)
     }
 
+    /// Gives the client another secret. Tokens it has are good until they end, as at Auth0.
+    pub fn rotate_secret(&self, secret: &str) {
+        secret.clone_into(&mut self.app.secret());
+    }
+
     /// Moves the simulator's clock forward: tokens age, buckets fill.
     pub fn advance(&self, by: Duration) {
         self.app.clock.advance(by);

@@ -59,7 +59,7 @@ fn grant(app: &App, form: bool, body: &[u8], now_ms: u64) -> Result<Vec<u8>, OAu
         }
     }
     let known = field("client_id") == Some(&*app.config.client_id)
-        && field("client_secret") == Some(&*app.config.client_secret);
+        && field("client_secret") == Some(app.secret().as_str());
     if !known {
         return Err(OAuthError::new(StatusCode::UNAUTHORIZED, "access_denied", "Unauthorized"));
     }

@@ -180,3 +180,19 @@ async fn a_token_of_an_earlier_simulator_at_the_same_address_is_good() {
     let answer = second.get("/users-by-email?email=a%40example.com").await;
     assert_eq!(answer.status, 200);
 }
+
+#[tokio::test]
+async fn after_a_rotation_the_old_secret_gets_no_token_and_old_tokens_go_on() {
+    let client = Client::plain().await;
+    let old = credentials(&Config::default());
+    client.simulator.rotate_secret("rotated");
+    assert_eq!(client.ask_token(&old).await.status, 401);
+    let list = client
+        .http
+        .get(client.url("/api/v2/users-by-email?email=nobody%40example.com"))
+        .bearer_auth(&client.token);
+    assert_eq!(read(list.send().await.unwrap()).await.status, 200);
+    let mut new = old.clone();
+    new["client_secret"] = json!("rotated");
+    assert_eq!(client.ask_token(&new).await.status, 200);
+}
