@@ -148,7 +148,7 @@ async fn s12_a_user_that_kills_its_worker_is_isolated() {
         assert_eq!(scene.number(all).await, 1, "nobody else is");
         let letters = "SELECT count(*) FROM ferry.dead_letters WHERE code = 'CRASHED_WORKER'";
         assert_eq!(scene.number(letters).await, 1, "it is in the dead set");
-        Told::note(format!("{deaths} deaths until it was alone"))
+        Told::note(format!("{deaths} deaths until it was given up alone"))
     })
     .await;
 }
