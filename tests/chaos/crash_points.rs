@@ -43,6 +43,7 @@ async fn visit(number: u32, point: &str) -> bool {
         let armed = match point {
             "rescue.taken" | "rescue.halved" => over_a_death(scene, point).await,
             "cancel.asked" => in_a_cancelled_run(scene, point).await,
+            "poison.asked" => over_one_left(scene, point).await,
             _ => scene.armed(point, &[]).unwrap(),
         };
         match point {
@@ -98,6 +99,27 @@ async fn over_a_death(scene: &mut Scene, point: &str) -> usize {
     }
     scene.workers[victim].kill();
     // It rescues, and has to be the only one that can.
+    scene.armed(point, &[]).unwrap()
+}
+
+/// One user of a batch is left, and workers died over it as often as makes it only asked for.
+async fn over_one_left(scene: &mut Scene, point: &str) -> usize {
+    scene
+        .execute(
+            "WITH one AS (SELECT batch_id, min(seq) AS seq FROM ferry.items WHERE state = 'pending' GROUP BY 1 LIMIT 1),
+             parted AS (UPDATE ferry.jobs j SET rescues = 5 FROM one WHERE j.batch_id = one.batch_id RETURNING 1)
+             UPDATE ferry.items i SET state = 'skipped', code = 'EMAIL_MISSING' FROM one, parted
+             WHERE i.batch_id = one.batch_id AND i.seq <> one.seq AND i.state = 'pending'",
+        )
+        .await;
+    scene
+        .execute(
+            "UPDATE ferry.batches b SET skipped = n.skipped, pending = n.pending FROM
+             (SELECT batch_id, count(*) FILTER (WHERE state = 'skipped') AS skipped,
+                     count(*) FILTER (WHERE state = 'pending') AS pending FROM ferry.items GROUP BY 1) n
+             WHERE n.batch_id = b.id",
+        )
+        .await;
     scene.armed(point, &[]).unwrap()
 }
 

@@ -126,20 +126,7 @@ async fn s12_a_user_that_kills_its_worker_is_isolated() {
     play_armed(Setup::new(12, "one payload kills its worker").latency(5), async |scene| {
         scene.start(&[]);
         let key = poison(scene).await;
-        let at = format!("user:{key}");
-        let mut living = vec![scene.armed(&at, &[]).unwrap(), scene.armed(&at, &[]).unwrap()];
-        let began = Instant::now();
-        let mut deaths = 0;
-        while scene.state().await != "sealed" {
-            assert!(began.elapsed() < PATIENCE, "not sealed after {deaths} deaths");
-            for slot in &mut living {
-                if !scene.workers[*slot].lives() {
-                    deaths += 1;
-                    *slot = scene.armed(&at, &[]).unwrap();
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let deaths = until_sealed_over(scene, &format!("user:{key}")).await;
         let dead = format!(
             "SELECT count(*) FROM ferry.items WHERE state = 'failed' AND code = 'CRASHED_WORKER' AND key = '{key}'"
         );
@@ -149,6 +136,22 @@ async fn s12_a_user_that_kills_its_worker_is_isolated() {
         let letters = "SELECT count(*) FROM ferry.dead_letters WHERE code = 'CRASHED_WORKER'";
         assert_eq!(scene.number(letters).await, 1, "it is in the dead set");
         Told::note(format!("{deaths} deaths until it was given up alone"))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "tests/chaos/run --all"]
+async fn s12_a_user_that_kills_once_it_is_sent_is_asked_for() {
+    play_armed(Setup::new(12, "one payload kills its worker").latency(5), async |scene| {
+        scene.start(&[]);
+        let key = poison(scene).await;
+        let deaths = until_sealed_over(scene, &format!("sent:{key}")).await;
+        let ended = format!("SELECT count(*) FROM ferry.items WHERE state = 'created' AND key = '{key}'");
+        assert_eq!(scene.number(&ended).await, 1, "it is at Auth0, so it is created");
+        let failed = "SELECT count(*) FROM ferry.items WHERE code = 'CRASHED_WORKER'";
+        assert_eq!(scene.number(failed).await, 0, "nobody is given up");
+        Told::note(format!("{deaths} deaths of workers that had sent it, then asked for and created"))
     })
     .await;
 }
@@ -167,6 +170,24 @@ async fn s13_a_panic_is_a_failure_and_no_death() {
         Told::note("one attempt, the process stayed up")
     })
     .await;
+}
+
+/// Two workers that die over a user, started again until the run is sealed; how often they died.
+async fn until_sealed_over(scene: &mut Scene, at: &str) -> u32 {
+    let mut living = vec![scene.armed(at, &[]).unwrap(), scene.armed(at, &[]).unwrap()];
+    let began = Instant::now();
+    let mut deaths = 0;
+    while scene.state().await != "sealed" {
+        assert!(began.elapsed() < PATIENCE, "not sealed after {deaths} deaths");
+        for slot in &mut living {
+            if !scene.workers[*slot].lives() {
+                deaths += 1;
+                *slot = scene.armed(at, &[]).unwrap();
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    deaths
 }
 
 /// The key of a user in the middle of a batch.

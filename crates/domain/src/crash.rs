@@ -25,6 +25,7 @@ pub const POINTS: &[Point] = &[
     ("report.sealed", "the run is sealed, nothing is acknowledged"),
     ("rescue.taken", "jobs are taken back from the dead, nobody is told"),
     ("rescue.halved", "a batch is halved, nobody is told"),
+    ("poison.asked", "a user that ended its workers was asked for, nothing is written"),
     ("cancel.asked", "users of a cancelled run were asked for, nothing is written"),
     ("stop.retiring", "a stopping process has ended its work, its leases are not handed back"),
 ];
@@ -39,13 +40,14 @@ mod armed {
         time::Duration,
     };
 
-    /// What is armed for users instead of a point: death at one, a panic at one (the
-    /// first time), or from the first user on a block of every thread for some seconds.
-    const FOR_USERS: [&str; 3] = ["user:", "panic:", "block:"];
+    /// What is armed for users instead of a point: death at one, death at one once Auth0
+    /// has answered, a panic at one (the first time), or from the first user on a block of
+    /// every thread for some seconds.
+    const FOR_USERS: [&str; 4] = ["user:", "sent:", "panic:", "block:"];
 
     static ARMED: OnceLock<(String, AtomicU32)> = OnceLock::new();
 
-    /// Whether a name is `user:KEY`, `panic:KEY` or `block:SECONDS`.
+    /// Whether a name is `user:KEY`, `sent:KEY`, `panic:KEY` or `block:SECONDS`.
     pub fn is_for_users(name: &str) -> bool {
         FOR_USERS.iter().any(|prefix| name.starts_with(prefix))
     }
@@ -88,6 +90,15 @@ mod armed {
         }
     }
 
+    /// Passes with a user that was sent: `sent:KEY` kills each time.
+    pub fn pass_sent_user(key: &str) {
+        let armed = ARMED.get().and_then(|(armed, _)| armed.strip_prefix("sent:"));
+        if armed == Some(key) {
+            eprintln!("ferry: crash after a chosen user was sent");
+            std::process::abort();
+        }
+    }
+
     /// The first one sleeps; whoever comes meanwhile waits for it, and so does its thread.
     fn block(left: &AtomicU32, time: Duration) {
         static OVER: AtomicBool = AtomicBool::new(false);
@@ -103,7 +114,7 @@ mod armed {
 }
 
 #[cfg(feature = "crash-points")]
-pub use armed::{arm, is_for_users, pass, pass_user};
+pub use armed::{arm, is_for_users, pass, pass_sent_user, pass_user};
 
 /// Passes a point.
 #[cfg(not(feature = "crash-points"))]
@@ -114,3 +125,8 @@ pub fn pass(_name: &str) {}
 #[cfg(not(feature = "crash-points"))]
 #[inline(always)]
 pub fn pass_user(_key: &str) {}
+
+/// Passes with a user that was sent.
+#[cfg(not(feature = "crash-points"))]
+#[inline(always)]
+pub fn pass_sent_user(_key: &str) {}

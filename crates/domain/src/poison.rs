@@ -2,8 +2,9 @@
 //! by halving the batch, and everybody else arrives.
 //!
 //! A half keeps all but one of the deaths, so it is halved again by the next: a user
-//! among a hundred is alone after 3 + 6 deaths, and given up after three more. Rejected: noting the users in flight
-//! before each request (a write per user, for a fault of one in a million).
+//! among a hundred is alone after 3 + 6 deaths. After three more it is not sent again:
+//! Auth0 is asked whether it arrived, and only if not it is given up. Rejected: noting the
+//! users in flight before each request (a write per user, for a fault of one in a million).
 
 use crate::{code::Code, job::JobKind};
 
@@ -23,11 +24,21 @@ pub fn is_suspect(deaths: i32) -> bool {
 /// twenty verifications were given up after three).
 pub const DEATHS_OF_WHOLE: i32 = 10;
 
-/// Deaths after which a single user is given up. Halves start with two, so a user that was
-/// isolated has to be there at three deaths of its own: with one, a user that met one chance
-/// kill more was given up, and was at Auth0 already (seen in one of twenty rounds of twenty
-/// kills).
+/// Deaths after which a single user is not sent again. Halves start with two, so a user that
+/// was isolated has to be there at three deaths of its own: with one, a user that met one
+/// chance kill more was given up, and was at Auth0 already (seen in one of twenty rounds of
+/// twenty kills).
 pub const DEATHS_ALONE: i32 = DEATHS + 2;
+
+/// Deaths after which a single user is given up unasked: three workers more died although
+/// they only asked for it.
+pub const DEATHS_ASKING: i32 = DEATHS_ALONE + DEATHS;
+
+/// Whether a job is only asked for at Auth0, since sending it ended its workers. A batch
+/// that was not halved yet is never judged as one.
+pub fn is_only_asked_for(deaths: i32, pending: usize) -> bool {
+    deaths >= DEATHS_ALONE && pending == 1
+}
 
 /// What to do with a job that was taken back from a dead holder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +56,7 @@ pub fn remedy(kind: JobKind, deaths: i32, pending: i64) -> Remedy {
     match kind {
         _ if deaths < DEATHS => Remedy::Again,
         JobKind::Provision if pending > 1 => Remedy::Halve,
-        JobKind::Provision if deaths < DEATHS_ALONE => Remedy::Again,
+        JobKind::Provision if deaths < DEATHS_ASKING => Remedy::Again,
         JobKind::Verify | JobKind::Report if deaths < DEATHS_OF_WHOLE => Remedy::Again,
         JobKind::Provision | JobKind::Verify | JobKind::Report => Remedy::GiveUp(Code::CrashedWorker),
     }
@@ -72,28 +83,39 @@ mod tests {
             deaths += 1;
             died += 1;
             match remedy(JobKind::Provision, deaths, pending) {
+                Remedy::Again if is_only_asked_for(deaths, pending as usize) => break,
                 Remedy::Again => {}
                 Remedy::Halve => {
                     pending -= kept(pending); // it is always in the larger half
                     deaths = deaths_of_half(deaths);
                 }
-                Remedy::GiveUp(code) => {
-                    assert_eq!(code, Code::CrashedWorker);
-                    break;
-                }
+                Remedy::GiveUp(code) => panic!("{code} before anybody asked for it"),
             }
         }
-        assert_eq!(pending, 1, "only the deadly user is given up");
+        assert_eq!(pending, 1, "only the deadly user is judged");
         assert!(died <= 15, "{died} deaths");
     }
 
     #[test]
-    fn a_user_that_was_isolated_dies_three_times_by_itself_before_it_is_given_up() {
+    fn a_user_that_was_isolated_is_there_at_three_deaths_before_it_is_only_asked_for() {
         let alone = deaths_of_half(DEATHS);
         for own in 1..3 {
-            assert_eq!(remedy(JobKind::Provision, alone + own, 1), Remedy::Again, "{own} deaths alone");
+            assert!(!is_only_asked_for(alone + own, 1), "{own} deaths alone");
         }
-        assert_eq!(remedy(JobKind::Provision, alone + 3, 1), Remedy::GiveUp(Code::CrashedWorker));
+        assert!(is_only_asked_for(alone + 3, 1));
+        assert!(!is_only_asked_for(alone + 3, 2), "two users are halved first");
+    }
+
+    #[test]
+    fn asking_is_tried_three_times_too() {
+        for asking in 0..3 {
+            assert_eq!(
+                remedy(JobKind::Provision, DEATHS_ALONE + asking, 1),
+                Remedy::Again,
+                "{asking} deaths"
+            );
+        }
+        assert_eq!(remedy(JobKind::Provision, DEATHS_ALONE + 3, 1), Remedy::GiveUp(Code::CrashedWorker));
     }
 
     #[test]

@@ -67,6 +67,7 @@ impl Crossing<'_> {
             crash::pass_user(&item.record.key.0);
             *requests += 1;
             let answer = self.directory.create(&self.new_user(item, &id)).await;
+            crash::pass_sent_user(&item.record.key.0);
             // The wait for the first permit is the limit's, not the user's.
             let since = *answered.get_or_insert_with(Instant::now);
             match answer {

@@ -2,6 +2,7 @@
 
 pub(crate) mod crossing;
 pub(crate) mod group;
+pub(crate) mod last_word;
 pub(crate) mod provision;
 pub(crate) mod report;
 pub(crate) mod verify;

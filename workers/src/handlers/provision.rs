@@ -2,7 +2,9 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use ferry_domain::{Code, Item, Job, JobKind, Lease, RunState, Verdict, crash, ports::LedgerError, retry};
+use ferry_domain::{
+    Code, Item, Job, JobKind, Lease, RunState, Verdict, crash, poison, ports::LedgerError, retry,
+};
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::info;
@@ -10,6 +12,7 @@ use tracing::info;
 use super::{
     crossing::{Crossed, Crossing, Trouble},
     group::Group,
+    last_word::last_word,
     withdraw,
 };
 use crate::{Ended, environment::Environment, held::Hold};
@@ -32,11 +35,16 @@ pub(crate) async fn provision(
     if state != RunState::Running {
         return Ok(Ended::With(handed_back()));
     }
-    let items = env.ledger.pending_items(lease).await?;
+    let mut items = env.ledger.pending_items(lease).await?;
     if items.is_empty() {
         return Ok(Ended::With(Verdict::Done));
     }
     crash::pass("provision.read");
+    if poison::is_only_asked_for(lease.of.rescues, items.len())
+        && let Some(item) = items.pop()
+    {
+        return last_word(env, lease, hold, (&migration, &spec), item).await;
+    }
     let crossing = Crossing {
         directory: &env.directory,
         random: &*env.random,

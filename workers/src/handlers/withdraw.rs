@@ -73,18 +73,27 @@ async fn ask(
     spec: &RunSpec,
     item: Item,
 ) -> Result<ItemResult, DirectoryError> {
-    let id = Auth0UserId::chosen(&spec.tenant, &spec.connection, migration, &item.record.key);
-    let found = ferry_domain::ports::Directory::get(&env.directory, &id).await?;
-    let outcome = match found {
-        Some(user) => adoption::by_id(&item.record, lease.of.run, &user),
-        None => Outcome::cancelled(),
-    };
+    let there = if_there(env, lease, migration, spec, &item).await?;
+    let outcome = there.unwrap_or_else(Outcome::cancelled);
     Ok(ItemResult { seq: item.seq, key: item.record.key, outcome })
 }
 
-/// A user that can't be asked for stays pending: cancelled is said of nobody on a guess.
-fn after(env: &Environment, lease: &Lease<Job>, error: DirectoryError) -> Verdict {
-    warn!(%error, "a user of a cancelled run could not be asked for; it is asked for again later");
+/// What became of a user that may have been sent: its outcome if it is at Auth0.
+pub(crate) async fn if_there(
+    env: &Environment,
+    lease: &Lease<Job>,
+    migration: &str,
+    spec: &RunSpec,
+    item: &Item,
+) -> Result<Option<Outcome>, DirectoryError> {
+    let id = Auth0UserId::chosen(&spec.tenant, &spec.connection, migration, &item.record.key);
+    let found = ferry_domain::ports::Directory::get(&env.directory, &id).await?;
+    Ok(found.map(|user| adoption::by_id(&item.record, lease.of.run, &user)))
+}
+
+/// A user that can't be asked for stays pending: nothing is said of anybody on a guess.
+pub(crate) fn after(env: &Environment, lease: &Lease<Job>, error: DirectoryError) -> Verdict {
+    warn!(%error, "a user could not be asked for; it is asked for again later");
     let (code, attempts) = match trouble(error) {
         Trouble::Failed(code) => (code, lease.of.attempts),
         Trouble::Blocked(code) | Trouble::Stops(code) => (code, 4),
