@@ -10,7 +10,7 @@ use anyhow::Context;
 use ferry_auth0::{Auth0, Auth0Settings};
 use ferry_domain::{
     Figures, WorkerId, WriteBackTarget,
-    ports::{Directory, Ledger, Limiter, Queue, WorkerRecord},
+    ports::{Directory, Ledger, LedgerError, Limiter, Queue, QueueError, WorkerRecord},
 };
 use ferry_ledger_postgres::PostgresLedger;
 use ferry_ledger_sqlite::{EmbeddedLock, SqliteLedger};
@@ -237,6 +237,12 @@ pub async fn transport(place: &Place, settings: &Settings) -> anyhow::Result<Tra
             Ok(Transport { ledger, queue: Arc::new(queue), lock: None })
         }
     }
+}
+
+/// Whether an error of [`transport`] may be over later without anybody's doing.
+pub fn passes(error: &anyhow::Error) -> bool {
+    let of_ledger = error.downcast_ref().is_some_and(LedgerError::passes);
+    of_ledger || error.downcast_ref().is_some_and(|error: &QueueError| error.passes)
 }
 
 /// Pace of a worker process.

@@ -74,6 +74,7 @@ async fn look(ledger: &dyn Ledger, id: RunId) -> anyhow::Result<(RunView, Around
     let unanswered = LedgerError::Unavailable {
         doing: "did not answer",
         reason: format!("nothing came within {} s", ANSWER.as_secs()),
+        passes: true,
     };
     let (run, around) = tokio::time::timeout(ANSWER, seen).await.unwrap_or(Err(unanswered))?;
     let run = run.ok_or_else(|| usage(format!("run {id} was removed from the ledger")))?;

@@ -1,6 +1,6 @@
 //! `ferry worker`: works on jobs until a signal.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use ferry_domain::{Figures, ports::Limiter};
 use ferry_telemetry::{Pages, Patience, Sources};
@@ -12,8 +12,11 @@ use crate::{
     exit::{Exit, usage},
     lifecycle, output,
     settings::Settings,
-    wiring::{self, Place},
+    wiring::{self, Place, Transport},
 };
+
+/// Between two tries to reach the servers at the start.
+const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
 pub async fn run(settings: &Settings, options: Worker) -> anyhow::Result<Exit> {
     let mut roles = if options.roles.is_empty() { Role::ALL.to_vec() } else { options.roles };
@@ -22,7 +25,7 @@ pub async fn run(settings: &Settings, options: Worker) -> anyhow::Result<Exit> {
     let stop = lifecycle::stop_on_signal()?;
     let auth0 = wiring::auth0_settings(settings)?;
     let place = Place::from_environment()?;
-    let transport = wiring::transport(&place, settings).await?;
+    let Some(transport) = transport_once_there(&place, settings, &stop).await? else { return Ok(Exit::Done) };
     let target = wiring::directory(auth0, settings, &place)?;
     let figures = Arc::new(Figures::default());
     let limiter = target.1.clone();
@@ -38,6 +41,28 @@ pub async fn run(settings: &Settings, options: Worker) -> anyhow::Result<Exit> {
     drop(pages);
     drop(transport.lock);
     Ok(Exit::Done)
+}
+
+/// Ledger and queue. Servers that are away are waited for as later in an outage, since
+/// workers and servers are often started together; what needs a person ends at once.
+async fn transport_once_there(
+    place: &Place,
+    settings: &Settings,
+    stop: &CancellationToken,
+) -> anyhow::Result<Option<Transport>> {
+    loop {
+        match wiring::transport(place, settings).await {
+            Ok(transport) => return Ok(Some(transport)),
+            Err(error) if wiring::passes(&error) => {
+                output::say(&format!("Waiting to begin: {error:#}. Ctrl-C ends the worker."));
+            }
+            Err(error) => return Err(error),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(BETWEEN_TRIES) => {}
+        }
+    }
 }
 
 fn serve(

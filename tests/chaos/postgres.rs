@@ -66,15 +66,19 @@ async fn s25_nothing_is_sent_while_postgres_is_down() {
         scene.workers(2);
         scene.until_done(20).await;
         scene.postgres.as_mut().unwrap().down();
+        let late = scene.worker();
         // What was under way gets its answer, and the silence is noticed.
         sleep(Duration::from_secs(5)).await;
         let before = posts(scene);
         sleep(outage() - Duration::from_secs(5)).await;
         assert_eq!(posts(scene), before, "nobody is created whose result can't be stored");
+        let said = scene.workers[late].said();
+        assert!(said.contains("Waiting to begin"), "a worker started meanwhile waits:\n{said}");
         scene.postgres.as_mut().unwrap().up();
         let after = progress_after(scene, Instant::now()).await;
         scene.until_sealed().await;
         all_live(scene);
+        assert!(scene.workers[late].said().contains("ferry worker "), "it began when the server was back");
         let note = format!("down for {} s, no POST after the first five", outage().as_secs());
         Told::recovered(after, note)
     })

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::world::{Place, World};
+use crate::world::{Place, World, servers};
 
 fn interrupt(child: &Child) {
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
@@ -70,4 +70,35 @@ fn ctrl_c_in_the_demo_ends_it_with_130_and_keeps_what_was_done() {
     let runs = place.json(&["run", "list", "--output", "json"]);
     assert_eq!(runs[0]["state"], "running", "it can be gone on with: {runs}");
     assert!(runs[0]["pending"].as_i64() > Some(0), "{runs}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_waits_for_a_ledger_that_is_away_and_ends_when_asked() {
+    let mut place = Place::new();
+    place.set("DATABASE_URL", "postgres://ferry@127.0.0.1:1/clinic"); // nobody listens there
+    place.set("REDIS_URL", "redis://127.0.0.1:1");
+    place.set("AUTH0_BASE_URL", "http://127.0.0.1:1");
+    place.set("AUTH0_CLIENT_ID", "ferry");
+    place.set("AUTH0_CLIENT_SECRET", "simulated");
+    let worker = place.ferry(&["worker"]).stderr(Stdio::piped()).spawn().unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    interrupt(&worker);
+    let output = worker.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.matches("Waiting to begin").count() > 1 && said.contains("127.0.0.1:1"), "{said}");
+}
+
+#[test]
+fn a_worker_without_tables_ends_at_once_and_says_what_to_do() {
+    let Some((database, redis)) = servers("no tables") else { return };
+    let mut place = Place::new();
+    place.set("DATABASE_URL", database); // the server's own database, where nothing was migrated
+    place.set("REDIS_URL", redis);
+    place.set("AUTH0_BASE_URL", "http://127.0.0.1:1");
+    place.set("AUTH0_CLIENT_ID", "ferry");
+    place.set("AUTH0_CLIENT_SECRET", "simulated");
+    let ended = place.run(&["worker"]);
+    assert_eq!(ended.code, 1, "{}", ended.all());
+    assert!(ended.err.contains("ferry migrate"), "{}", ended.all());
 }

@@ -94,11 +94,9 @@ pub fn slots(roles: &[Role], batches: usize) -> i32 {
 /// period: nothing new is taken, what runs is finished or handed back.
 ///
 /// # Errors
-/// When the ledger can't be reached at the start. Later outages are waited out.
+/// When the ledger refuses the process. Outages are waited out, also at the start.
 pub async fn run(env: Arc<Environment>, roles: &[Role]) -> Result<(), LedgerError> {
-    let registered = presence::register(&env).await?;
-    env.ledger.heartbeat(&env.record(), env.tuning.lease, &[]).await?;
-    env.figures.renewed_at_ms.set(env.uptime_ms());
+    let Some(registered) = presence::come_up(&env).await? else { return Ok(()) };
     let end = CancellationToken::new();
     let loops = start_loops(&env, roles, registered, &end);
     let consumers = start_consumers(&env, roles);

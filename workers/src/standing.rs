@@ -105,7 +105,11 @@ mod tests {
     #[tokio::test]
     async fn only_silence_counts_as_the_ledger_being_away() {
         let standing = Standing::new(Arc::default());
-        standing.note::<()>(&Err(LedgerError::Unavailable { doing: "x", reason: String::new() }));
+        standing.note::<()>(&Err(LedgerError::Unavailable {
+            doing: "x",
+            reason: String::new(),
+            passes: true,
+        }));
         assert!(!standing.ledger_answers());
         standing.note::<()>(&Err(LedgerError::LeaseLost));
         assert!(standing.ledger_answers());

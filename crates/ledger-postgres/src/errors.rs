@@ -105,12 +105,26 @@ fn is_loss(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether it may be over later without anybody's doing: the server is away, starting,
+/// full, read-only after a fail-over, or has no connection left.
+pub(crate) fn passes(error: &sqlx::Error) -> bool {
+    let short_of_something = |refused: &PgDatabaseError| {
+        let code = refused.code();
+        code.starts_with("53") || code == "25006"
+    };
+    is_loss(error)
+        || matches!(error, sqlx::Error::PoolTimedOut)
+        || database(error).is_some_and(short_of_something)
+}
+
 impl PostgresLedger {
     /// Turns a fault into the port's error; `doing` completes "the ledger …".
     pub(crate) fn failed(&self, doing: &'static str) -> impl Fn(Fault) -> LedgerError + '_ {
         move |fault| match fault {
             Fault::Ledger(error) => error,
-            Fault::AppRows(code) => LedgerError::Unavailable { doing, reason: code.as_str().to_owned() },
+            Fault::AppRows(code) => {
+                LedgerError::Unavailable { doing, reason: code.as_str().to_owned(), passes: false }
+            }
             Fault::Sql(error) => {
                 if is_loss(&error) {
                     self.losses.note();
@@ -118,7 +132,7 @@ impl PostgresLedger {
                 if database(&error).is_some_and(|refused| is_lock(refused.code())) {
                     return LedgerError::Busy;
                 }
-                LedgerError::Unavailable { doing, reason: reason(&error) }
+                LedgerError::Unavailable { doing, reason: reason(&error), passes: passes(&error) }
             }
         }
     }

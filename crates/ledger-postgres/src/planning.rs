@@ -37,6 +37,7 @@ impl Planning for PostgresLedger {
         migrated.map_err(|error| LedgerError::Unavailable {
             doing: "could not be migrated",
             reason: migration_reason(&error),
+            passes: false,
         })
     }
 

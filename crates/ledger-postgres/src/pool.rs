@@ -47,15 +47,19 @@ pub(crate) async fn open(
 ) -> Result<(PgPool, String), LedgerError> {
     let connect = parse(url)?.application_name(&options.application_name);
     let place = place(&connect);
-    let unreachable = |reason: String| LedgerError::Unavailable {
+    let unreachable = |reason: String, passes| LedgerError::Unavailable {
         doing: "could not be opened",
         reason: format!("{place}: {reason}"),
+        passes,
     };
     // The pool itself would say only that time ran out, not why.
     match timeout(PATIENCE, connect.connect()).await {
         Ok(Ok(connection)) => drop(connection.close().await),
-        Ok(Err(error)) => return Err(unreachable(errors::reason(&error))),
-        Err(_) => return Err(unreachable("no answer within 5 s; check host, port and firewall".to_owned())),
+        Ok(Err(error)) => return Err(unreachable(errors::reason(&error), errors::passes(&error))),
+        Err(_) => {
+            let why = "no answer within 5 s; check host, port and firewall".to_owned();
+            return Err(unreachable(why, true));
+        }
     }
     let limits: Arc<str> = format!(
         "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}",
@@ -86,6 +90,7 @@ fn parse(url: &str) -> Result<PgConnectOptions, LedgerError> {
     PgConnectOptions::from_str(url).map_err(|_| LedgerError::Unavailable {
         doing: "could not be opened",
         reason: "its URL can't be read; write postgres://USER:PASSWORD@HOST:PORT/DATABASE".to_owned(),
+        passes: false,
     })
 }
 

@@ -42,7 +42,7 @@ impl SqliteLedger {
     pub async fn open_existing(path: &Path) -> Result<Self> {
         if !path.exists() {
             let reason = format!("there is no file {}", path.display());
-            return Err(LedgerError::Unavailable { doing: "could not be opened", reason });
+            return Err(LedgerError::Unavailable { doing: "could not be opened", reason, passes: false });
         }
         Self::connect(path, false).await
     }

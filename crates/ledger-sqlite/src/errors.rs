@@ -37,8 +37,9 @@ fn translate(error: &sqlx::Error, doing: &'static str) -> LedgerError {
         Some(NOT_A_DATABASE) => LedgerError::Unavailable {
             doing,
             reason: "the file is not a SQLite database; check the path".to_owned(),
+            passes: false,
         },
-        _ => LedgerError::Unavailable { doing, reason: error.to_string() },
+        _ => LedgerError::Unavailable { doing, reason: error.to_string(), passes: false },
     }
 }
 

@@ -41,7 +41,7 @@ impl Planning for SqliteLedger {
             sqlx::migrate::MigrateError::Execute(error) => {
                 Err::<(), _>(error).doing(MIGRATING).err().unwrap_or(LedgerError::Busy)
             }
-            other => LedgerError::Unavailable { doing: MIGRATING, reason: other.to_string() },
+            other => LedgerError::Unavailable { doing: MIGRATING, reason: other.to_string(), passes: false },
         })
     }
 

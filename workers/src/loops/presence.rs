@@ -19,8 +19,8 @@ use crate::environment::Environment;
 /// Between two tries to register.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// Registers the process at its start.
-pub(crate) async fn register(env: &Environment) -> Result<Presence, LedgerError> {
+/// Registers the process under its present identity.
+async fn register(env: &Environment) -> Result<Presence, LedgerError> {
     let presence = env.ledger.register(&env.identity.record()).await?;
     env.identity.register();
     env.figures.ledger_reachable.set(1);
@@ -28,6 +28,32 @@ pub(crate) async fn register(env: &Environment) -> Result<Presence, LedgerError>
     if let Some(why) = &presence.unwatched {
         warn!(why, "this process's death can't be seen at once; its work moves on when its leases run out");
     }
+    Ok(presence)
+}
+
+/// Registers the process at its start, also while the ledger is away for a moment: a worker
+/// that was started while PostgreSQL restarted ended by itself (seen in a storm). `None`
+/// when it is asked to stop first.
+pub(crate) async fn come_up(env: &Environment) -> Result<Option<Presence>, LedgerError> {
+    loop {
+        match first_signs(env).await {
+            Ok(presence) => return Ok(Some(presence)),
+            Err(error) if error.passes() => warn!(%error, "could not register; trying again"),
+            Err(error) => return Err(error),
+        }
+        if !pause(AGAIN, &env.stopping).await {
+            return Ok(None);
+        }
+    }
+}
+
+async fn first_signs(env: &Environment) -> Result<Presence, LedgerError> {
+    let presence = register(env).await?;
+    if let Err(error) = env.ledger.heartbeat(&env.record(), env.tuning.lease, &[]).await {
+        env.identity.unregister();
+        return Err(error);
+    }
+    env.figures.renewed_at_ms.set(env.uptime_ms());
     Ok(presence)
 }
 

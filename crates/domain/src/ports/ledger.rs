@@ -59,7 +59,16 @@ pub enum LedgerError {
         doing: &'static str,
         /// What the store said.
         reason: String,
+        /// Whether it may pass by itself: a server that restarts, is full or out of reach.
+        passes: bool,
     },
+}
+
+impl LedgerError {
+    /// Whether the same may well succeed later without anybody's doing.
+    pub fn passes(&self) -> bool {
+        matches!(self, LedgerError::Busy | LedgerError::Unavailable { passes: true, .. })
+    }
 }
 
 type Result<T> = std::result::Result<T, LedgerError>;

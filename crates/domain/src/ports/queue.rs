@@ -18,6 +18,8 @@ pub struct QueueError {
     pub doing: &'static str,
     /// What the server said; no credentials, no payload.
     pub reason: String,
+    /// Whether it may pass by itself: a server that restarts or is out of reach.
+    pub passes: bool,
 }
 
 /// A message as a consumer gets it.

@@ -37,6 +37,7 @@ impl Connection {
                 "REDIS_URL is no address of a server; expected redis://[user:password@]host[:port][/db], \
                      or rediss:// for TLS"
                     .to_owned(),
+            passes: false,
         })?;
         let info = client.get_connection_info();
         let place = format!("{}/{}", info.addr(), info.redis_settings().db());
@@ -50,7 +51,7 @@ impl Connection {
             .set_max_delay(Duration::from_millis(500));
         match ConnectionManager::new_lazy_with_config(client, healing) {
             Ok(manager) => Ok(Connection { manager, place }),
-            Err(error) => Err(unreachable(&place, &error.to_string())),
+            Err(error) => Err(unreachable(&place, &error.to_string(), false)),
         }
     }
 
@@ -71,7 +72,7 @@ impl Connection {
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {} s", ANSWER.as_secs()),
         };
-        Err(QueueError { doing, reason: format!("Redis at {}: {reason}", self.place) })
+        Err(QueueError { doing, reason: format!("Redis at {}: {reason}", self.place), passes: true })
     }
 }
 
@@ -87,13 +88,13 @@ async fn first_contact(client: &Client, place: &str) -> Result<(), QueueError> {
         let reason = match tokio::time::timeout(CONNECT, hello).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) if wrong_password(&error) => {
-                return Err(unreachable(place, "it refuses the user or the password"));
+                return Err(unreachable(place, "it refuses the user or the password", false));
             }
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no connection within {} s", CONNECT.as_secs()),
         };
         if started.elapsed() + BETWEEN_TRIES >= AT_FIRST {
-            return Err(unreachable(place, &reason));
+            return Err(unreachable(place, &reason, true));
         }
         tokio::time::sleep(BETWEEN_TRIES).await;
     }
@@ -103,9 +104,10 @@ fn wrong_password(error: &RedisError) -> bool {
     error.kind() == ErrorKind::AuthenticationFailed || error.code() == Some("NOAUTH")
 }
 
-fn unreachable(place: &str, reason: &str) -> QueueError {
+fn unreachable(place: &str, reason: &str, passes: bool) -> QueueError {
     QueueError {
         doing: "was not connected",
         reason: format!("Redis at {place}: {reason}. Start it, or correct REDIS_URL"),
+        passes,
     }
 }

@@ -66,6 +66,7 @@ impl RedisQueue {
                 reason: format!(
                     "{namespace:?} can't begin its keys; use letters, digits and - _ . : as namespace"
                 ),
+                passes: false,
             });
         }
         Ok(RedisQueue {
