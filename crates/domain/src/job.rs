@@ -139,7 +139,7 @@ pub struct Envelope {
     pub batch: Option<BatchId>,
     /// How often the job has been sent. A delivery with an old number is stale.
     pub send: i32,
-    /// How often it was taken back from a holder that was gone: one over which holders
+    /// How often it was taken back from a holder that was gone since it last got on: one over which holders
     /// died is worked on alone ([`crate::poison::is_suspect`]).
     #[serde(default, skip_serializing_if = "never")]
     pub rescues: i32,
@@ -189,7 +189,7 @@ pub struct Job {
     pub batch: Option<BatchId>,
     /// Tries so far that did not succeed and counted.
     pub attempts: i32,
-    /// How often it was taken back from a holder that was gone.
+    /// How often it was taken back from a holder that was gone, since it last got on.
     pub rescues: i32,
     /// Trace context of whoever made the job.
     pub traceparent: Option<String>,

@@ -1,6 +1,11 @@
 //! What becomes of a job whose workers die: the user that kills them is isolated
 //! by halving the batch, and everybody else arrives.
 //!
+//! Deaths count only while nothing gets on: results that are written back clear them, since
+//! what kills its worker each time is in hand again at once, and the others of its batch are
+//! through by then. So a worker that is killed twenty times by chance leaves nobody suspected
+//! (before, the batches that it had held waited up to half a minute for a process of their own).
+//!
 //! A half keeps all but one of the deaths, so it is halved again by the next: a user
 //! among a hundred is alone after 3 + 6 deaths. After three more it is not sent again:
 //! Auth0 is asked whether it arrived, and only if not it is given up. Rejected: noting the

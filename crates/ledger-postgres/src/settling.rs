@@ -33,7 +33,8 @@ impl End {
 
 /// Moves items of a batch from pending to where `ended` counts them. With the last
 /// one the batch is provisioned, its verify job is made and this job ends, all in the
-/// same statement. Returns the items still pending.
+/// same statement; a batch that only got on has no deaths against it any more
+/// (`ferry_domain::poison`). Returns the items still pending.
 pub(crate) async fn count_in(
     connection: &mut PgConnection,
     job: &Job,
@@ -59,6 +60,9 @@ pub(crate) async fn count_in(
                 expires_at = NULL, queued_at = NULL
             WHERE id = $1 AND EXISTS (SELECT FROM counted WHERE pending = 0)
             RETURNING traceparent
+        ), got_on AS (
+            UPDATE ferry.jobs SET rescues = 0
+            WHERE id = $1 AND rescues > 0 AND $8 > 0 AND EXISTS (SELECT FROM counted WHERE pending > 0)
         ), verify AS (
             INSERT INTO ferry.jobs (run_id, batch_id, kind, priority, traceparent)
             SELECT counted.run_id, counted.id, 'verify', $12, ended.traceparent

@@ -33,11 +33,22 @@ impl SqliteLedger {
         if pending == 0 {
             ending::provisioned(&mut tx, &lease.of, batch).await?;
             ending::job_done(&mut tx, lease).await?;
+        } else if stored.source > 0 && lease.of.rescues > 0 {
+            got_on(&mut tx, lease).await?;
         }
         tx.commit().await.doing(DOING)?;
         let refused_rows = refused.into_iter().map(|(at, code)| (results[at].seq, code)).collect();
         Ok(WriteBack { refused_rows, pending, run: held.seen() })
     }
+}
+
+/// A batch that got on has no deaths against it any more (`ferry_domain::poison`).
+async fn got_on(connection: &mut SqliteConnection, lease: &Lease<Job>) -> Result<()> {
+    sqlx::query!("UPDATE ferry_jobs SET rescues = 0 WHERE id = ?1 AND rescues > 0", lease.of.id.0)
+        .execute(connection)
+        .await
+        .doing(DOING)?;
+    Ok(())
 }
 
 async fn application_rows(

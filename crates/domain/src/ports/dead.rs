@@ -86,7 +86,7 @@ pub struct DeadView {
     pub reason: String,
     /// Tries that counted.
     pub attempts: i32,
-    /// Times it was taken back from a dead holder.
+    /// Times it was taken back from a dead holder since it last got on.
     pub rescues: i32,
     /// Users that failed with it.
     pub users: i64,

@@ -174,7 +174,7 @@ pub struct Rescued {
     pub kind: JobKind,
     /// Who held it.
     pub holder: WorkerId,
-    /// How often that has happened to it, this time included.
+    /// How often that has happened to it since its batch last got on, this time included.
     pub rescues: i32,
     /// Items of its batch still pending; 0 for other kinds than provision.
     pub pending: i64,
@@ -377,7 +377,8 @@ pub trait Working: Send + Sync {
 
     /// Writes the results of several items in one transaction: items, tally of
     /// the batch, `auth0_user_id` of the application's rows. With the last item the
-    /// batch becomes `provisioned`, its verify job is made and this job is done.
+    /// batch becomes `provisioned`, its verify job is made and this job is done; while some
+    /// are left, the job has no rescues against it any more ([`crate::poison`]).
     /// `requests` are those sent for these results. An application row that does
     /// not come back makes its item `conflict APP_ROW_CHANGED`, keeping the id; a
     /// constraint error costs its own row only.

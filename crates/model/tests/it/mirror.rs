@@ -234,14 +234,17 @@ impl Mirror {
     /// Ends what is still pending in the batch; says what is pending then.
     pub fn write_back(&mut self, job: usize, results: &[(i64, ItemState, Option<Code>)]) -> i64 {
         let batch = self.jobs[job].batch.expect("a provision job has a batch");
+        let before = self.pending(batch);
         for (seq, state, code) in results {
             let item = &mut self.items[*seq as usize - 1];
             if item.batch == batch && item.state == ItemState::Pending {
                 (item.state, item.code) = (*state, *code);
             }
         }
-        if self.pending(batch) == 0 {
-            self.provisioned(job, batch, JobMove::Finish);
+        match self.pending(batch) {
+            0 => self.provisioned(job, batch, JobMove::Finish),
+            left if left < before => self.jobs[job].rescues = 0,
+            _ => {}
         }
         self.pending(batch)
     }

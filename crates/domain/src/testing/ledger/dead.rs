@@ -47,13 +47,13 @@ pub async fn a_job_given_up_leaves_a_letter_that_says_all(world: impl LedgerWorl
     let worker = scene.worker();
     scene.ledger.heartbeat(&worker, super::scene::LEASE, &[]).await.unwrap();
     let lost = scene.take_one(JobKind::Provision).await;
+    let results = scene.results(&lost, created).await;
+    scene.ledger.write_back(&lost, &results[..1], 1).await.unwrap();
     let again = scene.take_over(&lost).await;
     let snooze = Verdict::Snooze { after: Duration::ZERO, code: Code::RateLimited };
     scene.ledger.conclude(&again, &snooze, None).await.unwrap();
     let send = scene.ledger.take_ready(1).await.unwrap().remove(0);
     let lease = scene.take_as(&worker, &send).await;
-    let results = scene.results(&lease, created).await;
-    scene.ledger.write_back(&lease, &results[..1], 1).await.unwrap();
     let attempt = Attempt { number: 1, code: Code::TimedOut, took: Duration::ZERO };
     let discard = Verdict::Discard { code: Code::TimedOut };
     scene.ledger.conclude(&lease, &discard, Some(&attempt)).await.unwrap();

@@ -152,6 +152,7 @@ macro_rules! ledger_suite {
                 two_rescuers_at_once_rescue_each_job_once,
                 an_old_identity_is_handed_back_without_a_rescue,
                 a_dead_holder_of_a_role_is_followed_at_once,
+                results_clear_the_deaths_before_them,
                 a_halved_batch_is_two_that_add_up,
                 a_batch_is_halved_while_its_send_is_under_way,
                 what_can_not_be_halved_stays_as_it_is,

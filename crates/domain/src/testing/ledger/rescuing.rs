@@ -189,6 +189,24 @@ async fn batch_sizes(scene: &Scene<'_>) -> Vec<(Option<BatchId>, Vec<i64>, i32)>
     seen
 }
 
+/// Deaths of holders that got on with it are chance: they don't add up.
+pub async fn results_clear_the_deaths_before_them(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    scene.running("a.csv", 4, 4).await;
+    let (holder, me) = (scene.worker(), scene.worker());
+    let mut deaths = Vec::new();
+    for results in [0, 0, 1, 0, 2] {
+        let send = scene.ledger.take_ready(1).await.unwrap().remove(0);
+        let lease = take(&scene, &holder, &send).await;
+        let done = scene.results(&lease, created).await;
+        scene.ledger.write_back(&lease, &done[..results], 1).await.unwrap();
+        scene.ledger.write_back(&lease, &done[..results], 1).await.unwrap(); // told again, it is nothing new
+        world.advance(LEASE).await;
+        deaths.push(scene.ledger.rescue(me.id, true).await.unwrap().remove(0).rescues);
+    }
+    assert_eq!(deaths, [1, 2, 1, 2, 1]);
+}
+
 /// Both halves together are what the batch was, and both start with fewer deaths.
 pub async fn a_halved_batch_is_two_that_add_up(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
