@@ -50,6 +50,31 @@ async fn s41_a_killed_worker_where_only_leases_tell() {
     .await;
 }
 
+const LIMIT: &str = "custom:60:60";
+
+/// All slots are taken for seconds and jobs wait behind them, as in any run at a tenant's limit.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "tests/chaos/run --all"]
+async fn s43_a_killed_worker_at_the_limit_with_a_backlog() {
+    let setup = Setup::new(43, "as 1, at a limit of 60/s and with a backlog").set("AUTH0_PLAN", LIMIT);
+    let setup = setup.users(1_500, 100).simulated(|config| config.limits = LIMIT.parse().unwrap());
+    play(setup, async |scene| {
+        scene.start(&[]);
+        scene.workers(3);
+        scene.until_busy(0).await;
+        scene.until_done(150).await;
+        let killed = scene.kill(0).await;
+        let waiting = scene.number("SELECT count(*) FROM ferry.jobs WHERE state = 'queued'").await;
+        let after = scene.recovered(&killed).await;
+        scene.until_sealed().await;
+        Told::taken_over(
+            after,
+            format!("{} batches were held, {waiting} waited in the queue", killed.1.len()),
+        )
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn s07_a_worker_restarted_at_once_takes_its_old_work_up() {
     play(Setup::new(7, "restart at once under the same name"), async |scene| {

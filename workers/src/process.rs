@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
 use ferry_domain::{
-    JobKind, crash,
+    JobKind, QUEUES, crash,
     ports::{Consumer, LedgerError, Presence},
 };
 use futures_util::future::join_all;
@@ -85,7 +85,8 @@ impl FromStr for Role {
     }
 }
 
-/// Slots of a process with these roles, for its [`WorkerRecord`](ferry_domain::ports::WorkerRecord).
+/// Slots of a process with these roles, for its [`WorkerRecord`](ferry_domain::ports::WorkerRecord);
+/// those kept free for rescued jobs are not counted.
 pub fn slots(roles: &[Role], batches: usize) -> i32 {
     roles.iter().map(|role| role.slots(batches)).sum::<usize>().try_into().unwrap_or(i32::MAX)
 }
@@ -152,10 +153,11 @@ fn start_loops(
 
 fn start_consumers(env: &Arc<Environment>, roles: &[Role]) -> Vec<tokio::task::JoinHandle<()>> {
     let dispatcher = Arc::new(Dispatcher { env: env.clone() });
-    let consume = |role: &Role| {
-        let kind = role.kind()?;
+    let consume = |(kind, lane)| {
+        let role = roles.iter().find(|role| role.kind() == Some(kind))?;
         let (env, dispatcher) = (env.clone(), dispatcher.clone());
-        let consumer = Consumer { worker: env.identity.id(), kind, slots: role.slots(env.tuning.batches) };
+        let slots = role.slots(env.tuning.batches);
+        let consumer = Consumer { worker: env.identity.id(), kind, lane, slots };
         let stopping = env.stopping.clone();
         Some(tokio::spawn(async move {
             env.queue
@@ -163,5 +165,5 @@ fn start_consumers(env: &Arc<Environment>, roles: &[Role]) -> Vec<tokio::task::J
                 .await;
         }))
     };
-    roles.iter().filter_map(consume).collect()
+    QUEUES.into_iter().filter_map(consume).collect()
 }

@@ -56,6 +56,26 @@ impl fmt::Display for JobKind {
     }
 }
 
+/// Which of a kind's queues a send goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Nearly all.
+    Usual,
+    /// Jobs taken back from holders that are gone. They have slots and room of their own, since
+    /// at a tenant's limit all slots are taken for seconds or minutes, and their users would
+    /// wait behind everybody else's.
+    Rescued,
+}
+
+/// All queues. Reports have no backlog to wait behind.
+pub const QUEUES: [(JobKind, Lane); 5] = [
+    (JobKind::Provision, Lane::Usual),
+    (JobKind::Verify, Lane::Usual),
+    (JobKind::Report, Lane::Usual),
+    (JobKind::Provision, Lane::Rescued),
+    (JobKind::Verify, Lane::Rescued),
+];
+
 /// Where a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -160,6 +180,14 @@ impl Envelope {
     /// (APALIS fault 8), so a new send is a new name.
     pub fn send_name(&self) -> String {
         format!("{}-{}", self.job, self.send)
+    }
+
+    /// Which of its kind's queues it goes to.
+    pub fn lane(&self) -> Lane {
+        match self.kind {
+            JobKind::Provision | JobKind::Verify if self.rescues > 0 => Lane::Rescued,
+            _ => Lane::Usual,
+        }
     }
 }
 

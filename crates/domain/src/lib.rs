@@ -32,7 +32,7 @@ pub use code::Code;
 pub use figures::Figures;
 pub use ids::{Auth0UserId, BatchId, ItemSeq, JobId, RunId, SourceKey, WorkerId};
 pub use item::{Item, ItemResult, ItemState, NewItem, Origin, Outcome};
-pub use job::{Attempt, Envelope, Job, JobKind, JobState, Lease, Verdict};
+pub use job::{Attempt, Envelope, Job, JobKind, JobState, Lane, Lease, QUEUES, Verdict};
 pub use record::{Email, UserRecord};
 pub use run::{BatchState, OnExisting, RunSpec, RunState, RunView, SourceIdentity, WriteBackTarget};
 pub use tally::Tally;

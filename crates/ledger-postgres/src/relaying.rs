@@ -105,6 +105,39 @@ impl Relaying for PostgresLedger {
         rows::all(rows)
     }
 
+    async fn take_rescued(&self, most: i64) -> Result<Vec<Envelope>> {
+        let rows = query_as!(
+            JobRow,
+            r#"
+            WITH due AS (
+                SELECT job.id, job.priority, job.created_at
+                FROM ferry.jobs AS job JOIN ferry.runs AS run ON run.id = job.run_id
+                WHERE job.state = 'ready' AND job.rescues > 0 AND job.kind IN ('provision', 'verify')
+                  AND job.not_before <= clock_timestamp()
+                  AND run.state IN ('running', 'sealing', 'cancelling')
+                  AND NOT EXISTS (SELECT FROM ferry.controls WHERE name = 'stop_all' AND value = 'true')
+                ORDER BY job.priority, job.created_at, job.id
+                LIMIT $1
+                FOR UPDATE OF job SKIP LOCKED
+            ), sent AS (
+                UPDATE ferry.jobs AS job
+                SET state = 'queued', send = job.send + 1, queued_at = clock_timestamp()
+                FROM due
+                WHERE job.id = due.id
+                RETURNING job.id, job.run_id, job.batch_id, job.kind, job.send, job.rescues, job.traceparent
+            )
+            SELECT sent.id, sent.run_id, sent.batch_id, sent.kind, sent.send, sent.rescues, sent.traceparent
+            FROM sent JOIN due ON due.id = sent.id
+            ORDER BY due.priority, due.created_at, due.id
+            "#,
+            most,
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.sql_failed("could not take rescued jobs"))?;
+        rows::all(rows)
+    }
+
     async fn queued(&self) -> Result<i64> {
         query_scalar!(r#"SELECT count(*) AS "count!" FROM ferry.jobs WHERE state = 'queued'"#)
             .fetch_one(&self.pool)

@@ -98,6 +98,38 @@ impl Relaying for SqliteLedger {
         rows.into_iter().map(SendRow::envelope).collect()
     }
 
+    async fn take_rescued(&self, most: i64) -> Result<Vec<Envelope>> {
+        // CROSS JOIN keeps the jobs outside, in the order of their index, so that
+        // the limit ends the search.
+        let mut rows = sqlx::query_as!(
+            SendRow,
+            r#"
+            UPDATE ferry_jobs
+            SET state = 'queued', send = send + 1, queued_at = (SELECT at FROM ferry_now)
+            WHERE number IN (
+                SELECT j.number
+                FROM ferry_jobs AS j CROSS JOIN ferry_runs AS r ON r.id = j.run_id
+                WHERE j.state = 'ready' AND j.rescues > 0 AND j.kind IN ('provision', 'verify')
+                  AND j.not_before <= (SELECT at FROM ferry_now)
+                  AND r.state IN ('running', 'sealing', 'cancelling')
+                  AND NOT EXISTS (SELECT 1 FROM ferry_controls WHERE name = 'stop_all' AND value = 'on')
+                ORDER BY j.priority, j.created_at, j.number
+                LIMIT ?1
+            )
+            RETURNING id AS "id!: Uuid", run_id AS "run_id!: Uuid", batch_id AS "batch_id?: Uuid",
+                      kind AS "kind!: String", send AS "send!: i32", rescues AS "rescues!: i32", traceparent AS "traceparent?: String",
+                      priority AS "priority!: i64", created_at AS "created_at!: i64", number AS "number!: i64"
+            "#,
+            most
+        )
+        .fetch_all(self.writer())
+        .await
+        .doing("could not take rescued jobs")?;
+        // RETURNING promises no order.
+        rows.sort_unstable_by_key(SendRow::order);
+        rows.into_iter().map(SendRow::envelope).collect()
+    }
+
     async fn queued(&self) -> Result<i64> {
         sqlx::query_scalar!(r#"SELECT count(*) AS "count!: i64" FROM ferry_jobs WHERE state = 'queued'"#)
             .fetch_one(self.reader())

@@ -19,7 +19,7 @@ use apalis_core::{
 };
 use async_trait::async_trait;
 use ferry_domain::{
-    Envelope, JobKind,
+    Envelope, JobKind, Lane, QUEUES,
     ports::{Consumer, Delivery, Handler, Queue, QueueError, Stop, Swept},
 };
 use futures_util::{FutureExt, SinkExt, StreamExt, sink, stream, stream::BoxStream};
@@ -32,17 +32,17 @@ use crate::{
 
 type Message = Task<Vec<u8>>;
 
-/// One kind's channel. Several consumers take turns at the receiving end:
+/// One queue's channel. Several consumers take turns at the receiving end:
 /// whoever holds the lock waits for the next message, the others wait in line.
-struct Lane {
-    kind: JobKind,
+struct Channel {
+    of: (JobKind, Lane),
     sender: mpsc::Sender<Message>,
     receiver: Arc<tokio::sync::Mutex<mpsc::Receiver<Message>>>,
 }
 
 /// The queue in memory; see the module.
 pub struct MemoryQueue {
-    lanes: [Lane; JobKind::ALL.len()],
+    channels: [Channel; QUEUES.len()],
     held: Held,
 }
 
@@ -65,27 +65,27 @@ impl Default for MemoryQueue {
 impl MemoryQueue {
     /// An empty queue.
     pub fn new() -> Self {
-        let lanes = JobKind::ALL.map(|kind| {
+        let channels = QUEUES.map(|of| {
             let (sender, receiver) = mpsc::channel(MAX_WINDOW);
-            Lane { kind, sender, receiver: Arc::new(tokio::sync::Mutex::new(receiver)) }
+            Channel { of, sender, receiver: Arc::new(tokio::sync::Mutex::new(receiver)) }
         });
-        MemoryQueue { lanes, held: Held::default() }
+        MemoryQueue { channels, held: Held::default() }
     }
 
-    fn lane(&self, kind: JobKind) -> &Lane {
-        // Can't miss: there is a lane for each of `JobKind::ALL`.
-        self.lanes.iter().find(|lane| lane.kind == kind).unwrap_or(&self.lanes[0])
+    fn channel(&self, kind: JobKind, lane: Lane) -> &Channel {
+        // Can't miss: sends and consumers have lanes that are in the list.
+        self.channels.iter().find(|channel| channel.of == (kind, lane)).unwrap_or(&self.channels[0])
     }
 }
 
-/// A consumer's place in line for a lane, given up at the stop: a worker that
+/// A consumer's place in line for a channel, given up at the stop: a worker that
 /// drains no longer polls, and would starve the others from its place.
 #[derive(Clone)]
 struct Place(Arc<Mutex<Option<BoxStream<'static, Message>>>>);
 
 impl Place {
-    fn in_line(lane: &Lane) -> Self {
-        let turns = stream::unfold(lane.receiver.clone(), |receiver| async move {
+    fn in_line(channel: &Channel) -> Self {
+        let turns = stream::unfold(channel.receiver.clone(), |receiver| async move {
             let message = receiver.lock().await.recv().await?;
             Some((message, receiver))
         });
@@ -127,7 +127,7 @@ impl Queue for MemoryQueue {
                 .task_id(TaskId::from_string(name.clone()))
                 .build();
             // Can't be full or closed: the channel takes MAX_WINDOW, and both ends are ours.
-            if self.lane(envelope.kind).sender.try_send(message).is_err() {
+            if self.channel(envelope.kind, envelope.lane()).sender.try_send(message).is_err() {
                 return Ok(taken);
             }
             held.insert(name);
@@ -153,7 +153,7 @@ impl Queue for MemoryQueue {
         let handler = Arc::new(Forgetting { handler, held: self.held.clone() });
         let crew = Crew::new(consumer.kind.as_str(), &consumer, handler);
         loop {
-            let place = Place::in_line(self.lane(consumer.kind));
+            let place = Place::in_line(self.channel(consumer.kind, consumer.lane));
             let name = format!("{}-{}", consumer.kind, consumer.worker);
             let (context, life) = hire!(&name, place.storage(), crew);
             let fetch_no_more = || {

@@ -112,14 +112,21 @@ impl Term {
     }
 }
 
+/// The rescued first, whatever the window holds: their users were on their way already, and
+/// slots of their own wait for them.
 async fn send(env: &Environment, window: i64) -> Result<bool, RelayError> {
+    push(env, env.ledger.take_rescued(window).await?).await?;
     let room = window - env.ledger.queued().await?;
     if room <= 0 {
         return Ok(false);
     }
-    let ready = env.ledger.take_ready(room).await?;
+    push(env, env.ledger.take_ready(room).await?).await?;
+    Ok(false)
+}
+
+async fn push(env: &Environment, ready: Vec<Envelope>) -> Result<(), RelayError> {
     if ready.is_empty() {
-        return Ok(false);
+        return Ok(());
     }
     crash::pass("relay.claimed");
     let pushed = env.queue.push(&ready, usize::try_from(env.tuning.window).unwrap_or(usize::MAX)).await;
@@ -130,7 +137,7 @@ async fn send(env: &Environment, window: i64) -> Result<bool, RelayError> {
     take_back(env, &ready[taken.min(ready.len())..]).await?;
     pushed?;
     crash::pass("relay.pushed");
-    Ok(false)
+    Ok(())
 }
 
 async fn take_back(env: &Environment, unsent: &[Envelope]) -> Result<(), RelayError> {

@@ -248,6 +248,10 @@ pub trait Relaying: Send + Sync {
     /// running (or sealing) runs, in order of priority and age.
     async fn take_ready(&self, most: i64) -> Result<Vec<Envelope>>;
 
+    /// As [`take_ready`](Self::take_ready), but only jobs taken back from holders that are gone
+    /// ([`crate::Lane::Rescued`]): they are sent whatever the window holds.
+    async fn take_rescued(&self, most: i64) -> Result<Vec<Envelope>>;
+
     /// Jobs in state `queued`, all kinds.
     async fn queued(&self) -> Result<i64>;
 

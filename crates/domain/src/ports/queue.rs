@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::{
     ids::WorkerId,
-    job::{Envelope, JobKind},
+    job::{Envelope, JobKind, Lane},
 };
 
 /// The transport can't be reached or refuses.
@@ -55,6 +55,8 @@ pub struct Consumer {
     pub worker: WorkerId,
     /// Which kind it takes.
     pub kind: JobKind,
+    /// From which of the kind's queues.
+    pub lane: Lane,
     /// How many jobs it works on at once, at least 1.
     pub slots: usize,
 }

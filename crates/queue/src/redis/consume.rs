@@ -69,7 +69,7 @@ fn settings(queue: &str) -> Config {
 
 /// Delivers until the stop; see the module.
 pub(super) async fn consume(redis: &RedisQueue, consumer: Consumer, handler: Arc<dyn Handler>, stop: Stop) {
-    let queue = redis.queue_of(consumer.kind);
+    let queue = redis.queue_of(consumer.kind, consumer.lane);
     let crew = Crew::new(queue, &consumer, handler);
     let stop: Shared<Stop> = stop.shared();
     let mut quick_deaths = 0;
@@ -131,14 +131,14 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::collections::HashSet;
 
-    use ferry_domain::{JobKind, WorkerId};
+    use ferry_domain::{JobKind, Lane, WorkerId};
 
     use super::*;
 
     #[test]
     fn a_name_is_never_used_twice() {
         let worker = WorkerId("0198a000-0000-7000-8000-000000000001".parse().unwrap());
-        let consumer = Consumer { worker, kind: JobKind::Verify, slots: 1 };
+        let consumer = Consumer { worker, kind: JobKind::Verify, lane: Lane::Usual, slots: 1 };
         let [one, two] = [(); 2].map(|()| next_name("box", &consumer));
         assert_ne!(one, two);
         assert!(one.starts_with(&format!("verify-box-{}-{worker}-", std::process::id())), "{one}");

@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 use ::redis::Script;
 use async_trait::async_trait;
 use ferry_domain::{
-    Envelope, JobKind,
+    Envelope, JobKind, Lane, QUEUES,
     ports::{Consumer, Handler, Queue, QueueError, Stop, Swept},
 };
 
@@ -47,8 +47,8 @@ impl Default for RedisOptions {
 /// The queue in Redis; see the module.
 pub struct RedisQueue {
     connection: Connection,
-    /// Names of the queues, in the order of [`JobKind::ALL`].
-    queues: [String; JobKind::ALL.len()],
+    /// Their names, in the order of [`QUEUES`].
+    queues: [String; QUEUES.len()],
     host: String,
 }
 
@@ -71,14 +71,16 @@ impl RedisQueue {
         }
         Ok(RedisQueue {
             connection: Connection::open(url).await?,
-            queues: JobKind::ALL.map(|kind| format!("{{{namespace}}}:{kind}")),
+            queues: QUEUES.map(|(kind, lane)| match lane {
+                Lane::Usual => format!("{{{namespace}}}:{kind}"),
+                Lane::Rescued => format!("{{{namespace}}}:{kind}:rescued"),
+            }),
             host: host_name(),
         })
     }
 
-    fn queue_of(&self, kind: JobKind) -> &str {
-        // Can't miss: there is a queue for each of `JobKind::ALL`.
-        &self.queues[number(kind) - 1]
+    fn queue_of(&self, kind: JobKind, lane: Lane) -> &str {
+        &self.queues[number(kind, lane) - 1]
     }
 
     fn connection(&self) -> &Connection {
@@ -119,7 +121,7 @@ impl RedisQueue {
     async fn push_chunk(&self, chunk: &[Envelope], window: usize) -> Result<usize, QueueError> {
         let mut arguments = vec![window.to_string().into_bytes()];
         for send in chunk {
-            arguments.push(number(send.kind).to_string().into_bytes());
+            arguments.push(number(send.kind, send.lane()).to_string().into_bytes());
             arguments.push(send.send_name().into_bytes());
             arguments.push(envelope::encode(send));
             arguments.push(if send.send > 1 { b"front".to_vec() } else { b"back".to_vec() });
@@ -155,9 +157,10 @@ impl RedisQueue {
 /// How long a stopped worker tries to sign off.
 const SIGN_OFF: Duration = Duration::from_secs(1);
 
-/// Position of a kind's queue among a script's keys, from 1 as Lua counts.
-fn number(kind: JobKind) -> usize {
-    JobKind::ALL.iter().position(|other| *other == kind).unwrap_or(0) + 1
+/// Position of a queue among a script's keys, from 1 as Lua counts.
+fn number(kind: JobKind, lane: Lane) -> usize {
+    // Can't miss: sends and consumers have lanes that are in the list.
+    QUEUES.iter().position(|queue| *queue == (kind, lane)).unwrap_or(0) + 1
 }
 
 /// The machine's name, as part of workers' names only.
@@ -195,7 +198,10 @@ impl Queue for RedisQueue {
         for chunk in sends.chunks(MISSING_CHUNK) {
             let arguments: Vec<_> = chunk
                 .iter()
-                .flat_map(|send| [number(send.kind).to_string().into_bytes(), send.send_name().into_bytes()])
+                .flat_map(|send| {
+                    let queue = number(send.kind, send.lane());
+                    [queue.to_string().into_bytes(), send.send_name().into_bytes()]
+                })
                 .collect();
             let positions: Vec<usize> =
                 self.over_all("did not say what it holds", &scripts::MISSING, &arguments).await?;

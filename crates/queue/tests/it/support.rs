@@ -11,7 +11,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use ferry_domain::{JobKind, ports::Queue, testing::queue::QueueWorld};
+use ferry_domain::{JobKind, Lane, QUEUES, ports::Queue, testing::queue::QueueWorld};
 use ferry_queue::{RedisOptions, RedisQueue};
 use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
@@ -97,10 +97,11 @@ impl QueueWorld for RedisWorld {
         for key in self.keys().await {
             let _: () = redis::cmd("DEL").arg(key).query_async(&mut plain).await.unwrap();
         }
-        for kind in JobKind::ALL {
+        for (kind, lane) in QUEUES {
+            let workers = if lane == Lane::Usual { "workers" } else { "rescued:workers" };
             let list = redis::cmd("ZREM")
                 .arg("core:apalis:queues:list")
-                .arg(self.key(kind, "workers"))
+                .arg(self.key(kind, workers))
                 .exec_async(&mut plain)
                 .await;
             list.unwrap();

@@ -100,6 +100,7 @@ macro_rules! ledger_suite {
                 moves_a_run_does_not_have_are_refused;
             relaying:
                 jobs_are_taken_by_priority_and_age,
+                the_rescued_are_taken_without_the_others,
                 jobs_wait_for_their_time_and_their_run,
                 two_relays_never_take_the_same_job,
                 a_stale_delivery_gets_nothing,

@@ -10,8 +10,8 @@ use super::{
 use crate::{
     code::Code,
     ids::JobId,
-    job::{Envelope, JobKind, Verdict},
-    ports::DeadLetter,
+    job::{Envelope, JobKind, Lane, Verdict},
+    ports::{Command, DeadLetter},
 };
 
 const NOW: Duration = Duration::ZERO;
@@ -62,6 +62,30 @@ pub async fn jobs_wait_for_their_time_and_their_run(world: impl LedgerWorld) {
     assert!(scene.ledger.take_ready(10).await.unwrap().is_empty(), "its time has not come");
     world.advance(Duration::from_secs(11)).await;
     assert_eq!(scene.take_one(JobKind::Provision).await.of.id, lease.of.id);
+}
+
+/// They don't wait behind the others, and a pause holds for them too.
+pub async fn the_rescued_are_taken_without_the_others(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    scene.running("a.csv", 5, 1).await;
+    assert!(scene.ledger.take_rescued(10).await.unwrap().is_empty(), "nobody has died");
+    let sends = scene.ledger.take_ready(3).await.unwrap();
+    for send in &sends[1..] {
+        scene.claim(send, scene.worker().id).await;
+    }
+    world.advance(LEASE).await;
+    assert_eq!(scene.rescue_expired().await.len(), 2);
+    let rescued = scene.ledger.take_rescued(1).await.unwrap();
+    assert_eq!(job_ids(&rescued), job_ids(&sends[1..2]), "the older one");
+    assert_eq!((rescued[0].send, rescued[0].rescues, rescued[0].lane()), (2, 1, Lane::Rescued));
+    let stop_all = Command { by: "somebody", reason: None };
+    scene.ledger.stop_all(true, &stop_all).await.unwrap();
+    assert!(scene.ledger.take_rescued(10).await.unwrap().is_empty(), "all is stopped");
+    scene.ledger.stop_all(false, &stop_all).await.unwrap();
+    assert_eq!(job_ids(&scene.ledger.take_rescued(10).await.unwrap()), job_ids(&sends[2..]));
+    assert!(scene.ledger.take_rescued(10).await.unwrap().is_empty());
+    let others = scene.ledger.take_ready(10).await.unwrap();
+    assert!(others.iter().all(|send| send.lane() == Lane::Usual) && others.len() == 2);
 }
 
 /// Two relays at once, as after a role was taken over.

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 
 use super::{Crew, Probe, QueueWorld, drained, envelopes, eventually, names};
 use crate::{
-    job::{Envelope, JobKind},
+    job::{Envelope, JobKind, Lane},
     ports::{Delivery, Handler, Queue},
 };
 
@@ -213,6 +213,32 @@ pub async fn kinds_are_separate(world: &World) {
     for crew in [crew, provision, report] {
         crew.end(&**world).await;
     }
+}
+
+/// Where all usual slots are taken and jobs wait, a rescued one is worked on all the same.
+pub async fn the_rescued_do_not_wait_for_the_others_slots(world: &World) {
+    let queue = world.queue();
+    let usual = envelopes(JobKind::Provision, 5);
+    let rescued: Vec<Envelope> =
+        envelopes(JobKind::Provision, 2).into_iter().map(|send| Envelope { rescues: 1, ..send }).collect();
+    let (held_up, free) = (Probe::closed(world), Probe::open(world));
+    let crews = [
+        Crew::start(world, JobKind::Provision, 2, held_up.clone()),
+        Crew::of(world, (JobKind::Provision, Lane::Rescued), 2, free.clone()),
+    ];
+    assert_eq!(push(&queue, &usual, WIDE).await, 5);
+    eventually(&**world, "two usual jobs at work", || async { held_up.inside() == 2 }).await;
+    assert_eq!(push(&queue, &rescued, WIDE).await, 2);
+    eventually(&**world, "both rescued jobs done", || async { free.jobs().len() == 2 }).await;
+    assert_eq!(queue.missing(&usual).await.unwrap(), [], "the others wait or are at work");
+    eventually(&**world, "an acknowledgement", || async { depth(&queue).await == 5 }).await;
+    assert_eq!(queue.missing(&rescued).await.unwrap().len(), 2);
+    held_up.let_through();
+    drained(&**world, &queue).await;
+    for crew in crews {
+        crew.end(&**world).await;
+    }
+    assert_eq!(names(&free.jobs()), names(&rescued));
 }
 
 /// A small window carries any amount, and is never exceeded.

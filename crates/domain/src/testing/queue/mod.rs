@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use crate::{
     ids::{BatchId, JobId, RunId, WorkerId},
-    job::{Envelope, JobKind},
+    job::{Envelope, JobKind, Lane},
     ports::{Consumer, Delivery, Handler, Queue},
 };
 
@@ -181,10 +181,20 @@ pub struct Crew {
 }
 
 impl Crew {
-    /// Starts one consumer of a kind.
+    /// Starts one consumer of a kind's usual queue.
     pub fn start(
         world: &Arc<dyn QueueWorld>,
         kind: JobKind,
+        slots: usize,
+        handler: Arc<dyn Handler>,
+    ) -> Self {
+        Self::of(world, (kind, Lane::Usual), slots, handler)
+    }
+
+    /// Starts one consumer of any queue.
+    pub fn of(
+        world: &Arc<dyn QueueWorld>,
+        (kind, lane): (JobKind, Lane),
         slots: usize,
         handler: Arc<dyn Handler>,
     ) -> Self {
@@ -199,7 +209,7 @@ impl Crew {
             }
         };
         world.spawn(Box::pin(async move {
-            queue.consume(Consumer { worker, kind, slots }, handler, Box::pin(stopped)).await;
+            queue.consume(Consumer { worker, kind, lane, slots }, handler, Box::pin(stopped)).await;
             ended.store(true, Ordering::SeqCst);
         }));
         crew
@@ -236,6 +246,7 @@ macro_rules! queue_suite {
             a_stopped_consumer_of_several_leaves_the_others_their_work
             a_panicking_handler_does_not_end_the_consumer
             kinds_are_separate
+            the_rescued_do_not_wait_for_the_others_slots
             five_thousand_pass_through_a_window_of_three_hundred
         );
     };
