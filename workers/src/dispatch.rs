@@ -59,11 +59,7 @@ impl Dispatcher {
             me = env.identity.registered() => me,
         };
         // Before the claim: whoever waits here holds nothing that a death could be charged to.
-        let (_together, _alone) = if poison::is_suspect(envelope.rescues) {
-            (None, Some(env.company.write().await))
-        } else {
-            (Some(env.company.read().await), None)
-        };
+        let mut seat = env.company.seat(poison::is_suspect(envelope.rescues)).await;
         let began = Instant::now();
         let claim = env.ledger.claim(envelope.job, envelope.send, me, env.tuning.lease).await;
         env.standing.note(&claim);
@@ -81,7 +77,15 @@ impl Dispatcher {
             env.held.lose_all(); // the registration was lost on the way
         }
         let started = env.clock.now();
-        let outcome = AssertUnwindSafe(handle(env, &lease, &hold)).catch_unwind().await;
+        let mut work = std::pin::pin!(AssertUnwindSafe(handle(env, &lease, &hold)).catch_unwind());
+        let outcome = tokio::select! {
+            biased;
+            outcome = &mut work => outcome,
+            () = hold.got_on() => {
+                seat = seat.among_others();
+                work.await
+            }
+        };
         let ended = match outcome {
             Ok(Ok(ended)) => ended,
             Ok(Err(error)) => self.after_ledger_error(&lease, &error),
@@ -97,6 +101,7 @@ impl Dispatcher {
             Ended::Lost => self.conclude(&lease, &handed_back(), started).await,
         }
         env.held.drop(lease.of.id);
+        drop(seat);
         env.nudge();
     }
 

@@ -9,13 +9,10 @@ use ferry_domain::{
     ports::{Clock, Directory, Ledger, LedgerError, Limiter, Queue, Random, WorkerRecord},
     run::{RunSpec, RunState},
 };
-use tokio::{
-    sync::{Notify, RwLock},
-    time::Instant,
-};
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::{guarded::Guarded, held::Held, identity::Identity, standing::Standing};
+use crate::{company::Company, guarded::Guarded, held::Held, identity::Identity, standing::Standing};
 
 /// Figures that decide how work is paced. Defaults are those of the settings file.
 #[derive(Clone, Debug)]
@@ -108,8 +105,7 @@ pub struct Environment {
     pub(crate) standing: Standing,
     pub(crate) held: Held,
     pub(crate) nudge: Notify,
-    /// Jobs share it; one over which holders died has it alone.
-    pub(crate) company: RwLock<()>,
+    pub(crate) company: Company,
     since: Instant,
 }
 
@@ -124,7 +120,7 @@ impl Environment {
             identity: Identity::new(worker),
             held: Held::default(),
             nudge: Notify::new(),
-            company: RwLock::new(()),
+            company: Company::default(),
             since: Instant::now(),
             ledger,
             queue,

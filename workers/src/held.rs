@@ -31,12 +31,14 @@ struct Jobs {
 #[derive(Clone)]
 pub(crate) struct Hold {
     lost: CancellationToken,
+    got_on: CancellationToken,
     until: Arc<Mutex<Instant>>,
 }
 
 impl Hold {
     fn new(until: Instant) -> Self {
-        Hold { lost: CancellationToken::new(), until: Arc::new(Mutex::new(until)) }
+        let (lost, got_on) = (CancellationToken::new(), CancellationToken::new());
+        Hold { lost, got_on, until: Arc::new(Mutex::new(until)) }
     }
 
     /// Whether the lease is ours for sure, by this process's own steady clock. A
@@ -49,6 +51,16 @@ impl Hold {
     /// Resolves when the lease is lost.
     pub(crate) async fn lost(&self) {
         self.lost.cancelled().await;
+    }
+
+    /// Results of it are written back, and more is to come.
+    pub(crate) fn note_progress(&self) {
+        self.got_on.cancel();
+    }
+
+    /// Resolves once there was progress.
+    pub(crate) async fn got_on(&self) {
+        self.got_on.cancelled().await;
     }
 
     fn until(&self) -> MutexGuard<'_, Instant> {

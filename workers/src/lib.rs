@@ -4,6 +4,7 @@
 //! Handlers never fail outward. They answer a [`Verdict`]
 //! or end their job in a ledger transaction of their own; the queue only carries.
 
+mod company;
 mod dispatch;
 mod environment;
 mod guarded;

@@ -89,6 +89,9 @@ impl<'a> Group<'a> {
         self.env.figures.users_settled.add(self.results.len() as u64);
         self.run = written.run;
         self.finished = written.finished();
+        if !self.finished {
+            self.hold.note_progress();
+        }
         for (seq, code) in &written.refused_rows {
             warn!(item.seq = seq.0, code = code.as_str(), "the application's row did not take the id");
         }
