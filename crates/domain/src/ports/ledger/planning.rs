@@ -1,0 +1,76 @@
+//! What the planner asks of the ledger.
+
+use async_trait::async_trait;
+
+use super::Result;
+use crate::{
+    code::Code,
+    ids::{BatchId, RunId},
+    item::{ItemState, NewItem},
+    run::{RunSpec, SourceIdentity},
+    tally::Tally,
+};
+
+/// A run to be opened.
+#[derive(Clone, Debug)]
+pub struct NewRun {
+    /// Its id.
+    pub id: RunId,
+    /// Named move it belongs to.
+    pub migration: String,
+    /// Where its users come from; one active run per source.
+    pub source: SourceIdentity,
+    /// What holds for its life.
+    pub spec: RunSpec,
+    /// Batch of the items that a rule settled.
+    pub settled_batch: BatchId,
+    /// Who asked for it.
+    pub requested_by: String,
+    /// Why, in their words.
+    pub reason: Option<String>,
+}
+
+/// What planning came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Planned {
+    /// All items by state.
+    pub tally: Tally,
+    /// Settled items by state and code, in order of code.
+    pub settled: Vec<(ItemState, Code, i64)>,
+    /// Batches to provision.
+    pub batches: i64,
+}
+
+/// What the planner asks. A run is visible to nobody else before `start`.
+#[async_trait]
+pub trait Planning: Send + Sync {
+    /// Brings the ledger's own tables up to date. Safe to repeat and to run twice at once.
+    async fn migrate(&self) -> Result<()>;
+
+    /// Opens a run in state `planning`. Removes an abandoned planning of the same
+    /// source (no chunk for 60 s) first; refuses with `AnotherRunActive`.
+    async fn open_run(&self, run: &NewRun) -> Result<()>;
+
+    /// Adds a chunk of items, up to some thousands, in one transaction.
+    async fn add_items(&self, run: RunId, items: &[NewItem]) -> Result<()>;
+
+    /// Ends planning with a few statements, whatever the number of items:
+    /// settles all but the first of equal keys (`DUPLICATE_KEY`) and of equal
+    /// addresses among pending items (`DUPLICATE_EMAIL`), writes batches with
+    /// their tallies and one provision job each; the run becomes `planned`.
+    async fn finish_planning(&self, run: RunId) -> Result<Planned>;
+
+    /// `planned → running`. With nothing pending the sweep seals it.
+    async fn start(&self, run: RunId) -> Result<()>;
+
+    /// Removes a run that is still `planning` or `planned`, with all its rows.
+    async fn abandon(&self, run: RunId) -> Result<()>;
+
+    /// Adds `auth0_user_id` (nullable, partial unique index) to the
+    /// application's table where it is missing; says whether it changed anything.
+    async fn prepare_application(&self, target: &crate::run::WriteBackTarget) -> Result<bool>;
+
+    /// Refuses with `WriteBackTarget` when the application's table lacks what
+    /// write-back needs.
+    async fn check_application(&self, target: &crate::run::WriteBackTarget) -> Result<()>;
+}
