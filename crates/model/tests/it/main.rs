@@ -5,6 +5,7 @@
 
 mod explored;
 mod histories;
+mod made;
 mod mirror;
 mod player;
 mod stores;

@@ -3,24 +3,21 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use ferry_domain::{
-    Attempt, Auth0UserId, BatchId, Code, Email, Envelope, ItemResult, ItemSeq, ItemState, Job, JobKind,
-    JobState, Lease, NewItem, OnExisting, Origin, Outcome, RunId, RunSpec, RunState, SourceIdentity,
-    SourceKey, UserRecord, Verdict, WorkerId,
+    Attempt, BatchId, Code, Envelope, ItemResult, ItemSeq, ItemState, Job, JobKind, JobState, Lease, NewItem,
+    RunId, RunState, SourceKey, Verdict, WorkerId,
     job::JobMove,
-    ports::{BatchVerification, Discrepancy, ItemFilter, LedgerError, NewRun, SealedRun, WorkerRecord},
+    ports::{BatchVerification, ItemFilter, LedgerError, SealedRun},
 };
 use uuid::Uuid;
 
 use crate::{
+    made::{BYSTANDER, SIZE, USERS, discrepancy, new_item, new_run, outcomes, record, worker},
     mirror::{Entry, Mirror},
     stores::Store,
 };
 
 /// Longer than a test, shorter than what [`Store::expire`] skips.
 const LEASE: Duration = Duration::from_secs(3600);
-/// Planned users, in batches of two; one more is refused by a rule.
-const USERS: i64 = 3;
-const SIZE: usize = 2;
 
 /// One step. Numbers choose among what there is, round and round.
 #[derive(Clone, Debug)]
@@ -437,72 +434,4 @@ fn pick<T>(list: &[T], number: usize) -> Option<&T> {
 fn take<T>(list: &mut Vec<T>, number: usize) -> Option<T> {
     let number = number.checked_rem(list.len())?;
     Some(list.remove(number))
-}
-
-fn worker(number: usize) -> WorkerId {
-    WorkerId(Uuid::from_u128(10 + number as u128 % 3))
-}
-
-/// Who looks after the others; it holds nothing.
-const BYSTANDER: WorkerId = WorkerId(Uuid::from_u128(99));
-
-fn record(number: usize) -> WorkerRecord {
-    WorkerRecord { id: worker(number), host: "host".into(), pid: 1, slots: 4, waits: None }
-}
-
-fn outcomes(seq: i64, choice: usize) -> Outcome {
-    let id = Auth0UserId(format!("auth0|{seq}"));
-    match choice % 5 {
-        0 | 1 => Outcome::created(id),
-        2 => Outcome::failed(Code::UserRefused),
-        3 => Outcome::conflict(Code::Ghost),
-        _ => Outcome::adopted(id),
-    }
-}
-
-fn discrepancy(seq: i64) -> Discrepancy {
-    Discrepancy {
-        seq: ItemSeq(seq),
-        key: SourceKey(seq.to_string()),
-        auth0_user_id: Auth0UserId(format!("auth0|{seq}")),
-        fields: vec!["email".into()],
-    }
-}
-
-fn new_run(id: RunId, settled_batch: BatchId) -> NewRun {
-    NewRun {
-        id,
-        migration: "model".into(),
-        source: SourceIdentity { kind: "csv".into(), location: format!("{id}.csv") },
-        spec: RunSpec {
-            tenant: "tenant".into(),
-            connection: "db".into(),
-            on_existing: OnExisting::Adopt,
-            batch_size: SIZE as u32,
-            max_attempts: 5,
-            limits: "off".into(),
-            write_back: None,
-            source_digest: String::new(),
-            stop_after: Default::default(),
-        },
-        settled_batch,
-        requested_by: "ann".into(),
-        reason: None,
-    }
-}
-
-/// The last one has no address, which a rule refuses.
-fn new_item(seq: i64, batch: BatchId) -> NewItem {
-    let key = SourceKey(seq.to_string());
-    let email = Email::normalised(&format!("person-{seq}@example.com"));
-    let record = (seq <= USERS).then(|| UserRecord::new(key.clone(), email, true));
-    NewItem {
-        seq: ItemSeq(seq),
-        batch,
-        key,
-        origin: Origin { place: "people.csv".into(), line: seq as u64 + 1 },
-        digest: record.as_ref().map(UserRecord::digest).unwrap_or_default(),
-        settled: record.is_none().then(|| Outcome::failed(Code::EmailMissing)),
-        record,
-    }
 }
