@@ -14,6 +14,8 @@ use proptest::{
     test_runner::{Config, FileFailurePersistence, TestRunner},
 };
 
+use ferry_domain::run::RunMove;
+
 use crate::{
     player::{Player, Step},
     stores::Store,
@@ -41,6 +43,12 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::Wait),
         1 => Just(Step::Sweep),
         1 => Just(Step::Retry),
+        2 => (1..4i64).prop_map(Step::SendRescued),
+        1 => Just(Step::Move(RunMove::Pause)),
+        2 => Just(Step::Move(RunMove::Resume)),
+        1 => prop::bool::weighted(0.2)
+            .prop_map(|gives_up| Step::Move(if gives_up { RunMove::Cancel } else { RunMove::Resume })),
+        2 => any::<usize>().prop_map(Step::Halve),
     ]
 }
 
@@ -99,6 +107,10 @@ fn play_histories(name: &str, store: impl AsyncFn() -> Store) {
         "late verdicts",
         "rescues",
         "retries",
+        "rescued sends",
+        "halvings",
+        "pauses and resumes",
+        "cancels",
     ] {
         let times = seen.get(what).copied().unwrap_or(0);
         assert!(times > 0 || cases < HISTORIES, "{name}: no {what} in {cases} histories");

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use ferry_domain::{
     BatchId, Code, ItemState, JobId, JobKind, JobState, RunState, Tally, WorkerId,
-    job::JobMove,
-    run::{BatchState, RunMove},
+    job::{JobMove, Lane},
+    poison,
+    run::{Asked, BatchState, RunMove},
 };
 
 pub struct Mirror {
@@ -86,6 +87,10 @@ impl Row {
     fn is_due(&self) -> bool {
         self.state == JobState::Ready && self.due
     }
+
+    fn lane(&self) -> Lane {
+        if self.rescues > 0 && self.kind != JobKind::Report { Lane::Rescued } else { Lane::Usual }
+    }
 }
 
 impl Mirror {
@@ -149,10 +154,10 @@ impl Mirror {
         found
     }
 
-    /// Priorities of what may be sent now, the first first.
-    pub fn due(&self) -> Vec<i16> {
-        let sending = matches!(self.run, RunState::Running | RunState::Sealing);
-        let due = self.jobs.iter().filter(|row| sending && row.is_due());
+    /// Priorities of what may be sent now, the first first; of one lane or of both.
+    pub fn due(&self, lane: Option<Lane>) -> Vec<i16> {
+        let wanted = |row: &&Row| lane.is_none_or(|lane| row.lane() == lane);
+        let due = self.jobs.iter().filter(|row| self.run.is_sending() && row.is_due()).filter(wanted);
         let mut due: Vec<i16> = due.map(|row| row.kind.priority()).collect();
         due.sort_unstable();
         due
@@ -306,10 +311,12 @@ impl Mirror {
     pub fn sweep(&mut self) -> u64 {
         let mut reports = self.jobs.iter().filter(|row| row.kind == JobKind::Report);
         let waits = reports.any(|row| row.is_live() || row.just_dead);
-        if !matches!(self.run, RunState::Running | RunState::Sealing) || self.open() > 0 || waits {
+        if !self.run.is_sending() || self.open() > 0 || waits {
             return 0;
         }
-        self.run = RunState::Sealing;
+        if self.run != RunState::Cancelling {
+            self.run = RunState::Sealing;
+        }
         self.jobs.push(Row::new(JobKind::Report, None));
         1
     }
@@ -340,6 +347,60 @@ impl Mirror {
             self.jobs.last_mut().unwrap().token = 1;
         }
         true
+    }
+
+    /// What a person's move comes to: users cancelled at once, and users to ask for; `None`
+    /// where it is refused.
+    pub fn ask(&mut self, step: RunMove) -> Option<(i64, i64)> {
+        match self.run.asked(step) {
+            Asked::Refused => return None,
+            Asked::Already => return Some((0, 0)),
+            Asked::Moves(after) => self.run = after,
+        }
+        if step != RunMove::Cancel {
+            return Some((0, 0));
+        }
+        let mut cancelled = 0;
+        for job in 0..self.jobs.len() {
+            let row = &self.jobs[job];
+            let untouched = row.kind == JobKind::Provision
+                && row.token == 0
+                && matches!(row.state, JobState::Ready | JobState::Queued);
+            if untouched && let Some(batch) = row.batch {
+                for seq in self.in_batch(batch, &[ItemState::Pending]) {
+                    self.items[seq as usize - 1].state = ItemState::Cancelled;
+                    cancelled += 1;
+                }
+                self.batches[batch].state = BatchState::Verified;
+                self.jobs[job].step(JobMove::Withdraw);
+            }
+        }
+        Some((cancelled, self.tally().pending))
+    }
+
+    /// Puts half of a batch into one of its own; says how many users went.
+    pub fn halve(&mut self, job: usize, into: BatchId) -> i64 {
+        let row = &self.jobs[job];
+        let (true, Some(batch)) = (
+            matches!(row.state, JobState::Ready | JobState::Queued),
+            row.batch.filter(|_| row.kind == JobKind::Provision),
+        ) else {
+            return 0;
+        };
+        let pending = self.in_batch(batch, &[ItemState::Pending]);
+        let gone = &pending[poison::kept(pending.len() as i64) as usize..];
+        if pending.len() < 2 {
+            return 0;
+        }
+        for seq in gone {
+            self.items[*seq as usize - 1].batch = self.batches.len();
+        }
+        let (token, attempts, rescues) = (row.token, row.attempts, poison::deaths_of_half(row.rescues));
+        self.jobs[job].rescues = rescues;
+        self.add_batch(into, false);
+        let half = self.jobs.last_mut().expect("it was just added");
+        (half.token, half.attempts, half.rescues) = (token, attempts, rescues);
+        gone.len() as i64
     }
 
     /// All waits are over.

@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use ferry_domain::{
-    Attempt, BatchId, Code, Envelope, ItemResult, ItemSeq, ItemState, Job, JobKind, JobState, Lease, NewItem,
-    RunId, RunState, SourceKey, Verdict, WorkerId,
-    job::JobMove,
-    ports::{BatchVerification, ItemFilter, LedgerError, SealedRun},
+    Attempt, BatchId, Code, Envelope, ItemResult, ItemSeq, ItemState, Job, JobId, JobKind, JobState, Lease,
+    NewItem, RunId, RunState, SourceKey, Verdict, WorkerId,
+    job::{JobMove, Lane},
+    ports::{BatchVerification, Command, ItemFilter, LedgerError, SealedRun},
+    run::RunMove,
 };
 use uuid::Uuid;
 
@@ -24,6 +25,8 @@ const LEASE: Duration = Duration::from_secs(3600);
 pub enum Step {
     /// The relay takes up to so many jobs.
     Send(i64),
+    /// The relay takes up to so many rescued ones.
+    SendRescued(i64),
     /// The queue loses a delivery.
     Lose(usize),
     /// A worker gets a delivery; `true` leaves it on the queue, to come again.
@@ -50,6 +53,10 @@ pub enum Step {
     Sweep,
     /// A person takes failed users up again.
     Retry,
+    /// A person pauses, resumes or cancels the run.
+    Move(RunMove),
+    /// The rescue takes a batch apart.
+    Halve(usize),
 }
 
 pub struct Player<'s> {
@@ -109,11 +116,12 @@ impl<'s> Player<'s> {
 
     async fn make(&mut self, step: &Step) {
         match *step {
-            Step::Send(most) => self.send(most).await,
+            Step::Send(most) => self.send(most, None).await,
+            Step::SendRescued(most) => self.send(most, Some(Lane::Rescued)).await,
             Step::Lose(delivery) => drop(take(&mut self.queue, delivery)),
             Step::Claim { delivery, worker: holder, again } => {
                 if self.queue.is_empty() {
-                    self.send(2).await; // else most claims would find nothing
+                    self.send(2, None).await; // else most claims would find nothing
                 }
                 if let Some(envelope) = take(&mut self.queue, delivery) {
                     if again {
@@ -188,6 +196,17 @@ impl<'s> Player<'s> {
                 assert_eq!(self.store.ledger.seal_finished().await.unwrap(), self.mirror.sweep());
             }
             Step::Retry => self.retry().await,
+            Step::Move(step) => self.ask(step).await,
+            Step::Halve(job) => {
+                let known: Vec<JobId> = self.mirror.jobs.iter().filter_map(|job| job.id).collect();
+                if let Some(id) = pick(&known, job) {
+                    let into = BatchId(Uuid::from_u128(self.next_batch));
+                    self.next_batch += 10;
+                    let went = self.store.ledger.halve(*id, into).await.unwrap();
+                    assert_eq!(went, self.mirror.halve(self.mirror.of(*id), into));
+                    self.note("halvings", went > 0);
+                }
+            }
         }
     }
 
@@ -210,10 +229,30 @@ impl<'s> Player<'s> {
         *self.seen.entry(what).or_default() += u32::from(happened);
     }
 
-    async fn send(&mut self, most: i64) {
-        let mut expected = self.mirror.due();
+    async fn ask(&mut self, step: RunMove) {
+        let command = Command { by: "ann", reason: None };
+        let moved = self.store.ledger.move_run(self.run, step, &command).await;
+        match self.mirror.ask(step) {
+            None => assert!(matches!(moved, Err(LedgerError::Refused(_))), "{moved:?}"),
+            Some(users) => {
+                let moved = moved.unwrap();
+                self.note(
+                    if step == RunMove::Cancel { "cancels" } else { "pauses and resumes" },
+                    moved.changed(),
+                );
+                assert_eq!((moved.after, (moved.cancelled, moved.to_ask)), (self.mirror.run, users));
+            }
+        }
+    }
+
+    async fn send(&mut self, most: i64, lane: Option<Lane>) {
+        let mut expected = self.mirror.due(lane);
         expected.truncate(most as usize);
-        let sends = self.store.ledger.take_ready(most).await.unwrap();
+        let sends = match lane {
+            Some(Lane::Rescued) => self.store.ledger.take_rescued(most).await.unwrap(),
+            _ => self.store.ledger.take_ready(most).await.unwrap(),
+        };
+        self.note("rescued sends", lane.is_some() && !sends.is_empty());
         let priorities: Vec<i16> = sends.iter().map(|envelope| envelope.kind.priority()).collect();
         assert_eq!(priorities, expected, "what was sent, by priority");
         for envelope in sends {
@@ -393,6 +432,9 @@ impl<'s> Player<'s> {
         }
         self.step(&Step::Rescue).await;
         self.leases.clear();
+        if self.mirror.run == RunState::Paused {
+            self.make(&Step::Move(RunMove::Resume)).await;
+        }
         for _ in 0..20 {
             self.make(&Step::Wait).await;
             // Each of them: one left out would stay queued, since they are forgotten then.
@@ -408,7 +450,7 @@ impl<'s> Player<'s> {
                 self.work(&lease, 255, 0).await;
             }
             self.compare().await;
-            if self.mirror.run == RunState::Sealed {
+            if !self.mirror.run.is_active() {
                 assert!(self.mirror.jobs.iter().all(|job| !job.is_live()), "a job is left");
                 assert_eq!(self.mirror.tally().pending, 0);
                 return seen;
