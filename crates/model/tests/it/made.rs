@@ -7,9 +7,9 @@ use ferry_domain::{
 };
 use uuid::Uuid;
 
-/// Planned users, in batches of two; one more is refused by a rule.
-pub const USERS: i64 = 3;
-pub const SIZE: usize = 2;
+/// Planned users, in batches of three; one more is refused by a rule.
+pub const USERS: i64 = 5;
+pub const SIZE: usize = 3;
 
 pub fn worker(number: usize) -> WorkerId {
     WorkerId(Uuid::from_u128(10 + number as u128 % 3))
