@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use ferry_domain::{Figures, ports::Limiter};
 use ferry_telemetry::{Pages, Patience, Sources};
 use ferry_workers::{Environment, Role};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -17,6 +18,8 @@ use crate::{
 
 /// Between two tries to reach the servers at the start.
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
+/// How often the same reason is told.
+const SAY_AGAIN: Duration = Duration::from_secs(30);
 
 pub async fn run(settings: &Settings, options: Worker) -> anyhow::Result<Exit> {
     let mut roles = if options.roles.is_empty() { Role::ALL.to_vec() } else { options.roles };
@@ -50,11 +53,16 @@ async fn transport_once_there(
     settings: &Settings,
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<Transport>> {
+    let mut said = (String::new(), Instant::now());
     loop {
         match wiring::transport(place, settings).await {
             Ok(transport) => return Ok(Some(transport)),
             Err(error) if wiring::passes(&error) => {
-                output::say(&format!("Waiting to begin: {error:#}. Ctrl-C ends the worker."));
+                let why = format!("{error:#}");
+                if why != said.0 || said.1.elapsed() >= SAY_AGAIN {
+                    output::say(&format!("Waiting to begin: {why}. Ctrl-C ends the worker."));
+                    said = (why, Instant::now());
+                }
             }
             Err(error) => return Err(error),
         }

@@ -86,7 +86,8 @@ async fn a_worker_waits_for_a_ledger_that_is_away_and_ends_when_asked() {
     let output = worker.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(said.matches("Waiting to begin").count() > 1 && said.contains("127.0.0.1:1"), "{said}");
+    assert_eq!(said.matches("Waiting to begin").count(), 1, "told once while nothing changes: {said}");
+    assert!(said.contains("127.0.0.1:1"), "{said}");
 }
 
 #[test]
