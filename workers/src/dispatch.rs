@@ -8,7 +8,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use async_trait::async_trait;
 use ferry_domain::{
-    Attempt, Code, Envelope, Job, Lease, Verdict, crash, poison,
+    Attempt, Code, Envelope, Job, Lease, Verdict, crash,
     ports::{DeadLetter, Delivery, Handler, LedgerError},
     retry,
 };
@@ -59,7 +59,7 @@ impl Dispatcher {
             me = env.identity.registered() => me,
         };
         // Before the claim: whoever waits here holds nothing that a death could be charged to.
-        let mut seat = env.company.seat(poison::is_suspect(envelope.rescues)).await;
+        let seat = env.company.seat(envelope.kind, envelope.rescues).await;
         let began = Instant::now();
         let claim = env.ledger.claim(envelope.job, envelope.send, me, env.tuning.lease).await;
         env.standing.note(&claim);
@@ -82,7 +82,7 @@ impl Dispatcher {
             biased;
             outcome = &mut work => outcome,
             () = hold.got_on() => {
-                seat = seat.among_others();
+                drop(seat);
                 work.await
             }
         };
@@ -101,7 +101,6 @@ impl Dispatcher {
             Ended::Lost => self.conclude(&lease, &handed_back(), started).await,
         }
         env.held.drop(lease.of.id);
-        drop(seat);
         env.nudge();
     }
 

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
 use ferry_domain::{
-    JobKind, QUEUES, crash,
+    JobKind, Lane, QUEUES, crash,
     ports::{Consumer, LedgerError, Presence},
 };
 use futures_util::future::join_all;
@@ -25,6 +25,10 @@ use crate::{
         rescue::rescue,
     },
 };
+
+/// So many processes' batches can be taken over by one at once. Suspects wait for their turn in
+/// these slots too, and the rescued behind them should not.
+const DEAD_AT_ONCE: usize = 4;
 
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -156,7 +160,10 @@ fn start_consumers(env: &Arc<Environment>, roles: &[Role]) -> Vec<tokio::task::J
     let consume = |(kind, lane)| {
         let role = roles.iter().find(|role| role.kind() == Some(kind))?;
         let (env, dispatcher) = (env.clone(), dispatcher.clone());
-        let slots = role.slots(env.tuning.batches);
+        let slots = match lane {
+            Lane::Usual => role.slots(env.tuning.batches),
+            Lane::Rescued => role.slots(env.tuning.batches) * DEAD_AT_ONCE,
+        };
         let consumer = Consumer { worker: env.identity.id(), kind, lane, slots };
         let stopping = env.stopping.clone();
         Some(tokio::spawn(async move {

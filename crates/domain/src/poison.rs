@@ -16,18 +16,22 @@ use crate::{code::Code, job::JobKind};
 /// Deaths of holders after which a job is no longer simply tried again.
 pub const DEATHS: i32 = 3;
 
-/// Whether a job is to be worked on alone in its process. The third death decides, so it
-/// must not be charged to whatever else the process held: without this the batches beside
-/// a deadly one were halved and buried with it (seen: five users given up for one).
-pub fn is_suspect(deaths: i32) -> bool {
-    deaths + 1 >= DEATHS
+/// Whether a job has to begin alone in its process. The next death decides, so it must not
+/// be charged to whatever begins beside it: without this the batches beside a deadly one were
+/// halved and buried with it (seen: five users given up for one).
+pub fn is_suspect(kind: JobKind, deaths: i32) -> bool {
+    let decides = match kind {
+        JobKind::Provision => DEATHS,
+        JobKind::Verify | JobKind::Report => DEATHS_OF_WHOLE,
+    };
+    deaths + 1 >= decides
 }
 
 /// Deaths after which a job is given up that can't be halved: reading a batch back, or a
 /// report. It takes more, since a batch of reads may be held for half a minute under a small
-/// limit and so meets deaths that are not its doing (seen in a soak with a fault each 20 s:
-/// twenty verifications were given up after three).
-pub const DEATHS_OF_WHOLE: i32 = 10;
+/// limit, does not get on before its end, and so meets deaths that are not its doing (seen in a
+/// soak with a fault each 20 s: twenty verifications were given up after three).
+pub const DEATHS_OF_WHOLE: i32 = 20;
 
 /// Deaths after which a single user is not sent again. Halves start with two, so a user that
 /// was isolated has to be there at three deaths of its own: with one, a user that met one
@@ -126,7 +130,7 @@ mod tests {
     #[test]
     fn two_deaths_may_be_chance() {
         assert_eq!(remedy(JobKind::Provision, 2, 1), Remedy::Again);
-        assert_eq!(remedy(JobKind::Verify, 9, 0), Remedy::Again);
-        assert_eq!(remedy(JobKind::Verify, 10, 0), Remedy::GiveUp(Code::CrashedWorker));
+        assert_eq!(remedy(JobKind::Verify, 19, 0), Remedy::Again);
+        assert_eq!(remedy(JobKind::Verify, 20, 0), Remedy::GiveUp(Code::CrashedWorker));
     }
 }
