@@ -158,7 +158,7 @@ async fn pace(scene: &mut Scene, meanwhile: impl AsyncFnOnce(&mut Scene)) -> f64
 #[ignore = "tests/chaos/run --all"]
 async fn s06_the_same_worker_killed_twenty_times() {
     // Slow enough that the run outlasts the kills.
-    let setup = Setup::new(6, "SIGKILL the same worker 20 times").users(2_000, 20).latency(300);
+    let setup = Setup::new(6, "SIGKILL the same worker 20 times").users(3_000, 20).latency(300);
     play(setup.set("FERRY_WORKER__USERS", "4"), async |scene| {
         scene.start(&[]);
         scene.worker();
