@@ -108,14 +108,14 @@ async fn over_one_left(scene: &mut Scene, point: &str) -> usize {
         .execute(
             "WITH one AS (SELECT batch_id, min(seq) AS seq FROM ferry.items WHERE state = 'pending' GROUP BY 1 LIMIT 1),
              parted AS (UPDATE ferry.jobs j SET rescues = 5 FROM one WHERE j.batch_id = one.batch_id RETURNING 1)
-             UPDATE ferry.items i SET state = 'skipped', code = 'EMAIL_MISSING' FROM one, parted
+             UPDATE ferry.items i SET state = 'cancelled' FROM one, parted
              WHERE i.batch_id = one.batch_id AND i.seq <> one.seq AND i.state = 'pending'",
         )
         .await;
     scene
         .execute(
-            "UPDATE ferry.batches b SET skipped = n.skipped, pending = n.pending FROM
-             (SELECT batch_id, count(*) FILTER (WHERE state = 'skipped') AS skipped,
+            "UPDATE ferry.batches b SET cancelled = n.cancelled, pending = n.pending FROM
+             (SELECT batch_id, count(*) FILTER (WHERE state = 'cancelled') AS cancelled,
                      count(*) FILTER (WHERE state = 'pending') AS pending FROM ferry.items GROUP BY 1) n
              WHERE n.batch_id = b.id",
         )

@@ -56,9 +56,10 @@ fn nobody_twice(scene: &Scene, faults: &mut Vec<String>) -> i64 {
     i64::try_from(doubled[0].max(doubled[1])).unwrap()
 }
 
-/// Requests to create beyond one for each user that a worker had to create.
+/// Requests to create beyond one for each user that a worker had to create and got through.
 async fn repeated(scene: &Scene) -> i64 {
     let needed = "SELECT count(*) FROM ferry.items i WHERE state NOT IN ('cancelled', 'pending')
+        AND code IS DISTINCT FROM 'CRASHED_WORKER'
         AND EXISTS (SELECT FROM ferry.jobs j WHERE j.batch_id = i.batch_id AND j.kind = 'provision')";
     let asked = scene.simulator.stats().requests_to("POST /api/v2/users");
     i64::try_from(asked).unwrap() - scene.number(needed).await
