@@ -17,7 +17,9 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
-use crate::{Ended, environment::Environment, handle, handlers::provision::handed_back};
+use crate::{
+    Ended, company::Seat, environment::Environment, handle, handlers::provision::handed_back, held::Hold,
+};
 
 /// Hands deliveries to handlers.
 pub(crate) struct Dispatcher {
@@ -77,7 +79,19 @@ impl Dispatcher {
             env.held.lose_all(); // the registration was lost on the way
         }
         let started = env.clock.now();
-        let mut work = std::pin::pin!(AssertUnwindSafe(handle(env, &lease, &hold)).catch_unwind());
+        match self.ended(&lease, &hold, seat).await {
+            Ended::With(verdict) => self.conclude(&lease, &verdict, started).await,
+            Ended::InLedger => env.figures.jobs_done.one(),
+            // Lost by our own clock perhaps: then it is handed back. If another holds it, the fence says so.
+            Ended::Lost => self.conclude(&lease, &handed_back(), started).await,
+        }
+        env.held.drop(lease.of.id);
+        env.nudge();
+    }
+
+    /// Runs the handler; the seat is free for others as soon as the job gets on.
+    async fn ended(&self, lease: &Lease<Job>, hold: &Hold, seat: Seat<'_>) -> Ended {
+        let mut work = std::pin::pin!(AssertUnwindSafe(handle(&self.env, lease, hold)).catch_unwind());
         let outcome = tokio::select! {
             biased;
             outcome = &mut work => outcome,
@@ -86,22 +100,14 @@ impl Dispatcher {
                 work.await
             }
         };
-        let ended = match outcome {
+        match outcome {
             Ok(Ok(ended)) => ended,
-            Ok(Err(error)) => self.after_ledger_error(&lease, &error),
+            Ok(Err(error)) => self.after_ledger_error(lease, &error),
             Err(_panic) => {
                 error!("the handler panicked");
-                Ended::With(self.failed(&lease, Code::HandlerPanicked).await)
+                Ended::With(self.failed(lease, Code::HandlerPanicked).await)
             }
-        };
-        match ended {
-            Ended::With(verdict) => self.conclude(&lease, &verdict, started).await,
-            Ended::InLedger => env.figures.jobs_done.one(),
-            // Lost by our own clock perhaps: then it is handed back. If another holds it, the fence says so.
-            Ended::Lost => self.conclude(&lease, &handed_back(), started).await,
         }
-        env.held.drop(lease.of.id);
-        env.nudge();
     }
 
     /// The right job and send with a wrong run or batch: somebody else writes into our
