@@ -67,13 +67,14 @@ pub enum Lane {
     Rescued,
 }
 
-/// All queues. Reports have no backlog to wait behind.
-pub const QUEUES: [(JobKind, Lane); 5] = [
+/// All queues. Reports have no backlog to wait behind. Verifications don't keep what they have
+/// read when their holder dies: with more of them at once each lasts longer, and under steady
+/// faults fewer come to their end (seen in a soak: 15,500 users verified instead of 57,600).
+pub const QUEUES: [(JobKind, Lane); 4] = [
     (JobKind::Provision, Lane::Usual),
     (JobKind::Verify, Lane::Usual),
     (JobKind::Report, Lane::Usual),
     (JobKind::Provision, Lane::Rescued),
-    (JobKind::Verify, Lane::Rescued),
 ];
 
 /// Where a job stands.
@@ -185,7 +186,7 @@ impl Envelope {
     /// Which of its kind's queues it goes to.
     pub fn lane(&self) -> Lane {
         match self.kind {
-            JobKind::Provision | JobKind::Verify if self.rescues > 0 => Lane::Rescued,
+            JobKind::Provision if self.rescues > 0 => Lane::Rescued,
             _ => Lane::Usual,
         }
     }

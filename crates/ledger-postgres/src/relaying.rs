@@ -112,7 +112,7 @@ impl Relaying for PostgresLedger {
             WITH due AS (
                 SELECT job.id, job.priority, job.created_at
                 FROM ferry.jobs AS job JOIN ferry.runs AS run ON run.id = job.run_id
-                WHERE job.state = 'ready' AND job.rescues > 0 AND job.kind IN ('provision', 'verify')
+                WHERE job.state = 'ready' AND job.rescues > 0 AND job.kind = 'provision'
                   AND job.not_before <= clock_timestamp()
                   AND run.state IN ('running', 'sealing', 'cancelling')
                   AND NOT EXISTS (SELECT FROM ferry.controls WHERE name = 'stop_all' AND value = 'true')

@@ -109,7 +109,7 @@ impl Relaying for SqliteLedger {
             WHERE number IN (
                 SELECT j.number
                 FROM ferry_jobs AS j CROSS JOIN ferry_runs AS r ON r.id = j.run_id
-                WHERE j.state = 'ready' AND j.rescues > 0 AND j.kind IN ('provision', 'verify')
+                WHERE j.state = 'ready' AND j.rescues > 0 AND j.kind = 'provision'
                   AND j.not_before <= (SELECT at FROM ferry_now)
                   AND r.state IN ('running', 'sealing', 'cancelling')
                   AND NOT EXISTS (SELECT 1 FROM ferry_controls WHERE name = 'stop_all' AND value = 'on')

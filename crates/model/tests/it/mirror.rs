@@ -89,7 +89,7 @@ impl Row {
     }
 
     fn lane(&self) -> Lane {
-        if self.rescues > 0 && self.kind != JobKind::Report { Lane::Rescued } else { Lane::Usual }
+        if self.rescues > 0 && self.kind == JobKind::Provision { Lane::Rescued } else { Lane::Usual }
     }
 }
 
