@@ -20,27 +20,34 @@ impl PostgresLedger {
     /// was first and leaves nothing to halve.
     async fn try_halve_batch(&self, job: JobId, into: BatchId) -> Result<i64, Fault> {
         let mut tx = self.begin().await?;
-        let Some(job) = lock_unheld(&mut tx, job).await? else { return Ok(0) };
-        if job.kind != JobKind::Provision {
-            return Ok(0);
-        }
-        let pending = query_scalar!(
-            "SELECT seq FROM ferry.items WHERE batch_id = $1 AND state = 'pending' ORDER BY seq",
-            batch_of(&job)?.0,
-        )
-        .fetch_all(&mut *tx)
-        .await?;
-        let kept = usize::try_from(poison::kept(pending.len() as i64)).unwrap_or(0);
-        let gone = &pending[kept..];
-        if kept == 0 || gone.is_empty() {
-            return Ok(0);
-        }
-        // Numbers of batches are given out under the lock of the run.
-        settling::lock_run(&mut tx, job.run.0).await?;
-        split(&mut tx, &job, gone, into).await?;
+        let went = halve(&mut tx, job, into).await?;
+        // Also where nothing went: a transaction that is only dropped ends a little later, and
+        // meanwhile the relay passes the locked job over.
         tx.commit().await?;
-        Ok(gone.len() as i64)
+        Ok(went)
     }
+}
+
+async fn halve(tx: &mut PgConnection, job: JobId, into: BatchId) -> Result<i64, Fault> {
+    let Some(job) = lock_unheld(tx, job).await? else { return Ok(0) };
+    if job.kind != JobKind::Provision {
+        return Ok(0);
+    }
+    let pending = query_scalar!(
+        "SELECT seq FROM ferry.items WHERE batch_id = $1 AND state = 'pending' ORDER BY seq",
+        batch_of(&job)?.0,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let kept = usize::try_from(poison::kept(pending.len() as i64)).unwrap_or(0);
+    let gone = &pending[kept..];
+    if kept == 0 || gone.is_empty() {
+        return Ok(0);
+    }
+    // Numbers of batches are given out under the lock of the run.
+    settling::lock_run(tx, job.run.0).await?;
+    split(tx, &job, gone, into).await?;
+    Ok(gone.len() as i64)
 }
 
 /// The new job stands where the old one does: as old, as often tried, and with a token,
