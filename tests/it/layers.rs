@@ -20,7 +20,7 @@ struct Layer {
 }
 
 /// Lower layers know nothing of upper ones. The command, which sees everything, is not
-/// in this list. Tests of any package may also use the simulator.
+/// in this list. Tests of any package may also use what [`FOR_TESTS`] names.
 const LAYERS: &[Layer] = &[
     Layer { name: "rules", packages: &["ferry-domain"], may_import: &[] },
     Layer {
@@ -41,6 +41,8 @@ const LAYERS: &[Layer] = &[
     // The simulator and the example application share no types with the code they test:
     // shared ones would hide the same mistake on both sides.
     Layer { name: "beside", packages: &["ferry-seed", "ferry-simulator"], may_import: &[] },
+    // What adapters have to do, and what tests share. Only tests import it.
+    Layer { name: "contract", packages: &[CONTRACT], may_import: &["ferry-domain"] },
     // Compares what the ledgers do with a model; nothing imports it.
     Layer {
         name: "proof",
@@ -52,8 +54,11 @@ const LAYERS: &[Layer] = &[
 /// The only package that sees all layers and names concrete types.
 const COMMAND: &str = "ferry";
 
+/// The suites of tests. They must not get into the program, not even by the command.
+const CONTRACT: &str = "ferry-contract";
+
 /// What tests of every package may import besides.
-const FOR_TESTS: &str = "ferry-simulator";
+const FOR_TESTS: &[&str] = &[CONTRACT, "ferry-simulator"];
 
 /// Packages of others with the few of ours that may import them. A name that ends in
 /// `*` stands for all that begin like it. Tests may import what they like.
@@ -105,7 +110,7 @@ fn wrong_imports_are_named() {
     assert_eq!(
         planted("ferry-queue", Kind::Dev, "ferry-auth0"),
         "package ferry-queue of layer adapters imports ferry-auth0 of layer adapters, \
-         but may import of ours only: ferry-domain; in tests also ferry-simulator"
+         but may import of ours only: ferry-domain; in tests also ferry-contract, ferry-simulator"
     );
     assert_eq!(
         planted("ferry-domain", Kind::Normal, "tokio"),
@@ -118,7 +123,18 @@ fn wrong_imports_are_named() {
         "package ferry-new has no layer: give it one in tests/it/layers.rs"
     );
     assert_eq!(planted("ferry-queue", Kind::Normal, "redis"), "");
-    assert_eq!(planted("ferry-queue", Kind::Dev, FOR_TESTS), "");
+    assert_eq!(
+        planted(COMMAND, Kind::Normal, CONTRACT),
+        "package ferry imports ferry-contract, which only tests may"
+    );
+    assert_eq!(
+        planted("ferry-queue", Kind::Build, CONTRACT),
+        "package ferry-queue of layer adapters imports ferry-contract, which only tests may"
+    );
+    for import in FOR_TESTS {
+        assert_eq!(planted("ferry-queue", Kind::Dev, import), "");
+    }
+    assert_eq!(planted(COMMAND, Kind::Dev, CONTRACT), "");
     assert_eq!(planted("ferry-sources", Kind::Dev, "reqwest"), "");
     assert_eq!(planted(COMMAND, Kind::Normal, "ferry-workers"), "");
 }
@@ -145,9 +161,12 @@ fn violation(package: &str, kind: Kind, import: &str) -> Option<String> {
         Some(layer) => format!("package {package} of layer {}", layer.name),
         None => format!("package {package}"),
     };
+    if import == CONTRACT && kind != Kind::Dev {
+        return Some(format!("{who} imports {import}, which only tests may"));
+    }
     if import.starts_with("ferry-") || import == COMMAND {
         let layer = layer?;
-        let for_tests = kind == Kind::Dev && import == FOR_TESTS;
+        let for_tests = kind == Kind::Dev && FOR_TESTS.contains(&import);
         if for_tests || layer.may_import.contains(&import) {
             return None;
         }
@@ -158,7 +177,8 @@ fn violation(package: &str, kind: Kind, import: &str) -> Option<String> {
         };
         return Some(format!(
             "{who} imports {import} of layer {of_layer}, but may import of ours only: \
-             {allowed}; in tests also {FOR_TESTS}"
+             {allowed}; in tests also {}",
+            FOR_TESTS.join(", ")
         ));
     }
     if kind == Kind::Dev {

@@ -144,7 +144,7 @@ impl Directory for Guarded {
 
 #[cfg(test)]
 mod tests {
-    use ferry_domain::testing::{FakeDirectory, SeededRandom};
+    use ferry_contract::{FakeDirectory, SeededRandom};
 
     use super::*;
 

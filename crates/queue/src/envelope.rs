@@ -52,7 +52,7 @@ fn describe(error: serde_json::Error) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use ferry_domain::testing::queue::envelopes;
+    use ferry_contract::queue::envelopes;
 
     use super::*;
 

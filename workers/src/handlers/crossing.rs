@@ -140,10 +140,8 @@ pub(crate) fn trouble(error: DirectoryError) -> Trouble {
 
 #[cfg(test)]
 mod tests {
-    use ferry_domain::{
-        Email, ItemSeq, ItemState, OnExisting, SourceKey, UserRecord,
-        testing::{FakeDirectory, SeededRandom, directory_user},
-    };
+    use ferry_contract::{FakeDirectory, SeededRandom, directory_user};
+    use ferry_domain::{Email, ItemSeq, ItemState, OnExisting, SourceKey, UserRecord};
 
     use super::*;
 

@@ -19,4 +19,4 @@ mod world;
 
 use suite_world::world;
 
-ferry_domain::ledger_suite!(world);
+ferry_contract::ledger_suite!(world);

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use ferry_domain::{WorkerId, WriteBackTarget, ports::Ledger, testing::ledger::LedgerWorld};
+use ferry_contract::ledger::LedgerWorld;
+use ferry_domain::{WorkerId, WriteBackTarget, ports::Ledger};
 use ferry_ledger_postgres::PostgresLedger;
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 

@@ -1,12 +1,11 @@
 //! Tables as applications really have them.
 
+use ferry_contract::ledger::{
+    LedgerWorld,
+    scene::{Scene, id, user},
+};
 use ferry_domain::{
-    ItemResult, ItemSeq, JobKind, Outcome, RunId, SourceKey, WriteBackTarget,
-    ports::LedgerError,
-    testing::ledger::{
-        LedgerWorld,
-        scene::{Scene, id, user},
-    },
+    ItemResult, ItemSeq, JobKind, Outcome, RunId, SourceKey, WriteBackTarget, ports::LedgerError,
 };
 
 use crate::world::{SqliteWorld, world};

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use ferry_contract::ledger::{
+    LedgerWorld,
+    scene::{LEASE, Scene, created},
+};
 use ferry_domain::{
     Code, JobKind, Verdict,
     ports::{Command, LedgerError, Loss, Operating, Relaying, Working},
     run::RunMove,
-    testing::ledger::{
-        LedgerWorld,
-        scene::{LEASE, Scene, created},
-    },
 };
 use ferry_ledger_sqlite::{EmbeddedLock, SqliteLedger};
 

@@ -1,9 +1,7 @@
 //! The application's file: what is opened, changed and left alone.
 
-use ferry_domain::{
-    ports::{LedgerError, Operating, Planning},
-    testing::ledger::{LedgerWorld, scene::Scene},
-};
+use ferry_contract::ledger::{LedgerWorld, scene::Scene};
+use ferry_domain::ports::{LedgerError, Operating, Planning};
 use ferry_ledger_sqlite::SqliteLedger;
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 

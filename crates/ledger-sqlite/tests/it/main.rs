@@ -13,4 +13,4 @@ mod world;
 
 use world::world;
 
-ferry_domain::ledger_suite!(world);
+ferry_contract::ledger_suite!(world);

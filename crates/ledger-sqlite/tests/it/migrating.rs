@@ -1,10 +1,10 @@
 //! A file of the first release, brought up to date.
 
+use ferry_contract::ledger::{LedgerWorld, scene::Scene};
 use ferry_domain::{
     Code, RunState,
     ports::{Command, DeadFilter, DeadKind, DeadState, LedgerError, Operating, Planning},
     run::RunMove,
-    testing::ledger::{LedgerWorld, scene::Scene},
 };
 use ferry_ledger_sqlite::SqliteLedger;
 

@@ -2,13 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use ferry_domain::{
-    ports::Planning,
-    testing::ledger::{
-        LedgerWorld,
-        scene::{Scene, created, pending},
-    },
+use ferry_contract::ledger::{
+    LedgerWorld,
+    scene::{Scene, created, pending},
 };
+use ferry_domain::ports::Planning;
 use ferry_ledger_sqlite::SqliteLedger;
 
 use crate::world::world;

@@ -3,7 +3,8 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use ferry_domain::{WriteBackTarget, ports::Ledger, testing::ledger::LedgerWorld};
+use ferry_contract::ledger::LedgerWorld;
+use ferry_domain::{WriteBackTarget, ports::Ledger};
 use ferry_ledger_sqlite::SqliteLedger;
 use sqlx::{AssertSqlSafe, SqlitePool, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;

@@ -2,11 +2,8 @@
 
 use std::sync::Arc;
 
-use ferry_domain::{
-    JobKind,
-    ports::Queue,
-    testing::queue::{Crew, Probe, QueueWorld, drained, envelopes, eventually, names},
-};
+use ferry_contract::queue::{Crew, Probe, QueueWorld, drained, envelopes, eventually, names};
+use ferry_domain::{JobKind, ports::Queue};
 use redis::AsyncCommands;
 
 use crate::support::RedisWorld;

@@ -3,7 +3,8 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use ferry_domain::{ports::Queue, testing::queue::QueueWorld};
+use ferry_contract::queue::QueueWorld;
+use ferry_domain::ports::Queue;
 use ferry_queue::MemoryQueue;
 
 struct World(Arc<MemoryQueue>);
@@ -27,7 +28,7 @@ async fn world() -> Option<Arc<dyn QueueWorld>> {
     Some(Arc::new(World(Arc::new(MemoryQueue::new()))))
 }
 
-ferry_domain::queue_suite!(
+ferry_contract::queue_suite!(
     #[tokio::test(flavor = "multi_thread")]
     world
 );

@@ -2,11 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ferry_domain::{
-    Envelope, JobKind,
-    ports::Queue,
-    testing::queue::{Crew, Probe, QueueWorld, drained, envelopes, eventually, names},
-};
+use ferry_contract::queue::{Crew, Probe, QueueWorld, drained, envelopes, eventually, names};
+use ferry_domain::{Envelope, JobKind, ports::Queue};
 use ferry_queue::{RedisOptions, RedisQueue};
 
 use crate::support::{RedisWorld, Server};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ferry_domain::testing::queue::QueueWorld;
+use ferry_contract::queue::QueueWorld;
 use ferry_queue::{RedisOptions, RedisQueue};
 
 use crate::support::RedisWorld;
@@ -11,7 +11,7 @@ async fn world() -> Option<Arc<dyn QueueWorld>> {
     RedisWorld::given().await.map(|world| world as Arc<dyn QueueWorld>)
 }
 
-ferry_domain::queue_suite!(
+ferry_contract::queue_suite!(
     #[tokio::test(flavor = "multi_thread")]
     world
 );

@@ -11,7 +11,8 @@ use std::{
 };
 
 use async_trait::async_trait;
-use ferry_domain::{JobKind, Lane, QUEUES, ports::Queue, testing::queue::QueueWorld};
+use ferry_contract::queue::QueueWorld;
+use ferry_domain::{JobKind, Lane, QUEUES, ports::Queue};
 use ferry_queue::{RedisOptions, RedisQueue};
 use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;

@@ -2,10 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ferry_domain::{
-    JobKind,
-    testing::queue::{Crew, Probe, QueueWorld, drained, envelopes},
-};
+use ferry_contract::queue::{Crew, Probe, QueueWorld, drained, envelopes};
+use ferry_domain::JobKind;
 
 use crate::support::{RedisWorld, Server};
 

@@ -8,11 +8,8 @@ use std::{
     time::Duration,
 };
 
-use ferry_domain::{
-    JobKind,
-    ports::Queue,
-    testing::queue::{Crew, Probe, QueueWorld, drained, envelopes, names},
-};
+use ferry_contract::queue::{Crew, Probe, QueueWorld, drained, envelopes, names};
+use ferry_domain::{JobKind, ports::Queue};
 use ferry_queue::{MAX_WINDOW, RedisOptions, RedisQueue};
 
 use crate::support::RedisWorld;

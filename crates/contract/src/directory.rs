@@ -13,28 +13,12 @@ use std::{
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
-use crate::{
+use ferry_domain::{
     ids::Auth0UserId,
     ports::{Connection, Directory, DirectoryError, DirectoryUser, NewUser},
 };
 
-/// A user with an id in connection `db` and nothing else.
-pub fn directory_user(id: &str) -> DirectoryUser {
-    DirectoryUser {
-        id: Auth0UserId(id.into()),
-        email: None,
-        email_verified: false,
-        connection: "db".into(),
-        name: None,
-        given_name: None,
-        family_name: None,
-        nickname: None,
-        picture: None,
-        blocked: false,
-        user_metadata: Map::new(),
-        app_metadata: Map::new(),
-    }
-}
+use crate::directory_user;
 
 /// Users in memory.
 #[derive(Default)]
@@ -142,7 +126,7 @@ impl Directory for FakeDirectory {
         let mut users = lock(&self.users);
         let user = users
             .get_mut(&id.0)
-            .ok_or(DirectoryError::Refused { code: crate::Code::UserRefused, field: None })?;
+            .ok_or(DirectoryError::Refused { code: ferry_domain::Code::UserRefused, field: None })?;
         if let Some(Value::Object(more)) = fields.get("app_metadata") {
             user.app_metadata.extend(more.clone());
         }

@@ -7,7 +7,7 @@ use super::{
     scene::{LEASE, Scene, created, jobs},
     together::both,
 };
-use crate::{
+use ferry_domain::{
     code::Code,
     ids::{BatchId, ItemSeq, JobId, RunId, WorkerId},
     item::ItemState,
@@ -62,7 +62,7 @@ pub async fn the_dead_are_rescued_at_once(world: impl LedgerWorld) {
 
     scene.provision(&mine, created).await;
     let late = scene.ledger.write_back(&held, &results[1..], 1).await;
-    assert!(matches!(late, Err(crate::ports::LedgerError::LeaseLost)), "{late:?}");
+    assert!(matches!(late, Err(ferry_domain::ports::LedgerError::LeaseLost)), "{late:?}");
     scene.finish(created).await;
     drop(living);
 }

@@ -4,7 +4,7 @@ use super::{
     LedgerWorld,
     scene::{Scene, created, failed, id, jobs, pending, settled, user},
 };
-use crate::{
+use ferry_domain::{
     code::Code,
     ids::RunId,
     item::{ItemState, Outcome},

@@ -7,7 +7,7 @@ use super::{
     scene::{LEASE, Scene, created, job_ids},
     together::both,
 };
-use crate::{
+use ferry_domain::{
     code::Code,
     ids::JobId,
     job::{Envelope, JobKind, Lane, Verdict},
@@ -228,7 +228,7 @@ pub async fn unreadable_payloads_are_kept(world: impl LedgerWorld) {
         let letter = DeadLetter {
             queue: "ferry:provision".into(),
             payload,
-            code: crate::Code::Undecodable,
+            code: ferry_domain::Code::Undecodable,
             reason: "no JSON".into(),
             by: "host/1".into(),
         };

@@ -4,8 +4,8 @@
 //! can sleep and spawn. One line turns the cases into tests:
 //!
 //! ```ignore
-//! ferry_domain::queue_suite!(#[tokio::test(flavor = "multi_thread")] world);
-//! async fn world() -> Option<Arc<dyn QueueWorld>> { … } // None: skipped, and said so
+//! ferry_contract::queue_suite!(#[tokio::test(flavor = "multi_thread")] world);
+//! async fn world() -> Option<Arc<dyn QueueWorld>> { /* None: skipped, and said so */ }
 //! ```
 
 pub mod cases;
@@ -24,7 +24,7 @@ use std::{
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::{
+use ferry_domain::{
     ids::{BatchId, JobId, RunId, WorkerId},
     job::{Envelope, JobKind, Lane},
     ports::{Consumer, Delivery, Handler, Queue},
@@ -232,7 +232,7 @@ impl Crew {
     }
 }
 
-/// Makes a test of every case for one adapter; see [`crate::testing::queue`].
+/// Makes a test of every case for one adapter; see [`crate::queue`].
 #[macro_export]
 macro_rules! queue_suite {
     ($(#[$attribute:meta])+ $world:path) => {
@@ -257,7 +257,7 @@ macro_rules! queue_suite {
         $(#[$attribute])+
         async fn $case() {
             if let Some(world) = $world().await {
-                $crate::testing::queue::cases::$case(&world).await;
+                $crate::queue::cases::$case(&world).await;
                 world.close().await;
             }
         }

@@ -7,7 +7,7 @@ use super::{
     scene::{Scene, created, jobs, pending, settled, user},
     together::both,
 };
-use crate::{
+use ferry_domain::{
     code::Code,
     item::{ItemState, Outcome},
     job::JobKind,

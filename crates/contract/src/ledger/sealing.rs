@@ -7,7 +7,7 @@ use super::{
     scene::{Scene, created, id, jobs},
     together::both,
 };
-use crate::{
+use ferry_domain::{
     code::Code,
     ids::{ItemSeq, SourceKey},
     job::{JobKind, Verdict},
@@ -72,7 +72,8 @@ pub async fn users_never_read_back_are_discrepancies(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     let run = scene.running("a.csv", 3, 3).await;
     let lease = scene.take_one(JobKind::Provision).await;
-    let decide = |seq| if seq == 2 { crate::item::Outcome::failed(Code::UserRefused) } else { created(seq) };
+    let decide =
+        |seq| if seq == 2 { ferry_domain::item::Outcome::failed(Code::UserRefused) } else { created(seq) };
     scene.provision(&lease, decide).await;
     let lease = scene.take_one(JobKind::Verify).await;
     let discard = Verdict::Discard { code: Code::TimedOut };
@@ -118,7 +119,7 @@ pub async fn reports_are_kept_by_revision(world: impl LedgerWorld) {
     assert!(scene.ledger.report(run, None).await.unwrap().is_none());
     for revision in 1..=2 {
         let lease = scene.take_one(JobKind::Provision).await;
-        scene.provision(&lease, |_| crate::item::Outcome::failed(Code::ServerError)).await;
+        scene.provision(&lease, |_| ferry_domain::item::Outcome::failed(Code::ServerError)).await;
         let lease = scene.take_one(JobKind::Verify).await;
         scene.verify(&lease).await;
         let lease = scene.take_one(JobKind::Report).await;

@@ -3,8 +3,8 @@
 //! An adapter's test binary says how to make a world and gets one test for each case:
 //!
 //! ```ignore
-//! async fn world() -> Option<MyWorld> { … } // None: no server here, said on stderr
-//! ferry_domain::ledger_suite!(world);
+//! async fn world() -> Option<MyWorld> { /* None: no server here, said on stderr */ }
+//! ferry_contract::ledger_suite!(world);
 //! ```
 //!
 //! Time is moved, never waited for: [`LedgerWorld::advance`] makes all stored
@@ -31,7 +31,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use crate::{ids::WorkerId, ports::Ledger, run::WriteBackTarget};
+use ferry_domain::{ids::WorkerId, ports::Ledger, run::WriteBackTarget};
 
 /// A store of its own for one case: no other run, job, worker or role is in it.
 /// The ledger is not migrated yet.
@@ -194,7 +194,7 @@ macro_rules! ledger_suite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
                 if let Some(world) = super::$world().await {
-                    $crate::testing::ledger::$part::$case(world).await;
+                    $crate::ledger::$part::$case(world).await;
                 }
             })+
         })+

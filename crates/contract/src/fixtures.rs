@@ -1,17 +1,16 @@
-//! What tests of every package share: held time and chance, a directory in
-//! memory, and the suites that each adapter of a port has to pass.
-
-mod directory;
-pub mod ledger;
-pub mod queue;
-
-pub use directory::{FakeDirectory, directory_user};
+//! Time and chance that tests hold, and a user at Auth0.
+//!
+//! `ferry-domain`'s own unit tests take this file too (`crates/domain/src/lib.rs`). They
+//! can't import a package that is built on theirs: its `Clock` would be another trait.
 
 use std::sync::Mutex;
 
+use ferry_domain::{
+    Auth0UserId,
+    ports::{Clock, DirectoryUser, Random},
+};
+use serde_json::Map;
 use time::{Duration, OffsetDateTime};
-
-use crate::ports::{Clock, Random};
 
 /// A clock that stands still until it is moved.
 #[derive(Debug)]
@@ -58,5 +57,23 @@ impl Random for SeededRandom {
             z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             chunk.copy_from_slice(&(z ^ (z >> 31)).to_le_bytes()[..chunk.len()]);
         }
+    }
+}
+
+/// A user with an id in connection `db` and nothing else.
+pub fn directory_user(id: &str) -> DirectoryUser {
+    DirectoryUser {
+        id: Auth0UserId(id.into()),
+        email: None,
+        email_verified: false,
+        connection: "db".into(),
+        name: None,
+        given_name: None,
+        family_name: None,
+        nickname: None,
+        picture: None,
+        blocked: false,
+        user_metadata: Map::new(),
+        app_metadata: Map::new(),
     }
 }

@@ -5,7 +5,7 @@ use super::{
     scene::{Scene, created, id, jobs},
     together::both,
 };
-use crate::{
+use ferry_domain::{
     code::Code,
     ids::ItemSeq,
     item::{ItemState, Outcome},

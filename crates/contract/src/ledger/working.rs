@@ -6,7 +6,7 @@ use super::{
     LedgerWorld,
     scene::{LEASE, Scene, created, failed, jobs},
 };
-use crate::{
+use ferry_domain::{
     code::Code,
     item::ItemState,
     job::{Attempt, JobKind, Verdict},

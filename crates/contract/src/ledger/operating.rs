@@ -4,7 +4,7 @@ use super::{
     LedgerWorld,
     scene::{Scene, created},
 };
-use crate::{
+use ferry_domain::{
     code::Code,
     ids::ItemSeq,
     item::{ItemState, Outcome},
@@ -12,7 +12,7 @@ use crate::{
     ports::ItemFilter,
 };
 
-async fn mixed(scene: &Scene<'_>) -> crate::ids::RunId {
+async fn mixed(scene: &Scene<'_>) -> ferry_domain::ids::RunId {
     let run = scene.running("a.csv", 12, 12).await;
     let lease = scene.take_one(JobKind::Provision).await;
     let decide = |seq| match seq {

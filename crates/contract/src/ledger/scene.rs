@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::LedgerWorld;
-use crate::{
+use crate::{ManualClock, SeededRandom};
+use ferry_domain::{
     code::Code,
     ids::{Auth0UserId, BatchId, ItemSeq, JobId, RunId, SourceKey, WorkerId},
     item::{Item, ItemResult, NewItem, Origin, Outcome},
@@ -12,7 +13,6 @@ use crate::{
     record::{Email, UserRecord},
     run::{OnExisting, RunSpec, RunView, SourceIdentity, WriteBackTarget},
     tally::Tally,
-    testing::{ManualClock, SeededRandom},
 };
 
 /// Longer than any case takes.

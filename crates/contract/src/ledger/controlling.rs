@@ -6,7 +6,7 @@ use super::{
     LedgerWorld,
     scene::{Scene, created, failed, jobs, pending, settled},
 };
-use crate::{
+use ferry_domain::{
     code::Code,
     ids::RunId,
     item::Outcome,
@@ -322,7 +322,7 @@ pub async fn all_sending_is_stopped_and_released(world: impl LedgerWorld) {
 /// Also without any active run.
 pub async fn controls_are_there_without_any_run(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
-    assert_eq!(scene.ledger.controls().await.unwrap(), crate::ports::Controls::default());
+    assert_eq!(scene.ledger.controls().await.unwrap(), ferry_domain::ports::Controls::default());
     scene.ledger.stop_all(true, &ANN).await.unwrap();
     let controls = scene.ledger.controls().await.unwrap();
     assert!(controls.stop_all && controls.runs.is_empty());

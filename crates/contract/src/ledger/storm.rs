@@ -16,14 +16,14 @@ use super::{
     scene::{LEASE, Scene, created, id, jobs, result},
     together::all,
 };
-use crate::{
+use crate::SeededRandom;
+use ferry_domain::{
     code::Code,
     ids::RunId,
     item::{ItemState, Outcome},
     job::{Envelope, Job, JobKind, Lease, Verdict},
     ports::{BatchVerification, Ledger, LedgerError, Random, SealedRun},
     run::RunState,
-    testing::SeededRandom,
 };
 
 const USERS: i64 = 3_000;
@@ -71,7 +71,7 @@ pub async fn crashing_workers_settle_every_item_once(world: impl LedgerWorld) {
 }
 
 impl<W: LedgerWorld> Storm<'_, W> {
-    async fn work(&self, number: u64, worker: crate::ids::WorkerId) {
+    async fn work(&self, number: u64, worker: ferry_domain::ids::WorkerId) {
         let ledger = if number.is_multiple_of(2) { self.world.ledger() } else { self.world.other() };
         let chance = SeededRandom::new(number);
         while calm(|| ledger.run(self.run)).await.is_some_and(|run| run.state != RunState::Sealed) {
@@ -94,7 +94,7 @@ impl<W: LedgerWorld> Storm<'_, W> {
     async fn recover(
         &self,
         ledger: &dyn Ledger,
-        worker: crate::ids::WorkerId,
+        worker: ferry_domain::ids::WorkerId,
         others: usize,
         chance: &SeededRandom,
     ) {
@@ -111,7 +111,7 @@ impl<W: LedgerWorld> Storm<'_, W> {
     async fn deliver(
         &self,
         ledger: &dyn Ledger,
-        worker: crate::ids::WorkerId,
+        worker: ferry_domain::ids::WorkerId,
         send: &Envelope,
         chance: &SeededRandom,
     ) {

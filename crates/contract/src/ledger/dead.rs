@@ -6,7 +6,7 @@ use super::{
     LedgerWorld,
     scene::{Scene, created, id, jobs},
 };
-use crate::{
+use ferry_domain::{
     code::Code,
     ids::{ItemSeq, RunId},
     item::{ItemState, Outcome},
@@ -24,7 +24,7 @@ fn kept() -> DeadFilter {
 }
 
 /// Gives up a leased job for a server error.
-async fn discard(scene: &Scene<'_>, lease: &crate::Lease<crate::Job>) {
+async fn discard(scene: &Scene<'_>, lease: &ferry_domain::Lease<ferry_domain::Job>) {
     let discard = Verdict::Discard { code: Code::ServerError };
     scene.ledger.conclude(lease, &discard, None).await.unwrap();
 }

@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 
 use super::{Crew, Probe, QueueWorld, drained, envelopes, eventually, names};
-use crate::{
+use ferry_domain::{
     job::{Envelope, JobKind, Lane},
     ports::{Delivery, Handler, Queue},
 };
