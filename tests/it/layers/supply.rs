@@ -1,4 +1,4 @@
-//! The packages of others: one TLS provider, one registry, known licences.
+//! The packages of others: one TLS provider, one registry, known licences, and one build.
 //!
 //! `deny.toml` says it for cargo-deny, which knows more (texts of licences, other
 //! platforms). This is its core for machines without it, on this machine's platform.
@@ -11,15 +11,52 @@ use super::workspace::{cargo, root};
 
 /// Name and licence of each package that a build of the workspace needs, tests included.
 fn built_packages() -> BTreeSet<(String, String)> {
-    let tree =
-        cargo(&["tree", "--workspace", "--locked", "--offline", "--prefix", "none", "--format", "{p}|{l}"]);
-    tree.lines()
-        .filter_map(|line| line.split_once('|'))
-        .map(|(package, licence)| {
-            let name = package.split(' ').next().unwrap_or(package);
-            (name.to_owned(), licence.trim_end_matches(" (*)").to_owned())
-        })
+    tree("normal,build,dev", "{p}|{l}")
+        .into_iter()
+        .map(|(package, licence)| (package.split(' ').next().unwrap_or(&package).to_owned(), licence))
         .collect()
+}
+
+/// Each package over these edges (`dev` are those of tests), with what the format says of it.
+fn tree(edges: &str, format: &str) -> BTreeSet<(String, String)> {
+    let command = ["tree", "--workspace", "--locked", "--offline", "--prefix", "none"];
+    let tree = cargo(&[&command[..], &["--edges", edges, "--format", format]].concat());
+    let lines = tree.lines().map(|line| line.trim_end_matches(" (*)"));
+    lines.filter_map(|line| line.split_once('|')).map(|(p, said)| (p.to_owned(), said.to_owned())).collect()
+}
+
+/// `cargo run -- demo` and then `tests/run` build everything once, as long as what tests
+/// ask for besides changes no package of the program.
+#[test]
+fn tests_need_no_second_build_of_the_program() {
+    let (program, tests) = (tree("normal,build", "{p}|{f}"), tree("normal,build,dev", "{p}|{f}"));
+    let twice = built_twice(&program, &tests);
+    assert!(
+        twice.is_empty(),
+        "tests build these again, and all that is above them; name the features in [workspace.dependencies] \
+         of Cargo.toml:\n{}\n",
+        twice.join("\n")
+    );
+}
+
+#[test]
+fn a_second_build_is_named_with_the_features_that_make_it() {
+    let of = |features: &str| BTreeSet::from([("tokio v1".to_owned(), features.to_owned())]);
+    assert_eq!(
+        built_twice(&of("rt,time"), &of("rt,test-util,time")),
+        ["tokio v1: the program has rt,time; tests have rt,test-util,time"]
+    );
+    assert!(built_twice(&of("rt,time"), &of("rt,time")).is_empty());
+}
+
+/// Packages of the program that tests build with other features.
+fn built_twice(program: &BTreeSet<(String, String)>, tests: &BTreeSet<(String, String)>) -> Vec<String> {
+    let of = |package: &String| {
+        let all = tests.iter().filter(|(name, _)| name == package).map(|(_, features)| features.as_str());
+        all.collect::<Vec<_>>().join(" and ")
+    };
+    let twice = program.difference(tests);
+    twice.map(|(name, has)| format!("{name}: the program has {has}; tests have {}", of(name))).collect()
 }
 
 #[test]
