@@ -4,8 +4,9 @@
 //! to look at the dependencies that each package declares. They are read from `cargo
 //! metadata --no-deps`, which knows the declared ones of every platform and feature and
 //! needs no network. `supply` looks at the packages of others, `sizes` at the length of
-//! our files.
+//! our files, `documents` at the paths that documents name.
 
+mod documents;
 mod sizes;
 mod supply;
 mod workspace;
