@@ -150,7 +150,7 @@ async fn s34_tokens_are_refused_and_the_secret_is_rotated() {
         assert_eq!(scene.number(failed).await, 0, "no user fails for the operator's secret");
 
         // The operator rolls the workers over to the new one.
-        scene.set("AUTH0_CLIENT_SECRET", "another-secret");
+        scene.place.set("AUTH0_CLIENT_SECRET", "another-secret");
         for old in 0..2 {
             scene.workers[old].signal("TERM");
             let ended = scene.workers[old].ended(Duration::from_secs(40)).await;

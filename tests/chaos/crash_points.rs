@@ -54,14 +54,14 @@ async fn visit(number: u32, point: &str) -> bool {
             "worker.concluded" => {
                 // A batch that goes well ends with its last write, without a verdict.
                 scene.until_busy(armed).await;
-                scene.must(&["run", "pause", &scene.run.clone(), "--yes", "--reason", "chaos"]);
+                scene.place.must(&["run", "pause", &scene.run.clone(), "--yes", "--reason", "chaos"]);
             }
             _ => {}
         }
         let said = format!("crash point {point}");
         died = reached(scene, armed, &said).await;
         if point == "worker.concluded" {
-            scene.must(&["run", "resume", &scene.run.clone(), "--yes", "--reason", "chaos"]);
+            scene.place.must(&["run", "resume", &scene.run.clone(), "--yes", "--reason", "chaos"]);
         }
         scene.worker();
         let end = if point == "cancel.asked" { "cancelled" } else { "sealed" };
@@ -128,6 +128,6 @@ async fn in_a_cancelled_run(scene: &mut Scene, point: &str) -> usize {
     let victim = scene.worker();
     scene.until_busy(victim).await;
     scene.workers[victim].kill();
-    scene.must(&["run", "cancel", &scene.run.clone(), "--yes", "--reason", "chaos"]);
+    scene.place.must(&["run", "cancel", &scene.run.clone(), "--yes", "--reason", "chaos"]);
     scene.armed(point, &[]).unwrap()
 }

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
+use ferry_testbed::{PATIENCE, free_port};
 use tokio::time::Instant;
 
 use crate::{
     results::{Told, skip},
-    scene::{PATIENCE, Scene, crash_binary, ferry_binary, play},
-    servers::free_port,
+    scene::{Scene, crash_binary, ferry_binary, play},
     setup::Setup,
 };
 
@@ -75,7 +75,7 @@ async fn s04_a_completion_event_that_was_lost_comes_once() {
         scene.until("a completion event is sent", async || scene.number(sent).await > 0).await;
         scene.workers[relay].kill();
         let mut redis = scene.redis().await;
-        let pattern = format!("*{}*:verify:*", scene.namespace);
+        let pattern = format!("*{}*:verify:*", scene.database.name);
         let keys: Vec<String> = redis::cmd("KEYS").arg(pattern).query_async(&mut redis).await.unwrap();
         assert!(!keys.is_empty(), "the event is in the queue");
         let _: i64 = redis::cmd("DEL").arg(keys).query_async(&mut redis).await.unwrap();

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use ferry_testbed::tail;
 use sqlx::migrate::Migrator;
 use tokio::time::sleep;
 
@@ -14,7 +15,6 @@ use crate::{
     results::{Told, skip},
     scene::play,
     setup::Setup,
-    worker::tail,
 };
 
 fn libfaketime() -> Option<PathBuf> {
@@ -31,7 +31,7 @@ async fn s37_one_worker_s_clock_jumps() {
     };
     play(Setup::new(number, name).users(800, 25).latency(150), async |scene| {
         scene.start(&[]);
-        let file = scene.dir.path().join("clock");
+        let file = scene.place.dir.path().join("clock");
         fs::write(&file, "+30s\n").unwrap();
         let (library, clock) = (library.display().to_string(), file.display().to_string());
         let odd = scene.worker_with(&[
@@ -73,10 +73,10 @@ async fn s40_a_run_of_the_first_version_is_finished_by_this_one() {
     play(
         Setup::new(40, "ledger and payload of version 1, upgraded in mid-run").users(40, 10),
         async |scene| {
-            let url = scene.database_url.clone();
-            scene.must(&["seed", "--target", &url, "--users", "40", "--seed", GOLDEN]);
+            let url = scene.database.url.clone();
+            scene.place.must(&["seed", "--target", &url, "--users", "40", "--seed", GOLDEN]);
             // The first version's ledger, and its run.
-            let first = scene.dir.path().join("first");
+            let first = scene.place.dir.path().join("first");
             fs::create_dir(&first).unwrap();
             let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/postgres");
             fs::copy(migrations.join("0001_ledger.sql"), first.join("0001_ledger.sql")).unwrap();
@@ -88,7 +88,7 @@ async fn s40_a_run_of_the_first_version_is_finished_by_this_one() {
             scene.execute(&LEDGER_V1.replace("{auth0}", &tenant)).await;
             scene.run = scene.text("SELECT id::text FROM ferry.runs").await;
 
-            scene.must(&["migrate", "--app", "--yes"]);
+            scene.place.must(&["migrate", "--app", "--yes"]);
             plant(scene, "provision", "golden", ENVELOPE_V1.trim().as_bytes()).await;
             scene.workers(2);
             scene.until_sealed().await;

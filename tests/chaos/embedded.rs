@@ -1,20 +1,16 @@
 //! The embedded form: one process and a file. Whoever starts next takes up what the
 //! last one held, at once.
 
-use std::{
-    path::Path,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::path::Path;
 
 use ferry_simulator::{Config, Faults, Simulator};
+use ferry_testbed::{Place, Worker, until};
 use sqlx::{Connection, SqliteConnection};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::{
     results::{Counts, Ending, Told, record},
-    scene::{PATIENCE, SECRET, ferry_binary},
-    worker::Worker,
+    scene::{SECRET, ferry_binary},
 };
 
 const USERS: i64 = 300;
@@ -22,33 +18,25 @@ const USERS: i64 = 300;
 #[tokio::test(flavor = "multi_thread")]
 async fn s42_the_one_process_is_killed_and_started_again() {
     let seed = std::env::var("FERRY_CHAOS_SEED").map_or(7, |seed| seed.parse().unwrap());
-    let dir = tempfile::tempdir().unwrap();
+    let mut place = Place::new(ferry_binary());
     let faults = Faults { latency_ms: 60, ..Faults::default() };
     let config =
         Config { client_id: "ferry".into(), client_secret: SECRET.into(), faults, ..Config::default() };
     let simulator = Simulator::start(config).await.unwrap();
-    let ferry = |args: &[&str]| command(dir.path(), &simulator.base_url(), args);
-    for args in [
-        &["seed", "--target", "sqlite://app.db", "--users", "300"][..],
-        &["migrate", "--app", "--yes"],
-        &[
-            "run",
-            "start",
-            "sqlite://app.db",
-            "--preset",
-            "medlogistics",
-            "--email-verified",
-            "assume",
-            "--batch-size",
-            "25",
-            "--yes",
-        ],
+    for (name, value) in [
+        ("DATABASE_URL", "sqlite://app.db"),
+        ("AUTH0_BASE_URL", &simulator.base_url()),
+        ("AUTH0_CLIENT_ID", "ferry"),
+        ("AUTH0_CLIENT_SECRET", SECRET),
+        ("AUTH0_PLAN", "off"),
     ] {
-        let done = ferry(args).output().unwrap();
-        assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
+        place.set(name, value);
     }
-    let file = dir.path().join("app.db");
-    let mut first = Worker::start(ferry(&["worker"]), &dir.path().join("first.log"));
+    place.must(&["seed", "--target", "sqlite://app.db", "--users", "300"]);
+    place.must(&["migrate", "--app", "--yes"]);
+    place.start_run("sqlite://app.db", &["--batch-size", "25"]);
+    let file = place.path("app.db");
+    let mut first = Worker::start(place.ferry(&["worker"]), &place.path("first.log"));
     until("20 users are across", async || across(&file).await >= 20).await;
     first.kill();
     let held = number(&file, "SELECT count(*) FROM ferry_jobs WHERE state = 'leased'").await;
@@ -56,7 +44,7 @@ async fn s42_the_one_process_is_killed_and_started_again() {
     assert!(held > 0, "the killed process held batches");
 
     let started = Instant::now();
-    let _second = Worker::start(ferry(&["worker"]), &dir.path().join("second.log"));
+    let _second = Worker::start(place.ferry(&["worker"]), &place.path("second.log"));
     let rescued = "SELECT count(*) FROM ferry_jobs WHERE token > 1";
     until("all batches are claimed again", async || number(&file, rescued).await >= held).await;
     let after = started.elapsed();
@@ -79,21 +67,6 @@ async fn s42_the_one_process_is_killed_and_started_again() {
     assert!(well, "{at_target} at the target, {doubled} doubled, {unaccounted} unaccounted for");
 }
 
-fn command(dir: &Path, auth0: &str, args: &[&str]) -> Command {
-    let mut command = Command::new(ferry_binary());
-    command.args(args).current_dir(dir).env_clear().stdin(Stdio::null());
-    for (name, value) in [
-        ("DATABASE_URL", "sqlite://app.db"),
-        ("AUTH0_BASE_URL", auth0),
-        ("AUTH0_CLIENT_ID", "ferry"),
-        ("AUTH0_CLIENT_SECRET", SECRET),
-        ("AUTH0_PLAN", "off"),
-    ] {
-        command.env(name, value);
-    }
-    command
-}
-
 /// Users whose id the application has.
 async fn across(file: &Path) -> i64 {
     number(file, "SELECT count(auth0_user_id) FROM users").await
@@ -103,12 +76,4 @@ async fn number(file: &Path, sql: &'static str) -> i64 {
     let url = format!("sqlite://{}", file.display());
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
     sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
-}
-
-async fn until(what: &str, holds: impl AsyncFn() -> bool) {
-    let begun = Instant::now();
-    while !holds().await {
-        assert!(begun.elapsed() < PATIENCE, "expected that {what}, within {} s", PATIENCE.as_secs());
-        sleep(Duration::from_millis(10)).await;
-    }
 }

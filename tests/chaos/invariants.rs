@@ -114,7 +114,7 @@ async fn events_match(scene: &Scene, faults: &mut Vec<String>) {
 
 /// The command says what the database says, and it adds up.
 async fn counts_agree(scene: &Scene, faults: &mut Vec<String>) {
-    let shown = scene.json(&["run", "show", &scene.run, "--output", "json"]);
+    let shown = scene.place.json(&["run", "show", &scene.run, "--output", "json"]);
     let sql = "SELECT state, count(*) FROM ferry.items WHERE run_id::text = $1 GROUP BY state";
     let rows = sqlx::query(sql).bind(&scene.run).fetch_all(&scene.pool).await.unwrap();
     let stored: BTreeMap<String, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
@@ -159,7 +159,7 @@ async fn nothing_shown(scene: &Scene, faults: &mut Vec<String>) {
 /// All keys of this scenario with what they hold, as text.
 pub async fn everything_in_redis(scene: &Scene) -> String {
     let mut redis = scene.redis().await;
-    let pattern = format!("*{}*", scene.namespace);
+    let pattern = format!("*{}*", scene.database.name);
     let keys: Vec<String> = redis::cmd("KEYS").arg(pattern).query_async(&mut redis).await.unwrap();
     let mut text = String::new();
     for key in keys {

@@ -16,12 +16,12 @@ async fn s39_operators_may_press_twice() {
         let reason = ["--yes", "--reason", "chaos"];
         let press = |action: &'static str| [&["run", action, run.as_str()][..], &reason[..]].concat();
         for _ in 0..2 {
-            scene.must(&press("pause"));
+            scene.place.must(&press("pause"));
         }
         assert_eq!(scene.state().await, "paused");
         let killed = scene.kill(0).await;
         for _ in 0..2 {
-            scene.must(&press("resume"));
+            scene.place.must(&press("resume"));
         }
         scene.until_sealed().await;
 
@@ -30,10 +30,10 @@ async fn s39_operators_may_press_twice() {
             WHERE state = 'failed' AND code = 'USER_REFUSED'";
         scene.execute(mend).await;
         let retry = [press("retry"), vec!["--output", "json"]].concat();
-        let retried = scene.json(&retry)["retried"].clone();
+        let retried = scene.place.json(&retry)["retried"].clone();
         // Pressed again, it finds nothing, or that this run is active already.
-        let (code, out, err) = scene.ferry(&retry);
-        assert!(code == 0 || code == 6, "exit {code}: {out}{err}");
+        let again = scene.place.run(&retry);
+        assert!(again.code == 0 || again.code == 6, "{}", again.all());
         assert_eq!(retried, 3, "the three refused users");
         scene.until("the retry is sealed", async || {
             let sealed = "SELECT count(*) FROM ferry.runs WHERE state = 'sealed' AND revision = 2";
@@ -59,7 +59,7 @@ async fn s39_a_run_is_cancelled_while_it_is_running() {
         scene.until_done(50).await;
         let run = scene.run.clone();
         for _ in 0..2 {
-            scene.must(&["run", "cancel", &run, "--yes", "--reason", "chaos"]);
+            scene.place.must(&["run", "cancel", &run, "--yes", "--reason", "chaos"]);
         }
         scene.kill(0).await;
         scene.until_state("cancelled").await;

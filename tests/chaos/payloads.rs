@@ -1,15 +1,17 @@
 //! Faults 14, 35 and 38: what comes from the queue or from Auth0 is not what it should be.
 
+use ferry_testbed::redis_at;
+
 use crate::{
     results::Told,
-    scene::{Scene, play, redis_at},
+    scene::{Scene, play},
     setup::Setup,
 };
 
 /// Puts a payload into a queue as the relay would.
 pub async fn plant(scene: &Scene, queue: &str, id: &str, payload: &[u8]) {
     let mut redis = redis_at(&scene.redis_url).await;
-    let queue = format!("{{{}}}:{queue}", scene.namespace);
+    let queue = format!("{{{}}}:{queue}", scene.database.name);
     let meta = format!("{queue}:meta:{id}");
     let mut pipe = redis::pipe();
     pipe.atomic();
@@ -40,7 +42,7 @@ async fn s14_what_is_no_job_goes_to_the_dead_letters_at_once() {
         scene.until("four dead letters are kept", async || scene.number(letters).await == 4).await;
         scene.until_sealed().await;
         assert_eq!(scene.number(letters).await, 4, "each is kept once");
-        let listed = scene.json(&["dead", "list", "--output", "json"]);
+        let listed = scene.place.json(&["dead", "list", "--output", "json"]);
         assert_eq!(listed.as_array().unwrap().len(), 4, "{listed}");
         assert_eq!(scene.number("SELECT count(*) FROM ferry.attempts").await, 0, "nothing was tried again");
         Told::note("4 payloads, 4 dead letters")
@@ -59,14 +61,14 @@ async fn s35_one_refused_user_costs_only_itself() {
         let pending = scene.number("SELECT count(*) FROM ferry.items WHERE state = 'pending'").await;
         scene.worker();
         scene.until_sealed().await;
-        let shown = scene.json(&["run", "show", &scene.run, "--output", "json"]);
+        let shown = scene.place.json(&["run", "show", &scene.run, "--output", "json"]);
         assert_eq!(shown["created"], pending - 1, "{shown}");
         let refused = scene
             .number("SELECT count(*) FROM ferry.items WHERE state = 'failed' AND code = 'USER_REFUSED'")
             .await;
         assert_eq!(refused, 1, "the refused user is failed with its reason");
-        let (code, ..) = scene.ferry(&["run", "watch", &scene.run]);
-        assert_eq!(code, 3, "the run is complete, with users that need a person");
+        let watched = scene.place.run(&["run", "watch", &scene.run]);
+        assert_eq!(watched.code, 3, "the run is complete, with users that need a person");
         Told::note(format!("1 refused, {} created", pending - 1))
     })
     .await;
@@ -87,7 +89,7 @@ async fn s38_a_batch_that_was_sent_ten_times_runs_once() {
                     scene.number("SELECT count(*) FROM ferry.jobs WHERE state = 'queued'").await > 0
                 })
                 .await;
-            let data = format!("{{{}}}:provision:data", scene.namespace);
+            let data = format!("{{{}}}:provision:data", scene.database.name);
             let mut redis = scene.redis().await;
             let sent: Vec<Vec<u8>> = redis::cmd("HVALS").arg(data).query_async(&mut redis).await.unwrap();
             assert!(!sent.is_empty(), "the queue holds what was sent");

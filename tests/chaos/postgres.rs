@@ -7,15 +7,14 @@ use std::{
     time::Duration,
 };
 
+use ferry_testbed::{is_root, open_to_all, tail};
 use sqlx::{Connection, PgConnection};
 use tokio::time::{Instant, sleep};
 
 use crate::{
     results::{Told, skip},
     scene::{Scene, play},
-    servers::is_root,
     setup::Setup,
-    worker::tail,
 };
 
 fn posts(scene: &Scene) -> u64 {
@@ -140,7 +139,7 @@ async fn s27_every_connection_is_taken_by_others() {
 
 /// Opens connections until the server has no more.
 async fn take_all(scene: &Scene, taken: &mut Vec<PgConnection>) {
-    while let Ok(connection) = PgConnection::connect(&scene.database_url).await {
+    while let Ok(connection) = PgConnection::connect(&scene.database.url).await {
         taken.push(connection);
     }
 }
@@ -154,7 +153,7 @@ async fn s28_a_long_transaction_keeps_dead_rows() {
     let setup = Setup::new(28, "a long transaction holds xmin").own_postgres(&[]).users(2_000, 10);
     play(setup.latency(5), async |scene| {
         scene.start(&[]);
-        let mut long = PgConnection::connect(&scene.database_url).await.unwrap();
+        let mut long = PgConnection::connect(&scene.database.url).await.unwrap();
         let hold = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM ferry.jobs";
         sqlx::raw_sql(hold).execute(&mut long).await.unwrap();
         let first = fetch_time(scene).await;
@@ -229,7 +228,7 @@ async fn s29_the_disk_is_full() {
         return skip(number, name, "only root can mount a small file system");
     }
     let place = tempfile::tempdir().unwrap();
-    crate::servers::open_to_all(place.path());
+    open_to_all(place.path());
     let Some(disk) = SmallDisk::mount(place.path().join("disk"), "256m") else {
         return skip(number, name, "mount is refused here");
     };
@@ -242,7 +241,7 @@ async fn s29_the_disk_is_full() {
         fill(&disk.filler());
         // Rows that already have room are still written; this asks for more.
         let bulk = "CREATE TABLE bulk AS SELECT repeat('x', 1000) FROM generate_series(1, 300000)";
-        let mut other = PgConnection::connect(&scene.database_url).await;
+        let mut other = PgConnection::connect(&scene.database.url).await;
         let refused = match &mut other {
             Ok(connection) => sqlx::raw_sql(bulk).execute(connection).await.is_err(),
             Err(_) => true,

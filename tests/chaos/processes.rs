@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use ferry_testbed::{PATIENCE, tail};
 use tokio::time::Instant;
 
 use crate::{
     results::Told,
-    scene::{PATIENCE, Scene, play},
+    scene::{Scene, play},
     setup::Setup,
     watch::{Recovery, held_by, recovery},
-    worker::tail,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,7 +133,7 @@ async fn s05_all_workers_killed_and_one_started_an_hour_later() {
             scene.execute(sql).await;
         }
         let across = scene.across().await;
-        let listed = scene.json(&["queue", "list", "--output", "json"]);
+        let listed = scene.place.json(&["queue", "list", "--output", "json"]);
         let kinds = listed["kinds"].as_array().unwrap().iter();
         let oldest = kinds.filter_map(|kind| kind["oldest_due_seconds"].as_f64()).fold(0.0, f64::max);
         assert!(oldest >= 3_600.0, "the delay is visible as the oldest age: {listed}");

@@ -2,15 +2,14 @@
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
+use ferry_testbed::{OwnRedis, PATIENCE, local, redis_at, tail};
 use tokio::time::{Instant, sleep};
 
 use crate::{
     results::Told,
-    scene::{PATIENCE, Scene, ferry_binary, play, redis_at},
-    servers::{OwnRedis, local},
+    scene::{Scene, ferry_binary, play},
     setup::Setup,
     watch::{queued, recovery},
-    worker::tail,
 };
 
 /// Options of a Redis that keeps what it was told, up to the last second.
@@ -93,7 +92,8 @@ async fn s18_an_emptied_redis_is_filled_again_by_one_command() {
         let at = Instant::now();
         let mut redis = scene.redis().await;
         let _: () = redis::cmd("FLUSHALL").query_async(&mut redis).await.unwrap();
-        let rebuilt = scene.json(&["queue", "rebuild", "--yes", "--reason", "chaos", "--output", "json"]);
+        let rebuilt =
+            scene.place.json(&["queue", "rebuild", "--yes", "--reason", "chaos", "--output", "json"]);
         let after = recovery(&scene.pool, &lost, at, PATIENCE).await.claimed;
         scene.until_sealed().await;
         Told::recovered(after, format!("{} queued jobs lost, {} sent again", lost.len(), rebuilt["lost"]))
@@ -109,9 +109,9 @@ async fn s19_fail_over_to_a_replica_that_lags() {
         let master = format!("127.0.0.1 {}", to_replica.port);
         let mut options = vec!["--replicaof"];
         options.extend(master.split(' '));
-        let replica = OwnRedis::start(&scene.dir.path().join("replica"), &options);
+        let replica = OwnRedis::start(&scene.place.dir.path().join("replica"), &options);
         let clients = scene.redis_proxy().await;
-        scene.set("REDIS_URL", &format!("redis://127.0.0.1:{}", clients.port));
+        scene.place.set("REDIS_URL", format!("redis://127.0.0.1:{}", clients.port));
         scene.start(&[]);
         scene.workers(2);
         scene.until_done(20).await;

@@ -5,28 +5,26 @@ use std::{
     os::unix::process::ExitStatusExt,
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     time::Duration,
 };
 
 use ferry_simulator::Simulator;
+use ferry_testbed::{
+    Database, OwnPostgres, OwnRedis, PATIENCE, Place, Proxy, Worker, comes_true, forget, local, redis_at,
+    tail,
+};
 use futures_util::FutureExt;
-use serde_json::Value;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row};
-use tokio::time::{Instant, sleep};
+use sqlx::{AssertSqlSafe, PgPool, Row};
+use tokio::time::Instant;
 
 use crate::{
     invariants,
-    proxy::Proxy,
     results::{Counts, Ending, Told, record},
-    servers::{OwnPostgres, OwnRedis, local},
     setup::Setup,
     watch::{Held, Recovery, Watch, held_by, recovery},
-    worker::{Worker, tail},
 };
 
-/// Long enough for a slow machine; a scenario that waits longer has found a fault.
-pub const PATIENCE: Duration = Duration::from_secs(180);
 /// A secret that no output may ever show.
 pub const SECRET: &str = "s3cr3t-Ck47-never-shown";
 
@@ -34,18 +32,15 @@ pub const SECRET: &str = "s3cr3t-Ck47-never-shown";
 pub struct Scene {
     pub seed: u64,
     pub users: u64,
-    pub dir: tempfile::TempDir,
-    pub env: Vec<(String, String)>,
-    pub simulator: Simulator,
-    pub database_url: String,
-    pub redis_url: String,
-    pub namespace: String,
-    /// For making and removing its database.
-    pub server: String,
-    pub pool: PgPool,
-    pub run: String,
+    // First, to be dropped before what they use.
     pub workers: Vec<Worker>,
     pub watch: Option<Watch>,
+    pub place: Place,
+    pub simulator: Simulator,
+    pub database: Database,
+    pub redis_url: String,
+    pub pool: PgPool,
+    pub run: String,
     pub postgres: Option<OwnPostgres>,
     pub redis: Option<OwnRedis>,
 }
@@ -87,58 +82,27 @@ pub async fn play(setup: Setup, story: impl AsyncFnOnce(&mut Scene) -> Told) {
 }
 
 impl Scene {
-    /// The environment of this binary, of the crash build for instance, and more variables.
+    /// Another binary, such as the crash build, with more variables.
     pub fn command(&self, binary: &Path, args: &[&str], more: &[(&str, &str)]) -> Command {
-        let mut command = Command::new(binary);
-        command.args(args).current_dir(self.dir.path()).env_clear().stdin(Stdio::null());
-        for keep in ["PATH", "HOME", "TMPDIR"] {
-            if let Some(value) = std::env::var_os(keep) {
-                command.env(keep, value);
-            }
-        }
-        command.envs(self.env.iter().map(|(name, value)| (name, value))).envs(more.iter().copied());
+        let mut command = self.place.command(binary, args);
+        command.envs(more.iter().copied());
         command
-    }
-
-    /// Runs a command to its end; its exit code, stdout and stderr.
-    pub fn ferry(&self, args: &[&str]) -> (i32, String, String) {
-        let done = self.command(ferry_binary(), args, &[]).output().unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (done.status.code().unwrap_or(-1), text(&done.stdout), text(&done.stderr))
-    }
-
-    /// Runs a command that must end with 0.
-    pub fn must(&self, args: &[&str]) -> String {
-        let (code, out, err) = self.ferry(args);
-        assert_eq!(code, 0, "ferry {}:\n{out}\n{err}", args.join(" "));
-        out
-    }
-
-    /// The same, for one that prints JSON.
-    pub fn json(&self, args: &[&str]) -> Value {
-        let out = self.must(args);
-        let last = out.lines().last().unwrap_or_default();
-        serde_json::from_str(last).unwrap_or_else(|_| panic!("no JSON on the last line of {out:?}"))
     }
 
     /// Seeds the application, migrates, and starts a run over it.
     pub fn start(&mut self, more: &[&str]) {
         self.seed();
-        self.must(&["migrate", "--app", "--yes"]);
+        self.place.must(&["migrate", "--app", "--yes"]);
         self.start_run(more);
     }
 
     pub fn seed(&self) {
         let (users, seed) = (self.users.to_string(), self.seed.to_string());
-        self.must(&["seed", "--target", &self.database_url, "--users", &users, "--seed", &seed]);
+        self.place.must(&["seed", "--target", &self.database.url, "--users", &users, "--seed", &seed]);
     }
 
     pub fn start_run(&mut self, more: &[&str]) {
-        let url = self.database_url.clone();
-        let mut args = vec!["run", "start", &url, "--preset", "medlogistics", "--email-verified", "assume"];
-        args.extend(["--yes", "--output", "json"]);
-        args.extend(more);
-        self.run = self.json(&args)["run"].as_str().unwrap().to_owned();
+        self.run = self.place.start_run(&self.database.url, more);
         self.watch = Some(Watch::over(self.pool.clone()));
     }
 
@@ -159,7 +123,7 @@ impl Scene {
 
     /// Starts a command as a worker.
     pub fn hire(&mut self, command: Command) -> usize {
-        let log = self.dir.path().join(format!("worker-{}.log", self.workers.len()));
+        let log = self.place.path(&format!("worker-{}.log", self.workers.len()));
         self.workers.push(Worker::start(command, &log));
         self.workers.len() - 1
     }
@@ -226,13 +190,9 @@ impl Scene {
 
     /// Waits for something, with a bound.
     pub async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
-        let began = Instant::now();
-        while !holds().await {
-            if began.elapsed() >= PATIENCE {
-                let stands = self.picture().await;
-                panic!("after {PATIENCE:?} it is still not so that {what}; {stands}");
-            }
-            sleep(Duration::from_millis(25)).await;
+        if !comes_true(Duration::from_millis(25), holds).await {
+            let stands = self.picture().await;
+            panic!("after {PATIENCE:?} it is still not so that {what}; {stands}");
         }
     }
 
@@ -270,16 +230,11 @@ impl Scene {
         redis_at(&self.redis_url).await
     }
 
-    pub fn set(&mut self, name: &str, value: &str) {
-        self.env.retain(|(known, _)| known != name);
-        self.env.push((name.to_owned(), value.to_owned()));
-    }
-
     /// From now on every process reaches Auth0 through a proxy.
     pub async fn auth0_behind_a_proxy(&mut self) -> Proxy {
         let base = self.simulator.base_url();
         let proxy = Proxy::before(base.rsplit('/').next().unwrap().parse().unwrap()).await;
-        self.set("AUTH0_BASE_URL", &format!("http://127.0.0.1:{}", proxy.port));
+        self.place.set("AUTH0_BASE_URL", format!("http://127.0.0.1:{}", proxy.port));
         proxy
     }
 
@@ -304,15 +259,7 @@ impl Scene {
         self.watch = None;
         self.pool.close().await;
         if self.redis.is_none() {
-            let mut redis = self.redis().await;
-            let ask = redis::cmd("KEYS").arg(format!("*{}*", self.namespace)).query_async(&mut redis).await;
-            let keys: Vec<String> = ask.unwrap();
-            if !keys.is_empty() {
-                let _: i64 = redis::cmd("DEL").arg(keys).query_async(&mut redis).await.unwrap();
-            }
-        }
-        if self.postgres.is_none() {
-            administer(&self.server, &format!("DROP DATABASE {} WITH (FORCE)", self.namespace)).await;
+            forget(&self.redis_url, &self.database.name).await;
         }
     }
 }
@@ -330,15 +277,4 @@ pub fn ferry_binary() -> &'static Path {
 /// The build with crash points, if `tests/chaos/run` made one.
 pub fn crash_binary() -> Option<PathBuf> {
     std::env::var_os("FERRY_CRASH_BINARY").map(PathBuf::from)
-}
-
-pub async fn redis_at(url: &str) -> redis::aio::MultiplexedConnection {
-    let patient = redis::AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(30)));
-    let client = redis::Client::open(url).unwrap();
-    client.get_multiplexed_async_connection_with_config(&patient).await.unwrap()
-}
-
-pub async fn administer(url: &str, sql: &str) {
-    let mut connection = PgConnection::connect(url).await.unwrap();
-    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
 }

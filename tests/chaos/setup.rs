@@ -6,12 +6,10 @@ use std::{
 };
 
 use ferry_simulator::{Config, Faults, Simulator};
+use ferry_testbed::{Database, OwnPostgres, OwnRedis, Place, open_to_all};
 use sqlx::postgres::PgPoolOptions;
 
-use crate::{
-    scene::{SECRET, Scene, administer},
-    servers::{OwnPostgres, OwnRedis, open_to_all},
-};
+use crate::scene::{SECRET, Scene, ferry_binary};
 
 /// What a scenario needs; the defaults are small and quick.
 pub struct Setup {
@@ -81,13 +79,13 @@ impl Setup {
     /// Opens the place; `None` when servers are missing.
     pub async fn open(self) -> Option<Scene> {
         let shared = |name: &str| std::env::var(name).ok();
-        let dir = tempfile::tempdir().unwrap();
-        open_to_all(dir.path());
+        let mut place = Place::new(ferry_binary());
+        open_to_all(place.dir.path());
         let postgres = self.postgres.map(|options| {
-            let folder = self.postgres_folder.unwrap_or_else(|| dir.path().join("postgres"));
+            let folder = self.postgres_folder.unwrap_or_else(|| place.path("postgres"));
             OwnPostgres::start(&folder, &options)
         });
-        let redis = self.redis.map(|options| OwnRedis::start(&dir.path().join("redis"), &options));
+        let redis = self.redis.map(|options| OwnRedis::start(&place.path("redis"), &options));
         let server = match &postgres {
             Some(own) => own.url("postgres"),
             None => shared("TEST_DATABASE_URL")?,
@@ -100,48 +98,30 @@ impl Setup {
         let config =
             Config { client_id: "ferry".into(), client_secret: SECRET.into(), seed: base, ..self.simulated };
         let simulator = Simulator::start(config).await.unwrap();
-        let database = format!("ferry_chaos_{}_{}", std::process::id(), self.number);
-        administer(&server, &format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)")).await;
-        administer(&server, &format!("CREATE DATABASE {database}")).await;
-        let database_url = format!("{}/{database}", server.rsplit_once('/').unwrap().0);
-        let mut env: Vec<(String, String)> = Vec::new();
-        for (name, value) in [
-            ("DATABASE_URL", database_url.as_str()),
-            ("REDIS_URL", &redis_url),
-            ("FERRY_QUEUE__NAMESPACE", &database),
-            ("FERRY_RUN__BATCH_SIZE", &self.batch.to_string()),
-            ("FERRY_LOG__LEVEL", "info"),
-            ("AUTH0_BASE_URL", &simulator.base_url()),
-            ("AUTH0_CLIENT_ID", "ferry"),
-            ("AUTH0_CLIENT_SECRET", SECRET),
-            ("AUTH0_PLAN", "off"),
-        ] {
-            env.push((name.to_owned(), value.to_owned()));
-        }
+        let database = Database::on(&server).await;
+        place.set_servers([&database.url, &redis_url, &database.name], &simulator.base_url(), SECRET);
+        place.set("FERRY_RUN__BATCH_SIZE", self.batch.to_string());
+        place.set("FERRY_LOG__LEVEL", "info");
         for (name, value) in self.settings {
-            env.retain(|(known, _)| known != name);
-            env.push((name.to_owned(), value));
+            place.set(name, value);
         }
         let pool = PgPoolOptions::new()
             .max_connections(3)
             .acquire_timeout(Duration::from_secs(5))
-            .connect_lazy(&database_url)
+            .connect_lazy(&database.url)
             .unwrap();
         println!("scenario {}, {}: seed {base}, {} users", self.number, self.name, self.users);
         Some(Scene {
             seed: base,
             users: self.users,
-            dir,
-            env,
-            simulator,
-            database_url,
-            redis_url,
-            namespace: database,
-            server,
-            pool,
-            run: String::new(),
             workers: Vec::new(),
             watch: None,
+            place,
+            simulator,
+            database,
+            redis_url,
+            pool,
+            run: String::new(),
             postgres,
             redis,
         })

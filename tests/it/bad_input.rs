@@ -1,10 +1,10 @@
 //! One clear message each, the right exit code, nothing written.
 
-use crate::world::{Place, World};
+use crate::world::{Place, World, new_place};
 
 /// A place with a tenant set, so that only what a test plants is wrong.
 fn place() -> Place {
-    let mut place = Place::new();
+    let mut place = new_place();
     place.set("AUTH0_DOMAIN", "acme.eu.auth0.com");
     place.set("AUTH0_CLIENT_ID", "ferry");
     place.set("AUTH0_CLIENT_SECRET", "x");
@@ -145,7 +145,7 @@ fn usage() {
     place.write("ferry.toml", &mapping());
     place.write("users.csv", CSV);
     refused(&place, &["run", "start", "users.csv"], 2, &["--yes"]);
-    let without = Place::new();
+    let without = new_place();
     without.write("ferry.toml", &mapping());
     without.write("users.csv", CSV);
     refused(&without, &["run", "start", "users.csv", "--yes"], 2, &["AUTH0_DOMAIN"]);
@@ -191,7 +191,7 @@ async fn wrong_credentials_wait_and_say_why_and_no_user_fails_for_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_without_tables_or_column_says_what_to_run() {
     let Some(world) = World::new("missing tables").await else { return };
-    let url = world.database_url.clone();
+    let url = world.database.url.clone();
     let seeded = world.place.run(&["seed", "--target", &url, "--users", "40"]);
     assert_eq!(seeded.code, 0, "{}", seeded.all());
     let start = ["run", "start", &url, "--preset", "medlogistics", "--yes"];

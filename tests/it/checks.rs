@@ -4,7 +4,7 @@
 use ferry_simulator::Config;
 use serde_json::Value;
 
-use crate::world::{Place, Ran, World};
+use crate::world::{Place, Ran, World, new_place};
 
 fn checked(place: &Place) -> (Ran, Value) {
     let ran = place.run(&["check", "--output", "json"]);
@@ -21,7 +21,7 @@ fn result<'a>(found: &'a Value, name: &str) -> &'a str {
 
 #[test]
 fn an_empty_place_says_what_to_set_and_stays_empty() {
-    let place = Place::new();
+    let place = new_place();
     let (ran, found) = checked(&place);
     assert_eq!((ran.code, result(&found, "auth0")), (10, "error"), "{found}");
     assert_eq!((result(&found, "settings"), result(&found, "ledger")), ("ok", "ok"), "{found}");

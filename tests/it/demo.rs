@@ -1,6 +1,6 @@
 //! `ferry demo` in an empty folder: what the README's first command promises.
 
-use crate::world::{Place, assert_adds_up};
+use crate::world::{assert_adds_up, new_place};
 
 const FIELDS: [&str; 13] = [
     "run",
@@ -20,7 +20,7 @@ const FIELDS: [&str; 13] = [
 
 #[test]
 fn every_planted_case_comes_out_as_planted_twice_alike() {
-    let place = Place::new();
+    let place = new_place();
     let args = ["demo", "--users", "400", "--limits", "off", "--output", "json"];
     let mut counts = Vec::new();
     for _ in 0..2 {
@@ -49,7 +49,7 @@ fn every_planted_case_comes_out_as_planted_twice_alike() {
 
 #[test]
 fn the_closing_table_says_where_the_report_is_and_what_to_try_next() {
-    let place = Place::new();
+    let place = new_place();
     let ran = place.run(&["demo", "--users", "40", "--limits", "off"]);
     assert_eq!(ran.code, 0, "{}", ran.all());
     for word in ["planted", "report.md", "Try next", "ferry run report"] {
@@ -59,7 +59,7 @@ fn the_closing_table_says_where_the_report_is_and_what_to_try_next() {
 
 #[test]
 fn wrong_figures_are_refused_before_anything_is_made() {
-    let place = Place::new();
+    let place = new_place();
     for (args, word) in [
         (vec!["demo", "--users", "3"], "40"),
         (vec!["demo", "--limits", "gold"], "private-500"),

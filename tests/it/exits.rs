@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::world::{Place, World, servers};
+use crate::world::{World, new_place, servers};
 
 fn interrupt(child: &Child) {
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
@@ -48,7 +48,7 @@ async fn watching_ends_with_130_on_ctrl_c_and_the_run_goes_on() {
 
 #[test]
 fn ctrl_c_in_the_demo_ends_it_with_130_and_keeps_what_was_done() {
-    let place = Place::new();
+    let place = new_place();
     let args = ["demo", "--users", "400", "--limits", "custom:5:5", "--output", "json"];
     let demo = place.ferry(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let file = place.path("ferry-demo-7/medlogistics.db");
@@ -74,7 +74,7 @@ fn ctrl_c_in_the_demo_ends_it_with_130_and_keeps_what_was_done() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_waits_for_a_ledger_that_is_away_and_ends_when_asked() {
-    let mut place = Place::new();
+    let mut place = new_place();
     place.set("DATABASE_URL", "postgres://ferry@127.0.0.1:1/clinic"); // nobody listens there
     place.set("REDIS_URL", "redis://127.0.0.1:1");
     place.set("AUTH0_BASE_URL", "http://127.0.0.1:1");
@@ -93,7 +93,7 @@ async fn a_worker_waits_for_a_ledger_that_is_away_and_ends_when_asked() {
 #[test]
 fn a_worker_without_tables_ends_at_once_and_says_what_to_do() {
     let Some((database, redis)) = servers("no tables") else { return };
-    let mut place = Place::new();
+    let mut place = new_place();
     place.set("DATABASE_URL", database); // the server's own database, where nothing was migrated
     place.set("REDIS_URL", redis);
     place.set("AUTH0_BASE_URL", "http://127.0.0.1:1");

@@ -43,7 +43,7 @@ const LAYERS: &[Layer] = &[
     // shared ones would hide the same mistake on both sides.
     Layer { name: "beside", packages: &["ferry-seed", "ferry-simulator"], may_import: &[] },
     // What adapters have to do, and what tests share. Only tests import it.
-    Layer { name: "contract", packages: &[CONTRACT], may_import: &["ferry-domain"] },
+    Layer { name: "contract", packages: CONTRACT, may_import: &["ferry-domain"] },
     // Compares what the ledgers do with a model; nothing imports it.
     Layer {
         name: "proof",
@@ -55,11 +55,11 @@ const LAYERS: &[Layer] = &[
 /// The only package that sees all layers and names concrete types.
 const COMMAND: &str = "ferry";
 
-/// The suites of tests. They must not get into the program, not even by the command.
-const CONTRACT: &str = "ferry-contract";
+/// Suites, and what they and other tests run on. The program imports neither, nor does the command.
+const CONTRACT: &[&str] = &["ferry-contract", "ferry-testbed"];
 
 /// What tests of every package may import besides.
-const FOR_TESTS: &[&str] = &[CONTRACT, "ferry-simulator"];
+const FOR_TESTS: &[&str] = &["ferry-contract", "ferry-simulator", "ferry-testbed"];
 
 /// Packages of others with the few of ours that may import them. A name that ends in
 /// `*` stands for all that begin like it. Tests may import what they like.
@@ -72,10 +72,13 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("figment*", &[COMMAND]),
     ("opentelemetry*", &["ferry-telemetry"]),
     ("prometheus*", &["ferry-telemetry"]),
-    ("redis", &["ferry-limiter", "ferry-queue"]),
+    ("redis", &["ferry-limiter", "ferry-queue", "ferry-testbed"]),
     ("reqwest*", &["ferry-auth0"]),
     ("stateright", &["ferry-model"]),
-    ("sqlx*", &["ferry-ledger-postgres", "ferry-ledger-sqlite", "ferry-seed", "ferry-sources"]),
+    (
+        "sqlx*",
+        &["ferry-ledger-postgres", "ferry-ledger-sqlite", "ferry-seed", "ferry-sources", "ferry-testbed"],
+    ),
 ];
 
 /// All that the rules may import: nothing that does input or output.
@@ -106,12 +109,12 @@ fn wrong_imports_are_named() {
     assert_eq!(
         planted("ferry-auth0", Kind::Normal, "sqlx-core"),
         "package ferry-auth0 of layer adapters imports sqlx-core, which only \
-         ferry-ledger-postgres, ferry-ledger-sqlite, ferry-seed, ferry-sources may"
+         ferry-ledger-postgres, ferry-ledger-sqlite, ferry-seed, ferry-sources, ferry-testbed may"
     );
     assert_eq!(
         planted("ferry-queue", Kind::Dev, "ferry-auth0"),
         "package ferry-queue of layer adapters imports ferry-auth0 of layer adapters, \
-         but may import of ours only: ferry-domain; in tests also ferry-contract, ferry-simulator"
+         but may import of ours only: ferry-domain; in tests also ferry-contract, ferry-simulator, ferry-testbed"
     );
     assert_eq!(
         planted("ferry-domain", Kind::Normal, "tokio"),
@@ -125,17 +128,17 @@ fn wrong_imports_are_named() {
     );
     assert_eq!(planted("ferry-queue", Kind::Normal, "redis"), "");
     assert_eq!(
-        planted(COMMAND, Kind::Normal, CONTRACT),
-        "package ferry imports ferry-contract, which only tests may"
+        planted(COMMAND, Kind::Normal, "ferry-testbed"),
+        "package ferry imports ferry-testbed, which only tests may"
     );
     assert_eq!(
-        planted("ferry-queue", Kind::Build, CONTRACT),
+        planted("ferry-queue", Kind::Build, "ferry-contract"),
         "package ferry-queue of layer adapters imports ferry-contract, which only tests may"
     );
     for import in FOR_TESTS {
         assert_eq!(planted("ferry-queue", Kind::Dev, import), "");
     }
-    assert_eq!(planted(COMMAND, Kind::Dev, CONTRACT), "");
+    assert_eq!(planted(COMMAND, Kind::Dev, "ferry-testbed"), "");
     assert_eq!(planted("ferry-sources", Kind::Dev, "reqwest"), "");
     assert_eq!(planted(COMMAND, Kind::Normal, "ferry-workers"), "");
 }
@@ -162,7 +165,7 @@ fn violation(package: &str, kind: Kind, import: &str) -> Option<String> {
         Some(layer) => format!("package {package} of layer {}", layer.name),
         None => format!("package {package}"),
     };
-    if import == CONTRACT && kind != Kind::Dev {
+    if CONTRACT.contains(&import) && kind != Kind::Dev {
         return Some(format!("{who} imports {import}, which only tests may"));
     }
     if import.starts_with("ferry-") || import == COMMAND {

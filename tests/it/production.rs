@@ -147,8 +147,11 @@ async fn an_emptied_redis_costs_nothing_but_time() {
     for enough in [100, 400] {
         world.until(&run, "under way", |shown| shown["created"].as_i64() >= Some(enough)).await;
         let mut redis = world.redis().await;
-        let keys: Vec<String> =
-            redis::cmd("KEYS").arg(format!("*{}*", world.namespace)).query_async(&mut redis).await.unwrap();
+        let keys: Vec<String> = redis::cmd("KEYS")
+            .arg(format!("*{}*", world.database.name))
+            .query_async(&mut redis)
+            .await
+            .unwrap();
         assert!(!keys.is_empty(), "the queue was expected to hold something");
         let _: i64 = redis::cmd("DEL").arg(keys).query_async(&mut redis).await.unwrap();
     }
@@ -169,7 +172,7 @@ async fn a_backlog_far_over_the_window_drains_with_nine_processes() {
     let mut redis = world.redis().await;
     let (mut most, begun) = (0, Instant::now());
     loop {
-        most = most.max(held(&mut redis, &world.namespace).await);
+        most = most.max(held(&mut redis, &world.database.name).await);
         let left = world.number("SELECT count(*) FROM ferry.jobs WHERE state NOT IN ('done', 'dead')").await;
         if left == 0 && world.show(&run)["state"] == "sealed" {
             break;
@@ -205,7 +208,7 @@ async fn held(redis: &mut redis::aio::MultiplexedConnection, namespace: &str) ->
 async fn a_second_run_takes_new_sign_ups_and_leaves_the_others() {
     let Some(mut world) = World::new("second run").await else { return };
     let first = world.started(100, &[]);
-    let again = world.place.run(&["run", "start", &world.database_url, "--preset", "medlogistics", "--yes"]);
+    let again = world.place.run(&["run", "start", &world.database.url, "--preset", "medlogistics", "--yes"]);
     assert_eq!(again.code, 6, "a second run of the source is refused: {}", again.all());
     assert!(again.err.contains(&first), "the refusal names the run that is active: {}", again.err);
     world.worker(&[]);

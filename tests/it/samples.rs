@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use crate::world::{Place, Ran, samples};
+use crate::world::{Ran, new_place, samples};
 
 /// A file, how it is read, and what must come of it.
 struct Sample {
@@ -62,7 +62,7 @@ fn counts_equal_those_that_were_published_with_the_files() {
 }
 
 fn check(folder: &Path, sample: &Sample) {
-    let place = Place::new();
+    let place = new_place();
     place.write("ferry.toml", sample.settings);
     let file = folder.join(sample.file);
     let ran = place.run(&["plan", file.to_str().unwrap(), "--output", "json"]);

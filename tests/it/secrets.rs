@@ -39,7 +39,7 @@ async fn nothing_personal_or_secret_is_in_redis_logs_or_error_texts() {
     texts.push(world.place.run(&["config", "show"]).all());
     world.place.set(
         "DATABASE_URL",
-        world.database_url.replacen("://", "://nobody:hunter2-never@", 1).replacen("@postgres@", "@", 1),
+        world.database.url.replacen("://", "://nobody:hunter2-never@", 1).replacen("@postgres@", "@", 1),
     );
     texts.push(world.place.run(&["run", "list"]).all());
     world.place.set("AUTH0_CLIENT_SECRET", "wr0ng-hunter2-never");
@@ -53,7 +53,7 @@ async fn nothing_personal_or_secret_is_in_redis_logs_or_error_texts() {
         }
     }
     println!("{} texts, {} forbidden words, none found", texts.len(), forbidden.len());
-    world.place.set("DATABASE_URL", world.database_url.clone());
+    world.place.set("DATABASE_URL", world.database.url.clone());
     world.end().await;
 }
 
@@ -70,7 +70,7 @@ fn forbidden() -> Vec<String> {
 /// Every key with its value, whatever its type.
 async fn everything_in_redis(world: &World) -> Vec<String> {
     let mut redis = world.redis().await;
-    let pattern = format!("*{}*", world.namespace);
+    let pattern = format!("*{}*", world.database.name);
     let keys: Vec<String> = redis::cmd("KEYS").arg(pattern).query_async(&mut redis).await.unwrap();
     let mut texts = keys.clone();
     for key in keys {

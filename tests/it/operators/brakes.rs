@@ -146,7 +146,7 @@ async fn a_paused_run_sends_nothing_and_a_resumed_one_is_sealed() {
 
 #[test]
 fn help_names_units_and_what_is_asked() {
-    let place = crate::world::Place::new();
+    let place = crate::world::new_place();
     for (line, words) in [
         ("run start", &["in percent", "number of users", "once 50 have ended"][..]),
         ("run rate", &["requests per second", "custom:BURST:PER_SECOND", "default"]),

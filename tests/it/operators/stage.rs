@@ -12,7 +12,7 @@ use ferry_ledger_sqlite::SqliteLedger;
 use serde_json::Value;
 use sqlx::{Connection, Row, SqliteConnection};
 
-use crate::world::{Place, Ran, World};
+use crate::world::{Place, Ran, World, new_place};
 
 /// Who acts in these tests.
 const OPERATOR: &str = "ann";
@@ -32,7 +32,7 @@ enum Home {
 impl Stage {
     /// A SQLite file, 60 users, batches of 20.
     pub async fn embedded() -> Stage {
-        let mut place = Place::new();
+        let mut place = new_place();
         for (name, value) in [
             ("FERRY_OPERATOR", OPERATOR),
             ("DATABASE_URL", "sqlite://app.db"),
@@ -44,12 +44,9 @@ impl Stage {
             place.set(name, value);
         }
         for args in [&["seed", "--target", "app.db", "--users", "60"][..], &["migrate", "--app", "--yes"]] {
-            let ran = place.run(args);
-            assert_eq!(ran.code, 0, "{}", ran.all());
+            place.must(args);
         }
-        let args = ["run", "start", "app.db", "--preset", "medlogistics", "--email-verified", "assume"];
-        let args = [&args[..], &["--batch-size", "20", "--yes", "--output", "json"]].concat();
-        let run = place.json(&args)["run"].as_str().unwrap().to_owned();
+        let run = place.start_run("app.db", &["--batch-size", "20"]);
         let ledger = Arc::new(SqliteLedger::open_existing(&place.path("app.db")).await.unwrap());
         Stage { ledger, run, home: Home::Embedded(place) }
     }
@@ -59,7 +56,7 @@ impl Stage {
         let mut world = World::new(test).await?;
         world.place.set("FERRY_OPERATOR", OPERATOR);
         let run = world.started(60, &["--batch-size", "20"]);
-        let ledger = PostgresLedger::connect(&world.database_url, Options::default()).await.unwrap();
+        let ledger = PostgresLedger::connect(&world.database.url, Options::default()).await.unwrap();
         Some(Stage { ledger: Arc::new(ledger), run, home: Home::Production(Box::new(world)) })
     }
 

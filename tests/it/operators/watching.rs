@@ -103,7 +103,7 @@ async fn a_ledger_that_is_silent_for_a_while_does_not_end_watching() {
     let Some(mut stage) = Stage::production("a silent ledger").await else { return };
     let run = stage.run.clone();
     let world = stage.world().unwrap();
-    let url = world.database_url.clone();
+    let url = world.database.url.clone();
     let server = url.split('@').nth(1).and_then(|rest| rest.split('/').next()).unwrap().to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap();

@@ -1,7 +1,7 @@
 use ferry_domain::ports::{LedgerError, Operating, Planning, Relaying};
 use ferry_ledger_postgres::{Options, PostgresLedger};
 
-use crate::world::{in_database, server};
+use crate::world::in_database;
 
 #[tokio::test]
 async fn after_a_lost_connection_one_call_fails_and_the_next_works() {
@@ -44,15 +44,10 @@ async fn an_unreachable_server_is_named_without_credentials() {
 
 #[tokio::test]
 async fn a_missing_database_and_missing_tables_say_what_to_do() {
-    let Some(server) = server() else {
-        eprintln!("skipped: TEST_DATABASE_URL is not set");
-        return;
-    };
-    let (before, _) = server.rsplit_once('/').unwrap();
-    let url = format!("{before}/ferry_t_no_such_database");
-    let error = PostgresLedger::connect(&url, Options::default()).await.unwrap_err().to_string();
-    assert!(error.contains("no such database") && error.contains("3D000"), "{error}");
     in_database(|database| async move {
+        let url = database.url.replace(&database.name, "ferry_t_no_such_database");
+        let error = PostgresLedger::connect(&url, Options::default()).await.unwrap_err().to_string();
+        assert!(error.contains("no such database") && error.contains("3D000"), "{error}");
         let ledger = database.ledger().await;
         let error = ledger.queued().await.unwrap_err().to_string();
         assert!(error.contains("ferry migrate"), "{error}");

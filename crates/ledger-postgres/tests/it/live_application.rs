@@ -1,6 +1,7 @@
 //! Ferry writes while the application works on the same table.
 
 use ferry_domain::ports::{LedgerError, Planning, Working};
+use ferry_testbed::until;
 use sqlx::Connection;
 
 use crate::world::{
@@ -121,13 +122,7 @@ async fn a_deadlock_is_tried_again_without_an_attempt() {
         // A session hands its statistics in when it ends.
         ledger.close().await;
         let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
-        for _ in 0..100 {
-            if database.ask(deadlocks).await != "0" {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-        panic!("the test provoked no deadlock");
+        until("the test provoked a deadlock", async || database.ask(deadlocks).await != "0").await;
     })
     .await;
 }

@@ -1,9 +1,10 @@
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ferry_domain::{
     WorkerId,
     ports::{LedgerError, Loss, Operating, Relaying, WorkerRecord, Working},
 };
+use ferry_testbed::until;
 
 use crate::world::{LEASE, in_database, keys, lease_all, running, worker};
 
@@ -40,13 +41,11 @@ async fn a_dead_process_is_seen_at_once_and_the_living_keep_what_they_hold() {
 
         drop(living);
         let mut rescued = Vec::new();
-        for _ in 0..1000 {
+        until("its job is rescued", async || {
             rescued = a.rescue(me, false).await.unwrap();
-            if !rescued.is_empty() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+            !rescued.is_empty()
+        })
+        .await;
         assert_eq!(
             rescued.iter().map(|one| one.job).collect::<Vec<_>>(),
             [held.of.id],

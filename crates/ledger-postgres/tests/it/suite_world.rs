@@ -8,7 +8,7 @@ use ferry_domain::{WorkerId, WriteBackTarget, ports::Ledger};
 use ferry_ledger_postgres::PostgresLedger;
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 
-use crate::world::{Database, drop_database, make_database, server};
+use crate::world::Database;
 
 pub struct PostgresWorld {
     database: Database,
@@ -19,27 +19,11 @@ pub struct PostgresWorld {
 }
 
 pub async fn world() -> Option<PostgresWorld> {
-    let Some(server) = server() else {
-        eprintln!("skipped: TEST_DATABASE_URL is not set");
-        return None;
-    };
-    let database = make_database(&server).await;
+    let database = Database::new().await?;
     let ledger = Arc::new(database.ledger().await);
     let other = Arc::new(database.ledger().await);
     let application = PgPoolOptions::new().max_connections(2).connect(&database.url).await.unwrap();
     Some(PostgresWorld { database, ledger, other, application })
-}
-
-/// A case ends by dropping its world, in whatever way; the database goes with it.
-impl Drop for PostgresWorld {
-    fn drop(&mut self) {
-        let database = self.database.clone();
-        let dropping = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(drop_database(&database));
-        });
-        dropping.join().ok();
-    }
 }
 
 impl PostgresWorld {

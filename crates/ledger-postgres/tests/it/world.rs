@@ -1,6 +1,6 @@
 //! A database for each test, and a run in it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use ferry_domain::{
     Auth0UserId, BatchId, Email, Envelope, ItemResult, ItemSeq, Job, JobKind, Lease, NewItem, OnExisting,
@@ -8,56 +8,29 @@ use ferry_domain::{
     ports::{NewRun, Planned, Planning, Relaying, Working},
 };
 use ferry_ledger_postgres::{Options, PostgresLedger};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use ferry_testbed::until;
+use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 pub const LEASE: Duration = Duration::from_secs(30);
 
-/// A database that is dropped when the test ends, well or not.
+/// A ledger's view of the database.
 #[derive(Clone)]
-pub struct Database {
-    pub url: String,
-    server: String,
-    name: String,
-}
+pub struct Database(Arc<ferry_testbed::Database>);
 
-/// Runs a test in a database of its own, or says that it was skipped.
-pub async fn in_database<F>(test: impl FnOnce(Database) -> F)
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let Some(server) = server() else {
-        eprintln!("skipped: TEST_DATABASE_URL is not set");
-        return;
-    };
-    let database = make_database(&server).await;
-    let ended = tokio::spawn(test(database.clone())).await;
-    drop_database(&database).await;
-    if let Err(panic) = ended {
-        std::panic::resume_unwind(panic.into_panic());
+impl std::ops::Deref for Database {
+    type Target = ferry_testbed::Database;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
     }
 }
 
-pub async fn make_database(server: &str) -> Database {
-    let mut admin = PgConnection::connect(server).await.unwrap();
-    let name: String =
-        sqlx::query_scalar("SELECT 'ferry_t_' || left(replace(gen_random_uuid()::text, '-', ''), 12)")
-            .fetch_one(&mut admin)
-            .await
-            .unwrap();
-    execute(&mut admin, &format!("CREATE DATABASE {name}")).await;
-    let (before, _) = server.rsplit_once('/').unwrap();
-    Database { url: format!("{before}/{name}"), server: server.to_owned(), name }
-}
-
-pub async fn drop_database(database: &Database) {
-    let mut admin = PgConnection::connect(&database.server).await.unwrap();
-    execute(&mut admin, &format!("DROP DATABASE {} WITH (FORCE)", database.name)).await;
-}
-
-#[allow(clippy::disallowed_methods, reason = "tests take their server from the environment")]
-pub fn server() -> Option<String> {
-    std::env::var("TEST_DATABASE_URL").ok().filter(|url| !url.is_empty())
+/// Runs a test in a database of its own, or says that it was skipped.
+pub async fn in_database<F: Future<Output = ()>>(test: impl FnOnce(Database) -> F) {
+    if let Some(database) = Database::new().await {
+        test(database).await;
+    }
 }
 
 pub async fn execute(connection: &mut PgConnection, sql: &str) {
@@ -65,12 +38,8 @@ pub async fn execute(connection: &mut PgConnection, sql: &str) {
 }
 
 impl Database {
-    pub async fn connect(&self) -> PgConnection {
-        PgConnection::connect(&self.url).await.unwrap()
-    }
-
-    pub async fn execute(&self, sql: &str) {
-        execute(&mut self.connect().await, sql).await;
+    pub async fn new() -> Option<Database> {
+        Some(Database(Arc::new(ferry_testbed::Database::new().await?)))
     }
 
     /// The one value a query gives, as text.
@@ -113,13 +82,7 @@ impl Database {
     pub async fn until_blocked(&self) {
         let waiting = "SELECT count(*) FROM pg_stat_activity \
                        WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        for _ in 0..400 {
-            if self.ask(waiting).await != "0" {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        panic!("nobody waits for a lock");
+        until("somebody waits for a lock", async || self.ask(waiting).await != "0").await;
     }
 }
 

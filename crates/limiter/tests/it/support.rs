@@ -2,45 +2,17 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    net::TcpListener,
-    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use ferry_domain::ports::{Group, Limiter, Observed};
 use ferry_limiter::{SharedLimiter, SharedOptions};
 use ferry_simulator::{Config, Refill, Simulator};
-use redis::aio::MultiplexedConnection;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::{task::JoinHandle, time::Instant};
-
-pub fn redis_url() -> Option<String> {
-    let url = std::env::var("TEST_REDIS_URL").ok();
-    if url.is_none() {
-        eprintln!("skipped: TEST_REDIS_URL names no Redis");
-    }
-    url
-}
-
-pub async fn plain(url: &str) -> MultiplexedConnection {
-    redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
-}
-
-/// Asks again until it is so; ends the test when it never is.
-pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    for _ in 0..1_000 {
-        if holds() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("never seen: {what}");
-}
 
 /// A simulated tenant under a plan; its name is its own, so that tests don't share a limit.
 pub struct Tenant {
@@ -134,68 +106,4 @@ impl Process {
         }
         self.limiter.give_back().await;
     }
-}
-
-/// A server of the test's own; killed at the end.
-pub struct Server {
-    port: u16,
-    process: Child,
-    _home: TempDir,
-}
-
-impl Server {
-    pub async fn start() -> Option<Server> {
-        if Command::new("redis-server").arg("--version").stdout(Stdio::null()).status().is_err() {
-            eprintln!("skipped: the program redis-server is not installed");
-            return None;
-        }
-        let home = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Server { port, process: run(&home, port), _home: home };
-        server.answers().await;
-        Some(server)
-    }
-
-    pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    pub fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-
-    /// On the same port, with nothing in it.
-    pub async fn start_again(&mut self) {
-        self.process = run(&self._home, self.port);
-        self.answers().await;
-    }
-
-    async fn answers(&self) {
-        let client = redis::Client::open(self.url()).unwrap();
-        for _ in 0..500 {
-            if client.get_multiplexed_async_connection().await.is_ok() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("the private redis-server does not answer");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn run(home: &TempDir, port: u16) -> Child {
-    Command::new("redis-server")
-        .current_dir(home.path())
-        .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
 }

@@ -86,8 +86,9 @@ fn play_histories(name: &str, store: impl AsyncFn() -> Store) {
         kept.replace(Some(store));
         Ok(())
     });
-    if let Some(store) = kept.take() {
-        runtime.block_on(store.remove());
+    {
+        let _inside = runtime.enter();
+        drop(kept.take());
     }
     if let Err(failure) = played {
         panic!("{name}: {failure}");

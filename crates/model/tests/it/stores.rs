@@ -8,7 +8,8 @@ use ferry_domain::{
 };
 use ferry_ledger_postgres::{Options, PostgresLedger};
 use ferry_ledger_sqlite::SqliteLedger;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, SqlitePool};
+use ferry_testbed::Database;
+use sqlx::{AssertSqlSafe, PgPool, SqlitePool};
 use tempfile::TempDir;
 
 pub struct Store {
@@ -18,7 +19,7 @@ pub struct Store {
 
 enum Place {
     Sqlite { _folder: TempDir, file: SqlitePool },
-    Postgres { database: PgPool, server: String, name: String },
+    Postgres { rows: PgPool, _database: Database },
 }
 
 impl Store {
@@ -31,17 +32,13 @@ impl Store {
         Store { ledger: Arc::new(ledger), place: Place::Sqlite { _folder: folder, file } }
     }
 
-    /// `None` where no server is named.
+    /// `None`, said on stderr, where no server is named.
     pub async fn postgres() -> Option<Store> {
-        let server = std::env::var("TEST_DATABASE_URL").ok().filter(|url| !url.is_empty())?;
-        let name = format!("ferry_t_{}", &uuid::Uuid::now_v7().simple().to_string()[..]);
-        postgres(&server, &format!("CREATE DATABASE {name}")).await;
-        let (before, _) = server.rsplit_once('/').unwrap();
-        let url = format!("{before}/{name}");
-        let ledger = PostgresLedger::connect(&url, Options::default()).await.unwrap();
+        let database = Database::new().await?;
+        let ledger = PostgresLedger::connect(&database.url, Options::default()).await.unwrap();
         ledger.migrate().await.unwrap();
-        let database = PgPool::connect(&url).await.unwrap();
-        Some(Store { ledger: Arc::new(ledger), place: Place::Postgres { database, server, name } })
+        let rows = PgPool::connect(&database.url).await.unwrap();
+        Some(Store { ledger: Arc::new(ledger), place: Place::Postgres { rows, _database: database } })
     }
 
     /// Two hours later, for one job's lease.
@@ -64,27 +61,12 @@ impl Store {
                     format!("UPDATE ferry_jobs SET {column} = {column} - 7200000000 WHERE {sqlite_rows}");
                 sqlx::query(AssertSqlSafe(sql)).execute(file).await.unwrap();
             }
-            Place::Postgres { database, .. } => {
+            Place::Postgres { rows, .. } => {
                 let sql = format!(
                     "UPDATE ferry.jobs SET {column} = {column} - interval '2 hours' WHERE {postgres_rows}"
                 );
-                sqlx::query(AssertSqlSafe(sql)).execute(database).await.unwrap();
+                sqlx::query(AssertSqlSafe(sql)).execute(rows).await.unwrap();
             }
         }
     }
-
-    /// Drops a database; a folder goes by itself.
-    pub async fn remove(self) {
-        drop(self.ledger);
-        if let Place::Postgres { server, name, database } = &self.place {
-            database.close().await;
-            postgres(server, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
-        }
-    }
-}
-
-async fn postgres(url: &str, sql: &str) {
-    let mut connection = PgConnection::connect(url).await.unwrap();
-    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
 }

@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use ferry_contract::queue::{Crew, Probe, QueueWorld, drained, envelopes, eventually, names};
 use ferry_domain::{Envelope, JobKind, ports::Queue};
 use ferry_queue::{RedisOptions, RedisQueue};
+use ferry_testbed::OwnRedis;
 
-use crate::support::{RedisWorld, Server};
+use crate::support::{KEPT, RedisWorld};
 
 const KIND: JobKind = JobKind::Provision;
 
@@ -21,7 +22,7 @@ async fn push_at_last(world: &Arc<dyn QueueWorld>, sends: &[Envelope]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn consumers_come_back_after_a_flush_in_mid_work() {
-    let Some(server) = Server::start().await else { return };
+    let Some(server) = OwnRedis::private(KEPT) else { return };
     let redis = RedisWorld::at(&server.url()).await;
     let world: Arc<dyn QueueWorld> = redis.clone();
     let queue = world.queue();
@@ -52,7 +53,7 @@ async fn consumers_come_back_after_a_flush_in_mid_work() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn consumers_come_back_after_the_server_was_killed() {
-    let Some(mut server) = Server::start().await else { return };
+    let Some(mut server) = OwnRedis::private(KEPT) else { return };
     let redis = RedisWorld::at(&server.url()).await;
     let world: Arc<dyn QueueWorld> = redis.clone();
     let queue = world.queue();
@@ -64,7 +65,7 @@ async fn consumers_come_back_after_the_server_was_killed() {
     server.kill();
     let refused = queue.push(&envelopes(KIND, 1), 1_000).await.unwrap_err().to_string();
     assert!(refused.contains(server.url().trim_start_matches("redis://")), "{refused}");
-    server.start_again().await;
+    server.up();
     let after = envelopes(KIND, 50);
     push_at_last(&world, &after).await;
     probe.let_through();
@@ -80,7 +81,7 @@ async fn consumers_come_back_after_the_server_was_killed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_does_not_wait_for_a_server_that_is_gone() {
-    let Some(mut server) = Server::start().await else { return };
+    let Some(mut server) = OwnRedis::private(KEPT) else { return };
     let redis = RedisWorld::at(&server.url()).await;
     let world: Arc<dyn QueueWorld> = redis.clone();
     world.queue().push(&envelopes(KIND, 2), 1_000).await.unwrap();
@@ -145,7 +146,7 @@ async fn a_worker_without_heartbeat_is_robbed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_is_said_without_any() {
-    let Some(server) = Server::start().await else { return };
+    let Some(server) = OwnRedis::private(KEPT) else { return };
     let open = RedisWorld::at(&server.url()).await;
     let mut plain = open.plain().await;
     redis::cmd("CONFIG").arg(&["SET", "requirepass", "s3cret"]).exec_async(&mut plain).await.unwrap();

@@ -1,11 +1,8 @@
-//! Redis servers for tests: one given from outside, or private ones.
+//! A namespace of its own in Redis for each test.
 
 use std::{
     hash::{BuildHasher, RandomState},
-    net::TcpListener,
-    path::Path,
     pin::Pin,
-    process::{Child, Command, Stdio},
     sync::Arc,
     time::Duration,
 };
@@ -14,8 +11,11 @@ use async_trait::async_trait;
 use ferry_contract::queue::QueueWorld;
 use ferry_domain::{JobKind, Lane, QUEUES, ports::Queue};
 use ferry_queue::{RedisOptions, RedisQueue};
+use ferry_testbed::{redis_at, shared_redis};
 use redis::aio::MultiplexedConnection;
-use tempfile::TempDir;
+
+/// Options of a server that keeps what it was told.
+pub const KEPT: &[&str] = &["--appendonly", "yes"];
 
 /// A namespace of its own on some server, and a plain connection to look behind the queue.
 pub struct RedisWorld {
@@ -25,17 +25,9 @@ pub struct RedisWorld {
 }
 
 impl RedisWorld {
-    /// On the server from outside; `None`, said aloud, without one.
+    /// On the server that tests share; `None`, said on stderr, without one.
     pub async fn given() -> Option<Arc<Self>> {
-        #[expect(clippy::disallowed_methods, reason = "tests are told of servers by their environment")]
-        let url = std::env::var("TEST_REDIS_URL");
-        match url {
-            Ok(url) => Some(Self::at(&url).await),
-            Err(_) => {
-                eprintln!("skipped: TEST_REDIS_URL names no Redis");
-                None
-            }
-        }
+        Some(Self::at(&shared_redis()?).await)
     }
 
     pub async fn at(url: &str) -> Arc<Self> {
@@ -53,7 +45,7 @@ impl RedisWorld {
     }
 
     pub async fn plain(&self) -> MultiplexedConnection {
-        redis::Client::open(self.url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap()
+        redis_at(&self.url).await
     }
 
     /// All keys of this namespace.
@@ -108,74 +100,4 @@ impl QueueWorld for RedisWorld {
             list.unwrap();
         }
     }
-}
-
-/// A server of the test's own, on a free port, with an append-only file; killed at the end.
-pub struct Server {
-    home: TempDir,
-    port: u16,
-    process: Child,
-}
-
-impl Server {
-    /// `None`, said aloud, where the program is not installed.
-    pub async fn start() -> Option<Self> {
-        if Command::new("redis-server").arg("--version").stdout(Stdio::null()).status().is_err() {
-            eprintln!("skipped: the program redis-server is not installed");
-            return None;
-        }
-        let home = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = run(home.path(), port);
-        let server = Server { home, port, process };
-        server.answers().await;
-        Some(server)
-    }
-
-    pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    /// SIGKILL.
-    pub fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-
-    /// On the same port, from the same file.
-    pub async fn start_again(&mut self) {
-        self.process = run(self.home.path(), self.port);
-        self.answers().await;
-    }
-
-    async fn answers(&self) {
-        let client = redis::Client::open(self.url()).unwrap();
-        for _ in 0..500 {
-            if let Ok(mut plain) = client.get_multiplexed_async_connection().await
-                && redis::cmd("PING").exec_async(&mut plain).await.is_ok()
-            {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("the private redis-server does not answer");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn run(home: &Path, port: u16) -> Child {
-    Command::new("redis-server")
-        .current_dir(home)
-        .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""])
-        .args(["--appendonly", "yes"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
 }

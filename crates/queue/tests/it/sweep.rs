@@ -4,8 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use ferry_contract::queue::{Crew, Probe, QueueWorld, drained, envelopes};
 use ferry_domain::JobKind;
+use ferry_testbed::OwnRedis;
 
-use crate::support::{RedisWorld, Server};
+use crate::support::{KEPT, RedisWorld};
 
 async fn used(server: &RedisWorld) -> (usize, u64) {
     let mut plain = server.plain().await;
@@ -17,7 +18,7 @@ async fn used(server: &RedisWorld) -> (usize, u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_thousand_jobs_leave_nothing_behind() {
-    let Some(server) = Server::start().await else { return };
+    let Some(server) = OwnRedis::private(KEPT) else { return };
     let redis = RedisWorld::at(&server.url()).await;
     let world: Arc<dyn QueueWorld> = redis.clone();
     let queue = world.queue();

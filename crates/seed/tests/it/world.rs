@@ -1,9 +1,9 @@
 //! The databases a test runs against: a SQLite file always, PostgreSQL when
 //! `TEST_DATABASE_URL` names a server (each test has a database of its own there).
 
-use sqlx::postgres::PgConnectOptions;
+use ferry_testbed::Database;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqliteConnection};
+use sqlx::{ConnectOptions, PgConnection, SqliteConnection};
 
 /// An empty database that goes away with this value.
 pub struct Target {
@@ -13,7 +13,7 @@ pub struct Target {
 
 enum Kind {
     Sqlite { _dir: tempfile::TempDir },
-    Postgres { server: String, name: String },
+    Postgres { database: Database },
 }
 
 pub async fn sqlite() -> Target {
@@ -23,19 +23,8 @@ pub async fn sqlite() -> Target {
 }
 
 pub async fn postgres() -> Option<Target> {
-    let Ok(server) = std::env::var("TEST_DATABASE_URL") else {
-        eprintln!("skipped: PostgreSQL part of the test, TEST_DATABASE_URL is not set");
-        return None;
-    };
-    let name = format!("ferry_seed_{}", uuid::Uuid::now_v7().simple());
-    let options: PgConnectOptions = server.parse().unwrap();
-    let mut connection = options.connect().await.unwrap();
-    let create = format!("CREATE DATABASE {name}");
-    sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut connection).await.unwrap();
-    let (base, query) = server.split_once('?').unwrap_or((&server, ""));
-    let (host, _) = base.rsplit_once('/').unwrap();
-    let url = format!("{host}/{name}?{query}");
-    Some(Target { url, kind: Kind::Postgres { server, name } })
+    let database = Database::new().await?;
+    Some(Target { url: database.url.clone(), kind: Kind::Postgres { database } })
 }
 
 /// Both, or SQLite alone.
@@ -50,12 +39,12 @@ pub enum Session {
 
 impl Target {
     pub async fn session(&self) -> Session {
-        match self.kind {
+        match &self.kind {
             Kind::Sqlite { .. } => {
                 let options: SqliteConnectOptions = self.url.parse().unwrap();
                 Session::Sqlite(options.create_if_missing(true).connect().await.unwrap())
             }
-            Kind::Postgres { .. } => Session::Postgres(PgConnection::connect(&self.url).await.unwrap()),
+            Kind::Postgres { database } => Session::Postgres(database.connect().await),
         }
     }
 
@@ -85,25 +74,5 @@ impl Session {
             Session::Postgres(connection) => sqlx::query_scalar(sql).fetch_one(connection).await,
         }
         .unwrap()
-    }
-}
-
-impl Drop for Target {
-    /// In a thread, as `drop` cannot wait inside the test's own runtime.
-    fn drop(&mut self) {
-        let Kind::Postgres { server, name } = &self.kind else {
-            return;
-        };
-        let (server, name) = (server.clone(), name.clone());
-        let dropped = std::thread::spawn(move || {
-            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-                let mut connection = PgConnection::connect(&server).await.unwrap();
-                let drop = format!("DROP DATABASE {name} WITH (FORCE)");
-                sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut connection).await.unwrap();
-            });
-        });
-        if dropped.join().is_err() {
-            eprintln!("a test database was left behind");
-        }
     }
 }

@@ -1,65 +1,29 @@
 //! Tables of a PostgreSQL database, each test in a database of its own.
 //! Skipped, with a visible line, without `TEST_DATABASE_URL`.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use ferry_domain::{Code, ports::SourceError};
 use ferry_sources::{Location, Mapping, open, write_back_target};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use ferry_testbed::Database;
 use url::Url;
 
 use crate::{sqlite::MEDLOGISTICS, support::*};
 
-struct Db {
-    server: Url,
-    name: String,
+/// A database of its own with these tables.
+async fn database(sql: &str) -> Option<Database> {
+    let database = Database::new().await?;
+    database.execute(sql).await;
+    Some(database)
 }
 
-impl Db {
-    async fn new(sql: &str) -> Option<Db> {
-        let Ok(server) = std::env::var("TEST_DATABASE_URL") else {
-            eprintln!("skipped: TEST_DATABASE_URL is not set");
-            return None;
-        };
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("ferry_sources_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let db = Db { server: Url::parse(&server).unwrap(), name };
-        run(db.server.as_str(), &format!("CREATE DATABASE {}", db.name)).await;
-        run(&db.url(), sql).await;
-        Some(db)
-    }
-
-    fn url(&self) -> String {
-        let mut url = self.server.clone();
-        url.set_path(&self.name);
-        url.to_string()
-    }
-
-    fn location(&self) -> Location {
-        Location::parse(&self.url(), None).unwrap()
-    }
-
-    async fn run(&self, sql: &str) {
-        run(&self.url(), sql).await;
-    }
-
-    /// At the end of a test; a test that failed leaves its database to look at.
-    async fn drop(self) {
-        run(self.server.as_str(), &format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
-    }
-}
-
-async fn run(url: &str, sql: &str) {
-    let mut connection = PgConnection::connect(url).await.unwrap();
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
+fn location(database: &Database) -> Location {
+    Location::parse(&database.url, None).unwrap()
 }
 
 #[tokio::test]
 async fn medlogistics_is_read_as_from_sqlite() {
-    let Some(db) = Db::new(MEDLOGISTICS).await else { return };
+    let Some(db) = database(MEDLOGISTICS).await else { return };
     let mapping = Mapping::preset("medlogistics").unwrap();
-    let mut source = open(&db.location(), &mapping).await.unwrap();
+    let mut source = open(&location(&db), &mapping).await.unwrap();
     let all = read(source.as_mut(), CHUNK).await.unwrap();
     assert_eq!(story(&all), ["1:1", "2:DISABLED", "3:3", "4:EMAIL_MISSING(email)"]);
     assert_eq!(
@@ -76,23 +40,22 @@ async fn medlogistics_is_read_as_from_sqlite() {
     assert!(!identity.location.contains('@'), "{identity}");
     assert_eq!(source.digest(), None);
     drop(source);
-    db.run("ALTER TABLE users ADD COLUMN auth0_user_id text; UPDATE users SET auth0_user_id = 'auth0|y' WHERE id = 1").await;
-    let all = candidates(&db.location(), &mapping).await.unwrap();
+    db.execute("ALTER TABLE users ADD COLUMN auth0_user_id text; UPDATE users SET auth0_user_id = 'auth0|y' WHERE id = 1").await;
+    let all = candidates(&location(&db), &mapping).await.unwrap();
     assert_eq!(story(&all)[0], "1:ALREADY_MIGRATED");
-    db.drop().await;
 }
 
 #[tokio::test]
 async fn a_role_that_may_not_read_the_api_key_reads_all_users() {
-    let Some(db) = Db::new(MEDLOGISTICS).await else { return };
+    let Some(db) = database(MEDLOGISTICS).await else { return };
     let role = format!("{}_reader", db.name);
-    db.run(&format!(
+    db.execute(&format!(
         "CREATE ROLE {role} LOGIN PASSWORD 'hidden-word';
          GRANT SELECT (id, email, name, role, hospital_id, ward_id, active, blocked) ON users TO {role};
          GRANT SELECT (id, code) ON hospitals, wards TO {role}"
     ))
     .await;
-    let mut url = Url::parse(&db.url()).unwrap();
+    let mut url = Url::parse(&db.url).unwrap();
     url.set_username(&role).unwrap();
     url.set_password(Some("hidden-word")).unwrap();
     let location = Location::parse(url.as_str(), None).unwrap();
@@ -101,13 +64,12 @@ async fn a_role_that_may_not_read_the_api_key_reads_all_users() {
     mapping.columns.nickname = Some("api_key".into());
     let error = candidates(&location, &mapping).await.unwrap_err();
     assert!(error.what.contains("may not read"), "{error}");
-    db.run(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
-    db.drop().await;
+    db.execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
 }
 
 #[tokio::test]
 async fn pages_lose_and_double_nothing_with_any_key() {
-    let Some(db) = Db::new(
+    let Some(db) = database(
         "CREATE SCHEMA \"Odd Name\";
          CREATE TABLE \"Odd Name\".\"User's\" (\"Key.1\" varchar(20), email text);
          INSERT INTO \"Odd Name\".\"User's\"
@@ -120,7 +82,7 @@ async fn pages_lose_and_double_nothing_with_any_key() {
     };
     let mut mapping = mapping(&[("key", "Key.1"), ("email", "email")]);
     (mapping.schema, mapping.table) = (Some("Odd Name".into()), Some("User's".into()));
-    let mut source = open(&db.location(), &mapping).await.unwrap();
+    let mut source = open(&location(&db), &mapping).await.unwrap();
     let all = read(source.as_mut(), 500).await.unwrap();
     assert_eq!(all.len(), 6100);
     assert_eq!(coded(&all, Code::KeyMissing), 61);
@@ -128,15 +90,14 @@ async fn pages_lose_and_double_nothing_with_any_key() {
     addresses.sort_unstable();
     addresses.dedup();
     assert_eq!(addresses.len(), 6100 - 61);
-    let target = write_back_target(&db.location(), &mapping).unwrap();
+    let target = write_back_target(&location(&db), &mapping).unwrap();
     assert_eq!((target.schema.as_deref(), target.key_column.as_str()), (Some("Odd Name"), "Key.1"));
     drop(source);
-    db.drop().await;
 }
 
 #[tokio::test]
 async fn every_type_of_column_is_understood() {
-    let Some(db) = Db::new(
+    let Some(db) = database(
         "CREATE TYPE mood AS ENUM ('good', 'bad');
          CREATE TABLE u (id uuid PRIMARY KEY, email varchar, \"emailVerified\" timestamptz, data jsonb, big numeric,
                          tags text[], mood mood, hash bytea);
@@ -162,7 +123,7 @@ async fn every_type_of_column_is_understood() {
     ];
     let mut mapping = mapping(&fields);
     mapping.table = Some("u".into());
-    let all = candidates(&db.location(), &mapping).await.unwrap();
+    let all = candidates(&location(&db), &mapping).await.unwrap();
     let first = users(&all)[0];
     assert_eq!(first.key.0, "00000000-0000-0000-0000-000000000001");
     assert!(first.email_verified);
@@ -172,7 +133,6 @@ async fn every_type_of_column_is_understood() {
     );
     assert!(!users(&all)[1].email_verified);
     assert_eq!(story(&all)[2..], ["3:RECORD_INVALID", "4:HASH_NEEDS_IMPORT"]);
-    db.drop().await;
 }
 
 async fn refusal(location: &str, change: fn(&mut Mapping)) -> SourceError {
@@ -183,24 +143,23 @@ async fn refusal(location: &str, change: fn(&mut Mapping)) -> SourceError {
 
 #[tokio::test]
 async fn what_is_missing_is_named_with_what_there_is() {
-    let Some(db) = Db::new(MEDLOGISTICS).await else { return };
-    let error = refusal(&db.url(), |m| m.table = Some("people".into())).await;
+    let Some(db) = database(MEDLOGISTICS).await else { return };
+    let error = refusal(&db.url, |m| m.table = Some("people".into())).await;
     assert!(error.what.contains("\"people\"") && error.remedy.contains("public.users"), "{error}");
-    let error = refusal(&db.url(), |m| m.schema = Some("other".into())).await;
+    let error = refusal(&db.url, |m| m.schema = Some("other".into())).await;
     assert!(error.what.contains("no table"), "{error}");
-    let error = refusal(&db.url(), |m| m.table = None).await;
+    let error = refusal(&db.url, |m| m.table = None).await;
     assert!(error.remedy.contains("public.users"), "{error}");
-    let error = refusal(&db.url(), |m| m.columns.name = Some("Name".into())).await;
+    let error = refusal(&db.url, |m| m.columns.name = Some("Name".into())).await;
     assert_eq!(error.field.as_deref(), Some("name"));
     assert!(error.remedy.contains("id, email, name"), "{error}");
-    db.run("DELETE FROM users").await;
-    let error = refusal(&db.url(), |_| ()).await;
+    db.execute("DELETE FROM users").await;
+    let error = refusal(&db.url, |_| ()).await;
     assert!(error.what.contains("no rows"), "{error}");
-    let mut gone = Url::parse(&db.url()).unwrap();
+    let mut gone = Url::parse(&db.url).unwrap();
     gone.set_path("no_such_database");
     let error = refusal(gone.as_str(), |_| ()).await;
     assert!(error.what.contains("no such database"), "{error}");
-    db.drop().await;
 }
 
 #[tokio::test]

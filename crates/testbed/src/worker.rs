@@ -10,8 +10,10 @@ use std::{
 use tokio::time::{Instant, sleep};
 
 /// One process with its log.
+#[derive(Debug)]
 pub struct Worker {
     child: Child,
+    /// Where its stderr goes.
     pub log: PathBuf,
 }
 
@@ -23,10 +25,12 @@ impl Worker {
         Worker { child, log: log.to_owned() }
     }
 
+    /// The number of the process.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
+    /// The log so far.
     pub fn said(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
@@ -37,12 +41,19 @@ impl Worker {
         let _ = self.child.wait();
     }
 
+    /// SIGTERM, and waits for its end; its exit code.
+    pub fn stop(&mut self) -> i32 {
+        self.signal("TERM");
+        self.child.wait().unwrap().code().unwrap_or(-1)
+    }
+
     /// A signal by name, such as `TERM`, `STOP` or `CONT`.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
         assert!(sent.unwrap().success(), "SIG{name} could not be sent");
     }
 
+    /// Whether it has not ended.
     pub fn lives(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }

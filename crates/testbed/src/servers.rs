@@ -1,4 +1,4 @@
-//! Servers that a scenario may hurt: PostgreSQL and Redis of its own, in its own folder.
+//! Servers that a test may hurt: PostgreSQL and Redis of its own, in its own folder.
 
 use std::{
     fs,
@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tempfile::TempDir;
+
 /// Longer than a slow machine needs to start a server.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -17,6 +19,7 @@ pub fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
+/// A port of this machine.
 pub fn local(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
@@ -30,6 +33,7 @@ fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// A server process; killed when it is dropped.
+#[derive(Debug)]
 struct Process(Option<Child>);
 
 impl Process {
@@ -48,7 +52,9 @@ impl Drop for Process {
 }
 
 /// PostgreSQL with `fsync`, as in production, because it gets killed here.
+#[derive(Debug)]
 pub struct OwnPostgres {
+    /// Where it listens.
     pub port: u16,
     folder: PathBuf,
     options: Vec<String>,
@@ -71,10 +77,12 @@ impl OwnPostgres {
         server
     }
 
+    /// One of its databases.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://ferry@127.0.0.1:{}/{database}", self.port)
     }
 
+    /// Starts it, for the first time or again.
     pub fn up(&mut self) {
         let data = self.folder.join("data");
         let log = fs::File::options().create(true).append(true).open(self.folder.join("log")).unwrap();
@@ -115,6 +123,7 @@ fn as_postgres(program: &str, folder: &Path) -> Command {
     command
 }
 
+/// Whether the test may do everything.
 pub fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.starts_with(b"0\n"))
 }
@@ -130,7 +139,7 @@ fn postgres_user() -> (u32, u32) {
 }
 
 /// The newest PostgreSQL below /usr/lib, else what is in PATH.
-pub fn postgres_bin() -> PathBuf {
+fn postgres_bin() -> PathBuf {
     let mut found: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
@@ -151,11 +160,15 @@ pub fn open_to_all(folder: &Path) {
 }
 
 /// A Redis (or Valkey) of its own.
+#[derive(Debug)]
 pub struct OwnRedis {
+    /// Where it listens.
     pub port: u16,
     folder: PathBuf,
     options: Vec<String>,
     process: Process,
+    /// Only held, to be removed.
+    _home: Option<TempDir>,
 }
 
 impl OwnRedis {
@@ -163,21 +176,34 @@ impl OwnRedis {
     pub fn start(folder: &Path, options: &[&str]) -> OwnRedis {
         fs::create_dir_all(folder).unwrap();
         let options = options.iter().map(|option| (*option).to_owned()).collect();
-        let mut server =
-            OwnRedis { port: free_port(), folder: folder.to_owned(), options, process: Process(None) };
+        let (port, folder, process) = (free_port(), folder.to_owned(), Process(None));
+        let mut server = OwnRedis { port, folder, options, process, _home: None };
         server.up();
         server
     }
 
+    /// In a folder that goes with it; `None`, said on stderr, where no program is installed.
+    pub fn private(options: &[&str]) -> Option<OwnRedis> {
+        if redis_program().is_none() {
+            eprintln!("skipped: neither redis-server nor valkey-server is installed");
+            return None;
+        }
+        let home = tempfile::tempdir().unwrap();
+        let mut server = OwnRedis::start(home.path(), options);
+        server._home = Some(home);
+        Some(server)
+    }
+
+    /// For clients.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// Starts it, for the first time or again, with what its options kept.
     pub fn up(&mut self) {
         let path = self.folder.join("log");
         let log = fs::File::create(&path).unwrap();
-        let program = if on_path("redis-server") { "redis-server" } else { "valkey-server" };
-        let mut command = Command::new(program);
+        let mut command = Command::new(redis_program().unwrap_or("redis-server"));
         command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
         command.arg("--dir").arg(&self.folder).args(&self.options);
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
@@ -187,21 +213,24 @@ impl OwnRedis {
         });
     }
 
+    /// SIGKILL.
     pub fn kill(&mut self) {
         self.process.signal("KILL");
     }
 
+    /// SIGTERM, as an operator stops it.
     pub fn stop(&mut self) {
         self.process.signal("TERM");
     }
 
+    /// Where it keeps what it keeps.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 }
 
-/// Whether a program can be found.
-pub fn on_path(program: &str) -> bool {
+fn redis_program() -> Option<&'static str> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    let is_there = |program: &&str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    ["redis-server", "valkey-server"].into_iter().find(is_there)
 }

@@ -41,14 +41,18 @@ pub struct Weather {
 }
 
 /// A running proxy; ends when it is dropped.
+#[derive(Debug)]
 pub struct Proxy {
+    /// Where it listens.
     pub port: u16,
     weather: watch::Sender<Weather>,
+    /// Answers broken off so far.
     pub broken: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
 impl Proxy {
+    /// Passes everything on to this server, at once and whole.
     pub async fn before(to: SocketAddr) -> Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -60,10 +64,12 @@ impl Proxy {
         Proxy { port, weather, broken, task }
     }
 
+    /// From now on.
     pub fn change(&self, change: impl FnOnce(&mut Weather)) {
         self.weather.send_modify(change);
     }
 
+    /// Closes all connections, new ones too, or lets them through again.
     pub fn cut(&self, cut: bool) {
         self.change(|weather| weather.cut = cut);
     }
