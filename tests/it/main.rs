@@ -12,5 +12,6 @@ mod metrics;
 mod operators;
 mod production;
 mod samples;
+mod schemas;
 mod secrets;
 mod world;
