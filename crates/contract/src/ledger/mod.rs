@@ -65,7 +65,14 @@ pub trait LedgerWorld: Send + Sync {
     async fn create_people(&self, count: i64);
 
     /// That table, key column `id`, id column `auth0_user_id`.
-    fn write_back_target(&self) -> WriteBackTarget;
+    fn write_back_target(&self) -> WriteBackTarget {
+        WriteBackTarget {
+            schema: None,
+            table: "people".into(),
+            key_column: "id".into(),
+            id_column: "auth0_user_id".into(),
+        }
+    }
 
     /// The Auth0 id in a person's row.
     async fn auth0_user_id(&self, key: &str) -> Option<String>;

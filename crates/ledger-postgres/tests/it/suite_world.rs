@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use ferry_contract::ledger::LedgerWorld;
-use ferry_domain::{WorkerId, WriteBackTarget, ports::Ledger};
+use ferry_domain::{WorkerId, ports::Ledger};
 use ferry_ledger_postgres::PostgresLedger;
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 
@@ -75,15 +75,6 @@ impl LedgerWorld for PostgresWorld {
             "INSERT INTO people SELECT n, 'person-' || n || '@example.com' FROM generate_series(1, {count}) AS n"
         ))
         .await;
-    }
-
-    fn write_back_target(&self) -> WriteBackTarget {
-        WriteBackTarget {
-            schema: None,
-            table: "people".into(),
-            key_column: "id".into(),
-            id_column: "auth0_user_id".into(),
-        }
     }
 
     async fn auth0_user_id(&self, key: &str) -> Option<String> {

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use ferry_contract::ledger::LedgerWorld;
-use ferry_domain::{WriteBackTarget, ports::Ledger};
+use ferry_domain::ports::Ledger;
 use ferry_ledger_sqlite::SqliteLedger;
 use sqlx::{AssertSqlSafe, SqlitePool, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
@@ -82,15 +82,6 @@ impl LedgerWorld for SqliteWorld {
              SELECT id, 'person-' || id || '@example.com' FROM n"
         ))
         .await;
-    }
-
-    fn write_back_target(&self) -> WriteBackTarget {
-        WriteBackTarget {
-            schema: None,
-            table: "people".into(),
-            key_column: "id".into(),
-            id_column: "auth0_user_id".into(),
-        }
     }
 
     async fn auth0_user_id(&self, key: &str) -> Option<String> {
