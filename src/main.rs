@@ -10,9 +10,13 @@ mod crash;
 mod exit;
 mod lifecycle;
 mod output;
+mod place;
 mod planner;
+mod servers;
 mod settings;
+mod setup;
 mod system;
+mod tenant;
 mod wiring;
 
 use std::process::ExitCode;

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use crate::{
     cli::units::{self, Figure},
     exit::usage,
-    system,
+    servers::Servers,
 };
 
 /// The default file, which is also the reference.
@@ -179,15 +179,12 @@ fn merge(mut into: Dict, from: Dict) -> Dict {
     into
 }
 
-/// Settings and where each came from.
-pub struct Loaded {
-    /// The values.
-    pub settings: Settings,
-    figment: Figment,
-}
+/// Where each setting came from.
+#[derive(Clone)]
+pub struct Origins(Figment);
 
 /// Reads all layers. `file` must exist when it is named.
-pub fn load(file: Option<&Path>, flags: Vec<Flag>) -> anyhow::Result<Loaded> {
+pub fn load(file: Option<&Path>, flags: Vec<Flag>, servers: &Servers) -> anyhow::Result<(Settings, Origins)> {
     let mut figment = Figment::from(Toml::string(DEFAULTS));
     if let Some(path) = file {
         if !path.is_file() {
@@ -200,10 +197,10 @@ pub fn load(file: Option<&Path>, flags: Vec<Flag>) -> anyhow::Result<Loaded> {
     } else if Path::new(FILE).is_file() {
         figment = figment.merge(Toml::file_exact(FILE));
     }
-    let figment = figment.merge(ferry_variables()).merge(auth0_variables()).merge(Flags(flags));
+    let figment = figment.merge(ferry_variables()).merge(auth0_variables(servers)).merge(Flags(flags));
     let settings = figment.extract::<Settings>().map_err(|error| usage(explain(&error)))?;
     settings.check()?;
-    Ok(Loaded { settings, figment })
+    Ok((settings, Origins(figment)))
 }
 
 /// `FERRY_SECTION__KEY`; variables without a section are servers and switches.
@@ -211,11 +208,11 @@ fn ferry_variables() -> impl Provider {
     Env::prefixed("FERRY_").filter(|key| key.as_str().contains("__")).split("__")
 }
 
-fn auth0_variables() -> impl Provider {
+fn auth0_variables(servers: &Servers) -> impl Provider + use<> {
     let mut auth0 = BTreeMap::new();
-    for (variable, key) in [("AUTH0_CONNECTION", "connection"), ("AUTH0_PLAN", "limits")] {
-        if let Some(value) = system::environment(variable) {
-            auth0.insert(key, value);
+    for (variable, key) in servers.of_settings() {
+        if let Some(value) = variable.get() {
+            auth0.insert(key, value.to_owned());
         }
     }
     Named("environment (AUTH0_…)", Serialized::default("auth0", auth0))
@@ -320,10 +317,10 @@ impl Settings {
     }
 }
 
-impl Loaded {
+impl Origins {
     /// Every setting as (key, value, origin), in order of key.
     pub fn listed(&self) -> anyhow::Result<Vec<(String, String, String)>> {
-        let all: Dict = self.figment.extract().context("settings can't be listed")?;
+        let all: Dict = self.0.extract().context("settings can't be listed")?;
         let mut rows = Vec::new();
         self.list(&mut rows, "", &all);
         Ok(rows)
@@ -340,7 +337,7 @@ impl Loaded {
     }
 
     fn origin(&self, key: &str) -> String {
-        let Some(metadata) = self.figment.find_metadata(key) else { return "default".to_owned() };
+        let Some(metadata) = self.0.find_metadata(key) else { return "default".to_owned() };
         match &metadata.source {
             Some(figment::Source::File(path)) => path.display().to_string(),
             _ if metadata.name.contains("TOML") => "default".to_owned(),

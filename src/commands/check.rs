@@ -13,8 +13,7 @@ use crate::{
     exit::Exit,
     output,
     settings::Settings,
-    system::environment,
-    wiring::Place,
+    setup::Setup,
 };
 
 /// Width of a result and its check's name.
@@ -61,16 +60,16 @@ fn error(name: &'static str, found: impl ToString, remedy: impl ToString) -> Lin
     Line { name, level: Level::Error, found: found.to_string(), remedy: Some(remedy.to_string()) }
 }
 
-pub async fn run(settings: &Settings, options: Check) -> anyhow::Result<Exit> {
-    let mut lines = vec![check_settings(settings), limits(settings)];
-    match Place::from_environment() {
+pub async fn run(setup: &Setup, options: Check) -> anyhow::Result<Exit> {
+    let mut lines = vec![check_settings(&setup.settings), limits(setup)];
+    match setup.place() {
         Ok(place) => {
-            ledger::check(&place, settings, &mut lines).await;
-            redis::check(&place, settings, &mut lines).await;
+            ledger::check(&place, setup, &mut lines).await;
+            redis::check(&place, setup, &mut lines).await;
         }
         Err(wrong) => lines.push(error("ledger", wrong, "Correct DATABASE_URL or FERRY_LEDGER_URL.")),
     }
-    auth0::check(settings, &mut lines).await;
+    auth0::check(setup, &mut lines).await;
     tell(&lines, options.output)
 }
 
@@ -91,8 +90,8 @@ fn check_settings(settings: &Settings) -> Line {
     }
 }
 
-fn limits(settings: &Settings) -> Line {
-    let plan = match settings.limits() {
+fn limits(setup: &Setup) -> Line {
+    let plan = match setup.settings.limits() {
         Ok(plan) => plan,
         Err(wrong) => return error("limits", wrong, "Set AUTH0_PLAN to the tenant's plan."),
     };
@@ -100,7 +99,7 @@ fn limits(settings: &Settings) -> Line {
         Some(rate) => {
             ok("limits", format!("{plan}: {} new users per second", super::run_rate::rounded(rate)))
         }
-        None if environment("AUTH0_BASE_URL").is_some() => ok("limits", format!("{plan}: no limit is kept")),
+        None if setup.servers.base_url.get().is_some() => ok("limits", format!("{plan}: no limit is kept")),
         None => warning(
             "limits",
             format!("{plan}: no limit is kept, and a real tenant has one"),

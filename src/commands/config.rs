@@ -6,43 +6,27 @@ use crate::{
     cli::{Config, Output},
     exit::{Exit, usage},
     output,
-    settings::{DEFAULTS, Loaded},
-    system::environment,
-    wiring::{self, Place},
+    place::Place,
+    settings::DEFAULTS,
+    setup::Setup,
+    tenant,
 };
 
-/// Servers and secrets: name, whether the value may be shown.
-const VARIABLES: &[(&str, bool)] = &[
-    ("AUTH0_DOMAIN", true),
-    ("AUTH0_BASE_URL", true),
-    ("AUTH0_CLIENT_ID", true),
-    ("AUTH0_CLIENT_SECRET", false),
-    ("AUTH0_CLIENT_SECRET_FILE", true),
-    ("DATABASE_URL", false),
-    ("FERRY_LEDGER_URL", false),
-    ("REDIS_URL", false),
-];
-
-pub fn run(loaded: &Loaded, command: Config) -> anyhow::Result<Exit> {
+pub fn run(setup: &Setup, command: Config) -> anyhow::Result<Exit> {
     match command {
         Config::Template => {
             output::data(DEFAULTS.trim_end());
             Ok(Exit::Done)
         }
-        Config::Show { output } => show(loaded, output),
-        Config::Check => check(loaded),
+        Config::Show { output } => show(setup, output),
+        Config::Check => check(setup),
     }
 }
 
-fn show(loaded: &Loaded, form: Output) -> anyhow::Result<Exit> {
-    let mut rows = loaded.listed()?;
-    for &(name, may_be_shown) in VARIABLES {
-        let value = match environment(name) {
-            None => "(not set)".to_owned(),
-            Some(_) if !may_be_shown => "(set, hidden)".to_owned(),
-            Some(value) => value,
-        };
-        rows.push((name.to_owned(), value, "environment".to_owned()));
+fn show(setup: &Setup, form: Output) -> anyhow::Result<Exit> {
+    let mut rows = setup.origins.listed()?;
+    for variable in setup.servers.all() {
+        rows.push((variable.name.to_owned(), variable.shown().to_owned(), "environment".to_owned()));
     }
     match form {
         Output::Json => {
@@ -61,20 +45,18 @@ fn show(loaded: &Loaded, form: Output) -> anyhow::Result<Exit> {
 }
 
 /// Everything a worker needs, without asking any server.
-fn check(loaded: &Loaded) -> anyhow::Result<Exit> {
-    let settings = &loaded.settings;
+fn check(setup: &Setup) -> anyhow::Result<Exit> {
+    let Setup { settings, servers, .. } = setup;
     let mut found = Vec::new();
     let mut note = |result: anyhow::Result<()>| {
         if let Err(error) = result {
             found.push(error.to_string());
         }
     };
-    note(wiring::auth0_settings(settings).map(drop));
-    let place = Place::from_environment();
-    if let Ok(Place::Postgres(_)) = &place
-        && environment("REDIS_URL").is_none()
-    {
-        note(Err(usage("a PostgreSQL ledger needs Redis for its queue: set REDIS_URL")));
+    note(tenant::sign_in(servers, settings).map(drop));
+    let place = setup.place();
+    if let Ok(Place::Postgres(_)) = &place {
+        note(servers.required_redis().map(drop));
     }
     note(place.map(drop));
     if !settings.source.is_empty() {

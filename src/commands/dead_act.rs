@@ -11,18 +11,17 @@ use crate::{
     cli::{Output, operators::DeadAct},
     exit::Exit,
     output, planner,
-    settings::Settings,
-    system::{self, SystemClock, SystemRandom},
-    wiring::{self, Place},
+    setup::Setup,
+    system::{SystemClock, SystemRandom},
 };
 
 /// Ids for letters that come in between counting and acting.
 const SPARE: i64 = 100;
 
 /// Sends kept letters again.
-pub async fn redrive(settings: &Settings, options: DeadAct) -> anyhow::Result<Exit> {
+pub async fn redrive(setup: &Setup, options: DeadAct) -> anyhow::Result<Exit> {
     let filter = dead_filter::kept(&options.which)?;
-    let ledger = wiring::ledger(&Place::from_environment()?, settings).await?;
+    let ledger = setup.ledger().await?;
     let (letters, users) = ledger.count_dead(&filter).await?;
     if letters == 0 {
         output::say("Nothing to redrive: no kept letter is meant. See ferry dead list --state all");
@@ -34,7 +33,7 @@ pub async fn redrive(settings: &Settings, options: DeadAct) -> anyhow::Result<Ex
         return Ok(Exit::Refused);
     }
     let ids = planner::batch_ids(letters + SPARE, &SystemClock, &SystemRandom);
-    let by = system::operator();
+    let by = setup.servers.operator.clone();
     let command = Command { by: &by, reason: options.consent.reason.as_deref() };
     let came_to = ledger.redrive(&filter, &ids, &command).await?;
     output::say(&told(&came_to, filter.run));
@@ -65,9 +64,9 @@ fn told(came_to: &Redriven, run: Option<RunId>) -> String {
 }
 
 /// Marks kept letters as settled.
-pub async fn discard(settings: &Settings, options: DeadAct) -> anyhow::Result<Exit> {
+pub async fn discard(setup: &Setup, options: DeadAct) -> anyhow::Result<Exit> {
     let filter = dead_filter::kept(&options.which)?;
-    let ledger = wiring::ledger(&Place::from_environment()?, settings).await?;
+    let ledger = setup.ledger().await?;
     let (letters, users) = ledger.count_dead(&filter).await?;
     let mut discarded = 0;
     if letters == 0 {
@@ -82,7 +81,7 @@ pub async fn discard(settings: &Settings, options: DeadAct) -> anyhow::Result<Ex
             output::say("Nothing was changed.");
             return Ok(Exit::Refused);
         }
-        let by = system::operator();
+        let by = setup.servers.operator.clone();
         let command = Command { by: &by, reason: options.consent.reason.as_deref() };
         discarded = ledger.discard(&filter, &command).await?;
         output::say(&format!("{} discarded.", counted(discarded)));

@@ -15,14 +15,13 @@ use crate::{
     },
     exit::{Exit, usage},
     output,
-    settings::Settings,
+    setup::Setup,
     system::SystemClock,
-    wiring::{self, Place},
 };
 
-pub async fn run(settings: &Settings, options: DeadList) -> anyhow::Result<Exit> {
+pub async fn run(setup: &Setup, options: DeadList) -> anyhow::Result<Exit> {
     let filter = filter(&options)?;
-    let ledger = wiring::ledger(&Place::from_environment()?, settings).await?;
+    let ledger = setup.ledger().await?;
     let letters = ledger.dead(&filter, options.limit).await?;
     match options.output {
         Output::Json => output::json(&letters.iter().map(object).collect::<Vec<_>>())?,

@@ -9,15 +9,14 @@ use crate::{
     cli::{Output, operators::DeadShow},
     exit::{Exit, usage},
     output,
-    settings::Settings,
-    wiring::{self, Place},
+    setup::Setup,
 };
 
 /// Bytes of a payload that are shown.
 const FIRST: usize = 64;
 
-pub async fn run(settings: &Settings, options: DeadShow) -> anyhow::Result<Exit> {
-    let ledger = wiring::ledger(&Place::from_environment()?, settings).await?;
+pub async fn run(setup: &Setup, options: DeadShow) -> anyhow::Result<Exit> {
+    let ledger = setup.ledger().await?;
     let filter = DeadFilter { ids: vec![options.id], ..DeadFilter::default() };
     let found = ledger.dead(&filter, 1).await?;
     let Some(letter) = found.first() else {

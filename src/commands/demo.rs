@@ -11,7 +11,7 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::Context;
 use ferry_auth0::Auth0Settings;
 use ferry_domain::{
-    Figures, RunState, RunView,
+    RunState, RunView,
     ports::{Clock, Ledger, Limiter},
 };
 use ferry_seed::{Population, WriteOptions, population};
@@ -25,35 +25,37 @@ use crate::{
     exit::{Exit, usage},
     lifecycle,
     output::{self, Progress},
+    place::Place,
     planner,
     settings::Settings,
+    setup::Setup,
     system::{SystemClock, SystemRandom},
-    wiring::{self, Place},
+    wiring,
 };
 
 const CLIENT: &str = "demo";
 /// Part of the chosen ids; the simulator's port would change them from demo to demo.
 const TENANT: &str = "demo.simulator";
 
-pub async fn run(settings: &Settings, options: Demo) -> anyhow::Result<Exit> {
+pub async fn run(setup: &Setup, options: Demo) -> anyhow::Result<Exit> {
     let population = population(options.users, options.seed).map_err(usage)?;
-    let settings = demo_settings(settings, &options)?;
+    let setup = &Setup { settings: demo_settings(&setup.settings, &options)?, ..setup.clone() };
     let stop = lifecycle::stop_on_signal()?;
     let started = SystemClock.now();
     let folder = own_folder(options.seed)?;
     let file = folder.join("medlogistics.db");
 
     seed(&file, &population).await?;
-    let simulator = simulator(&settings, &population).await?;
-    let run = plan_and_start(&settings, &file).await?;
-    let (run, interrupted) = work(&settings, &file, &simulator, run, &stop).await?;
+    let simulator = simulator(&setup.settings, &population).await?;
+    let run = plan_and_start(setup, &file).await?;
+    let (run, interrupted) = work(setup, &file, &simulator, run, &stop).await?;
     simulator.shutdown().await;
     if interrupted {
         output::say(&format!("Interrupted; what was done is in {}.", file.display()));
         return Ok(Exit::Interrupted);
     }
 
-    let ledger = wiring::ledger(&Place::Sqlite(file.clone()), &settings).await?;
+    let ledger = wiring::ledger(&Place::Sqlite(file.clone()), setup).await?;
     let report = write_report(&*ledger, &run, &folder).await?;
     let odd = outcome::not_as_planted(&*ledger, &run, &population).await?;
     let seconds = (SystemClock.now() - started).as_seconds_f64();
@@ -125,12 +127,12 @@ async fn simulator(settings: &Settings, population: &Population) -> anyhow::Resu
     Ok(simulator)
 }
 
-async fn plan_and_start(settings: &Settings, file: &std::path::Path) -> anyhow::Result<RunView> {
+async fn plan_and_start(setup: &Setup, file: &std::path::Path) -> anyhow::Result<RunView> {
     let ledger = wiring::sqlite(file).await?;
-    ledger.prepare_application(&wiring::usual_table()).await?;
+    ledger.prepare_application(&reading::usual_table()).await?;
     let text = format!("sqlite://{}", file.display());
-    let mut opened = reading::open(settings, &text, &Reading::default()).await?;
-    let run = reading::new_run(settings, &opened, TENANT, None)?;
+    let mut opened = reading::open(&setup.settings, &text, &Reading::default()).await?;
+    let run = reading::new_run(setup, &opened, TENANT, None)?;
     planner::plan(&*ledger, &mut *opened.source, &run, &SystemClock, &SystemRandom).await?;
     ledger.start(run.id).await?;
     run_show::find(&*ledger, run.id).await
@@ -138,21 +140,19 @@ async fn plan_and_start(settings: &Settings, file: &std::path::Path) -> anyhow::
 
 /// Works until the run is sealed, or until a signal.
 async fn work(
-    settings: &Settings,
+    setup: &Setup,
     file: &std::path::Path,
     simulator: &Simulator,
     run: RunView,
     stop: &CancellationToken,
 ) -> anyhow::Result<(RunView, bool)> {
     let place = Place::Sqlite(file.to_owned());
-    let transport = wiring::transport(&place, settings).await?;
+    let transport = wiring::transport(&place, setup).await?;
     let url = simulator.base_url().parse().context("the simulator's address")?;
     let auth0 = Auth0Settings::for_base_url(url, CLIENT, CLIENT.to_owned().into())?;
-    let (directory, limiter) = wiring::directory(auth0, settings, &place)?;
-    let ending = stop.child_token();
-    let (target, figures) = ((directory, limiter.clone()), Arc::new(Figures::default()));
-    let tuning = wiring::tuning(settings)?;
-    let env = wiring::worker(&transport, target, tuning, &Role::ALL, figures, ending.clone());
+    let target = wiring::target(auth0, &place, setup)?;
+    let (ending, limiter, figures) = (stop.child_token(), target.limiter.clone(), Arc::default());
+    let env = wiring::worker(setup, &transport, target, &Role::ALL, figures, ending.clone())?;
     let workers = tokio::spawn(async move { ferry_workers::run(env, &Role::ALL).await });
     let watched = watch(&transport.ledger, limiter, run, stop).await;
     ending.cancel();

@@ -25,7 +25,6 @@ mod seed;
 mod simulate;
 mod stop_all;
 mod waits;
-mod window;
 mod worker;
 
 use ferry_domain::run::RunMove;
@@ -36,44 +35,45 @@ use crate::{
         operators::{Dead, Queue},
     },
     exit::{Exit, usage},
-    settings::{self, Flag, Loaded},
+    servers::Servers,
+    settings::{self, Flag},
+    setup::Setup,
 };
 
 /// Runs a command; its settings and logs are ready before it begins.
 pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
-    let loaded = match (load(&cli), &cli.command) {
+    let setup = match (setup(&cli), &cli.command) {
         (Err(error), Command::Check(options)) => return check::unreadable(&error, options),
-        (loaded, _) => loaded?,
+        (setup, _) => &setup?,
     };
-    let settings = &loaded.settings;
-    start_logs(&settings.log)?;
+    start_logs(&setup.settings.log)?;
     match cli.command {
-        Command::Demo(options) => demo::run(settings, options).await,
-        Command::Plan(options) => plan::run(settings, options).await,
-        Command::Run(Run::Start(options)) => run_start::run(settings, *options).await,
-        Command::Run(Run::List(options)) => run_list::run(settings, options).await,
-        Command::Run(Run::Show(options)) => run_show::run(settings, options).await,
-        Command::Run(Run::Watch(options)) => run_watch::run(settings, options).await,
-        Command::Check(options) => check::run(settings, options).await,
-        Command::Run(Run::Pause(options)) => run_move::run(settings, RunMove::Pause, options).await,
-        Command::Run(Run::Resume(options)) => run_move::run(settings, RunMove::Resume, options).await,
-        Command::Run(Run::Cancel(options)) => run_move::run(settings, RunMove::Cancel, options).await,
-        Command::Run(Run::Rate(options)) => run_rate::run(settings, options).await,
-        Command::Run(Run::Retry(options)) => run_retry::run(settings, options).await,
-        Command::Run(Run::Report(options)) => run_report::run(settings, options).await,
-        Command::StopAll(options) => stop_all::run(settings, true, options).await,
-        Command::ResumeAll(options) => stop_all::run(settings, false, options).await,
-        Command::Queue(Queue::List { output }) => queue_list::run(settings, output).await,
-        Command::Queue(Queue::Rebuild(options)) => queue_rebuild::run(settings, options).await,
-        Command::Dead(Dead::List(options)) => dead_list::run(settings, options).await,
-        Command::Dead(Dead::Show(options)) => dead_show::run(settings, options).await,
-        Command::Dead(Dead::Redrive(options)) => dead_act::redrive(settings, options).await,
-        Command::Dead(Dead::Discard(options)) => dead_act::discard(settings, options).await,
-        Command::Worker(options) => worker::run(settings, options).await,
+        Command::Demo(options) => demo::run(setup, options).await,
+        Command::Plan(options) => plan::run(setup, options).await,
+        Command::Run(Run::Start(options)) => run_start::run(setup, *options).await,
+        Command::Run(Run::List(options)) => run_list::run(setup, options).await,
+        Command::Run(Run::Show(options)) => run_show::run(setup, options).await,
+        Command::Run(Run::Watch(options)) => run_watch::run(setup, options).await,
+        Command::Check(options) => check::run(setup, options).await,
+        Command::Run(Run::Pause(options)) => run_move::run(setup, RunMove::Pause, options).await,
+        Command::Run(Run::Resume(options)) => run_move::run(setup, RunMove::Resume, options).await,
+        Command::Run(Run::Cancel(options)) => run_move::run(setup, RunMove::Cancel, options).await,
+        Command::Run(Run::Rate(options)) => run_rate::run(setup, options).await,
+        Command::Run(Run::Retry(options)) => run_retry::run(setup, options).await,
+        Command::Run(Run::Report(options)) => run_report::run(setup, options).await,
+        Command::StopAll(options) => stop_all::run(setup, true, options).await,
+        Command::ResumeAll(options) => stop_all::run(setup, false, options).await,
+        Command::Queue(Queue::List { output }) => queue_list::run(setup, output).await,
+        Command::Queue(Queue::Rebuild(options)) => queue_rebuild::run(setup, options).await,
+        Command::Dead(Dead::List(options)) => dead_list::run(setup, options).await,
+        Command::Dead(Dead::Show(options)) => dead_show::run(setup, options).await,
+        Command::Dead(Dead::Redrive(options)) => dead_act::redrive(setup, options).await,
+        Command::Dead(Dead::Discard(options)) => dead_act::discard(setup, options).await,
+        Command::Worker(options) => worker::run(setup, options).await,
         Command::Simulate(options) => simulate::run(options).await,
         Command::Seed(options) => seed::run(options).await,
-        Command::Migrate(options) => migrate::run(settings, options).await,
-        Command::Config(options) => config::run(&loaded, options),
+        Command::Migrate(options) => migrate::run(setup, options).await,
+        Command::Config(options) => config::run(setup, options),
     }
 }
 
@@ -82,7 +82,8 @@ fn start_logs(log: &settings::Log) -> anyhow::Result<()> {
     ferry_telemetry::start(format, &log.level, ferry_auth0::QUIET_TARGETS).map_err(usage)
 }
 
-fn load(cli: &Cli) -> anyhow::Result<Loaded> {
+fn setup(cli: &Cli) -> anyhow::Result<Setup> {
+    let servers = Servers::from_environment();
     let mut flags = global(&cli.global);
     match &cli.command {
         Command::Plan(plan) => flags.extend(reading_flags(&plan.reading)),
@@ -98,7 +99,8 @@ fn load(cli: &Cli) -> anyhow::Result<Loaded> {
         Command::Migrate(migrate) => push(&mut flags, "source.preset", migrate.preset.clone()),
         _ => {}
     }
-    settings::load(cli.global.config.as_deref(), flags)
+    let (settings, origins) = settings::load(cli.global.config.as_deref(), flags, &servers)?;
+    Ok(Setup { settings, origins, servers })
 }
 
 fn push(flags: &mut Vec<Flag>, key: &'static str, value: Option<String>) {

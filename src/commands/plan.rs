@@ -16,29 +16,31 @@ use crate::{
     exit::Exit,
     output, planner,
     settings::Settings,
+    setup::Setup,
     system::{SystemClock, SystemRandom},
-    wiring,
+    tenant, wiring,
 };
 
-pub async fn run(settings: &Settings, options: Plan) -> anyhow::Result<Exit> {
-    let plan = make(settings, &options).await?;
+pub async fn run(setup: &Setup, options: Plan) -> anyhow::Result<Exit> {
+    let plan = make(setup, &options).await?;
     if let Some(path) = &options.out {
         write(path, &plan)?;
     }
     match options.output {
         Output::Json => output::json(&shown(&plan))?,
-        Output::Table => print(&plan, settings, options.out.as_deref()),
+        Output::Table => print(&plan, &setup.settings, options.out.as_deref()),
     }
     let something_to_do = options.detailed_exitcode && plan.tally.pending > 0;
     Ok(if something_to_do { Exit::Usage } else { Exit::Done })
 }
 
-async fn make(settings: &Settings, options: &Plan) -> anyhow::Result<PlanFile> {
+async fn make(setup: &Setup, options: &Plan) -> anyhow::Result<PlanFile> {
+    let settings = &setup.settings;
     let mut opened = reading::open(settings, &options.source, &options.reading).await?;
-    let tenant = wiring::tenant()?.unwrap_or_default();
+    let tenant = tenant::named(&setup.servers)?.unwrap_or_default();
     let scratch = scratch()?;
     let ledger = wiring::sqlite(&scratch.path().join("plan.db")).await?;
-    let run = reading::new_run(settings, &opened, &tenant, None)?;
+    let run = reading::new_run(setup, &opened, &tenant, None)?;
     let outcome = planner::plan(&*ledger, &mut *opened.source, &run, &SystemClock, &SystemRandom).await?;
     let settled =
         outcome.planned.settled.iter().map(|(state, code, n)| (format!("{} {code}", state.as_str()), *n));

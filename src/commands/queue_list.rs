@@ -10,33 +10,34 @@ use ferry_domain::{
 };
 use serde_json::{Value, json};
 
-use super::window;
 use crate::{
     cli::{Output, units},
     exit::Exit,
     output,
+    place::Place,
     settings::Settings,
-    wiring::{self, Place},
+    setup::Setup,
+    wiring,
 };
 
 const STATES: [JobState; 5] =
     [JobState::Ready, JobState::Queued, JobState::Leased, JobState::Done, JobState::Dead];
 
-pub async fn run(settings: &Settings, form: Output) -> anyhow::Result<Exit> {
-    let place = Place::from_environment()?;
-    let ledger = wiring::ledger(&place, settings).await?;
+pub async fn run(setup: &Setup, form: Output) -> anyhow::Result<Exit> {
+    let place = setup.place()?;
+    let ledger = wiring::ledger(&place, setup).await?;
     let kinds = kinds(&ledger.queue_counts().await?);
     let stop_all = ledger.controls().await?.stop_all;
     let workers = ledger.workers().await?;
-    let held = held(&place, settings).await;
+    let held = held(&place, setup).await;
     match form {
         Output::Json => output::json(&json!({
             "stop_all": stop_all,
             "kinds": kinds.iter().map(Kind::object).collect::<Vec<_>>(),
-            "window": window_object(&held, settings),
+            "window": window_object(&held, &setup.settings),
             "workers": workers.iter().map(worker_object).collect::<Vec<_>>(),
         }))?,
-        Output::Table => print(stop_all, &kinds, &held, &workers, settings),
+        Output::Table => print(stop_all, &kinds, &held, &workers, &setup.settings),
     }
     Ok(Exit::Done)
 }
@@ -87,11 +88,11 @@ enum Held {
     Unknown(String),
 }
 
-async fn held(place: &Place, settings: &Settings) -> Held {
+async fn held(place: &Place, setup: &Setup) -> Held {
     let asked = async {
-        match window::open(place, settings).await? {
-            Some(queue) => Ok(Held::Jobs(queue.depth().await?)),
-            None => Ok(Held::InMemory),
+        match place {
+            Place::Postgres(_) => Ok(Held::Jobs(wiring::redis(setup).await?.depth().await?)),
+            Place::Sqlite(_) => Ok(Held::InMemory),
         }
     };
     asked.await.unwrap_or_else(|error: anyhow::Error| Held::Unknown(error.to_string()))

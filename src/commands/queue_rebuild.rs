@@ -11,13 +11,13 @@ use ferry_domain::{
 use ferry_queue::RedisQueue;
 use serde_json::json;
 
-use super::window;
 use crate::{
     cli::{Output, operators::QueueRebuild},
     exit::Exit,
     output,
-    settings::Settings,
-    wiring::{self, Place},
+    place::Place,
+    setup::Setup,
+    wiring,
 };
 
 /// Sends that go back to `ready` in one transaction.
@@ -25,15 +25,16 @@ const PASS: usize = 1_000;
 /// Between the two looks: a relay that has claimed jobs and not yet pushed them is through by then.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
-pub async fn run(settings: &Settings, options: QueueRebuild) -> anyhow::Result<Exit> {
-    let place = Place::from_environment()?;
-    let ledger = wiring::ledger(&place, settings).await?;
-    let Some(queue) = window::open(&place, settings).await? else {
+pub async fn run(setup: &Setup, options: QueueRebuild) -> anyhow::Result<Exit> {
+    let place = setup.place()?;
+    let ledger = wiring::ledger(&place, setup).await?;
+    let Place::Postgres(_) = place else {
         output::say(
             "Nothing to rebuild: an embedded queue is in the memory of its worker, who fills it from the ledger at its start.",
         );
         return told(&options, 0, 0, 0);
     };
+    let queue = wiring::redis(setup).await?;
     let queued = ledger.queued().await?;
     let lost = lost(&*ledger, &queue, queued).await?;
     if lost.is_empty() {

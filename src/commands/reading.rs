@@ -7,14 +7,17 @@ use ferry_domain::{
     run::WriteBackTarget,
 };
 use ferry_sources::{Location, Mapping};
+use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
 use crate::{
     cli::Reading,
     exit::usage,
+    place::Place,
     planner,
     settings::Settings,
-    system::{self, SystemClock, SystemRandom},
+    setup::Setup,
+    system::{SystemClock, SystemRandom},
 };
 
 /// A source ready to be read.
@@ -72,12 +75,12 @@ pub fn rules_digest(settings: &Settings, mapping: &Mapping) -> String {
 
 /// A run of an opened source, with what the settings say for its life.
 pub fn new_run(
-    settings: &Settings,
+    setup: &Setup,
     opened: &Opened,
     tenant: &str,
     reason: Option<String>,
 ) -> anyhow::Result<NewRun> {
-    let (clock, random) = (SystemClock, SystemRandom);
+    let (settings, clock, random) = (&setup.settings, SystemClock, SystemRandom);
     Ok(NewRun {
         id: planner::run_id(&clock, &random),
         migration: settings.migration.name.clone(),
@@ -94,7 +97,31 @@ pub fn new_run(
             stop_after: settings.stop_after()?,
         },
         settled_batch: BatchId::new(&clock, &random),
-        requested_by: system::operator(),
+        requested_by: setup.servers.operator.clone(),
         reason,
     })
+}
+
+/// The application's table that gets `auth0_user_id`: the settings', or the usual one.
+pub fn application(settings: &Settings, place: &Place) -> anyhow::Result<WriteBackTarget> {
+    if settings.source.is_empty() {
+        return Ok(usual_table());
+    }
+    let location = match place {
+        Place::Sqlite(path) => Location::Sqlite { path: path.clone() },
+        Place::Postgres(url) => Location::Postgres { url: url.expose_secret().to_owned().into() },
+    };
+    let mapping = settings.mapping()?;
+    ferry_sources::write_back_target(&location, &mapping)
+        .ok_or_else(|| usage("[source] names no table of a database"))
+}
+
+/// The application's table where nothing names it: MedLogistics' and most others'.
+pub fn usual_table() -> WriteBackTarget {
+    WriteBackTarget {
+        schema: None,
+        table: "users".into(),
+        key_column: "id".into(),
+        id_column: "auth0_user_id".into(),
+    }
 }

@@ -8,12 +8,11 @@ use crate::{
     cli::{Output, RunList},
     exit::Exit,
     output,
-    settings::Settings,
-    wiring::{self, Place},
+    setup::Setup,
 };
 
-pub async fn run(settings: &Settings, options: RunList) -> anyhow::Result<Exit> {
-    let ledger = wiring::ledger(&Place::from_environment()?, settings).await?;
+pub async fn run(setup: &Setup, options: RunList) -> anyhow::Result<Exit> {
+    let ledger = setup.ledger().await?;
     let runs = ledger.runs(options.limit).await?;
     match options.output {
         Output::Json => output::json(&runs.iter().map(line).collect::<Vec<_>>())?,

@@ -13,13 +13,11 @@ use crate::{
     cli::{Output, operators},
     exit::{Exit, refused},
     output,
-    settings::Settings,
-    system,
-    wiring::{self, Place},
+    setup::Setup,
 };
 
-pub async fn run(settings: &Settings, step: RunMove, options: operators::RunMove) -> anyhow::Result<Exit> {
-    let ledger = wiring::ledger(&Place::from_environment()?, settings).await?;
+pub async fn run(setup: &Setup, step: RunMove, options: operators::RunMove) -> anyhow::Result<Exit> {
+    let ledger = setup.ledger().await?;
     let run = run_show::find(&*ledger, options.run).await?;
     let asked = run.state.asked(step);
     if asked == Asked::Refused {
@@ -32,7 +30,8 @@ pub async fn run(settings: &Settings, step: RunMove, options: operators::RunMove
             return Ok(Exit::Refused);
         }
     }
-    let moved = say_to(&*ledger, &run, step, options.consent.reason.as_deref()).await?;
+    let moved =
+        say_to(&*ledger, &run, step, &setup.servers.operator, options.consent.reason.as_deref()).await?;
     match options.output {
         Output::Json => output::json(&json!({
             "run": run.id, "before": moved.before, "after": moved.after, "changed": moved.changed(),
@@ -47,10 +46,10 @@ async fn say_to(
     ledger: &dyn Ledger,
     run: &RunView,
     step: RunMove,
+    by: &str,
     reason: Option<&str>,
 ) -> anyhow::Result<Moved> {
-    let by = system::operator();
-    Ok(ledger.move_run(run.id, step, &Command { by: &by, reason }).await?)
+    Ok(ledger.move_run(run.id, step, &Command { by, reason }).await?)
 }
 
 fn question(run: &RunView, at_once: i64, to_ask: i64) -> String {

@@ -8,20 +8,18 @@ use crate::{
     cli::{Output, operators::RunRate},
     exit::{Exit, refused, usage},
     output,
-    settings::Settings,
-    system,
-    wiring::{self, Place},
+    setup::Setup,
 };
 
 /// Goes back to the settings.
 const DEFAULT: &str = "default";
 
-pub async fn run(settings: &Settings, options: RunRate) -> anyhow::Result<Exit> {
+pub async fn run(setup: &Setup, options: RunRate) -> anyhow::Result<Exit> {
     let plan: Option<LimitPlan> = match options.plan.as_str() {
         DEFAULT => None,
         name => Some(name.parse().map_err(|e| usage(format!("{e}; or {DEFAULT}")))?),
     };
-    let ledger = wiring::ledger(&Place::from_environment()?, settings).await?;
+    let ledger = setup.ledger().await?;
     let run = run_show::find(&*ledger, options.run).await?;
     if !run.state.is_active() {
         return Err(refused(format!(
@@ -29,7 +27,7 @@ pub async fn run(settings: &Settings, options: RunRate) -> anyhow::Result<Exit> 
             run.id, run.state
         )));
     }
-    let by = system::operator();
+    let by = setup.servers.operator.clone();
     let name = plan.as_ref().map(LimitPlan::name);
     ledger.set_rate(run.id, name, &Command { by: &by, reason: options.reason.as_deref() }).await?;
     let changed = run.rate.as_deref() != name;

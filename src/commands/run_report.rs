@@ -12,9 +12,8 @@ use crate::{
     cli::{ReportOutput, RunReport},
     exit::{Exit, usage},
     output,
-    settings::Settings,
+    setup::Setup,
     system::SystemClock,
-    wiring::{self, Place},
 };
 
 /// Users read from the ledger at once.
@@ -22,8 +21,8 @@ const PAGE: i64 = 1_000;
 /// Discrepancies named in the report.
 const NAMED: i64 = 100;
 
-pub async fn run(settings: &Settings, options: RunReport) -> anyhow::Result<Exit> {
-    let ledger = wiring::ledger(&Place::from_environment()?, settings).await?;
+pub async fn run(setup: &Setup, options: RunReport) -> anyhow::Result<Exit> {
+    let ledger = setup.ledger().await?;
     let run = run_show::find(&*ledger, options.run).await?;
     if options.output == ReportOutput::Csv {
         print_csv(&*ledger, &run).await?;

@@ -7,13 +7,12 @@ use crate::{
     cli::{Output, RunRetry},
     exit::Exit,
     output, planner,
-    settings::Settings,
-    system::{self, SystemClock, SystemRandom},
-    wiring::{self, Place},
+    setup::Setup,
+    system::{SystemClock, SystemRandom},
 };
 
-pub async fn run(settings: &Settings, options: RunRetry) -> anyhow::Result<Exit> {
-    let ledger = wiring::ledger(&Place::from_environment()?, settings).await?;
+pub async fn run(setup: &Setup, options: RunRetry) -> anyhow::Result<Exit> {
+    let ledger = setup.ledger().await?;
     let run = run_show::find(&*ledger, options.run).await?;
     let (items, left) = ledger.count_retryable(run.id, &options.codes).await?;
     if items == 0 {
@@ -33,7 +32,7 @@ pub async fn run(settings: &Settings, options: RunRetry) -> anyhow::Result<Exit>
     let batch_size = i64::from(run.spec.batch_size);
     let ids = planner::batch_ids((items + batch_size - 1) / batch_size, &SystemClock, &SystemRandom);
     let reason = options.consent.reason.as_deref();
-    let retried = ledger.retry(run.id, &options.codes, &ids, &system::operator(), reason).await?;
+    let retried = ledger.retry(run.id, &options.codes, &ids, &setup.servers.operator.clone(), reason).await?;
     match options.output {
         Output::Json => output::json(&json!({
             "run": run.id, "retried": retried.items, "left": retried.left, "batches": retried.batches, "round": retried.round,

@@ -8,12 +8,11 @@ use crate::{
     cli::{Output, RunShow, units},
     exit::{Exit, usage},
     output,
-    settings::Settings,
-    wiring::{self, Place},
+    setup::Setup,
 };
 
-pub async fn run(settings: &Settings, options: RunShow) -> anyhow::Result<Exit> {
-    let ledger = wiring::ledger(&Place::from_environment()?, settings).await?;
+pub async fn run(setup: &Setup, options: RunShow) -> anyhow::Result<Exit> {
+    let ledger = setup.ledger().await?;
     let run = find(&*ledger, options.run).await?;
     match options.output {
         Output::Json => output::json(&summary(&run))?,

@@ -16,29 +16,32 @@ use crate::{
     cli::{Output, RunStart},
     exit::{Exit, refused, usage},
     output,
+    place::Place,
     planner::{self, Outcome},
+    servers::Servers,
     settings::Settings,
-    system::{SystemClock, SystemRandom, environment},
-    wiring::{self, Place},
+    setup::Setup,
+    system::{SystemClock, SystemRandom},
+    tenant, wiring,
 };
 
 const SOURCE_CHANGED: &str = "SOURCE_CHANGED";
 
-pub async fn run(settings: &Settings, options: RunStart) -> anyhow::Result<Exit> {
+pub async fn run(setup: &Setup, options: RunStart) -> anyhow::Result<Exit> {
     if let Some(unknown) = options.accept.iter().find(|code| *code != SOURCE_CHANGED) {
         return Err(usage(format!("--accept {unknown}: only {SOURCE_CHANGED} can be accepted")));
     }
     let plan = options.plan.as_deref().map(read_plan).transpose()?;
-    let text = source_text(&options, plan.as_ref())?;
-    let tenant = wiring::required_tenant()?;
-    let mut opened = reading::open(settings, &text, &options.reading).await?;
+    let text = source_text(&options, plan.as_ref(), &setup.servers)?;
+    let tenant = tenant::required(&setup.servers)?;
+    let mut opened = reading::open(&setup.settings, &text, &options.reading).await?;
     if let Some(plan) = &plan {
-        check_plan(plan, settings, &opened, &tenant, source_change_accepted(&options))?;
+        check_plan(plan, &setup.settings, &opened, &tenant, source_change_accepted(&options))?;
     }
 
-    let place = ledger_place(&opened.location)?;
+    let place = ledger_place(&opened.location, &setup.servers)?;
     let fresh = matches!(&place, Place::Sqlite(path) if !path.exists());
-    let result = plan_and_begin(settings, &options, plan.as_ref(), &mut opened, &tenant, &place).await;
+    let result = plan_and_begin(setup, &options, plan.as_ref(), &mut opened, &tenant, &place).await;
     if fresh && !matches!(result, Ok(Exit::Done)) {
         remove_unused(&place);
     }
@@ -46,18 +49,18 @@ pub async fn run(settings: &Settings, options: RunStart) -> anyhow::Result<Exit>
 }
 
 async fn plan_and_begin(
-    settings: &Settings,
+    setup: &Setup,
     options: &RunStart,
     plan: Option<&PlanFile>,
     opened: &mut reading::Opened,
     tenant: &str,
     place: &Place,
 ) -> anyhow::Result<Exit> {
-    let ledger = open_ledger(place, settings).await?;
+    let ledger = open_ledger(place, setup).await?;
     if let Some(target) = &opened.write_back {
         ledger.check_application(target).await.context("run `ferry migrate --app --yes` first")?;
     }
-    let run = reading::new_run(settings, opened, tenant, options.consent.reason.clone())?;
+    let run = reading::new_run(setup, opened, tenant, options.consent.reason.clone())?;
     let outcome = planner::plan(&*ledger, &mut *opened.source, &run, &SystemClock, &SystemRandom).await?;
     if let Some(plan) = plan
         && let Err(stale) = check_users(plan, &outcome, source_change_accepted(options))
@@ -121,14 +124,16 @@ async fn begin(
     Ok(Exit::Done)
 }
 
-fn source_text(options: &RunStart, plan: Option<&PlanFile>) -> anyhow::Result<String> {
+fn source_text(options: &RunStart, plan: Option<&PlanFile>, servers: &Servers) -> anyhow::Result<String> {
     if let Some(text) = &options.source {
         return Ok(text.clone());
     }
     match plan {
-        Some(plan) if plan.source.kind == "postgres" => environment("DATABASE_URL").ok_or_else(|| {
-            usage("the plan is of a PostgreSQL table: name the database as SOURCE, or set DATABASE_URL")
-        }),
+        Some(plan) if plan.source.kind == "postgres" => {
+            servers.database_url.get().map(str::to_owned).ok_or_else(|| {
+                usage("the plan is of a PostgreSQL table: name the database as SOURCE, or set DATABASE_URL")
+            })
+        }
         Some(plan) => Ok(plan.source.location.split('#').next().unwrap_or_default().to_owned()),
         None => Err(usage("name a source, or a plan with --plan")),
     }
@@ -203,24 +208,26 @@ fn check_users(plan: &PlanFile, outcome: &Outcome, accepted: bool) -> anyhow::Re
 
 /// A table's ledger lives in its own database, so that an id and its record are
 /// written in one transaction. A file's is where the environment says.
-fn ledger_place(location: &Location) -> anyhow::Result<Place> {
+fn ledger_place(location: &Location, servers: &Servers) -> anyhow::Result<Place> {
     let own = match location {
-        Location::File { .. } => return Place::from_environment(),
+        Location::File { .. } => return Place::of(servers),
         Location::Sqlite { path } => Place::Sqlite(path.clone()),
         Location::Postgres { url } => Place::Postgres(url.expose_secret().to_owned().into()),
     };
-    match environment("FERRY_LEDGER_URL") {
-        Some(url) if Place::parse("FERRY_LEDGER_URL", &url)?.shown() != own.shown() => Err(usage(format!(
-            "FERRY_LEDGER_URL names another database than the source {}: a table's ledger lives beside it; unset FERRY_LEDGER_URL",
-            own.shown()
-        ))),
+    match servers.ledger_url.get() {
+        Some(url) if Place::parse(servers.ledger_url.name, url)?.shown() != own.shown() => {
+            Err(usage(format!(
+                "FERRY_LEDGER_URL names another database than the source {}: a table's ledger lives beside it; unset FERRY_LEDGER_URL",
+                own.shown()
+            )))
+        }
         _ => Ok(own),
     }
 }
 
-async fn open_ledger(place: &Place, settings: &Settings) -> anyhow::Result<Arc<dyn Ledger>> {
+async fn open_ledger(place: &Place, setup: &Setup) -> anyhow::Result<Arc<dyn Ledger>> {
     match place {
         Place::Sqlite(path) => wiring::sqlite(path).await,
-        Place::Postgres(_) => wiring::ledger(place, settings).await,
+        Place::Postgres(_) => wiring::ledger(place, setup).await,
     }
 }

@@ -22,8 +22,7 @@ use crate::{
     exit::{Exit, usage},
     lifecycle,
     output::{self, Progress},
-    settings::Settings,
-    wiring::{self, Place},
+    setup::Setup,
 };
 
 const EVERY: Duration = Duration::from_millis(500);
@@ -32,8 +31,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// How long a ledger may be silent before watching ends.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-pub async fn run(settings: &Settings, options: RunWatch) -> anyhow::Result<Exit> {
-    let ledger = wiring::ledger(&Place::from_environment()?, settings).await?;
+pub async fn run(setup: &Setup, options: RunWatch) -> anyhow::Result<Exit> {
+    let ledger = setup.ledger().await?;
     let stop = lifecycle::stop_on_signal()?;
     let mut last = run_show::find(&*ledger, options.run).await?;
     let mut progress = Progress::tall("users", last.tally.source.unsigned_abs());

@@ -10,13 +10,11 @@ use crate::{
     cli::{Output, operators::StopAll},
     exit::Exit,
     output,
-    settings::Settings,
-    system,
-    wiring::{self, Place},
+    setup::Setup,
 };
 
-pub async fn run(settings: &Settings, stop: bool, options: StopAll) -> anyhow::Result<Exit> {
-    let ledger = wiring::ledger(&Place::from_environment()?, settings).await?;
+pub async fn run(setup: &Setup, stop: bool, options: StopAll) -> anyhow::Result<Exit> {
+    let ledger = setup.ledger().await?;
     let controls = ledger.controls().await?;
     let workers = ledger.workers().await?.len();
     let mut changed = false;
@@ -25,7 +23,7 @@ pub async fn run(settings: &Settings, stop: bool, options: StopAll) -> anyhow::R
             output::say("Nothing was changed.");
             return Ok(Exit::Refused);
         }
-        let by = system::operator();
+        let by = setup.servers.operator.clone();
         let command = Command { by: &by, reason: options.consent.reason.as_deref() };
         changed = ledger.stop_all(stop, &command).await?;
     }
