@@ -17,9 +17,9 @@ use figment::{
 use serde::Deserialize;
 
 use crate::{
-    cli::units::{self, Figure},
     exit::usage,
     servers::Servers,
+    units::{self, Figure},
 };
 
 /// The default file, which is also the reference.
@@ -150,6 +150,13 @@ pub struct Log {
 
 /// A value given by a flag, and the key it overrides.
 pub type Flag = (&'static str, Value);
+
+/// Adds a flag that was given.
+pub fn push(flags: &mut Vec<Flag>, key: &'static str, value: Option<&str>) {
+    if let Some(value) = value {
+        flags.push((key, value.into()));
+    }
+}
 
 struct Flags(Vec<Flag>);
 

@@ -6,15 +6,10 @@ mod auth0;
 mod ledger;
 mod redis;
 
+use clap::Args;
 use serde_json::json;
 
-use crate::{
-    cli::{Output, operators::Check},
-    exit::Exit,
-    output,
-    settings::Settings,
-    setup::Setup,
-};
+use crate::{exit::Exit, options::Output, output, settings::Settings, setup::Setup};
 
 /// Width of a result and its check's name.
 const NAMES: usize = 21;
@@ -60,7 +55,13 @@ fn error(name: &'static str, found: impl ToString, remedy: impl ToString) -> Lin
     Line { name, level: Level::Error, found: found.to_string(), remedy: Some(remedy.to_string()) }
 }
 
-pub async fn run(setup: &Setup, options: Check) -> anyhow::Result<Exit> {
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let mut lines = vec![check_settings(&setup.settings), limits(setup)];
     match setup.place() {
         Ok(place) => {
@@ -74,7 +75,7 @@ pub async fn run(setup: &Setup, options: Check) -> anyhow::Result<Exit> {
 }
 
 /// Settings that can't be read are the first thing a check finds, not a wrong usage of it.
-pub fn unreadable(wrong: &anyhow::Error, options: &Check) -> anyhow::Result<Exit> {
+pub fn unreadable(wrong: &anyhow::Error, options: &Options) -> anyhow::Result<Exit> {
     let line = error("settings", wrong, "Correct the settings; the other checks need them.");
     tell(&[line], options.output)
 }
@@ -97,7 +98,7 @@ fn limits(setup: &Setup) -> Line {
     };
     match plan.creates_per_second() {
         Some(rate) => {
-            ok("limits", format!("{plan}: {} new users per second", super::run_rate::rounded(rate)))
+            ok("limits", format!("{plan}: {} new users per second", super::run::rate::rounded(rate)))
         }
         None if setup.servers.base_url.get().is_some() => ok("limits", format!("{plan}: no limit is kept")),
         None => warning(

@@ -6,6 +6,7 @@
 
 mod outcome;
 
+use clap::Args;
 use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context;
@@ -19,14 +20,15 @@ use ferry_simulator::{Config, PlantedUser, Simulator};
 use ferry_workers::Role;
 use tokio_util::sync::CancellationToken;
 
-use super::{reading, run_report, run_show};
+use super::run::{report as run_report, show as run_show};
 use crate::{
-    cli::{Demo, Output, Reading},
     exit::{Exit, usage},
     lifecycle,
+    options::Output,
     output::{self, Progress},
     place::Place,
     planner,
+    reading::{self, Reading},
     settings::Settings,
     setup::Setup,
     system::{SystemClock, SystemRandom},
@@ -37,7 +39,23 @@ const CLIENT: &str = "demo";
 /// Part of the chosen ids; the simulator's port would change them from demo to demo.
 const TENANT: &str = "demo.simulator";
 
-pub async fn run(setup: &Setup, options: Demo) -> anyhow::Result<Exit> {
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Users in the example application, at least 40
+    #[arg(long, default_value_t = 1_000)]
+    pub users: u64,
+    /// The same seed makes the same users
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// The simulated tenant's rate limits: off, free, enterprise, private-500, custom:BURST:PER_SECOND, …
+    #[arg(long, default_value = "private-500", value_name = "PLAN")]
+    pub limits: String,
+    /// table, or json: the last line is one object
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let population = population(options.users, options.seed).map_err(usage)?;
     let setup = &Setup { settings: demo_settings(&setup.settings, &options)?, ..setup.clone() };
     let stop = lifecycle::stop_on_signal()?;
@@ -72,7 +90,7 @@ pub async fn run(setup: &Setup, options: Demo) -> anyhow::Result<Exit> {
 }
 
 /// The settings as they are, aimed at the example and the simulator.
-fn demo_settings(settings: &Settings, options: &Demo) -> anyhow::Result<Settings> {
+fn demo_settings(settings: &Settings, options: &Options) -> anyhow::Result<Settings> {
     let mut settings = settings.clone();
     settings.migration.name = "medlogistics".into();
     settings.auth0.connection = Config::default().connection;

@@ -1,20 +1,43 @@
 //! `ferry migrate`: the ledger's tables, and the application's column.
 
+use clap::Args;
 use std::sync::Arc;
 
 use ferry_domain::ports::Ledger;
 
-use super::reading;
 use crate::{
-    cli::Migrate,
     exit::{Exit, usage},
     output,
     place::Place,
+    reading,
+    settings::{self, Flag},
     setup::Setup,
     wiring,
 };
 
-pub async fn run(setup: &Setup, options: Migrate) -> anyhow::Result<Exit> {
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Also add auth0_user_id to the application's table
+    #[arg(long)]
+    pub app: bool,
+    /// Preset that names the application's table; default: section source of the settings, else table users with key id
+    #[arg(long, value_name = "NAME", requires = "app")]
+    pub preset: Option<String>,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+impl Options {
+    /// The settings that these override.
+    pub fn flags(&self) -> Vec<Flag> {
+        let mut flags = Vec::new();
+        settings::push(&mut flags, "source.preset", self.preset.as_deref());
+        flags
+    }
+}
+
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     if setup.servers.database_url.get().is_none() && setup.servers.ledger_url.get().is_none() {
         return Err(usage(
             "no database: set DATABASE_URL to the application's, for example postgres://user@host/app",

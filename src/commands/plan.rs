@@ -4,24 +4,41 @@
 //! `run start`, so that the counts (duplicates over the whole source included)
 //! are those of the run. A set of addresses in memory would grow with the source.
 
-use std::path::Path;
+use clap::Args;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use ferry_domain::plan::{PLAN_VERSION, PlanFile};
 use serde_json::json;
 
-use super::reading;
 use crate::{
-    cli::{Output, Plan},
     exit::Exit,
+    options::Output,
     output, planner,
+    reading::{self, Reading},
     settings::Settings,
     setup::Setup,
     system::{SystemClock, SystemRandom},
     tenant, wiring,
 };
 
-pub async fn run(setup: &Setup, options: Plan) -> anyhow::Result<Exit> {
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// A file (CSV, JSON, NDJSON, SQLite) or a database URL
+    pub source: String,
+    #[command(flatten)]
+    pub reading: Reading,
+    /// Write the plan with its digest to a file, for run start --plan
+    #[arg(short, long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Exit with 2 when there is something to do, 0 when there is nothing
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let plan = make(setup, &options).await?;
     if let Some(path) = &options.out {
         write(path, &plan)?;
@@ -34,7 +51,7 @@ pub async fn run(setup: &Setup, options: Plan) -> anyhow::Result<Exit> {
     Ok(if something_to_do { Exit::Usage } else { Exit::Done })
 }
 
-async fn make(setup: &Setup, options: &Plan) -> anyhow::Result<PlanFile> {
+async fn make(setup: &Setup, options: &Options) -> anyhow::Result<PlanFile> {
     let settings = &setup.settings;
     let mut opened = reading::open(settings, &options.source, &options.reading).await?;
     let tenant = tenant::named(&setup.servers)?.unwrap_or_default();

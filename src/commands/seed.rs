@@ -1,15 +1,34 @@
 //! `ferry seed`: writes the MedLogistics example application into a database.
 
+use clap::Args;
 use ferry_seed::{SeedError, WriteOptions, Written, population};
 use serde_json::json;
 
 use crate::{
-    cli::{Output, Seed},
     exit::{Exit, refused, usage},
+    options::Output,
     output::{self, Progress},
 };
 
-pub async fn run(options: Seed) -> anyhow::Result<Exit> {
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// PostgreSQL URL, or a SQLite file
+    #[arg(long, value_name = "URL")]
+    pub target: String,
+    /// Users, at least 40
+    #[arg(long, default_value_t = 1_000)]
+    pub users: u64,
+    /// The same seed makes the same users
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Remove an earlier example first; only tables this command made
+    #[arg(long)]
+    pub replace: bool,
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+pub async fn run(options: Options) -> anyhow::Result<Exit> {
     let population = population(options.users, options.seed).map_err(usage)?;
     let mut progress = Progress::new("seeding", options.users);
     let replace = WriteOptions { replace: options.replace };

@@ -1,14 +1,62 @@
 //! `ferry simulate`: a simulated Auth0 on this machine.
 
+use std::net::SocketAddr;
+
+use clap::Args;
 use ferry_simulator::{Config, Faults, Simulator};
 
 use crate::{
-    cli::Simulate,
     exit::{Exit, usage},
     lifecycle, output,
 };
 
-pub async fn run(options: Simulate) -> anyhow::Result<Exit> {
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// The one application that gets tokens
+    #[arg(long, env = "AUTH0_CLIENT_ID", default_value = "ferry", value_name = "ID")]
+    pub client_id: String,
+    /// Its secret
+    #[arg(
+        long,
+        env = "AUTH0_CLIENT_SECRET",
+        hide_env_values = true,
+        default_value = "simulated",
+        value_name = "SECRET"
+    )]
+    pub client_secret: String,
+    /// The database connection that exists
+    #[arg(long, default_value = "Username-Password-Authentication", value_name = "NAME")]
+    pub connection: String,
+    /// Rate limits: off, free, enterprise, private-500, custom:BURST:PER_SECOND, …
+    #[arg(long, default_value = "off", value_name = "PLAN")]
+    pub limits: String,
+    /// How spent limits come back: steadily, or all at once each second
+    #[arg(long, default_value = "token-bucket", value_parser = ["token-bucket", "fixed-window"], value_name = "MODEL")]
+    pub refill: String,
+    /// Answers take as long as recorded at real tenants, on top of --latency
+    #[arg(long)]
+    pub recorded_latency: bool,
+    /// Every answer takes so long, in milliseconds
+    #[arg(long, default_value_t = 0, value_name = "MS")]
+    pub latency: u64,
+    /// … and up to so much longer
+    #[arg(long, default_value_t = 0, value_name = "MS")]
+    pub jitter: u64,
+    /// Share of creates that are stored and never answered, 0 to 1
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    pub lost_answers: f64,
+    /// Share of requests answered by a server error, 0 to 1
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    pub server_errors: f64,
+    /// Makes the faults repeat
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+}
+
+pub async fn run(options: Options) -> anyhow::Result<Exit> {
     let stop = lifecycle::stop_on_signal()?;
     for (flag, share) in
         [("--lost-answers", options.lost_answers), ("--server-errors", options.server_errors)]

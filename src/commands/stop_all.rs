@@ -1,5 +1,6 @@
 //! `ferry stop-all` and `ferry resume-all`: one brake for every run and worker.
 
+use clap::Args;
 use ferry_domain::{
     RunState,
     ports::{Command, Controls},
@@ -7,13 +8,21 @@ use ferry_domain::{
 use serde_json::json;
 
 use crate::{
-    cli::{Output, operators::StopAll},
     exit::Exit,
+    options::{Consent, Output},
     output,
     setup::Setup,
 };
 
-pub async fn run(setup: &Setup, stop: bool, options: StopAll) -> anyhow::Result<Exit> {
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    #[command(flatten)]
+    pub consent: Consent,
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+pub async fn run(setup: &Setup, stop: bool, options: Options) -> anyhow::Result<Exit> {
     let ledger = setup.ledger().await?;
     let controls = ledger.controls().await?;
     let workers = ledger.workers().await?.len();

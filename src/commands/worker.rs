@@ -1,5 +1,6 @@
 //! `ferry worker`: works on jobs until a signal.
 
+use clap::Args;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use ferry_domain::{Figures, ports::Limiter};
@@ -9,7 +10,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cli::Worker,
     exit::{Exit, usage},
     lifecycle, output,
     place::Place,
@@ -23,7 +23,17 @@ const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 /// How often the same reason is told.
 const SAY_AGAIN: Duration = Duration::from_secs(30);
 
-pub async fn run(setup: &Setup, options: Worker) -> anyhow::Result<Exit> {
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Some of provision, verify, report, relay; default: all
+    #[arg(long, value_delimiter = ',', value_name = "ROLES")]
+    pub roles: Vec<Role>,
+    /// Serve /metrics, /healthz and /readyz here, for example 127.0.0.1:9464
+    #[arg(long, env = "FERRY_LISTEN", value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+}
+
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let mut roles = if options.roles.is_empty() { Role::ALL.to_vec() } else { options.roles };
     roles.sort_unstable();
     roles.dedup();

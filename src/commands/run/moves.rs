@@ -1,22 +1,33 @@
 //! `ferry run pause`, `resume`, `cancel`: the brakes of one run. Asking twice is no
 //! error; what can't be done is refused with what to do instead.
 
+use clap::Args;
 use ferry_domain::{
-    RunState, RunView,
+    RunId, RunState, RunView,
     ports::{Command, Ledger, Moved},
     run::{Asked, RunMove},
 };
 use serde_json::json;
 
-use super::run_show;
+use super::show as run_show;
 use crate::{
-    cli::{Output, operators},
     exit::{Exit, refused},
+    options::{Consent, Output},
     output,
     setup::Setup,
 };
 
-pub async fn run(setup: &Setup, step: RunMove, options: operators::RunMove) -> anyhow::Result<Exit> {
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// The run's id
+    pub run: RunId,
+    #[command(flatten)]
+    pub consent: Consent,
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+pub async fn run(setup: &Setup, step: RunMove, options: Options) -> anyhow::Result<Exit> {
     let ledger = setup.ledger().await?;
     let run = run_show::find(&*ledger, options.run).await?;
     let asked = run.state.asked(step);

@@ -1,12 +1,13 @@
 //! `ferry run rate`: other limits while a run goes on, and back to the settings'.
 
-use ferry_domain::{limits::LimitPlan, ports::Command};
+use clap::Args;
+use ferry_domain::{RunId, limits::LimitPlan, ports::Command};
 use serde_json::json;
 
-use super::run_show;
+use super::show as run_show;
 use crate::{
-    cli::{Output, operators::RunRate},
     exit::{Exit, refused, usage},
+    options::Output,
     output,
     setup::Setup,
 };
@@ -14,7 +15,21 @@ use crate::{
 /// Goes back to the settings.
 const DEFAULT: &str = "default";
 
-pub async fn run(setup: &Setup, options: RunRate) -> anyhow::Result<Exit> {
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// The run's id
+    pub run: RunId,
+    /// Limits in requests per second as a plan: off, free, enterprise, private-500,
+    /// custom:BURST:PER_SECOND, …; "default" goes back to the settings
+    pub plan: String,
+    /// Why, for the audit
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let plan: Option<LimitPlan> = match options.plan.as_str() {
         DEFAULT => None,
         name => Some(name.parse().map_err(|e| usage(format!("{e}; or {DEFAULT}")))?),

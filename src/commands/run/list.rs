@@ -1,17 +1,22 @@
 //! `ferry run list`.
 
+use clap::Args;
 use ferry_domain::RunView;
 use serde_json::json;
 use time::format_description::well_known::Rfc3339;
 
-use crate::{
-    cli::{Output, RunList},
-    exit::Exit,
-    output,
-    setup::Setup,
-};
+use crate::{exit::Exit, options::Output, output, setup::Setup};
 
-pub async fn run(setup: &Setup, options: RunList) -> anyhow::Result<Exit> {
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// At most so many
+    #[arg(long, default_value_t = 20)]
+    pub limit: i64,
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let ledger = setup.ledger().await?;
     let runs = ledger.runs(options.limit).await?;
     match options.output {

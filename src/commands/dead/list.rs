@@ -1,25 +1,50 @@
 //! `ferry dead list`.
 
+use clap::{Args, ValueEnum};
 use std::time::Duration;
 
 use ferry_domain::ports::{Clock, DeadFilter, DeadState, DeadView};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::dead_filter;
+use super::selection::{self, Selection};
 use crate::{
-    cli::{
-        Output,
-        operators::{DeadList, DeadStates},
-        units,
-    },
     exit::{Exit, usage},
+    options::Output,
     output,
     setup::Setup,
     system::SystemClock,
+    units,
 };
 
-pub async fn run(setup: &Setup, options: DeadList) -> anyhow::Result<Exit> {
+/// A state of dead letters, or all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum States {
+    /// Waits for a person
+    Kept,
+    /// Was sent again
+    Redriven,
+    /// Was marked as settled
+    Discarded,
+    /// Whatever the state
+    All,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    #[command(flatten)]
+    pub which: Selection,
+    /// Only in this state; default: kept
+    #[arg(long, value_enum)]
+    pub state: Option<States>,
+    /// At most so many letters
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=100_000))]
+    pub limit: i64,
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let filter = filter(&options)?;
     let ledger = setup.ledger().await?;
     let letters = ledger.dead(&filter, options.limit).await?;
@@ -41,17 +66,17 @@ pub async fn run(setup: &Setup, options: DeadList) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn filter(options: &DeadList) -> anyhow::Result<DeadFilter> {
-    let (found, named) = dead_filter::filter(&options.which)?;
+fn filter(options: &Options) -> anyhow::Result<DeadFilter> {
+    let (found, named) = selection::filter(&options.which)?;
     let state = match (options.state, named) {
         (Some(_), Some(_)) => {
             return Err(usage("the state is given by --state and by --where; give it once"));
         }
         (None, Some(state)) => state,
-        (Some(DeadStates::Redriven), None) => Some(DeadState::Redriven),
-        (Some(DeadStates::Discarded), None) => Some(DeadState::Discarded),
-        (Some(DeadStates::All), None) => None,
-        (Some(DeadStates::Kept) | None, None) => Some(DeadState::Kept),
+        (Some(States::Redriven), None) => Some(DeadState::Redriven),
+        (Some(States::Discarded), None) => Some(DeadState::Discarded),
+        (Some(States::All), None) => None,
+        (Some(States::Kept) | None, None) => Some(DeadState::Kept),
     };
     Ok(DeadFilter { state, ..found })
 }

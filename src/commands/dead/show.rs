@@ -1,13 +1,14 @@
 //! `ferry dead show`: one letter, and what to do about it. What came over the queue may
 //! hold anything, so its content is shown only when it is asked for, and escaped.
 
+use clap::Args;
 use ferry_domain::ports::{DeadFilter, DeadKind, DeadState, DeadView};
 use serde_json::json;
 
-use super::dead_list::{object, time, what};
+use super::list::{object, time, what};
 use crate::{
-    cli::{Output, operators::DeadShow},
     exit::{Exit, usage},
+    options::Output,
     output,
     setup::Setup,
 };
@@ -15,7 +16,18 @@ use crate::{
 /// Bytes of a payload that are shown.
 const FIRST: usize = 64;
 
-pub async fn run(setup: &Setup, options: DeadShow) -> anyhow::Result<Exit> {
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// The letter's number
+    pub id: i64,
+    /// Also show the first 64 bytes of what came, escaped; it may hold anything
+    #[arg(long)]
+    pub payload: bool,
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let ledger = setup.ledger().await?;
     let filter = DeadFilter { ids: vec![options.id], ..DeadFilter::default() };
     let found = ledger.dead(&filter, 1).await?;

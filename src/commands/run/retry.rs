@@ -1,17 +1,32 @@
 //! `ferry run retry`: takes failed and conflicting users up again.
 
+use clap::Args;
+use ferry_domain::{Code, RunId};
 use serde_json::json;
 
-use super::run_show;
+use super::show as run_show;
 use crate::{
-    cli::{Output, RunRetry},
     exit::Exit,
+    options::{Consent, Output},
     output, planner,
     setup::Setup,
     system::{SystemClock, SystemRandom},
 };
 
-pub async fn run(setup: &Setup, options: RunRetry) -> anyhow::Result<Exit> {
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// The run's id
+    pub run: RunId,
+    /// Only users with this code; may be given several times
+    #[arg(long = "code", value_name = "CODE")]
+    pub codes: Vec<Code>,
+    #[command(flatten)]
+    pub consent: Consent,
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let ledger = setup.ledger().await?;
     let run = run_show::find(&*ledger, options.run).await?;
     let (items, left) = ledger.count_retryable(run.id, &options.codes).await?;

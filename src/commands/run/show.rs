@@ -1,17 +1,27 @@
 //! `ferry run show`: state, sums and jobs of one run.
 
+use clap::Args;
 use ferry_domain::{ItemState, RunId, RunView, ports::Ledger};
 use serde_json::json;
 
-use super::waits::{self, Around};
 use crate::{
-    cli::{Output, RunShow, units},
     exit::{Exit, usage},
+    options::Output,
     output,
     setup::Setup,
+    units,
+    waits::{self, Around},
 };
 
-pub async fn run(setup: &Setup, options: RunShow) -> anyhow::Result<Exit> {
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// The run's id
+    pub run: RunId,
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let ledger = setup.ledger().await?;
     let run = find(&*ledger, options.run).await?;
     match options.output {

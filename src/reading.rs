@@ -1,5 +1,6 @@
 //! Opening a source as the settings say: what `plan` and `run start` share.
 
+use clap::Args;
 use ferry_domain::{
     BatchId, RunSpec,
     ports::{NewRun, Source},
@@ -11,14 +12,47 @@ use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    cli::Reading,
     exit::usage,
     place::Place,
     planner,
-    settings::Settings,
+    settings::{self, Flag, Settings},
     setup::Setup,
     system::{SystemClock, SystemRandom},
 };
+
+/// How records are read; each overrides the settings file.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Reading {
+    /// Named mapping of columns: medlogistics or authjs; else what the settings say in section source
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+    /// Format of a file whose name does not tell: csv, json, ndjson
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<String>,
+    /// Where the source has no such column: column, assume (all verified), never
+    #[arg(long, value_name = "RULE")]
+    pub email_verified: Option<String>,
+    /// Users that are disabled in the source: skip, block (carry as blocked), carry
+    #[arg(long, value_name = "RULE")]
+    pub inactive: Option<String>,
+    /// Make users without their password hash; they can never get it later
+    #[arg(long)]
+    pub discard_hashes: bool,
+}
+
+impl Reading {
+    /// The settings that these override.
+    pub fn flags(&self) -> Vec<Flag> {
+        let mut flags = Vec::new();
+        settings::push(&mut flags, "source.preset", self.preset.as_deref());
+        settings::push(&mut flags, "source.email_verified", self.email_verified.as_deref());
+        settings::push(&mut flags, "source.inactive", self.inactive.as_deref());
+        if self.discard_hashes {
+            flags.push(("source.discard_hashes", true.into()));
+        }
+        flags
+    }
+}
 
 /// A source ready to be read.
 pub struct Opened {

@@ -1,15 +1,37 @@
 //! Which dead letters a command means: flags and `--where` together.
 
+use std::time::Duration;
+
+use clap::Args;
 use ferry_domain::{
-    Code,
+    Code, RunId,
     ports::{DeadFilter, DeadState},
 };
 
-use super::filter::{self, Term};
 use crate::{
-    cli::{operators::DeadSelection, units},
     exit::usage,
+    filter::{self, Term},
+    units,
 };
+
+/// Which dead letters; what is given must all hold. Without any: all.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Selection {
+    /// Numbers of letters
+    pub ids: Vec<i64>,
+    /// Only of this run
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<RunId>,
+    /// Only with this code; may be given several times
+    #[arg(long = "code", value_name = "CODE")]
+    pub codes: Vec<Code>,
+    /// Only letters at least so old: a number and s, m, h or d, for example 7d
+    #[arg(long, value_name = "AGE", value_parser = units::age)]
+    pub older_than: Option<Duration>,
+    /// The same in one text: 'run=ID code=A,B state=kept older=7d id=1,2'
+    #[arg(long = "where", value_name = "FILTER")]
+    pub filter: Option<String>,
+}
 
 const KEYS: [&str; 5] = ["run", "code", "state", "older", "id"];
 
@@ -17,7 +39,7 @@ const KEYS: [&str; 5] = ["run", "code", "state", "older", "id"];
 pub type Named = Option<Option<DeadState>>;
 
 /// The filter without its state, and the state that `--where` names.
-pub fn filter(which: &DeadSelection) -> anyhow::Result<(DeadFilter, Named)> {
+pub fn filter(which: &Selection) -> anyhow::Result<(DeadFilter, Named)> {
     let mut found = DeadFilter {
         ids: which.ids.clone(),
         run: which.run,
@@ -72,7 +94,7 @@ fn state(text: &str) -> Result<Option<DeadState>, String> {
 }
 
 /// What redrive and discard may act on: letters that wait for a person.
-pub fn kept(which: &DeadSelection) -> anyhow::Result<DeadFilter> {
+pub fn kept(which: &Selection) -> anyhow::Result<DeadFilter> {
     match filter(which)? {
         (found, None | Some(Some(DeadState::Kept))) => {
             Ok(DeadFilter { state: Some(DeadState::Kept), ..found })
@@ -83,14 +105,26 @@ pub fn kept(which: &DeadSelection) -> anyhow::Result<DeadFilter> {
     }
 }
 
+/// `1 letter`, `2 letters`.
+pub fn counted(letters: i64) -> String {
+    if letters == 1 { "1 letter".to_owned() } else { format!("{letters} letters") }
+}
+
+/// A bulk action without any choice says so in its question.
+pub fn all(filter: &DeadFilter) -> &'static str {
+    let chosen = !filter.ids.is_empty()
+        || filter.run.is_some()
+        || !filter.codes.is_empty()
+        || filter.older_than.is_some();
+    if chosen { "" } else { ", all that are kept" }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
-    fn of(text: &str) -> DeadSelection {
-        DeadSelection { filter: Some(text.to_owned()), ..DeadSelection::default() }
+    fn of(text: &str) -> Selection {
+        Selection { filter: Some(text.to_owned()), ..Selection::default() }
     }
 
     #[test]
@@ -104,7 +138,7 @@ mod tests {
         assert_eq!(found.ids, [1, 2]);
         assert_eq!(named, Some(Some(DeadState::Redriven)));
         assert_eq!(filter(&of("state=all")).unwrap().1, Some(None));
-        assert_eq!(filter(&DeadSelection::default()).unwrap().1, None);
+        assert_eq!(filter(&Selection::default()).unwrap().1, None);
     }
 
     #[test]
@@ -119,7 +153,7 @@ mod tests {
             let error = filter(&of(text)).unwrap_err().to_string();
             assert!(error.contains(word), "{text}: {error}");
         }
-        let both = DeadSelection { codes: vec![Code::CrashedWorker], ..of("code=UNDECODABLE") };
+        let both = Selection { codes: vec![Code::CrashedWorker], ..of("code=UNDECODABLE") };
         assert!(filter(&both).unwrap_err().to_string().contains("once"));
     }
 

@@ -2,6 +2,7 @@
 //! The figures are the ledger's; an unreachable Redis is shown, not an error, since
 //! that is when an operator looks here.
 
+use clap::Args;
 use std::time::Duration;
 
 use ferry_domain::{
@@ -11,26 +12,26 @@ use ferry_domain::{
 use serde_json::{Value, json};
 
 use crate::{
-    cli::{Output, units},
-    exit::Exit,
-    output,
-    place::Place,
-    settings::Settings,
-    setup::Setup,
-    wiring,
+    exit::Exit, options::Output, output, place::Place, settings::Settings, setup::Setup, units, wiring,
 };
 
 const STATES: [JobState; 5] =
     [JobState::Ready, JobState::Queued, JobState::Leased, JobState::Done, JobState::Dead];
 
-pub async fn run(setup: &Setup, form: Output) -> anyhow::Result<Exit> {
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let place = setup.place()?;
     let ledger = wiring::ledger(&place, setup).await?;
     let kinds = kinds(&ledger.queue_counts().await?);
     let stop_all = ledger.controls().await?.stop_all;
     let workers = ledger.workers().await?;
     let held = held(&place, setup).await;
-    match form {
+    match options.output {
         Output::Json => output::json(&json!({
             "stop_all": stop_all,
             "kinds": kinds.iter().map(Kind::object).collect::<Vec<_>>(),

@@ -1,15 +1,15 @@
 //! `ferry run report`: the sealed report, or the state now where there is none.
 
 use anyhow::Context;
+use clap::{Args, ValueEnum};
 use ferry_domain::{
-    ItemSeq, ItemState, RunView,
+    ItemSeq, ItemState, RunId, RunView,
     ports::{Clock, ItemFilter, Ledger},
 };
 use ferry_report::Report;
 
-use super::run_show;
+use super::show as run_show;
 use crate::{
-    cli::{ReportOutput, RunReport},
     exit::{Exit, usage},
     output,
     setup::Setup,
@@ -21,16 +21,39 @@ const PAGE: i64 = 1_000;
 /// Discrepancies named in the report.
 const NAMED: i64 = 100;
 
-pub async fn run(setup: &Setup, options: RunReport) -> anyhow::Result<Exit> {
+/// Form of a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// For people
+    #[default]
+    Markdown,
+    /// Everything as one object
+    Json,
+    /// One line for each user that was not created or adopted
+    Csv,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// The run's id
+    pub run: RunId,
+    /// A revision; default: the newest, or the state now if there is none
+    #[arg(long)]
+    pub revision: Option<i32>,
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Form,
+}
+
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let ledger = setup.ledger().await?;
     let run = run_show::find(&*ledger, options.run).await?;
-    if options.output == ReportOutput::Csv {
+    if options.output == Form::Csv {
         print_csv(&*ledger, &run).await?;
         return Ok(Exit::Done);
     }
     let report = stored_or_now(&*ledger, &run, options.revision).await?;
     match options.output {
-        ReportOutput::Json => output::json(&report)?,
+        Form::Json => output::json(&report)?,
         _ => output::data(ferry_report::markdown(&report).trim_end()),
     }
     Ok(Exit::Done)

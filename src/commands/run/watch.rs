@@ -4,6 +4,7 @@
 //! watching, for five minutes. Rejected: watching for ever. A script that waits for
 //! the exit code has to learn at some time that nobody answers.
 
+use clap::{Args, ValueEnum};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,16 +14,14 @@ use ferry_domain::{
 };
 use tokio::time::Instant;
 
-use super::{
-    run_show,
-    waits::{self, Around},
-};
+use super::show as run_show;
 use crate::{
-    cli::{RunWatch, units},
     exit::{Exit, usage},
     lifecycle,
     output::{self, Progress},
     setup::Setup,
+    units,
+    waits::{self, Around},
 };
 
 const EVERY: Duration = Duration::from_millis(500);
@@ -31,7 +30,24 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// How long a ledger may be silent before watching ends.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-pub async fn run(setup: &Setup, options: RunWatch) -> anyhow::Result<Exit> {
+/// When watching ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Until {
+    /// The report is written
+    #[default]
+    Sealed,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// The run's id
+    pub run: RunId,
+    /// When to end
+    #[arg(long, value_enum, default_value_t)]
+    pub until: Until,
+}
+
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let ledger = setup.ledger().await?;
     let stop = lifecycle::stop_on_signal()?;
     let mut last = run_show::find(&*ledger, options.run).await?;

@@ -2,6 +2,7 @@
 //! longer holds. The relay finds the same by itself after some seconds; this is for
 //! operators who don't want to wait, and who want to see the count.
 
+use clap::Args;
 use std::{collections::BTreeSet, time::Duration};
 
 use ferry_domain::{
@@ -12,8 +13,8 @@ use ferry_queue::RedisQueue;
 use serde_json::json;
 
 use crate::{
-    cli::{Output, operators::QueueRebuild},
     exit::Exit,
+    options::{Consent, Output},
     output,
     place::Place,
     setup::Setup,
@@ -25,7 +26,15 @@ const PASS: usize = 1_000;
 /// Between the two looks: a relay that has claimed jobs and not yet pushed them is through by then.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
-pub async fn run(setup: &Setup, options: QueueRebuild) -> anyhow::Result<Exit> {
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    #[command(flatten)]
+    pub consent: Consent,
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let place = setup.place()?;
     let ledger = wiring::ledger(&place, setup).await?;
     let Place::Postgres(_) = place else {
@@ -58,7 +67,7 @@ pub async fn run(setup: &Setup, options: QueueRebuild) -> anyhow::Result<Exit> {
     told(&options, queued, lost.len(), back)
 }
 
-fn told(options: &QueueRebuild, queued: i64, lost: usize, back: u64) -> anyhow::Result<Exit> {
+fn told(options: &Options, queued: i64, lost: usize, back: u64) -> anyhow::Result<Exit> {
     if options.output == Output::Json {
         output::json(&json!({"queued": queued, "lost": lost, "ready_again": back}))?;
     }

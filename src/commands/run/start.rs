@@ -1,6 +1,10 @@
 //! `ferry run start`: plans a source into the ledger and lets workers begin.
 
-use std::{path::Path, sync::Arc};
+use clap::Args;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Context;
 use ferry_domain::{
@@ -11,15 +15,16 @@ use ferry_sources::Location;
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use super::{plan, reading};
 use crate::{
-    cli::{Output, RunStart},
+    commands::plan,
     exit::{Exit, refused, usage},
+    options::{Consent, Output},
     output,
     place::Place,
     planner::{self, Outcome},
+    reading::{self, Opened, Reading},
     servers::Servers,
-    settings::Settings,
+    settings::{self, Flag, Settings},
     setup::Setup,
     system::{SystemClock, SystemRandom},
     tenant, wiring,
@@ -27,7 +32,53 @@ use crate::{
 
 const SOURCE_CHANGED: &str = "SOURCE_CHANGED";
 
-pub async fn run(setup: &Setup, options: RunStart) -> anyhow::Result<Exit> {
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// A file (CSV, JSON, NDJSON, SQLite) or a database URL; default: the plan's
+    #[arg(required_unless_present = "plan")]
+    pub source: Option<String>,
+    /// Start what this plan says; refused (exit 6) when source or settings have changed since
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+    /// Go on although something changed since the plan: SOURCE_CHANGED
+    #[arg(long, value_name = "CODE", requires = "plan")]
+    pub accept: Vec<String>,
+    #[command(flatten)]
+    pub reading: Reading,
+    /// Users in one batch, 1 to 1000
+    #[arg(long, value_name = "USERS")]
+    pub batch_size: Option<u32>,
+    /// Existing accounts, verified on both sides: adopt, skip, conflict
+    #[arg(long, value_name = "POLICY")]
+    pub on_existing: Option<String>,
+    /// Stop when more users than this failed or conflict; a number of users, or off
+    #[arg(long, value_name = "USERS")]
+    pub max_failures: Option<String>,
+    /// Stop when a larger share of the users that ended failed or conflict, in percent
+    /// (5, 2.5), once 50 have ended; or off
+    #[arg(long, value_name = "PERCENT")]
+    pub max_failure_rate: Option<String>,
+    #[command(flatten)]
+    pub consent: Consent,
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+impl Options {
+    /// The settings that these override.
+    pub fn flags(&self) -> Vec<Flag> {
+        let mut flags = self.reading.flags();
+        if let Some(size) = self.batch_size {
+            flags.push(("run.batch_size", size.into()));
+        }
+        settings::push(&mut flags, "run.on_existing", self.on_existing.as_deref());
+        settings::push(&mut flags, "run.max_failures", self.max_failures.as_deref());
+        settings::push(&mut flags, "run.max_failure_rate", self.max_failure_rate.as_deref());
+        flags
+    }
+}
+
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     if let Some(unknown) = options.accept.iter().find(|code| *code != SOURCE_CHANGED) {
         return Err(usage(format!("--accept {unknown}: only {SOURCE_CHANGED} can be accepted")));
     }
@@ -50,9 +101,9 @@ pub async fn run(setup: &Setup, options: RunStart) -> anyhow::Result<Exit> {
 
 async fn plan_and_begin(
     setup: &Setup,
-    options: &RunStart,
+    options: &Options,
     plan: Option<&PlanFile>,
-    opened: &mut reading::Opened,
+    opened: &mut Opened,
     tenant: &str,
     place: &Place,
 ) -> anyhow::Result<Exit> {
@@ -71,7 +122,7 @@ async fn plan_and_begin(
     begin(&*ledger, &run, &outcome, options, place).await
 }
 
-fn source_change_accepted(options: &RunStart) -> bool {
+fn source_change_accepted(options: &Options) -> bool {
     options.accept.iter().any(|code| code == SOURCE_CHANGED)
 }
 
@@ -89,7 +140,7 @@ async fn begin(
     ledger: &dyn Ledger,
     run: &NewRun,
     outcome: &Outcome,
-    options: &RunStart,
+    options: &Options,
     place: &Place,
 ) -> anyhow::Result<Exit> {
     let planned = &outcome.planned;
@@ -124,7 +175,7 @@ async fn begin(
     Ok(Exit::Done)
 }
 
-fn source_text(options: &RunStart, plan: Option<&PlanFile>, servers: &Servers) -> anyhow::Result<String> {
+fn source_text(options: &Options, plan: Option<&PlanFile>, servers: &Servers) -> anyhow::Result<String> {
     if let Some(text) = &options.source {
         return Ok(text.clone());
     }
@@ -161,7 +212,7 @@ fn read_plan(path: &Path) -> anyhow::Result<PlanFile> {
 fn check_plan(
     plan: &PlanFile,
     settings: &Settings,
-    opened: &reading::Opened,
+    opened: &Opened,
     tenant: &str,
     accepted: bool,
 ) -> anyhow::Result<()> {
