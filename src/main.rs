@@ -8,20 +8,18 @@ mod commands;
 #[cfg(feature = "crash-points")]
 mod crash;
 mod exit;
-mod filter;
+mod figure;
 mod lifecycle;
 mod options;
 mod output;
 mod place;
-mod planner;
 mod reading;
 mod servers;
 mod settings;
 mod setup;
+mod shown;
 mod system;
 mod tenant;
-mod units;
-mod waits;
 mod wiring;
 
 use std::process::ExitCode;

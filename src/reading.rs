@@ -1,23 +1,16 @@
-//! Opening a source as the settings say: what `plan` and `run start` share.
+//! Opening a source as options and settings say: what `plan` and `run start` share.
 
 use clap::Args;
-use ferry_domain::{
-    BatchId, RunSpec,
-    ports::{NewRun, Source},
-    record::hex_digest,
-    run::WriteBackTarget,
-};
-use ferry_sources::{Location, Mapping};
+use ferry_domain::{RunSpec, run::WriteBackTarget};
+use ferry_operations::planner::Subject;
+use ferry_sources::Location;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
 use crate::{
     exit::usage,
     place::Place,
-    planner,
     settings::{self, Flag, Settings},
-    setup::Setup,
-    system::{SystemClock, SystemRandom},
 };
 
 /// How records are read; each overrides the settings file.
@@ -56,30 +49,46 @@ impl Reading {
 
 /// A source ready to be read.
 pub struct Opened {
-    /// Its records.
-    pub source: Box<dyn Source>,
+    /// The source, and what the settings say about a run over it.
+    pub subject: Subject,
     /// Where it is.
     pub location: Location,
-    /// Which column is what.
-    pub mapping: Mapping,
-    /// Where ids are written back, for tables.
-    pub write_back: Option<WriteBackTarget>,
-    /// SHA-256 of a file's bytes; empty for tables.
-    pub digest: String,
 }
 
-/// Opens a source named on the command line.
-pub async fn open(settings: &Settings, text: &str, reading: &Reading) -> anyhow::Result<Opened> {
+/// Opens a source named on the command line. `tenant` is empty where none is needed yet.
+pub async fn open(
+    settings: &Settings,
+    text: &str,
+    reading: &Reading,
+    tenant: String,
+) -> anyhow::Result<Opened> {
     let format = reading.format.as_deref().map(str::parse).transpose().map_err(usage)?;
     let location = Location::parse(text, format)?;
     let mapping = settings.mapping()?;
     let source = ferry_sources::open(&location, &mapping).await?;
-    let write_back = ferry_sources::write_back_target(&location, &mapping);
-    let digest = match &location {
+    let source_digest = match &location {
         Location::File { path, .. } => file_digest(path).await?,
         _ => String::new(),
     };
-    Ok(Opened { source, location, mapping, write_back, digest })
+    let spec = RunSpec {
+        tenant,
+        connection: settings.auth0.connection.clone(),
+        on_existing: settings.run.on_existing,
+        batch_size: settings.run.batch_size,
+        max_attempts: settings.run.max_attempts,
+        limits: settings.auth0.limits.clone(),
+        write_back: ferry_sources::write_back_target(&location, &mapping),
+        source_digest,
+        stop_after: settings.stop_after()?,
+    };
+    let subject = Subject {
+        source,
+        migration: settings.migration.name.clone(),
+        mapping: settings.mapping_name(),
+        mapping_digest: mapping.digest(),
+        spec,
+    };
+    Ok(Opened { subject, location })
 }
 
 async fn file_digest(path: &std::path::Path) -> anyhow::Result<String> {
@@ -93,47 +102,6 @@ async fn file_digest(path: &std::path::Path) -> anyhow::Result<String> {
         }
         sha.update(&buffer[..read]);
     }
-}
-
-/// Digest of all settings that decide what becomes of a record.
-pub fn rules_digest(settings: &Settings, mapping: &Mapping) -> String {
-    let rules = format!(
-        "{}\n{}\n{:?}\n{}",
-        mapping.digest(),
-        settings.migration.name,
-        settings.run.on_existing,
-        settings.auth0.connection
-    );
-    hex_digest(rules.as_bytes())
-}
-
-/// A run of an opened source, with what the settings say for its life.
-pub fn new_run(
-    setup: &Setup,
-    opened: &Opened,
-    tenant: &str,
-    reason: Option<String>,
-) -> anyhow::Result<NewRun> {
-    let (settings, clock, random) = (&setup.settings, SystemClock, SystemRandom);
-    Ok(NewRun {
-        id: planner::run_id(&clock, &random),
-        migration: settings.migration.name.clone(),
-        source: opened.source.identity(),
-        spec: RunSpec {
-            tenant: tenant.to_owned(),
-            connection: settings.auth0.connection.clone(),
-            on_existing: settings.run.on_existing,
-            batch_size: settings.run.batch_size,
-            max_attempts: settings.run.max_attempts,
-            limits: settings.auth0.limits.clone(),
-            write_back: opened.write_back.clone(),
-            source_digest: opened.digest.clone(),
-            stop_after: settings.stop_after()?,
-        },
-        settled_batch: BatchId::new(&clock, &random),
-        requested_by: setup.servers.operator.clone(),
-        reason,
-    })
 }
 
 /// The application's table that gets `auth0_user_id`: the settings', or the usual one.

@@ -18,8 +18,8 @@ use serde::Deserialize;
 
 use crate::{
     exit::usage,
+    figure::{self, Figure},
     servers::Servers,
-    units::{self, Figure},
 };
 
 /// The default file, which is also the reference.
@@ -291,7 +291,7 @@ impl Settings {
 
     /// When a run stops by itself.
     pub fn stop_after(&self) -> anyhow::Result<StopAfter> {
-        units::stop_after(&self.run.max_failures, &self.run.max_failure_rate).map_err(usage)
+        figure::stop_after(&self.run.max_failures, &self.run.max_failure_rate).map_err(usage)
     }
 
     /// Name of the preset, if one is set.

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use ferry_domain::ports::Ledger;
+use ferry_operations::Access;
 
 use crate::{
     place::Place,
     servers::Servers,
     settings::{Origins, Settings},
+    system::{SystemClock, SystemRandom},
     wiring,
 };
 
@@ -28,8 +30,14 @@ impl Setup {
         Place::of(&self.servers)
     }
 
-    /// The ledger, which must exist.
-    pub async fn ledger(&self) -> anyhow::Result<Arc<dyn Ledger>> {
-        wiring::ledger(&self.place()?, self).await
+    /// What operations may use, with the ledger, which must exist.
+    pub async fn access(&self) -> anyhow::Result<Access> {
+        Ok(self.access_to(wiring::ledger(&self.place()?, self).await?))
+    }
+
+    /// What operations may use, with this ledger.
+    pub fn access_to(&self, ledger: Arc<dyn Ledger>) -> Access {
+        let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
+        Access { ledger, clock, random, by: self.servers.operator.clone() }
     }
 }

@@ -7,7 +7,8 @@ mod ledger;
 mod redis;
 
 use clap::Args;
-use serde_json::json;
+use ferry_operations::rate;
+use serde::Serialize;
 
 use crate::{exit::Exit, options::Output, output, settings::Settings, setup::Setup};
 
@@ -15,7 +16,8 @@ use crate::{exit::Exit, options::Output, output, settings::Settings, setup::Setu
 const NAMES: usize = 21;
 
 /// How a check came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 enum Level {
     Ok,
     /// Work is possible; somebody should know.
@@ -35,12 +37,22 @@ impl Level {
 }
 
 /// One check.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 struct Line {
+    #[serde(rename = "check")]
     name: &'static str,
+    #[serde(rename = "result")]
     level: Level,
     found: String,
     remedy: Option<String>,
+}
+
+/// All of them.
+#[derive(Serialize)]
+struct Found<'a> {
+    checks: &'a [Line],
+    errors: usize,
+    warnings: usize,
 }
 
 fn ok(name: &'static str, found: impl ToString) -> Line {
@@ -96,10 +108,8 @@ fn limits(setup: &Setup) -> Line {
         Ok(plan) => plan,
         Err(wrong) => return error("limits", wrong, "Set AUTH0_PLAN to the tenant's plan."),
     };
-    match plan.creates_per_second() {
-        Some(rate) => {
-            ok("limits", format!("{plan}: {} new users per second", super::run::rate::rounded(rate)))
-        }
+    match rate::speed(&plan) {
+        Some(speed) => ok("limits", format!("{plan}: {speed}")),
         None if setup.servers.base_url.get().is_some() => ok("limits", format!("{plan}: no limit is kept")),
         None => warning(
             "limits",
@@ -114,13 +124,7 @@ fn tell(lines: &[Line], form: Output) -> anyhow::Result<Exit> {
     let (errors, warnings) = (count(Level::Error), count(Level::Warning));
     match form {
         Output::Json => {
-            let checks: Vec<_> = lines
-                .iter()
-                .map(|line| {
-                    json!({"check": line.name, "result": line.level.word(), "found": line.found, "remedy": line.remedy})
-                })
-                .collect();
-            output::json(&json!({"checks": checks, "errors": errors, "warnings": warnings}))?;
+            output::json(&Found { checks: lines, errors, warnings })?;
         }
         Output::Table => {
             for line in lines {

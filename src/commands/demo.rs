@@ -6,32 +6,32 @@
 
 mod outcome;
 
-use clap::Args;
 use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context;
+use clap::Args;
 use ferry_auth0::Auth0Settings;
 use ferry_domain::{
     RunState, RunView,
-    ports::{Clock, Ledger, Limiter},
+    ports::{Clock, Limiter},
 };
+use ferry_operations::{Access, start};
 use ferry_seed::{Population, WriteOptions, population};
 use ferry_simulator::{Config, PlantedUser, Simulator};
 use ferry_workers::Role;
 use tokio_util::sync::CancellationToken;
 
-use super::run::{report as run_report, show as run_show};
 use crate::{
     exit::{Exit, usage},
     lifecycle,
     options::Output,
     output::{self, Progress},
     place::Place,
-    planner,
-    reading::{self, Reading},
+    reading::{self, Opened, Reading},
     settings::Settings,
     setup::Setup,
-    system::{SystemClock, SystemRandom},
+    shown,
+    system::SystemClock,
     wiring,
 };
 
@@ -73,9 +73,9 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
         return Ok(Exit::Interrupted);
     }
 
-    let ledger = wiring::ledger(&Place::Sqlite(file.clone()), setup).await?;
-    let report = write_report(&*ledger, &run, &folder).await?;
-    let odd = outcome::not_as_planted(&*ledger, &run, &population).await?;
+    let access = setup.access_to(wiring::ledger(&Place::Sqlite(file.clone()), setup).await?);
+    let report = write_report(&access, &run, &folder).await?;
+    let odd = outcome::not_as_planted(&*access.ledger, &run, &population).await?;
     let seconds = (SystemClock.now() - started).as_seconds_f64();
     match options.output {
         Output::Json => output::json(&outcome::summary(&run, seconds, &report))?,
@@ -149,11 +149,15 @@ async fn plan_and_start(setup: &Setup, file: &std::path::Path) -> anyhow::Result
     let ledger = wiring::sqlite(file).await?;
     ledger.prepare_application(&reading::usual_table()).await?;
     let text = format!("sqlite://{}", file.display());
-    let mut opened = reading::open(&setup.settings, &text, &Reading::default()).await?;
-    let run = reading::new_run(setup, &opened, TENANT, None)?;
-    planner::plan(&*ledger, &mut *opened.source, &run, &SystemClock, &SystemRandom).await?;
-    ledger.start(run.id).await?;
-    run_show::find(&*ledger, run.id).await
+    let Opened { mut subject, .. } =
+        reading::open(&setup.settings, &text, &Reading::default(), TENANT.to_owned()).await?;
+    let access = setup.access_to(ledger);
+    let mut progress = Progress::new("reading", 0);
+    let read = &mut |read| progress.at(read, "records");
+    let question = start::ask(&access, &mut subject, None, None, read).await?;
+    progress.done();
+    let started = start::begin(&access, &question).await?;
+    Ok(access.run(started.run).await?)
 }
 
 /// Works until the run is sealed, or until a signal.
@@ -172,21 +176,21 @@ async fn work(
     let (ending, limiter, figures) = (stop.child_token(), target.limiter.clone(), Arc::default());
     let env = wiring::worker(setup, &transport, target, &Role::ALL, figures, ending.clone())?;
     let workers = tokio::spawn(async move { ferry_workers::run(env, &Role::ALL).await });
-    let watched = watch(&transport.ledger, limiter, run, stop).await;
+    let watched = watch(&setup.access_to(transport.ledger.clone()), limiter, run, stop).await;
     ending.cancel();
     workers.await.context("the workers ended badly")??;
     watched
 }
 
 async fn watch(
-    ledger: &Arc<dyn Ledger>,
+    access: &Access,
     limiter: Arc<dyn Limiter>,
     run: RunView,
     stop: &CancellationToken,
 ) -> anyhow::Result<(RunView, bool)> {
     let mut progress = Progress::new("users", run.tally.source.unsigned_abs());
     loop {
-        let run = run_show::find(&**ledger, run.id).await?;
+        let run = access.run(run.id).await?;
         if run.state == RunState::Sealed {
             progress.done();
             return Ok((run, false));
@@ -201,12 +205,8 @@ async fn watch(
     }
 }
 
-async fn write_report(
-    ledger: &dyn Ledger,
-    run: &RunView,
-    folder: &std::path::Path,
-) -> anyhow::Result<PathBuf> {
-    let report = run_report::stored_or_now(ledger, run, None).await?;
+async fn write_report(access: &Access, run: &RunView, folder: &std::path::Path) -> anyhow::Result<PathBuf> {
+    let report = shown::report(access, run, None).await?;
     let path = folder.join("report.md");
     std::fs::write(&path, ferry_report::markdown(&report)).context("the report could not be written")?;
     std::fs::write(folder.join("report.json"), serde_json::to_vec_pretty(&report)?)?;

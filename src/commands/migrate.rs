@@ -1,8 +1,8 @@
 //! `ferry migrate`: the ledger's tables, and the application's column.
 
-use clap::Args;
 use std::sync::Arc;
 
+use clap::Args;
 use ferry_domain::ports::Ledger;
 
 use crate::{
@@ -53,8 +53,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
         options.yes,
         &format!("Bring the ledger's tables in {} up to date{what}?", place.shown()),
     )? {
-        output::say("Nothing was changed.");
-        return Ok(Exit::Refused);
+        return Ok(output::nothing_changed());
     }
     let ledger: Arc<dyn Ledger> = match &place {
         Place::Sqlite(path) if !path.is_file() => {

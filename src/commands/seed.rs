@@ -2,7 +2,7 @@
 
 use clap::Args;
 use ferry_seed::{SeedError, WriteOptions, Written, population};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::{
     exit::{Exit, refused, usage},
@@ -43,12 +43,20 @@ pub async fn run(options: Options) -> anyhow::Result<Exit> {
     tell(&written, options.output)
 }
 
+/// What was written.
+#[derive(Serialize)]
+struct Done<'a> {
+    hospitals: u64,
+    wards: u64,
+    users: u64,
+    permissions: u64,
+    digest: &'a str,
+}
+
 fn tell(written: &Written, form: Output) -> anyhow::Result<Exit> {
-    let Written { hospitals, wards, users, permissions, digest, .. } = written;
+    let Written { hospitals, wards, users, permissions, ref digest, .. } = *written;
     match form {
-        Output::Json => output::json(&json!({
-            "hospitals": hospitals, "wards": wards, "users": users, "permissions": permissions, "digest": digest,
-        }))?,
+        Output::Json => output::json(&Done { hospitals, wards, users, permissions, digest })?,
         Output::Table => {
             output::data(&format!(
                 "{users} users, {hospitals} hospitals, {wards} wards, {permissions} permissions"

@@ -1,8 +1,8 @@
 //! `ferry worker`: works on jobs until a signal.
 
-use clap::Args;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use clap::Args;
 use ferry_domain::{Figures, ports::Limiter};
 use ferry_telemetry::{Pages, Patience, Sources};
 use ferry_workers::{Environment, Role};

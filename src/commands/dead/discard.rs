@@ -1,10 +1,9 @@
 //! `ferry dead discard`: marks kept letters as settled.
 
 use clap::Args;
-use ferry_domain::ports::Command;
-use serde_json::json;
+use ferry_operations::dead::{self, Act, counted};
 
-use super::selection::{self, Selection, all, counted};
+use super::selection::Selection;
 use crate::{
     exit::Exit,
     options::{Consent, Output},
@@ -23,29 +22,21 @@ pub struct Options {
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    let filter = selection::kept(&options.which)?;
-    let ledger = setup.ledger().await?;
-    let (letters, users) = ledger.count_dead(&filter).await?;
-    let mut discarded = 0;
-    if letters == 0 {
+    let filter = dead::Selection::from(options.which).kept()?;
+    let access = setup.access().await?;
+    let question = dead::ask(&access, Act::Discard, filter).await?;
+    let some = question.count.letters > 0;
+    if !some {
         output::say("Nothing to discard: no kept letter is meant. See ferry dead list --state all");
-    } else {
-        let question = format!(
-            "Discard {}{}? They stay on record; {users} users stay as they are.",
-            counted(letters),
-            all(&filter)
-        );
-        if !output::confirmed(options.consent.yes, &question)? {
-            output::say("Nothing was changed.");
-            return Ok(Exit::Refused);
-        }
-        let by = setup.servers.operator.clone();
-        let command = Command { by: &by, reason: options.consent.reason.as_deref() };
-        discarded = ledger.discard(&filter, &command).await?;
-        output::say(&format!("{} discarded.", counted(discarded)));
+    } else if !output::confirmed(options.consent.yes, &question)? {
+        return Ok(output::nothing_changed());
+    }
+    let done = dead::discard(&access, &question, options.consent.reason.as_deref()).await?;
+    if some {
+        output::say(&format!("{} discarded.", counted(done.discarded)));
     }
     if options.output == Output::Json {
-        output::json(&json!({"discarded": discarded}))?;
+        output::json(&done)?;
     }
     Ok(Exit::Done)
 }

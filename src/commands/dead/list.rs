@@ -1,20 +1,24 @@
 //! `ferry dead list`.
 
-use clap::{Args, ValueEnum};
 use std::time::Duration;
 
-use ferry_domain::ports::{Clock, DeadFilter, DeadState, DeadView};
-use serde_json::{Value, json};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use clap::{Args, ValueEnum};
+use ferry_domain::ports::{DeadFilter, DeadState, DeadView};
+use ferry_operations::{
+    Error,
+    dead::{self, Listed, Selected},
+    units,
+    views::Letter,
+};
+use time::OffsetDateTime;
 
-use super::selection::{self, Selection};
+use super::selection::Selection;
 use crate::{
     exit::{Exit, usage},
     options::Output,
     output,
     setup::Setup,
-    system::SystemClock,
-    units,
+    shown,
 };
 
 /// A state of dead letters, or all of them.
@@ -45,30 +49,31 @@ pub struct Options {
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    let filter = filter(&options)?;
-    let ledger = setup.ledger().await?;
-    let letters = ledger.dead(&filter, options.limit).await?;
+    let filter = filter(options.which, options.state)?;
+    let access = setup.access().await?;
+    let Listed { letters, all } = dead::list(&access, &filter, options.limit).await?;
     match options.output {
-        Output::Json => output::json(&letters.iter().map(object).collect::<Vec<_>>())?,
-        Output::Table if letters.is_empty() => output::say(&nothing(&filter)),
+        Output::Json => output::json(&letters.iter().map(Letter::from).collect::<Vec<_>>())?,
+        Output::Table if letters.is_empty() => output::say(nothing(&filter)),
         Output::Table => {
-            let now = SystemClock.now();
+            let now = access.clock.now();
             let header = ["id", "age", "what", "code", "users", "state", "run"];
             let rows = letters.iter().map(|letter| row(letter, now)).collect();
             output::data(&output::table(&header, rows, &[0, 1, 4]));
-            let (all, users) = ledger.count_dead(&filter).await?;
             output::say(&format!(
-                "{} of {all} letters; {users} users hang on all of them. More: ferry dead show ID",
-                letters.len()
+                "{} of {} letters; {} users failed with all of them. More: ferry dead show ID",
+                letters.len(),
+                all.letters,
+                all.users
             ));
         }
     }
     Ok(Exit::Done)
 }
 
-fn filter(options: &Options) -> anyhow::Result<DeadFilter> {
-    let (found, named) = selection::filter(&options.which)?;
-    let state = match (options.state, named) {
+fn filter(which: Selection, state: Option<States>) -> anyhow::Result<DeadFilter> {
+    let Selected { filter, state: named } = dead::Selection::from(which).read().map_err(Error::from)?;
+    let state = match (state, named) {
         (Some(_), Some(_)) => {
             return Err(usage("the state is given by --state and by --where; give it once"));
         }
@@ -78,37 +83,16 @@ fn filter(options: &Options) -> anyhow::Result<DeadFilter> {
         (Some(States::All), None) => None,
         (Some(States::Kept) | None, None) => Some(DeadState::Kept),
     };
-    Ok(DeadFilter { state, ..found })
+    Ok(DeadFilter { state, ..filter })
 }
 
-fn nothing(filter: &DeadFilter) -> String {
+fn nothing(filter: &DeadFilter) -> &'static str {
     match filter.state {
         Some(DeadState::Kept) => {
-            "No dead letter waits for a person. Settled ones: ferry dead list --state all".into()
+            "No dead letter waits for a person. Settled ones: ferry dead list --state all"
         }
-        _ => "No such dead letter.".into(),
+        _ => "No such dead letter.",
     }
-}
-
-/// The object of a letter, without payload.
-pub fn object(letter: &DeadView) -> Value {
-    json!({
-        "id": letter.id, "at": time(letter.at), "kind": letter.kind.as_str(), "state": letter.state.as_str(),
-        "queue": letter.queue, "job": letter.job, "run": letter.run, "batch": letter.batch,
-        "code": letter.code, "reason": letter.reason, "attempts": letter.attempts, "rescues": letter.rescues,
-        "users": letter.users, "given_up_by": letter.given_up_by, "resolved_by": letter.resolved_by,
-        "resolved_at": letter.resolved_at.map(time),
-    })
-}
-
-/// To the second.
-pub fn time(at: OffsetDateTime) -> String {
-    at.replace_nanosecond(0).unwrap_or(at).format(&Rfc3339).unwrap_or_default()
-}
-
-/// `payload`, or what the job would have done.
-pub fn what(letter: &DeadView) -> String {
-    letter.job_kind.map_or_else(|| letter.kind.as_str().to_owned(), |kind| kind.to_string())
 }
 
 fn row(letter: &DeadView, now: OffsetDateTime) -> Vec<String> {
@@ -116,7 +100,7 @@ fn row(letter: &DeadView, now: OffsetDateTime) -> Vec<String> {
     vec![
         letter.id.to_string(),
         units::shown(age),
-        what(letter),
+        shown::what(letter),
         letter.code.to_string(),
         letter.users.to_string(),
         letter.state.as_str().to_owned(),

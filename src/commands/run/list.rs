@@ -2,8 +2,7 @@
 
 use clap::Args;
 use ferry_domain::RunView;
-use serde_json::json;
-use time::format_description::well_known::Rfc3339;
+use ferry_operations::views::{RunLine, to_the_second};
 
 use crate::{exit::Exit, options::Output, output, setup::Setup};
 
@@ -17,10 +16,9 @@ pub struct Options {
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    let ledger = setup.ledger().await?;
-    let runs = ledger.runs(options.limit).await?;
+    let runs = setup.access().await?.ledger.runs(options.limit).await?;
     match options.output {
-        Output::Json => output::json(&runs.iter().map(line).collect::<Vec<_>>())?,
+        Output::Json => output::json(&runs.iter().map(RunLine::from).collect::<Vec<_>>())?,
         Output::Table if runs.is_empty() => output::say("No runs yet. Begin with ferry run start."),
         Output::Table => {
             let header =
@@ -31,17 +29,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn line(run: &RunView) -> serde_json::Value {
-    json!({
-        "run": run.id, "state": run.state, "migration": run.migration, "from": run.source.to_string(),
-        "source": run.tally.source, "created": run.tally.created, "adopted": run.tally.adopted,
-        "pending": run.tally.pending, "conflict": run.tally.conflict, "failed": run.tally.failed,
-        "created_at": run.created_at.format(&Rfc3339).unwrap_or_default(),
-    })
-}
-
 fn row(run: &RunView) -> Vec<String> {
-    let day = run.created_at.replace_nanosecond(0).unwrap_or(run.created_at);
     vec![
         run.id.to_string(),
         run.state.to_string(),
@@ -51,6 +39,6 @@ fn row(run: &RunView) -> Vec<String> {
         run.tally.adopted.to_string(),
         run.tally.pending.to_string(),
         (run.tally.conflict + run.tally.failed).to_string(),
-        day.format(&Rfc3339).unwrap_or_default(),
+        to_the_second(run.created_at),
     ]
 }

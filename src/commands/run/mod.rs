@@ -2,10 +2,10 @@
 
 mod list;
 mod moves;
-pub mod rate;
-pub mod report;
+mod rate;
+mod report;
 mod retry;
-pub mod show;
+mod show;
 mod start;
 mod watch;
 

@@ -1,17 +1,11 @@
-//! `ferry run pause`, `resume`, `cancel`: the brakes of one run. Asking twice is no
-//! error; what can't be done is refused with what to do instead.
+//! `ferry run pause`, `resume`, `cancel`: the brakes of one run.
 
 use clap::Args;
-use ferry_domain::{
-    RunId, RunState, RunView,
-    ports::{Command, Ledger, Moved},
-    run::{Asked, RunMove},
-};
-use serde_json::json;
+use ferry_domain::{RunId, RunState, run::RunMove};
+use ferry_operations::moves::{self, Moved};
 
-use super::show as run_show;
 use crate::{
-    exit::{Exit, refused},
+    exit::Exit,
     options::{Consent, Output},
     output,
     setup::Setup,
@@ -28,56 +22,22 @@ pub struct Options {
 }
 
 pub async fn run(setup: &Setup, step: RunMove, options: Options) -> anyhow::Result<Exit> {
-    let ledger = setup.ledger().await?;
-    let run = run_show::find(&*ledger, options.run).await?;
-    let asked = run.state.asked(step);
-    if asked == Asked::Refused {
-        return Err(refused(instead(&run)));
+    let access = setup.access().await?;
+    let question = moves::ask(&access, options.run, step).await?;
+    if question.is_needed() && !output::confirmed(options.consent.yes, &question)? {
+        return Ok(output::nothing_changed());
     }
-    if step == RunMove::Cancel && asked != Asked::Already {
-        let (at_once, to_ask) = ledger.count_cancellable(run.id).await?;
-        if !output::confirmed(options.consent.yes, &question(&run, at_once, to_ask))? {
-            output::say("Nothing was changed.");
-            return Ok(Exit::Refused);
-        }
-    }
-    let moved =
-        say_to(&*ledger, &run, step, &setup.servers.operator, options.consent.reason.as_deref()).await?;
+    let moved = moves::act(&access, &question, options.consent.reason.as_deref()).await?;
     match options.output {
-        Output::Json => output::json(&json!({
-            "run": run.id, "before": moved.before, "after": moved.after, "changed": moved.changed(),
-            "cancelled": moved.cancelled, "to_ask": moved.to_ask,
-        }))?,
-        Output::Table => output::say(&told(&run, &moved)),
+        Output::Json => output::json(&moved)?,
+        Output::Table => output::say(&told(&moved)),
     }
     Ok(Exit::Done)
 }
 
-async fn say_to(
-    ledger: &dyn Ledger,
-    run: &RunView,
-    step: RunMove,
-    by: &str,
-    reason: Option<&str>,
-) -> anyhow::Result<Moved> {
-    Ok(ledger.move_run(run.id, step, &Command { by, reason }).await?)
-}
-
-fn question(run: &RunView, at_once: i64, to_ask: i64) -> String {
-    let asks = match to_ask {
-        0 => String::new(),
-        users => format!("; {users} were in a worker's hands, Auth0 is asked about each first"),
-    };
-    format!(
-        "Give up run {} for good?\n{at_once} users are cancelled at once{asks}.\n{} users are at Auth0 and stay there. Cancel?",
-        run.id,
-        run.tally.created + run.tally.adopted
-    )
-}
-
-fn told(run: &RunView, moved: &Moved) -> String {
-    let id = run.id;
-    if !moved.changed() {
+fn told(moved: &Moved) -> String {
+    let id = moved.run;
+    if !moved.changed {
         return format!("Run {id} is already {}.", moved.after);
     }
     match moved.after {
@@ -90,27 +50,4 @@ fn told(run: &RunView, moved: &Moved) -> String {
         RunState::Cancelled => format!("Run {id} is cancelled: {} users were not sent.", moved.cancelled),
         other => format!("Run {id} is {other}, it was {}.", moved.before),
     }
-}
-
-/// Why there is no such move, and what to do.
-fn instead(run: &RunView) -> String {
-    let id = run.id;
-    let what = match run.state {
-        RunState::Sealed => format!(
-            "it has ended. ferry run retry {id} takes failed users up again, ferry run start begins a new run"
-        ),
-        RunState::Cancelled | RunState::Cancelling => {
-            "it was given up for good. ferry run start begins a new run; users made already are found again"
-                .into()
-        }
-        RunState::Sealing => format!("its report is being written. Wait for its end: ferry run watch {id}"),
-        RunState::Stopped => {
-            format!("nothing is sent. ferry run resume {id} lets it go on, ferry run cancel {id} gives it up")
-        }
-        RunState::Planning | RunState::Planned => {
-            format!("it was not started. ferry run cancel {id} removes it, ferry run start begins a new run")
-        }
-        RunState::Running | RunState::Paused => "it has no such move".into(),
-    };
-    format!("run {id} is {}: {what}", run.state)
 }

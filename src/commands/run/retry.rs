@@ -2,15 +2,13 @@
 
 use clap::Args;
 use ferry_domain::{Code, RunId};
-use serde_json::json;
+use ferry_operations::retry::{self, Question, Retried};
 
-use super::show as run_show;
 use crate::{
     exit::Exit,
     options::{Consent, Output},
-    output, planner,
+    output,
     setup::Setup,
-    system::{SystemClock, SystemRandom},
 };
 
 #[derive(Clone, Debug, Args)]
@@ -27,35 +25,35 @@ pub struct Options {
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    let ledger = setup.ledger().await?;
-    let run = run_show::find(&*ledger, options.run).await?;
-    let (items, left) = ledger.count_retryable(run.id, &options.codes).await?;
-    if items == 0 {
-        output::say(&format!(
-            "Nothing to retry: {left} failed or conflicting users are left, whose records a rule refused or whose code was not asked for. Mend the source and start a new run for those."
-        ));
-        if options.output == Output::Json {
-            output::json(&json!({"run": run.id, "retried": 0, "left": left, "round": run.round}))?;
-        }
-        return Ok(Exit::Done);
+    let access = setup.access().await?;
+    let question = retry::ask(&access, options.run, options.codes).await?;
+    if question.users == 0 {
+        output::say(&nothing(&question));
+    } else if !output::confirmed(options.consent.yes, &question)? {
+        return Ok(output::nothing_changed());
     }
-    let question = format!("Try {items} users of run {} again ({left} are left alone)?", run.id);
-    if !output::confirmed(options.consent.yes, &question)? {
-        output::say("Nothing was changed.");
-        return Ok(Exit::Refused);
-    }
-    let batch_size = i64::from(run.spec.batch_size);
-    let ids = planner::batch_ids((items + batch_size - 1) / batch_size, &SystemClock, &SystemRandom);
-    let reason = options.consent.reason.as_deref();
-    let retried = ledger.retry(run.id, &options.codes, &ids, &setup.servers.operator.clone(), reason).await?;
+    let retried = retry::act(&access, &question, options.consent.reason.as_deref()).await?;
     match options.output {
-        Output::Json => output::json(&json!({
-            "run": run.id, "retried": retried.items, "left": retried.left, "batches": retried.batches, "round": retried.round,
-        }))?,
-        Output::Table => output::say(&format!(
-            "{} users in {} batches go again as round {}. Follow: ferry run watch {}",
-            retried.items, retried.batches, retried.round, run.id
-        )),
+        Output::Json => output::json(&retried)?,
+        Output::Table if question.users > 0 => output::say(&told(&retried)),
+        Output::Table => {}
     }
     Ok(Exit::Done)
+}
+
+fn nothing(question: &Question) -> String {
+    format!(
+        "Nothing to retry: {} failed or conflicting users are left, whose records a rule refused or whose code was not asked for. Mend the source and start a new run for those.",
+        question.left
+    )
+}
+
+fn told(retried: &Retried) -> String {
+    format!(
+        "{} users in {} batches go again as round {}. Follow: ferry run watch {}",
+        retried.retried,
+        retried.batches.unwrap_or_default(),
+        retried.round,
+        retried.run
+    )
 }

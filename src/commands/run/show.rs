@@ -1,17 +1,14 @@
 //! `ferry run show`: state, sums and jobs of one run.
 
 use clap::Args;
-use ferry_domain::{ItemState, RunId, RunView, ports::Ledger};
-use serde_json::json;
-
-use crate::{
-    exit::{Exit, usage},
-    options::Output,
-    output,
-    setup::Setup,
+use ferry_domain::{ItemState, RunId, RunView};
+use ferry_operations::{
     units,
+    views::RunInFull,
     waits::{self, Around},
 };
+
+use crate::{exit::Exit, options::Output, output, setup::Setup};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -22,13 +19,13 @@ pub struct Options {
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    let ledger = setup.ledger().await?;
-    let run = find(&*ledger, options.run).await?;
+    let access = setup.access().await?;
+    let run = access.run(options.run).await?;
     match options.output {
-        Output::Json => output::json(&summary(&run))?,
+        Output::Json => output::json(&RunInFull::from(&run))?,
         Output::Table => {
-            let around = Around::of(&*ledger).await?;
-            let jobs = ledger.job_counts(options.run).await?;
+            let around = Around::of(&access).await?;
+            let jobs = access.ledger.job_counts(options.run).await?;
             print(&run, &around);
             for (kind, state, count) in jobs {
                 line("jobs", format!("{kind} {state}: {count}"));
@@ -36,24 +33,6 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
         }
     }
     Ok(Exit::Done)
-}
-
-/// A run, or an error that says how to find one.
-pub async fn find(ledger: &dyn Ledger, id: RunId) -> anyhow::Result<RunView> {
-    ledger.run(id).await?.ok_or_else(|| usage(format!("there is no run {id} here; see ferry run list")))
-}
-
-/// The object of `run show`: `source` is the sum of the seven outcomes.
-pub fn summary(run: &RunView) -> serde_json::Value {
-    let t = &run.tally;
-    let stop = &run.spec.stop_after;
-    json!({
-        "run": run.id, "state": run.state, "source": t.source, "created": t.created, "adopted": t.adopted,
-        "skipped": t.skipped, "conflict": t.conflict, "failed": t.failed, "cancelled": t.cancelled,
-        "pending": t.pending, "verified": run.verified, "discrepancies": run.discrepancies,
-        "round": run.round, "revision": run.revision, "limits": run.spec.limits, "rate": run.rate, "why": run.why,
-        "max_failures": stop.failures, "max_failure_rate": stop.rate.map(|share| f64::from(share) / 100.0),
-    })
 }
 
 fn line(name: &str, what: impl std::fmt::Display) {
@@ -79,7 +58,7 @@ fn print(run: &RunView, around: &Around) {
     }
 }
 
-/// Why it stands, what lets it go on, how fast it may go and when it stops by itself.
+/// Why it waits, what lets it go on, how fast it may go and when it stops by itself.
 fn print_pace(run: &RunView, around: &Around) {
     if let Some(why) = &run.why {
         line("why", why);

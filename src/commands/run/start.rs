@@ -1,36 +1,36 @@
 //! `ferry run start`: plans a source into the ledger and lets workers begin.
 
-use clap::Args;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use anyhow::Context;
+use clap::Args;
 use ferry_domain::{
-    plan::{PLAN_VERSION, PlanFile},
-    ports::{Ledger, NewRun},
+    plan::PlanFile,
+    ports::{Ledger, LedgerError},
+};
+use ferry_operations::{
+    Access, Error,
+    plan::{self, SOURCE_CHANGED},
+    planner::Subject,
+    start::{self, Promised, Question},
 };
 use ferry_sources::Location;
 use secrecy::ExposeSecret;
-use serde_json::json;
 
 use crate::{
-    commands::plan,
-    exit::{Exit, refused, usage},
+    exit::{Exit, usage},
     options::{Consent, Output},
-    output,
+    output::{self, Progress},
     place::Place,
-    planner::{self, Outcome},
     reading::{self, Opened, Reading},
     servers::Servers,
-    settings::{self, Flag, Settings},
+    settings::{self, Flag},
     setup::Setup,
-    system::{SystemClock, SystemRandom},
-    tenant, wiring,
+    shown, tenant, wiring,
 };
-
-const SOURCE_CHANGED: &str = "SOURCE_CHANGED";
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -85,14 +85,17 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let plan = options.plan.as_deref().map(read_plan).transpose()?;
     let text = source_text(&options, plan.as_ref(), &setup.servers)?;
     let tenant = tenant::required(&setup.servers)?;
-    let mut opened = reading::open(&setup.settings, &text, &options.reading).await?;
-    if let Some(plan) = &plan {
-        check_plan(plan, &setup.settings, &opened, &tenant, source_change_accepted(&options))?;
+    let Opened { mut subject, location } =
+        reading::open(&setup.settings, &text, &options.reading, tenant).await?;
+    let source_change_accepted = !options.accept.is_empty();
+    let promised = plan.as_ref().map(|plan| Promised { plan, source_change_accepted });
+    if let Some(promised) = &promised {
+        promised.check(&subject)?;
     }
 
-    let place = ledger_place(&opened.location, &setup.servers)?;
+    let place = ledger_place(&location, &setup.servers)?;
     let fresh = matches!(&place, Place::Sqlite(path) if !path.exists());
-    let result = plan_and_begin(setup, &options, plan.as_ref(), &mut opened, &tenant, &place).await;
+    let result = plan_and_begin(setup, &options, promised, &mut subject, &place).await;
     if fresh && !matches!(result, Ok(Exit::Done)) {
         remove_unused(&place);
     }
@@ -102,28 +105,23 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
 async fn plan_and_begin(
     setup: &Setup,
     options: &Options,
-    plan: Option<&PlanFile>,
-    opened: &mut Opened,
-    tenant: &str,
+    promised: Option<Promised<'_>>,
+    subject: &mut Subject,
     place: &Place,
 ) -> anyhow::Result<Exit> {
-    let ledger = open_ledger(place, setup).await?;
-    if let Some(target) = &opened.write_back {
-        ledger.check_application(target).await.context("run `ferry migrate --app --yes` first")?;
-    }
-    let run = reading::new_run(setup, opened, tenant, options.consent.reason.clone())?;
-    let outcome = planner::plan(&*ledger, &mut *opened.source, &run, &SystemClock, &SystemRandom).await?;
-    if let Some(plan) = plan
-        && let Err(stale) = check_users(plan, &outcome, source_change_accepted(options))
-    {
-        ledger.abandon(run.id).await?;
-        return Err(stale);
-    }
-    begin(&*ledger, &run, &outcome, options, place).await
-}
-
-fn source_change_accepted(options: &Options) -> bool {
-    options.accept.iter().any(|code| code == SOURCE_CHANGED)
+    let access = setup.access_to(open_ledger(place, setup).await?);
+    let reason = options.consent.reason.as_deref();
+    let mut progress = Progress::new("reading", 0);
+    let asked =
+        start::ask(&access, subject, promised, reason, &mut |read| progress.at(read, "records")).await;
+    progress.done();
+    let question = asked.map_err(|error| match error {
+        Error::Ledger(LedgerError::WriteBackTarget(_)) => {
+            anyhow::Error::from(error).context("run `ferry migrate --app --yes` first")
+        }
+        error => error.into(),
+    })?;
+    begin(&access, &question, options, place).await
 }
 
 /// A ledger file that this command made and nothing was started in.
@@ -137,39 +135,30 @@ fn remove_unused(place: &Place) {
 }
 
 async fn begin(
-    ledger: &dyn Ledger,
-    run: &NewRun,
-    outcome: &Outcome,
+    access: &Access,
+    question: &Question,
     options: &Options,
     place: &Place,
 ) -> anyhow::Result<Exit> {
-    let planned = &outcome.planned;
+    let start::Outcome { run, planned, .. } = &question.outcome;
     if options.output == Output::Table {
         output::say(&format!("{}: {} records", run.source, planned.tally.source));
-        let table = output::table(&["what", "code", "users", "remedy"], planner::rows(planned), &[2]);
-        output::say(&table);
+        output::say(&shown::planned(planned.tally.pending, &plan::settled_of(planned)));
     }
-    let question = format!(
-        "Create {} users in {} / {}, {} batches?",
-        planned.tally.pending, run.spec.tenant, run.spec.connection, planned.batches
-    );
-    let agreed = output::confirmed(options.consent.yes, &question);
+    let agreed = output::confirmed(options.consent.yes, question);
     if !matches!(agreed, Ok(true)) {
-        ledger.abandon(run.id).await?;
+        start::give_up(access, question).await?;
         agreed?;
         output::say("Nothing was started.");
         return Ok(Exit::Refused);
     }
-    ledger.start(run.id).await?;
+    let started = start::begin(access, question).await?;
     match options.output {
-        Output::Json => output::json(&json!({
-            "run": run.id, "source": planned.tally.source, "pending": planned.tally.pending,
-            "skipped": planned.tally.skipped, "failed": planned.tally.failed, "batches": planned.batches,
-        }))?,
+        Output::Json => output::json(&started)?,
         Output::Table => {
-            output::data(&run.id.to_string());
+            output::data(&started.run.to_string());
             output::say(&format!("Started. Workers: DATABASE_URL={} ferry worker", place.shown()));
-            output::say(&format!("Follow:  ferry run watch {}", run.id));
+            output::say(&format!("Follow:  ferry run watch {}", started.run));
         }
     }
     Ok(Exit::Done)
@@ -191,70 +180,9 @@ fn source_text(options: &Options, plan: Option<&PlanFile>, servers: &Servers) ->
 }
 
 fn read_plan(path: &Path) -> anyhow::Result<PlanFile> {
-    let text =
-        std::fs::read(path).map_err(|e| usage(format!("{}: the plan can't be read: {e}", path.display())))?;
-    let plan: PlanFile = serde_json::from_slice(&text)
-        .map_err(|e| usage(format!("{}: this is no plan of `ferry plan -o`: {e}", path.display())))?;
-    if plan.ferry_plan != PLAN_VERSION {
-        return Err(refused(format!("{}: made by Ferry {}; make it again", path.display(), plan.made_by)));
-    }
-    let digest = plan.compute_digest();
-    if digest != plan.digest {
-        return Err(refused(format!(
-            "{}: the plan was changed after it was made (digest {digest}, it says {}); make it again",
-            path.display(),
-            plan.digest
-        )));
-    }
-    Ok(plan)
-}
-
-fn check_plan(
-    plan: &PlanFile,
-    settings: &Settings,
-    opened: &Opened,
-    tenant: &str,
-    accepted: bool,
-) -> anyhow::Result<()> {
-    let identity = opened.source.identity();
-    if plan.source != identity {
-        return Err(refused(format!("the plan is of {}, not of {identity}", plan.source)));
-    }
-    let rules = reading::rules_digest(settings, &opened.mapping);
-    if plan.rules_digest != rules {
-        return Err(refused(format!(
-            "mapping or settings changed since the plan (digest {rules}, the plan has {}); make the plan again",
-            plan.rules_digest
-        )));
-    }
-    let target = plan::target(tenant, settings);
-    if !plan.target.is_empty() && plan.target != target {
-        return Err(refused(format!("the plan is for {}, not for {target}", plan.target)));
-    }
-    if plan.source_digest != opened.digest && !accepted {
-        return Err(refused(format!(
-            "{identity} changed since the plan (digest {}, the plan has {}); make the plan again, or --accept {SOURCE_CHANGED}",
-            opened.digest, plan.source_digest
-        )));
-    }
-    Ok(())
-}
-
-/// A table's planned users one by one: new ones are no drift.
-fn check_users(plan: &PlanFile, outcome: &Outcome, accepted: bool) -> anyhow::Result<()> {
-    let drift = plan.users.drift(&outcome.users);
-    if !drift.is_stale() || accepted {
-        return Ok(());
-    }
-    Err(refused(format!(
-        "{} changed since the plan: {} users changed, {} vanished, {} new (digest {}, the plan has {}); make the plan again, or --accept {SOURCE_CHANGED}",
-        plan.source,
-        drift.changed,
-        drift.vanished,
-        drift.added,
-        outcome.users.digest(),
-        plan.users.digest()
-    )))
+    let name = || path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|e| usage(format!("{}: the plan can't be read: {e}", name())))?;
+    plan::read(&bytes).map_err(Error::from).with_context(name)
 }
 
 /// A table's ledger lives in its own database, so that an id and its record are

@@ -4,24 +4,22 @@
 //! watching, for five minutes. Rejected: watching for ever. A script that waits for
 //! the exit code has to learn at some time that nobody answers.
 
-use clap::{Args, ValueEnum};
 use std::time::Duration;
 
 use anyhow::Context;
-use ferry_domain::{
-    RunId, RunState, RunView,
-    ports::{Ledger, LedgerError},
+use clap::{Args, ValueEnum};
+use ferry_domain::{RunId, RunState, RunView, ports::LedgerError};
+use ferry_operations::{
+    Access, Error, NoSuchRun, units,
+    waits::{self, Around},
 };
 use tokio::time::Instant;
 
-use super::show as run_show;
 use crate::{
-    exit::{Exit, usage},
+    exit::Exit,
     lifecycle,
     output::{self, Progress},
     setup::Setup,
-    units,
-    waits::{self, Around},
 };
 
 const EVERY: Duration = Duration::from_millis(500);
@@ -48,13 +46,13 @@ pub struct Options {
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    let ledger = setup.ledger().await?;
+    let access = setup.access().await?;
     let stop = lifecycle::stop_on_signal()?;
-    let mut last = run_show::find(&*ledger, options.run).await?;
+    let mut last = access.run(options.run).await?;
     let mut progress = Progress::tall("users", last.tally.source.unsigned_abs());
     let mut silent_since: Option<Instant> = None;
     loop {
-        let why = match look(&*ledger, options.run).await {
+        let why = match look(&access, options.run).await {
             Ok((run, _)) if ended(run.state) => {
                 progress.done();
                 tell(&run);
@@ -66,7 +64,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
                 around.why(&last)
             }
             Err(error) if passes(&error) => Some(silence(&mut silent_since, error, &last)?),
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         progress.waits(why.as_deref());
         progress.at(last.tally.finished().unsigned_abs(), &sums(&last));
@@ -81,10 +79,10 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     }
 }
 
-async fn look(ledger: &dyn Ledger, id: RunId) -> anyhow::Result<(RunView, Around)> {
+async fn look(access: &Access, id: RunId) -> Result<(RunView, Around), Error> {
     let seen = async {
-        let run = ledger.run(id).await?;
-        Ok::<_, LedgerError>((run, Around::of(ledger).await?))
+        let run = access.ledger.run(id).await?;
+        Ok::<_, LedgerError>((run, Around::of(access).await?))
     };
     let unanswered = LedgerError::Unavailable {
         doing: "did not answer",
@@ -92,17 +90,16 @@ async fn look(ledger: &dyn Ledger, id: RunId) -> anyhow::Result<(RunView, Around
         passes: true,
     };
     let (run, around) = tokio::time::timeout(ANSWER, seen).await.unwrap_or(Err(unanswered))?;
-    let run = run.ok_or_else(|| usage(format!("run {id} was removed from the ledger")))?;
-    Ok((run, around))
+    Ok((run.ok_or(NoSuchRun(id))?, around))
 }
 
 /// Whether looking again may help.
-fn passes(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(LedgerError::Unavailable { .. } | LedgerError::Busy))
+fn passes(error: &Error) -> bool {
+    matches!(error, Error::Ledger(LedgerError::Unavailable { .. } | LedgerError::Busy))
 }
 
 /// What to say while the ledger is silent; an error when that lasts too long.
-fn silence(since: &mut Option<Instant>, error: anyhow::Error, run: &RunView) -> anyhow::Result<String> {
+fn silence(since: &mut Option<Instant>, error: Error, run: &RunView) -> anyhow::Result<String> {
     let silent = since.get_or_insert_with(Instant::now).elapsed();
     if silent < PATIENCE {
         return Ok(format!("the ledger does not answer; watching on for {}", units::shown(PATIENCE)));
