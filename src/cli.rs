@@ -10,10 +10,16 @@ use crate::{
     settings::Flag,
 };
 
+/// What a new user asks first.
+const AFTER_HELP: &str = "\
+Try it with nothing installed: ferry demo
+Settings: ferry config template
+The ledger is the database in which Ferry records each user, job and result: DATABASE_URL, or a SQLite file.";
+
 /// Moves an application's users into Auth0 through a durable job queue.
 #[derive(Debug, Parser)]
 #[command(name = "ferry", version, about, max_term_width = 100)]
-#[command(after_help = "Try it with nothing installed: ferry demo\nSettings: ferry config template")]
+#[command(after_help = AFTER_HELP)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -23,32 +29,32 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show everything in one process, simulator included; nothing to install
+    /// Try it: move an example application's users into a simulated Auth0, all in this process
     Demo(demo::Options),
-    /// Look at a source: what a run would do with each record, without writing anything
+    /// Show what a run would do with each record of a source; changes nothing
     Plan(plan::Options),
-    /// Look at settings, ledger, queue and Auth0 before users move; says what to do. Writes nothing that stays
+    /// Check settings, ledger, queue and Auth0 before a run; says what to correct. Writes nothing that stays
     Check(check::Options),
-    /// Runs: start, list, show, watch, pause, resume, cancel, rate, retry, report
+    /// Move users: start, list, show, watch, pause, resume, cancel, rate, retry, report
     #[command(subcommand)]
     Run(run::Command),
-    /// Stop all sending of all runs, by every worker, until resume-all
+    /// Stop sending for every run and every worker, until resume-all
     StopAll(stop_all::Options),
-    /// Let all workers send again
+    /// Undo stop-all: let workers send again. Paused and stopped runs stay as they are
     ResumeAll(stop_all::Options),
-    /// Jobs between ledger and workers: list, rebuild
+    /// Jobs on their way from the ledger to workers: list, rebuild
     #[command(subcommand)]
     Queue(queue::Command),
-    /// What was given up and waits for a person: list, show, redrive, discard
+    /// Dead letters: jobs that were given up and wait for a person: list, show, redrive, discard
     #[command(subcommand)]
     Dead(dead::Command),
-    /// Work on jobs until a signal: SIGTERM or Ctrl-C once hands back, twice ends at once
+    /// Create and verify users until SIGTERM or Ctrl-C: the first hands unfinished work back, a second ends immediately
     Worker(worker::Options),
-    /// Serve a simulated Auth0 on this machine until a signal
+    /// Serve a simulated Auth0 on this machine until SIGTERM or Ctrl-C
     Simulate(simulate::Options),
-    /// Write the MedLogistics example application into a database
+    /// Write an example application with made-up users (MedLogistics) into a database
     Seed(seed::Options),
-    /// Bring the ledger's tables up to date; with --app also the application's column
+    /// Create or update the ledger's tables; with --app also the column auth0_user_id of the application's table
     Migrate(migrate::Options),
     /// Settings: show, check, template
     #[command(subcommand)]

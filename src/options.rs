@@ -6,17 +6,20 @@ use clap::{Args, ValueEnum};
 
 use crate::settings::{self, Flag};
 
-/// Flags of every command.
+/// Heading of the options that every command has.
+const COMMON: &str = "Common options";
+
+/// Options of every command.
 #[derive(Clone, Debug, Args)]
 pub struct Global {
-    /// Settings file; default: ferry.toml in this folder, if there is one
-    #[arg(long, global = true, env = "FERRY_CONFIG", value_name = "FILE")]
+    /// Settings file [default: ferry.toml in this folder, if it exists]
+    #[arg(long, help_heading = COMMON, global = true, env = "FERRY_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Log level: error, warn, info, debug, trace, or pairs like ferry_workers=debug
-    #[arg(long, global = true, env = "FERRY_LOG", value_name = "LEVEL")]
+    /// Log level: error, warn, info, debug, trace; or of one part, like ferry_workers=debug
+    #[arg(long, help_heading = COMMON, global = true, env = "FERRY_LOG", value_name = "LEVEL")]
     pub log: Option<String>,
     /// Log format: text or json
-    #[arg(long, global = true, value_name = "FORMAT")]
+    #[arg(long, help_heading = COMMON, global = true, value_name = "FORMAT")]
     pub log_format: Option<String>,
 }
 
@@ -33,20 +36,20 @@ impl Global {
 /// How data is printed on stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// For people
+    /// A table, for people
     #[default]
     Table,
-    /// One JSON value
+    /// One JSON value, for scripts
     Json,
 }
 
 /// Agreement to a bulk action, and why.
 #[derive(Clone, Debug, Args)]
 pub struct Consent {
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     pub yes: bool,
-    /// Why, for the audit
+    /// The reason, to be kept in the audit
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
 }

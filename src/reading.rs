@@ -16,19 +16,19 @@ use crate::{
 /// How records are read; each overrides the settings file.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Reading {
-    /// Named mapping of columns: medlogistics or authjs; else what the settings say in section source
+    /// Which column means what: medlogistics or authjs [default: section source of the settings]
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
-    /// Format of a file whose name does not tell: csv, json, ndjson
+    /// Format of the file, where its name has no such ending: csv, json, ndjson
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<String>,
-    /// Where the source has no such column: column, assume (all verified), never
+    /// Whose address is verified: column (as the mapped column says), assume (everybody's), never (nobody's)
     #[arg(long, value_name = "RULE")]
     pub email_verified: Option<String>,
-    /// Users that are disabled in the source: skip, block (carry as blocked), carry
+    /// Users that are disabled in the source: skip, block (create them blocked), carry (create them as active)
     #[arg(long, value_name = "RULE")]
     pub inactive: Option<String>,
-    /// Make users without their password hash; they can never get it later
+    /// Create users without their password hashes, which cannot be added later
     #[arg(long)]
     pub discard_hashes: bool,
 }

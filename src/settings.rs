@@ -42,13 +42,9 @@ pub struct Settings {
     pub source: Dict,
     /// Pace of a worker process.
     pub worker: Worker,
-    /// Transport.
     pub queue: Queue,
-    /// Ledger.
     pub ledger: Ledger,
-    /// Dead letters.
     pub dead: Dead,
-    /// Logs.
     pub log: Log,
 }
 
@@ -64,15 +60,11 @@ pub struct Migration {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth0 {
-    /// By name.
     pub connection: String,
-    /// Named plan.
     pub limits: String,
     /// Above 0, at most 1.
     pub floor_share: f64,
-    /// Seconds.
     pub request_timeout_seconds: u64,
-    /// Seconds.
     pub connect_timeout_seconds: u64,
 }
 
@@ -82,7 +74,6 @@ pub struct Auth0 {
 pub struct Run {
     /// 1 to 1000.
     pub batch_size: u32,
-    /// Policy.
     pub on_existing: OnExisting,
     /// At least 1.
     pub max_attempts: i32,
@@ -102,11 +93,9 @@ pub struct Worker {
     pub users: usize,
     /// 1 to 1000.
     pub group: usize,
-    /// Milliseconds.
     pub group_wait_ms: u64,
     /// Seconds, at least 1.
     pub lease_seconds: u64,
-    /// Seconds.
     pub grace_seconds: u64,
 }
 
@@ -142,7 +131,6 @@ pub struct Dead {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
-    /// Filter.
     pub level: String,
     /// text or json.
     pub format: String,

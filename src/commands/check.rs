@@ -69,6 +69,7 @@ fn error(name: &'static str, found: impl ToString, remedy: impl ToString) -> Lin
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
+    /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
 }

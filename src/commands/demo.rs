@@ -41,16 +41,16 @@ const TENANT: &str = "demo.simulator";
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// Users in the example application, at least 40
+    /// Number of users in the example application, at least 40
     #[arg(long, default_value_t = 1_000)]
     pub users: u64,
-    /// The same seed makes the same users
+    /// Chooses the example's users: the same seed, the same users
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
-    /// The simulated tenant's rate limits: off, free, enterprise, private-500, custom:BURST:PER_SECOND, …
+    /// Rate limits of the simulated tenant: off, free, enterprise, private-500, custom:BURST:PER_SECOND, …
     #[arg(long, default_value = "private-500", value_name = "PLAN")]
     pub limits: String,
-    /// table, or json: the last line is one object
+    /// How to print the result; with json it is the last line
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
 }

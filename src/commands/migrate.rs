@@ -20,10 +20,10 @@ pub struct Options {
     /// Also add auth0_user_id to the application's table
     #[arg(long)]
     pub app: bool,
-    /// Preset that names the application's table; default: section source of the settings, else table users with key id
+    /// Preset that names the application's table [default: section source of the settings, else table users with key id]
     #[arg(long, value_name = "NAME", requires = "app")]
     pub preset: Option<String>,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     pub yes: bool,
 }

@@ -27,12 +27,13 @@ pub struct Options {
     pub source: String,
     #[command(flatten)]
     pub reading: Reading,
-    /// Write the plan with its digest to a file, for run start --plan
+    /// Write the plan to a file, for run start --plan
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Exit with 2 when there is something to do, 0 when there is nothing
+    /// Exit with 2 if there are users to move, with 0 if there are none
     #[arg(long)]
     pub detailed_exitcode: bool,
+    /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
 }

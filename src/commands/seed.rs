@@ -12,18 +12,19 @@ use crate::{
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// PostgreSQL URL, or a SQLite file
+    /// Where to write it: a PostgreSQL URL, or a SQLite file
     #[arg(long, value_name = "URL")]
     pub target: String,
-    /// Users, at least 40
+    /// Number of users, at least 40
     #[arg(long, default_value_t = 1_000)]
     pub users: u64,
-    /// The same seed makes the same users
+    /// Chooses the users: the same seed, the same users
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
-    /// Remove an earlier example first; only tables this command made
+    /// First remove an earlier example; only tables that this command made
     #[arg(long)]
     pub replace: bool,
+    /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
 }

@@ -15,10 +15,10 @@ pub struct Options {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     pub listen: SocketAddr,
-    /// The one application that gets tokens
+    /// Client ID of the application that can sign in
     #[arg(long, env = "AUTH0_CLIENT_ID", default_value = "ferry", value_name = "ID")]
     pub client_id: String,
-    /// Its secret
+    /// Client secret of that application
     #[arg(
         long,
         env = "AUTH0_CLIENT_SECRET",
@@ -27,31 +27,31 @@ pub struct Options {
         value_name = "SECRET"
     )]
     pub client_secret: String,
-    /// The database connection that exists
+    /// Name of the database connection
     #[arg(long, default_value = "Username-Password-Authentication", value_name = "NAME")]
     pub connection: String,
     /// Rate limits: off, free, enterprise, private-500, custom:BURST:PER_SECOND, …
     #[arg(long, default_value = "off", value_name = "PLAN")]
     pub limits: String,
-    /// How spent limits come back: steadily, or all at once each second
+    /// How used-up limits refill: steadily (token-bucket), or all of it each second (fixed-window)
     #[arg(long, default_value = "token-bucket", value_parser = ["token-bucket", "fixed-window"], value_name = "MODEL")]
     pub refill: String,
-    /// Answers take as long as recorded at real tenants, on top of --latency
+    /// Answer as slowly as real tenants were measured to, in addition to --latency
     #[arg(long)]
     pub recorded_latency: bool,
-    /// Every answer takes so long, in milliseconds
+    /// Latency of each answer, in milliseconds
     #[arg(long, default_value_t = 0, value_name = "MS")]
     pub latency: u64,
-    /// … and up to so much longer
+    /// Random extra latency of each answer, up to this, in milliseconds
     #[arg(long, default_value_t = 0, value_name = "MS")]
     pub jitter: u64,
-    /// Share of creates that are stored and never answered, 0 to 1
+    /// Share of creates whose answer is lost (the user is stored), 0 to 1
     #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
     pub lost_answers: f64,
-    /// Share of requests answered by a server error, 0 to 1
+    /// Share of requests answered with a server error, 0 to 1
     #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
     pub server_errors: f64,
-    /// Makes the faults repeat
+    /// Chooses the faults: the same seed, the same faults
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
 }

@@ -25,10 +25,10 @@ const SAY_AGAIN: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// Some of provision, verify, report, relay; default: all
+    /// What this process does, separated by commas: provision, verify, report, relay [default: all]
     #[arg(long, value_delimiter = ',', value_name = "ROLES")]
     pub roles: Vec<Role>,
-    /// Serve /metrics, /healthz and /readyz here, for example 127.0.0.1:9464
+    /// Serve /metrics, /healthz and /readyz at this address, for example 127.0.0.1:9464
     #[arg(long, env = "FERRY_LISTEN", value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
 }

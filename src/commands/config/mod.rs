@@ -10,11 +10,11 @@ use crate::{exit::Exit, setup::Setup};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Every setting with its value and where it came from
+    /// Print every setting with its value and where it came from
     Show(show::Options),
-    /// Whether settings and environment are complete and can be read
+    /// Check whether settings and environment are complete; no server is asked
     Check,
-    /// The settings file with every key, its default and a sentence
+    /// Print a settings file with every setting, its default and what it means
     Template,
 }
 

@@ -7,6 +7,7 @@ use crate::{exit::Exit, options::Output, output, setup::Setup};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
+    /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
 }

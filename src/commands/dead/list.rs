@@ -38,12 +38,13 @@ pub enum States {
 pub struct Options {
     #[command(flatten)]
     pub which: Selection,
-    /// Only in this state; default: kept
+    /// Only in this state [default: kept]
     #[arg(long, value_enum)]
     pub state: Option<States>,
-    /// At most so many letters
+    /// Show at most this many dead letters
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=100_000))]
     pub limit: i64,
+    /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
 }

@@ -14,11 +14,11 @@ use crate::{exit::Exit, setup::Setup};
 pub enum Command {
     /// List dead letters, newest first
     List(list::Options),
-    /// Show one: why it was given up, by whom, and what to do
+    /// Show one dead letter: why it was given up, by whom, and what to do
     Show(show::Options),
-    /// Send kept letters again: their users become pending in a new round
+    /// Send dead letters again: their users are tried once more
     Redrive(redrive::Options),
-    /// Mark kept letters as settled; they stay on record, their users stay failed
+    /// Mark dead letters as settled, without sending them: their users stay failed, and they stay on record
     Discard(discard::Options),
 }
 

@@ -18,6 +18,7 @@ pub struct Options {
     pub which: Selection,
     #[command(flatten)]
     pub consent: Consent,
+    /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
 }

@@ -9,18 +9,18 @@ use ferry_operations::{dead, units};
 /// Which dead letters; what is given must all hold. Without any: all.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Selection {
-    /// Numbers of letters
+    /// Only the dead letters with these numbers
     pub ids: Vec<i64>,
-    /// Only of this run
+    /// Only dead letters of this run
     #[arg(long, value_name = "RUN")]
     pub run: Option<RunId>,
-    /// Only with this code; may be given several times
+    /// Only dead letters with this code; can be repeated
     #[arg(long = "code", value_name = "CODE")]
     pub codes: Vec<Code>,
-    /// Only letters at least so old: a number and s, m, h or d, for example 7d
+    /// Only dead letters at least this old: a number and s, m, h or d, for example 7d
     #[arg(long, value_name = "AGE", value_parser = units::age)]
     pub older_than: Option<Duration>,
-    /// The same in one text: 'run=ID code=A,B state=kept older=7d id=1,2'
+    /// The same choices in one text: 'run=ID code=A,B state=kept older=7d id=1,2'
     #[arg(long = "where", value_name = "FILTER")]
     pub filter: Option<String>,
 }

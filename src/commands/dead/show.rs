@@ -11,11 +11,12 @@ use crate::{exit::Exit, options::Output, output, setup::Setup, shown};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// The letter's number
+    /// The dead letter's number
     pub id: i64,
-    /// Also show the first 64 bytes of what came, escaped; it may hold anything
+    /// Also show the first 64 bytes of a message that was no job, escaped; they may be personal data
     #[arg(long)]
     pub payload: bool,
+    /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
 }

@@ -14,6 +14,7 @@ use crate::{exit::Exit, options::Output, output, place::Place, setup::Setup, wir
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
+    /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
 }

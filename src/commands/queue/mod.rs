@@ -9,9 +9,9 @@ use crate::{exit::Exit, setup::Setup};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Jobs of all runs by kind and state, what Redis holds, and the workers
+    /// List jobs of all runs by kind and state, what Redis holds, and the workers
     List(list::Options),
-    /// After a lost or emptied Redis: send at once what it no longer holds
+    /// After a lost or emptied Redis, send its jobs again now; workers would do so after some seconds
     Rebuild(rebuild::Options),
 }
 

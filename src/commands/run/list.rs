@@ -8,9 +8,10 @@ use crate::{exit::Exit, options::Output, output, setup::Setup};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// At most so many
+    /// Show at most this many runs
     #[arg(long, default_value_t = 20)]
     pub limit: i64,
+    /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
 }

@@ -16,23 +16,24 @@ use crate::{exit::Exit, settings::Flag, setup::Setup};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Plan a source into the ledger and let workers begin
+    /// Read a source, record its users in the ledger, and let workers begin
     Start(Box<start::Options>),
     /// List runs, newest first
     List(list::Options),
-    /// Show one run: state, why it waits, sums, jobs
+    /// Show one run: its state, why it waits, users by outcome, jobs
     Show(show::Options),
-    /// Follow a run until it ends; the exit code says how
+    /// Follow a run until it ends. Exit code: 0 done, 3 some users need a person, 4 verification failed,
+    /// 5 stopped or cancelled
     Watch(watch::Options),
-    /// Stop sending of one run within a second; what is under way is finished. Nothing is lost
+    /// Pause a run within a second: requests under way are finished, no user is lost
     Pause(moves::Options),
-    /// Let a paused or stopped run go on where it was
+    /// Continue a paused or stopped run where it left off
     Resume(moves::Options),
-    /// Give a run up for good: shows how many users, then asks; users at Auth0 already stay
+    /// Cancel a run for good: shows how many users that concerns, then asks. Users already at Auth0 stay
     Cancel(moves::Options),
-    /// Set the rate limits while it runs; the newest set counts for the tenant
+    /// Change the tenant's rate limits while a run goes on; of several runs with limits, the newest counts
     Rate(rate::Options),
-    /// Take failed and conflicting users up again, also of a sealed run
+    /// Try failed and conflicting users again, also after the run has ended
     Retry(retry::Options),
     /// Print the report of a run
     Report(report::Options),

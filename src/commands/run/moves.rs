@@ -17,6 +17,7 @@ pub struct Options {
     pub run: RunId,
     #[command(flatten)]
     pub consent: Consent,
+    /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
 }

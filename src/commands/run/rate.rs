@@ -10,12 +10,13 @@ use crate::{exit::Exit, options::Output, output, setup::Setup};
 pub struct Options {
     /// The run's id
     pub run: RunId,
-    /// Limits in requests per second as a plan: off, free, enterprise, private-500,
-    /// custom:BURST:PER_SECOND, …; "default" goes back to the settings
+    /// Name of a plan of limits: off, free, enterprise, private-500, …; or custom:BURST:PER_SECOND, in
+    /// requests per second; or default, to go back to the settings
     pub plan: String,
-    /// Why, for the audit
+    /// The reason, to be kept in the audit
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+    /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
 }

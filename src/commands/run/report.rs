@@ -9,12 +9,12 @@ use crate::{exit::Exit, output, setup::Setup, shown};
 /// Form of a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Form {
-    /// For people
+    /// Text with tables, for people
     #[default]
     Markdown,
-    /// Everything as one object
+    /// One JSON value, for scripts
     Json,
-    /// One line for each user that was not created or adopted
+    /// A line for each user that was neither created nor adopted
     Csv,
 }
 
@@ -22,9 +22,10 @@ pub enum Form {
 pub struct Options {
     /// The run's id
     pub run: RunId,
-    /// A revision; default: the newest, or the state now if there is none
+    /// Which revision [default: the newest; before there is one, the state now]
     #[arg(long)]
     pub revision: Option<i32>,
+    /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     pub output: Form,
 }

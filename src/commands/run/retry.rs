@@ -15,11 +15,12 @@ use crate::{
 pub struct Options {
     /// The run's id
     pub run: RunId,
-    /// Only users with this code; may be given several times
+    /// Only users with this code, as the report names it; can be repeated
     #[arg(long = "code", value_name = "CODE")]
     pub codes: Vec<Code>,
     #[command(flatten)]
     pub consent: Consent,
+    /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
 }

@@ -14,6 +14,7 @@ use crate::{exit::Exit, options::Output, output, setup::Setup};
 pub struct Options {
     /// The run's id
     pub run: RunId,
+    /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
 }

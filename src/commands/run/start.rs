@@ -34,32 +34,34 @@ use crate::{
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// A file (CSV, JSON, NDJSON, SQLite) or a database URL; default: the plan's
+    /// A file (CSV, JSON, NDJSON, SQLite) or a database URL [default: the plan's]
     #[arg(required_unless_present = "plan")]
     pub source: Option<String>,
-    /// Start what this plan says; refused (exit 6) when source or settings have changed since
+    /// A file made by ferry plan: refuse to start (exit 6) if source or settings have changed since
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
-    /// Go on although something changed since the plan: SOURCE_CHANGED
+    /// Start although this has changed since the plan; only SOURCE_CHANGED can be accepted
     #[arg(long, value_name = "CODE", requires = "plan")]
     pub accept: Vec<String>,
     #[command(flatten)]
     pub reading: Reading,
-    /// Users in one batch, 1 to 1000
+    /// Users in one batch, 1 to 1000; a worker takes users batch by batch
     #[arg(long, value_name = "USERS")]
     pub batch_size: Option<u32>,
-    /// Existing accounts, verified on both sides: adopt, skip, conflict
+    /// Users that have an account at Auth0 already, verified on both sides: adopt it, skip the user, or
+    /// conflict (leave it to a person)
     #[arg(long, value_name = "POLICY")]
     pub on_existing: Option<String>,
-    /// Stop when more users than this failed or conflict; a number of users, or off
+    /// Stop the run when more users than this failed or conflict: a number of users, or off
     #[arg(long, value_name = "USERS")]
     pub max_failures: Option<String>,
-    /// Stop when a larger share of the users that ended failed or conflict, in percent
+    /// Stop the run when a larger share than this of the finished users failed or conflict: in percent
     /// (5, 2.5), once 50 have ended; or off
     #[arg(long, value_name = "PERCENT")]
     pub max_failure_rate: Option<String>,
     #[command(flatten)]
     pub consent: Consent,
+    /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
 }

@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// When watching ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Until {
-    /// The report is written
+    /// The end of the run, with its report
     #[default]
     Sealed,
 }
@@ -40,7 +40,7 @@ pub enum Until {
 pub struct Options {
     /// The run's id
     pub run: RunId,
-    /// When to end
+    /// What to wait for
     #[arg(long, value_enum, default_value_t)]
     pub until: Until,
 }
