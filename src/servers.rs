@@ -58,6 +58,8 @@ pub struct Servers {
     connection: Variable,
     /// Setting `auth0.limits`.
     plan: Variable,
+    /// Who acts; else `USER`.
+    person: Variable,
     /// Name of this machine, for people.
     pub host: String,
     /// Who is at the keyboard, for the audit: `user@host`.
@@ -74,7 +76,8 @@ impl Servers {
         let variable = |name, secret| Variable { name, secret, value: value(name).map(SecretString::from) };
         let (open, hidden) = (|name| variable(name, false), |name| variable(name, true));
         let host = value("HOSTNAME").unwrap_or_else(system::host);
-        let user = value("FERRY_OPERATOR").or_else(|| value("USER")).unwrap_or_else(|| "unknown".to_owned());
+        let person = open("FERRY_OPERATOR");
+        let user = person.get().map(str::to_owned).or_else(|| value("USER"));
         Servers {
             domain: open("AUTH0_DOMAIN"),
             base_url: open("AUTH0_BASE_URL"),
@@ -86,13 +89,14 @@ impl Servers {
             redis_url: hidden("REDIS_URL"),
             connection: open("AUTH0_CONNECTION"),
             plan: open("AUTH0_PLAN"),
-            operator: format!("{user}@{host}"),
+            operator: format!("{}@{host}", user.as_deref().unwrap_or("unknown")),
+            person,
             host,
         }
     }
 
-    /// Every server and secret.
-    pub fn all(&self) -> [&Variable; 8] {
+    /// Every server and secret, and who acts.
+    pub fn all(&self) -> [&Variable; 9] {
         [
             &self.domain,
             &self.base_url,
@@ -102,6 +106,7 @@ impl Servers {
             &self.database_url,
             &self.ledger_url,
             &self.redis_url,
+            &self.person,
         ]
     }
 
@@ -123,6 +128,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::settings::DEFAULTS;
 
     impl Servers {
         /// As if the environment had these variables only.
@@ -146,6 +152,9 @@ mod tests {
         let known: BTreeSet<&str> =
             servers.all().into_iter().chain(settings).map(|variable| variable.name).collect();
         assert_eq!(listed, known);
+        for name in known {
+            assert!(DEFAULTS.contains(name), "`ferry config template` does not name {name}");
+        }
     }
 
     #[test]

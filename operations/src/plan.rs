@@ -265,3 +265,97 @@ impl From<&PlanFile> for PlanView {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::tests::{Nobody, run_view};
+
+    fn subject() -> Subject {
+        let run = run_view(ferry_domain::RunState::Planned);
+        Subject {
+            source: Box::new(Nobody(run.source)),
+            migration: run.migration,
+            mapping: "mapping".into(),
+            mapping_digest: "m".into(),
+            spec: run.spec,
+        }
+    }
+
+    /// A plan of this source by these settings.
+    fn plan(subject: &Subject) -> PlanFile {
+        let mut plan = PlanFile {
+            ferry_plan: PLAN_VERSION,
+            made_by: "0.1.0".into(),
+            migration: subject.migration.clone(),
+            mapping: subject.mapping.clone(),
+            rules_digest: subject.rules_digest(),
+            target: subject.target(),
+            source: subject.source.identity(),
+            source_digest: subject.spec.source_digest.clone(),
+            tally: Tally { source: 5, pending: 2, failed: 1, skipped: 2, ..Tally::default() },
+            settled: [("failed EMAIL_INVALID".to_owned(), 1), ("skipped DISABLED".to_owned(), 2)].into(),
+            users: Default::default(),
+            digest: String::new(),
+        };
+        plan.digest = plan.compute_digest();
+        plan
+    }
+
+    #[test]
+    fn a_file_that_is_no_plan_of_ours_is_told_from_one_that_was_changed() {
+        let good = plan(&subject());
+        assert_eq!(read(&serde_json::to_vec(&good).unwrap()), Ok(good.clone()));
+        let nothing = read(b"id,email").unwrap_err();
+        assert_eq!(nothing.kind(), Kind::Wrong);
+        assert!(nothing.to_string().contains("no plan of `ferry plan -o`"), "{nothing}");
+        let later = PlanFile { ferry_plan: PLAN_VERSION + 1, made_by: "9.0".into(), ..good.clone() };
+        let later = read(&serde_json::to_vec(&later).unwrap()).unwrap_err();
+        assert_eq!(later, Refusal::OtherVersion("9.0".into()));
+        let edited = PlanFile { tally: Tally::default(), ..good.clone() };
+        let edited = read(&serde_json::to_vec(&edited).unwrap()).unwrap_err();
+        assert_eq!(edited.kind(), Kind::Refused);
+        assert!(edited.to_string().contains(&good.digest), "{edited}");
+    }
+
+    #[test]
+    fn a_plan_holds_for_its_source_rules_target_and_bytes_only() {
+        let mut now = subject();
+        let planned = plan(&now);
+        assert_eq!(check(&planned, &now, false), Ok(()));
+
+        now.spec.source_digest = "other bytes".into();
+        let changed = check(&planned, &now, false).unwrap_err().to_string();
+        assert!(changed.contains("other bytes") && changed.contains("--accept SOURCE_CHANGED"), "{changed}");
+        assert_eq!(check(&planned, &now, true), Ok(()));
+
+        now.spec.tenant = "other.eu.auth0.com".into();
+        let text = check(&planned, &now, true).unwrap_err().to_string();
+        assert!(text.starts_with("the plan is for acme.eu.auth0.com / Users, not for other"), "{text}");
+        now.mapping_digest = "other".into();
+        assert!(matches!(check(&planned, &now, true), Err(Refusal::OtherRules { .. })));
+        now.source = Box::new(Nobody(SourceIdentity { kind: "csv".into(), location: "/other.csv".into() }));
+        assert!(matches!(check(&planned, &now, true), Err(Refusal::OtherSource { .. })));
+    }
+
+    #[test]
+    fn a_plan_made_without_a_tenant_holds_for_any() {
+        let mut without = subject();
+        without.spec.tenant = String::new();
+        assert_eq!(without.target(), "");
+        assert_eq!(check(&plan(&without), &subject(), false), Ok(()));
+    }
+
+    #[test]
+    fn a_plan_is_shown_by_reason_with_what_to_do() {
+        let view = PlanView::from(&plan(&subject()));
+        assert_eq!((view.records, view.accepted, view.rejected, view.skipped), (5, 2, 1, 2));
+        assert_eq!(view.by_code.len(), 2);
+        let first = serde_json::to_value(&view.by_code[0]).unwrap();
+        assert_eq!(
+            (&first["state"], &first["code"], &first["count"]),
+            (&"failed".into(), &"EMAIL_INVALID".into(), &1.into())
+        );
+        assert_eq!(first["remedy"], Code::EmailInvalid.remedy());
+    }
+}

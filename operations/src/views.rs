@@ -250,7 +250,11 @@ impl From<&WorkerView> for Worker {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use ferry_domain::{OnExisting, RunSpec, SourceIdentity, Tally, threshold::StopAfter};
+    use ferry_domain::{
+        OnExisting, RunSpec, SourceIdentity, Tally,
+        ports::{Candidate, Source, SourceError},
+        threshold::StopAfter,
+    };
     use serde_json::json;
 
     use super::*;
@@ -286,6 +290,24 @@ pub(crate) mod tests {
             started_at: None,
             provisioned_at: None,
             sealed_at: None,
+        }
+    }
+
+    /// A source without users.
+    pub(crate) struct Nobody(pub(crate) SourceIdentity);
+
+    #[async_trait::async_trait]
+    impl Source for Nobody {
+        fn identity(&self) -> SourceIdentity {
+            self.0.clone()
+        }
+
+        async fn next_chunk(&mut self, _most: usize) -> Result<Vec<Candidate>, SourceError> {
+            Ok(Vec::new())
+        }
+
+        fn digest(&self) -> Option<String> {
+            None
         }
     }
 
