@@ -13,7 +13,7 @@ use ferry_ledger_sqlite::{EmbeddedLock, SqliteLedger};
 use ferry_limiter::{LocalLimiter, SharedLimiter, SharedOptions};
 use ferry_queue::{MemoryQueue, RedisOptions, RedisQueue};
 use ferry_workers::{Environment, Parts, Role, Tuning};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -38,8 +38,8 @@ pub async fn ledger(place: &Place, setup: &Setup) -> anyhow::Result<Arc<dyn Ledg
             }
             sqlite(path).await
         }
-        Place::Postgres(_) => {
-            let ledger = postgres(place, setup).await?;
+        Place::Postgres(url) => {
+            let ledger = postgres(url, setup).await?;
             ledger
                 .runs(1)
                 .await
@@ -57,8 +57,7 @@ pub async fn sqlite(path: &Path) -> anyhow::Result<Arc<dyn Ledger>> {
 }
 
 /// Connects to PostgreSQL, whatever the state of its tables.
-pub async fn postgres(place: &Place, setup: &Setup) -> anyhow::Result<Arc<dyn Ledger>> {
-    let Place::Postgres(url) = place else { return Err(usage("this is no PostgreSQL URL")) };
+pub async fn postgres(url: &SecretString, setup: &Setup) -> anyhow::Result<Arc<dyn Ledger>> {
     let options = ferry_ledger_postgres::Options {
         max_connections: setup.settings.ledger.max_connections,
         death_lock: setup.settings.ledger.death_lock,

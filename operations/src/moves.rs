@@ -79,7 +79,7 @@ impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(Cancellable { at_once, to_ask }) = self.cancellable else { return Ok(()) };
         let at_auth0 = self.run.tally.created + self.run.tally.adopted;
-        write!(f, "Give up run {} for good?\n{at_once} users are cancelled at once", self.run.id)?;
+        write!(f, "Cancel run {} for good?\n{at_once} users are cancelled at once", self.run.id)?;
         if to_ask > 0 {
             write!(f, "; {to_ask} were held by a worker, Auth0 is asked about each first")?;
         }

@@ -60,7 +60,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
             return Err(usage(format!("{}: there is no such file", path.display())));
         }
         Place::Sqlite(path) => wiring::sqlite(path).await?,
-        Place::Postgres(_) => wiring::postgres(&place, setup).await?,
+        Place::Postgres(url) => wiring::postgres(url, setup).await?,
     };
     ledger.migrate().await?;
     output::say(&format!("The ledger in {} is up to date.", place.shown()));

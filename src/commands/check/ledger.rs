@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ferry_domain::ports::{Ledger, LedgerError, WorkerRecord};
+use secrecy::SecretString;
 
 use super::{Line, error, ok, warning};
 use crate::{place::Place, setup::Setup, wiring};
@@ -22,12 +23,12 @@ pub async fn check(place: &Place, setup: &Setup, lines: &mut Vec<Line>) {
                 "Correct DATABASE_URL, or end the process that holds the file.",
             ),
         }),
-        Place::Postgres(_) => postgres(place, setup, lines).await,
+        Place::Postgres(url) => postgres(url, &place.shown(), setup, lines).await,
     }
 }
 
-async fn postgres(place: &Place, setup: &Setup, lines: &mut Vec<Line>) {
-    let ledger = match wiring::postgres(place, setup).await {
+async fn postgres(url: &SecretString, shown: &str, setup: &Setup, lines: &mut Vec<Line>) {
+    let ledger = match wiring::postgres(url, setup).await {
         Ok(ledger) => ledger,
         Err(wrong) => {
             let remedy = "Start PostgreSQL, or correct DATABASE_URL or FERRY_LEDGER_URL.";
@@ -36,10 +37,10 @@ async fn postgres(place: &Place, setup: &Setup, lines: &mut Vec<Line>) {
         }
     };
     if let Err(wrong) = ledger.runs(1).await {
-        lines.push(error("ledger", format!("{}: {wrong}", place.shown()), "Run ferry migrate --yes."));
+        lines.push(error("ledger", format!("{shown}: {wrong}"), "Run ferry migrate --yes."));
         return;
     }
-    lines.push(ok("ledger", format!("{}, up to date", place.shown())));
+    lines.push(ok("ledger", format!("{shown}, up to date")));
     lines.push(match registration(&ledger, setup).await {
         Ok(None) => ok("registration", "a worker's death is seen at once"),
         Ok(Some(why)) => warning("registration", why, POOLER),

@@ -5,7 +5,6 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use ferry_domain::ports::{DeadFilter, DeadState, DeadView};
 use ferry_operations::{
-    Error,
     dead::{self, Listed, Selected},
     units,
     views::Letter,
@@ -73,7 +72,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
 }
 
 fn filter(which: Selection, state: Option<States>) -> anyhow::Result<DeadFilter> {
-    let Selected { filter, state: named } = dead::Selection::from(which).read().map_err(Error::from)?;
+    let Selected { filter, state: named } = which.read()?;
     let state = match (state, named) {
         (Some(_), Some(_)) => {
             return Err(usage("the state is given by --state and by --where; give it once"));

@@ -24,12 +24,12 @@ pub struct Options {
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    let filter = dead::Selection::from(options.which).kept()?;
+    let filter = options.which.kept()?;
     let access = setup.access().await?;
     let question = dead::ask(&access, Act::Redrive, filter).await?;
     let some = question.count.letters > 0;
     if !some {
-        output::say("Nothing to redrive: no kept letter is meant. See ferry dead list --state all");
+        output::say("Nothing to redrive: no kept dead letter matches. See ferry dead list --state all");
     } else if !output::confirmed(options.consent.yes, &question)? {
         return Ok(output::nothing_changed());
     }

@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args;
-use ferry_domain::{Code, RunId};
-use ferry_operations::{dead, units};
+use ferry_domain::{Code, RunId, ports::DeadFilter};
+use ferry_operations::{
+    Error,
+    dead::{self, Selected},
+    units,
+};
 
 /// Which dead letters; what is given must all hold. Without any: all.
 #[derive(Clone, Debug, Default, Args)]
@@ -23,6 +28,18 @@ pub struct Selection {
     /// The same choices in one text: 'run=ID code=A,B state=kept older=7d id=1,2'
     #[arg(long = "where", value_name = "FILTER")]
     pub filter: Option<String>,
+}
+
+impl Selection {
+    /// Options and filter together.
+    pub fn read(self) -> anyhow::Result<Selected> {
+        dead::Selection::from(self).read().map_err(Error::from).context("--where")
+    }
+
+    /// The same, for what acts on letters that wait for a person.
+    pub fn kept(self) -> anyhow::Result<DeadFilter> {
+        dead::Selection::from(self).kept().context("--where")
+    }
 }
 
 impl From<Selection> for dead::Selection {

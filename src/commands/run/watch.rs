@@ -10,13 +10,13 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use ferry_domain::{RunId, RunState, RunView, ports::LedgerError};
 use ferry_operations::{
-    Access, Error, NoSuchRun, units,
+    Access, Error, units,
     waits::{self, Around},
 };
 use tokio::time::Instant;
 
 use crate::{
-    exit::Exit,
+    exit::{Exit, usage},
     lifecycle,
     output::{self, Progress},
     setup::Setup,
@@ -53,12 +53,15 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let mut silent_since: Option<Instant> = None;
     loop {
         let why = match look(&access, options.run).await {
-            Ok((run, _)) if ended(run.state) => {
+            Ok((None, _)) => {
+                return Err(usage(format!("run {} was removed from the ledger", options.run)));
+            }
+            Ok((Some(run), _)) if ended(run.state) => {
                 progress.done();
                 tell(&run);
                 return Ok(Exit::of_run(&run));
             }
-            Ok((run, around)) => {
+            Ok((Some(run), around)) => {
                 last = run;
                 silent_since = None;
                 around.why(&last)
@@ -79,7 +82,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     }
 }
 
-async fn look(access: &Access, id: RunId) -> Result<(RunView, Around), Error> {
+async fn look(access: &Access, id: RunId) -> Result<(Option<RunView>, Around), Error> {
     let seen = async {
         let run = access.ledger.run(id).await?;
         Ok::<_, LedgerError>((run, Around::of(access).await?))
@@ -89,8 +92,7 @@ async fn look(access: &Access, id: RunId) -> Result<(RunView, Around), Error> {
         reason: format!("nothing came within {} s", ANSWER.as_secs()),
         passes: true,
     };
-    let (run, around) = tokio::time::timeout(ANSWER, seen).await.unwrap_or(Err(unanswered))?;
-    Ok((run.ok_or(NoSuchRun(id))?, around))
+    Ok(tokio::time::timeout(ANSWER, seen).await.unwrap_or(Err(unanswered))?)
 }
 
 /// Whether looking again may help.
