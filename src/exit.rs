@@ -2,6 +2,12 @@
 
 use std::{fmt, process::ExitCode};
 
+use ferry_domain::{
+    RunState, RunView,
+    ports::{LedgerError, SourceError},
+};
+use ferry_operations::Kind;
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -35,15 +41,23 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
-    /// How a watched run ended, see [`ferry_domain::run::exit_code`].
-    pub fn of_run(run: &ferry_domain::RunView) -> Self {
-        match ferry_domain::run::exit_code(run) {
-            0 => Exit::Done,
-            3 => Exit::NeedsPerson,
-            4 => Exit::VerificationFailed,
-            5 => Exit::Stopped,
-            130 => Exit::Interrupted,
-            _ => Exit::Internal,
+    /// How a watched run ended.
+    pub fn of_run(run: &RunView) -> Self {
+        match run.state {
+            RunState::Sealed if run.discrepancies > 0 => Exit::VerificationFailed,
+            RunState::Sealed if run.tally.needs_a_person() => Exit::NeedsPerson,
+            RunState::Sealed if run.tally.pending == 0 && run.tally.adds_up() => Exit::Done,
+            RunState::Sealed => Exit::Internal,
+            RunState::Stopped | RunState::Cancelled => Exit::Stopped,
+            _ => Exit::Interrupted,
+        }
+    }
+
+    fn of_kind(kind: Kind) -> Self {
+        match kind {
+            Kind::Wrong => Exit::Usage,
+            Kind::Refused => Exit::Refused,
+            Kind::Failed => Exit::Internal,
         }
     }
 }
@@ -75,19 +89,41 @@ pub fn refused(message: impl fmt::Display) -> anyhow::Error {
 
 /// The exit code of an error: what its cause says, or a fault of ours.
 pub fn of(error: &anyhow::Error) -> Exit {
-    use ferry_domain::ports::{LedgerError, SourceError};
     for cause in error.chain() {
         if let Some(failure) = cause.downcast_ref::<Failure>() {
             return failure.exit;
         }
+        if let Some(error) = cause.downcast_ref::<ferry_operations::Error>() {
+            return Exit::of_kind(error.kind());
+        }
+        if let Some(error) = cause.downcast_ref::<LedgerError>() {
+            return Exit::of_kind(ferry_operations::error::of_ledger(error));
+        }
         if cause.is::<SourceError>() {
             return Exit::Usage;
         }
-        match cause.downcast_ref::<LedgerError>() {
-            Some(LedgerError::AnotherRunActive { .. } | LedgerError::Refused(_)) => return Exit::Refused,
-            Some(LedgerError::WriteBackTarget(_)) => return Exit::Usage,
-            _ => {}
-        }
     }
     Exit::Internal
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+    use ferry_domain::RunId;
+    use ferry_operations::{Error, NoSuchRun};
+
+    use super::*;
+
+    #[test]
+    fn an_error_keeps_its_code_behind_what_is_said_about_it() {
+        let refused = || LedgerError::Refused("no such move".into());
+        let behind = |error: Error| of(&Err::<(), _>(error).context("said about it").unwrap_err());
+        assert_eq!(behind(NoSuchRun(RunId(Default::default())).into()), Exit::Usage);
+        assert_eq!(behind(refused().into()), Exit::Refused);
+        assert_eq!(behind(LedgerError::WriteBackTarget("no column".into()).into()), Exit::Usage);
+        assert_eq!(behind(LedgerError::Busy.into()), Exit::Internal);
+        assert_eq!(of(&refused().into()), Exit::Refused);
+        assert_eq!(of(&usage("wrong")), Exit::Usage);
+        assert_eq!(of(&anyhow::anyhow!("a fault of ours")), Exit::Internal);
+    }
 }

@@ -8,11 +8,18 @@ mod commands;
 #[cfg(feature = "crash-points")]
 mod crash;
 mod exit;
+mod figure;
 mod lifecycle;
+mod options;
 mod output;
-mod planner;
+mod place;
+mod reading;
+mod servers;
 mod settings;
+mod setup;
+mod shown;
 mod system;
+mod tenant;
 mod wiring;
 
 use std::process::ExitCode;

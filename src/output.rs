@@ -9,7 +9,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
-use crate::exit::usage;
+use crate::exit::{Exit, usage};
 
 /// How often a line is printed where no bar can be drawn.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -49,7 +49,7 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>, right: &[usize]) -> String
 /// Width that long texts are folded to, as those of `--help` are.
 const WIDTH: usize = 100;
 
-/// A text behind its name, folded at spaces so that the next lines stand below its begin.
+/// A text behind its name, folded at spaces, with the next lines aligned with its first.
 pub fn field(name: &str, width: usize, text: &str) -> String {
     let mut lines = vec![format!("{name:width$}")];
     for word in text.split_whitespace() {
@@ -66,7 +66,7 @@ pub fn field(name: &str, width: usize, text: &str) -> String {
 }
 
 /// Asks on a terminal; elsewhere, only `--yes` is an answer.
-pub fn confirmed(yes: bool, question: &str) -> anyhow::Result<bool> {
+pub fn confirmed(yes: bool, question: &dyn std::fmt::Display) -> anyhow::Result<bool> {
     if yes {
         return Ok(true);
     }
@@ -77,6 +77,12 @@ pub fn confirmed(yes: bool, question: &str) -> anyhow::Result<bool> {
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+/// What a command ends with when a person did not agree.
+pub fn nothing_changed() -> Exit {
+    say("Nothing was changed.");
+    Exit::Refused
 }
 
 /// A bar on a terminal, a line every five seconds elsewhere; both say why it waits.
@@ -125,7 +131,7 @@ impl Progress {
         }
     }
 
-    /// Where it stands.
+    /// How far it is.
     pub fn at(&mut self, done: u64, note: &str) {
         self.bar.set_position(done);
         if self.drawn {

@@ -17,9 +17,9 @@ use figment::{
 use serde::Deserialize;
 
 use crate::{
-    cli::units::{self, Figure},
     exit::usage,
-    system,
+    figure::{self, Figure},
+    servers::Servers,
 };
 
 /// The default file, which is also the reference.
@@ -42,13 +42,9 @@ pub struct Settings {
     pub source: Dict,
     /// Pace of a worker process.
     pub worker: Worker,
-    /// Transport.
     pub queue: Queue,
-    /// Ledger.
     pub ledger: Ledger,
-    /// Dead letters.
     pub dead: Dead,
-    /// Logs.
     pub log: Log,
 }
 
@@ -64,15 +60,11 @@ pub struct Migration {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth0 {
-    /// By name.
     pub connection: String,
-    /// Named plan.
     pub limits: String,
     /// Above 0, at most 1.
     pub floor_share: f64,
-    /// Seconds.
     pub request_timeout_seconds: u64,
-    /// Seconds.
     pub connect_timeout_seconds: u64,
 }
 
@@ -82,7 +74,6 @@ pub struct Auth0 {
 pub struct Run {
     /// 1 to 1000.
     pub batch_size: u32,
-    /// Policy.
     pub on_existing: OnExisting,
     /// At least 1.
     pub max_attempts: i32,
@@ -102,11 +93,9 @@ pub struct Worker {
     pub users: usize,
     /// 1 to 1000.
     pub group: usize,
-    /// Milliseconds.
     pub group_wait_ms: u64,
     /// Seconds, at least 1.
     pub lease_seconds: u64,
-    /// Seconds.
     pub grace_seconds: u64,
 }
 
@@ -142,7 +131,6 @@ pub struct Dead {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
-    /// Filter.
     pub level: String,
     /// text or json.
     pub format: String,
@@ -150,6 +138,13 @@ pub struct Log {
 
 /// A value given by a flag, and the key it overrides.
 pub type Flag = (&'static str, Value);
+
+/// Adds a flag that was given.
+pub fn push(flags: &mut Vec<Flag>, key: &'static str, value: Option<&str>) {
+    if let Some(value) = value {
+        flags.push((key, value.into()));
+    }
+}
 
 struct Flags(Vec<Flag>);
 
@@ -179,15 +174,12 @@ fn merge(mut into: Dict, from: Dict) -> Dict {
     into
 }
 
-/// Settings and where each came from.
-pub struct Loaded {
-    /// The values.
-    pub settings: Settings,
-    figment: Figment,
-}
+/// Where each setting came from.
+#[derive(Clone)]
+pub struct Origins(Figment);
 
 /// Reads all layers. `file` must exist when it is named.
-pub fn load(file: Option<&Path>, flags: Vec<Flag>) -> anyhow::Result<Loaded> {
+pub fn load(file: Option<&Path>, flags: Vec<Flag>, servers: &Servers) -> anyhow::Result<(Settings, Origins)> {
     let mut figment = Figment::from(Toml::string(DEFAULTS));
     if let Some(path) = file {
         if !path.is_file() {
@@ -200,10 +192,10 @@ pub fn load(file: Option<&Path>, flags: Vec<Flag>) -> anyhow::Result<Loaded> {
     } else if Path::new(FILE).is_file() {
         figment = figment.merge(Toml::file_exact(FILE));
     }
-    let figment = figment.merge(ferry_variables()).merge(auth0_variables()).merge(Flags(flags));
+    let figment = figment.merge(ferry_variables()).merge(auth0_variables(servers)).merge(Flags(flags));
     let settings = figment.extract::<Settings>().map_err(|error| usage(explain(&error)))?;
     settings.check()?;
-    Ok(Loaded { settings, figment })
+    Ok((settings, Origins(figment)))
 }
 
 /// `FERRY_SECTION__KEY`; variables without a section are servers and switches.
@@ -211,11 +203,11 @@ fn ferry_variables() -> impl Provider {
     Env::prefixed("FERRY_").filter(|key| key.as_str().contains("__")).split("__")
 }
 
-fn auth0_variables() -> impl Provider {
+fn auth0_variables(servers: &Servers) -> impl Provider + use<> {
     let mut auth0 = BTreeMap::new();
-    for (variable, key) in [("AUTH0_CONNECTION", "connection"), ("AUTH0_PLAN", "limits")] {
-        if let Some(value) = system::environment(variable) {
-            auth0.insert(key, value);
+    for (variable, key) in servers.of_settings() {
+        if let Some(value) = variable.get() {
+            auth0.insert(key, value.to_owned());
         }
     }
     Named("environment (AUTH0_…)", Serialized::default("auth0", auth0))
@@ -287,7 +279,7 @@ impl Settings {
 
     /// When a run stops by itself.
     pub fn stop_after(&self) -> anyhow::Result<StopAfter> {
-        units::stop_after(&self.run.max_failures, &self.run.max_failure_rate).map_err(usage)
+        figure::stop_after(&self.run.max_failures, &self.run.max_failure_rate).map_err(usage)
     }
 
     /// Name of the preset, if one is set.
@@ -320,10 +312,10 @@ impl Settings {
     }
 }
 
-impl Loaded {
+impl Origins {
     /// Every setting as (key, value, origin), in order of key.
     pub fn listed(&self) -> anyhow::Result<Vec<(String, String, String)>> {
-        let all: Dict = self.figment.extract().context("settings can't be listed")?;
+        let all: Dict = self.0.extract().context("settings can't be listed")?;
         let mut rows = Vec::new();
         self.list(&mut rows, "", &all);
         Ok(rows)
@@ -340,7 +332,7 @@ impl Loaded {
     }
 
     fn origin(&self, key: &str) -> String {
-        let Some(metadata) = self.figment.find_metadata(key) else { return "default".to_owned() };
+        let Some(metadata) = self.0.find_metadata(key) else { return "default".to_owned() };
         match &metadata.source {
             Some(figment::Source::File(path)) => path.display().to_string(),
             _ if metadata.name.contains("TOML") => "default".to_owned(),

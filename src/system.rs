@@ -24,23 +24,17 @@ impl Random for SystemRandom {
     }
 }
 
-/// A variable of the environment; an empty one counts as absent.
+/// A variable of the environment; an empty one counts as absent. See [`crate::servers`].
 #[expect(clippy::disallowed_methods, reason = "this is the place that reads the environment")]
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Name of this machine, for people.
+/// Name of this machine as its files have it.
 pub fn host() -> String {
-    environment("HOSTNAME")
-        .or_else(|| std::fs::read_to_string("/etc/hostname").ok().map(|name| name.trim().to_owned()))
+    std::fs::read_to_string("/etc/hostname")
+        .map(|name| name.trim().to_owned())
+        .ok()
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| "localhost".to_owned())
-}
-
-/// Who is at the keyboard, for the audit.
-pub fn operator() -> String {
-    let user =
-        environment("FERRY_OPERATOR").or_else(|| environment("USER")).unwrap_or_else(|| "unknown".to_owned());
-    format!("{user}@{}", host())
 }

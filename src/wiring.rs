@@ -1,15 +1,11 @@
 //! Concrete adapters behind the ports, chosen by URLs. The only place that names them.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use ferry_auth0::{Auth0, Auth0Settings};
 use ferry_domain::{
-    Figures, WorkerId, WriteBackTarget,
+    Figures, WorkerId,
     ports::{Directory, Ledger, LedgerError, Limiter, Queue, QueueError, WorkerRecord},
 };
 use ferry_ledger_postgres::PostgresLedger;
@@ -19,75 +15,19 @@ use ferry_queue::{MemoryQueue, RedisOptions, RedisQueue};
 use ferry_workers::{Environment, Parts, Role, Tuning};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
 use crate::{
     exit::{refused, usage},
+    place::Place,
     settings::Settings,
-    system::{self, SystemClock, SystemRandom, environment},
+    setup::Setup,
+    system::{SystemClock, SystemRandom},
+    tenant,
 };
-
-/// File of the ledger where neither a database nor a SQLite source is named.
-const OWN_FILE: &str = "ferry.db";
-
-/// Where a ledger lives.
-#[derive(Clone, Debug)]
-pub enum Place {
-    /// Schema `ferry` of a PostgreSQL database.
-    Postgres(SecretString),
-    /// Tables `ferry_*` of a SQLite file.
-    Sqlite(PathBuf),
-}
-
-impl Place {
-    /// From a URL or the path of a SQLite file. `name` says where it was given.
-    pub fn parse(name: &str, text: &str) -> anyhow::Result<Place> {
-        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            Url::parse(text)
-                .map_err(|e| usage(format!("{name} is no valid URL ({e}): postgres://user@host/database")))?;
-            return Ok(Place::Postgres(text.into()));
-        }
-        if let Some(path) = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:")) {
-            return Ok(Place::Sqlite(path.into()));
-        }
-        if !text.contains("://") && [".db", ".sqlite", ".sqlite3"].iter().any(|end| text.ends_with(end)) {
-            return Ok(Place::Sqlite(text.into()));
-        }
-        Err(usage(format!(
-            "{name} names no database: write postgres://user@host/database or sqlite://file.db"
-        )))
-    }
-
-    /// `FERRY_LEDGER_URL`, else `DATABASE_URL`, else `ferry.db` in this folder.
-    pub fn from_environment() -> anyhow::Result<Place> {
-        for name in ["FERRY_LEDGER_URL", "DATABASE_URL"] {
-            if let Some(url) = environment(name) {
-                return Place::parse(name, &url);
-            }
-        }
-        Ok(Place::Sqlite(OWN_FILE.into()))
-    }
-
-    /// The same place as an operator would name it, without credentials.
-    pub fn shown(&self) -> String {
-        match self {
-            Place::Sqlite(path) => format!("sqlite://{}", path.display()),
-            Place::Postgres(url) => match Url::parse(url.expose_secret()) {
-                Ok(url) => format!(
-                    "postgres://{}:{}{}",
-                    url.host_str().unwrap_or("localhost"),
-                    url.port().unwrap_or(5432),
-                    url.path()
-                ),
-                Err(_) => "postgres".to_owned(),
-            },
-        }
-    }
-}
 
 /// Opens a ledger that exists. A SQLite ledger's tables are brought up to date
 /// on the way; a PostgreSQL schema is changed by `ferry migrate` only.
-pub async fn ledger(place: &Place, settings: &Settings) -> anyhow::Result<Arc<dyn Ledger>> {
+pub async fn ledger(place: &Place, setup: &Setup) -> anyhow::Result<Arc<dyn Ledger>> {
     match place {
         Place::Sqlite(path) => {
             if !path.is_file() {
@@ -98,8 +38,8 @@ pub async fn ledger(place: &Place, settings: &Settings) -> anyhow::Result<Arc<dy
             }
             sqlite(path).await
         }
-        Place::Postgres(_) => {
-            let ledger = postgres(place, settings).await?;
+        Place::Postgres(url) => {
+            let ledger = postgres(url, setup).await?;
             ledger
                 .runs(1)
                 .await
@@ -117,97 +57,43 @@ pub async fn sqlite(path: &Path) -> anyhow::Result<Arc<dyn Ledger>> {
 }
 
 /// Connects to PostgreSQL, whatever the state of its tables.
-pub async fn postgres(place: &Place, settings: &Settings) -> anyhow::Result<Arc<dyn Ledger>> {
-    let Place::Postgres(url) = place else { return Err(usage("this is no PostgreSQL URL")) };
+pub async fn postgres(url: &SecretString, setup: &Setup) -> anyhow::Result<Arc<dyn Ledger>> {
     let options = ferry_ledger_postgres::Options {
-        max_connections: settings.ledger.max_connections,
-        death_lock: settings.ledger.death_lock,
+        max_connections: setup.settings.ledger.max_connections,
+        death_lock: setup.settings.ledger.death_lock,
         ..ferry_ledger_postgres::Options::default()
     };
     Ok(Arc::new(PostgresLedger::connect(url.expose_secret(), options).await?))
 }
 
-/// Tenant as it goes into chosen ids: the bare domain, or host and port of the base URL.
-pub fn tenant() -> anyhow::Result<Option<String>> {
-    if let Some(domain) = environment("AUTH0_DOMAIN") {
-        // Only the form of the domain is looked at.
-        Auth0Settings::for_domain(&domain, "-", "-".to_owned().into()).map_err(usage)?;
-        return Ok(Some(domain));
-    }
-    let Some(base) = environment("AUTH0_BASE_URL") else { return Ok(None) };
-    let url = base_url(&base)?;
-    let host = url.host_str().unwrap_or_default();
-    Ok(Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))))
+/// Connects to Redis, with the settings' namespace.
+pub async fn redis(setup: &Setup) -> anyhow::Result<RedisQueue> {
+    let options = RedisOptions { namespace: setup.settings.queue.namespace.clone() };
+    Ok(RedisQueue::connect(setup.servers.required_redis()?, options).await?)
 }
 
-/// The tenant, which this command can't do without.
-pub fn required_tenant() -> anyhow::Result<String> {
-    tenant()?
-        .ok_or_else(|| usage("no tenant: set AUTH0_DOMAIN to its bare host, for example acme.eu.auth0.com"))
-}
-
-fn base_url(text: &str) -> anyhow::Result<Url> {
-    let wrong = || usage("AUTH0_BASE_URL is no http or https URL, for example http://127.0.0.1:4000");
-    let url = Url::parse(text).map_err(|_| wrong())?;
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(wrong());
-    }
-    Ok(url)
-}
-
-/// Client settings from the environment.
-pub fn auth0_settings(settings: &Settings) -> anyhow::Result<Auth0Settings> {
-    let id = environment("AUTH0_CLIENT_ID").ok_or_else(|| {
-        usage("AUTH0_CLIENT_ID is not set: it names the application that may use the Management API")
-    })?;
-    let secret = client_secret()?;
-    let mut auth0 = match (environment("AUTH0_BASE_URL"), environment("AUTH0_DOMAIN")) {
-        (Some(base), _) => Auth0Settings::for_base_url(base_url(&base)?, &id, secret).map_err(usage)?,
-        (None, Some(domain)) => Auth0Settings::for_domain(&domain, &id, secret).map_err(usage)?,
-        (None, None) => {
-            return Err(usage("no tenant: set AUTH0_DOMAIN to its bare host, for example acme.eu.auth0.com"));
-        }
-    };
-    auth0.request_timeout = Duration::from_secs(settings.auth0.request_timeout_seconds);
-    auth0.connect_timeout = Duration::from_secs(settings.auth0.connect_timeout_seconds);
-    Ok(auth0)
-}
-
-fn client_secret() -> anyhow::Result<SecretString> {
-    if let Some(secret) = environment("AUTH0_CLIENT_SECRET") {
-        return Ok(secret.into());
-    }
-    let path = environment("AUTH0_CLIENT_SECRET_FILE").ok_or_else(|| {
-        usage("no secret: set AUTH0_CLIENT_SECRET, or AUTH0_CLIENT_SECRET_FILE to a file that holds it")
-    })?;
-    let text = std::fs::read_to_string(&path)
-        .map_err(|e| usage(format!("AUTH0_CLIENT_SECRET_FILE {path} can't be read: {e}")))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned().into())
+/// Auth0, and the limits it is asked under.
+pub struct Target {
+    /// Auth0.
+    pub directory: Arc<dyn Directory>,
+    /// The tenant's limits, which the directory keeps to.
+    pub limiter: Arc<dyn Limiter>,
 }
 
 /// Auth0, behind the tenant's limits: one process with a SQLite ledger keeps them alone,
 /// processes with a PostgreSQL ledger together, over Redis. It need not answer yet.
-pub fn directory(
-    auth0: Auth0Settings,
-    settings: &Settings,
-    place: &Place,
-) -> anyhow::Result<(Arc<dyn Directory>, Arc<dyn Limiter>)> {
-    let limits = &settings.limits()?;
+pub fn target(auth0: Auth0Settings, place: &Place, setup: &Setup) -> anyhow::Result<Target> {
+    let limits = &setup.settings.limits()?;
     let limiter: Arc<dyn Limiter> = match place {
         Place::Sqlite(_) => Arc::new(LocalLimiter::new(limits)),
         Place::Postgres(_) => {
-            let (redis, options) = (redis_url()?, SharedOptions { floor_share: settings.auth0.floor_share });
-            Arc::new(SharedLimiter::new(&redis, &required_tenant()?, limits, &options).map_err(usage)?)
+            let (redis, tenant) = (setup.servers.required_redis()?, tenant::required(&setup.servers)?);
+            let options = SharedOptions { floor_share: setup.settings.auth0.floor_share };
+            Arc::new(SharedLimiter::new(redis, &tenant, limits, &options).map_err(usage)?)
         }
     };
-    let directory = Auth0::new(auth0, limiter.clone()).map_err(usage)?;
-    Ok((Arc::new(directory), limiter))
-}
-
-fn redis_url() -> anyhow::Result<String> {
-    environment("REDIS_URL").ok_or_else(|| {
-        usage("a PostgreSQL ledger needs Redis for its queue: set REDIS_URL, for example redis://127.0.0.1:6379")
-    })
+    let directory = Arc::new(Auth0::new(auth0, limiter.clone()).map_err(usage)?);
+    Ok(Target { directory, limiter })
 }
 
 /// What a worker process needs beside Auth0.
@@ -222,19 +108,17 @@ pub struct Transport {
 
 /// Ledger and queue: SQLite goes with the queue in memory and a lock on the
 /// file, PostgreSQL with Redis. Nothing in between.
-pub async fn transport(place: &Place, settings: &Settings) -> anyhow::Result<Transport> {
+pub async fn transport(place: &Place, setup: &Setup) -> anyhow::Result<Transport> {
     match place {
         Place::Sqlite(path) => {
-            let ledger = ledger(place, settings).await?;
+            let ledger = ledger(place, setup).await?;
             let lock = EmbeddedLock::take(path).map_err(refused)?;
             Ok(Transport { ledger, queue: Arc::new(MemoryQueue::new()), lock: Some(lock) })
         }
         Place::Postgres(_) => {
-            let redis = redis_url()?;
-            let ledger = ledger(place, settings).await?;
-            let options = RedisOptions { namespace: settings.queue.namespace.clone() };
-            let queue = RedisQueue::connect(&redis, options).await?;
-            Ok(Transport { ledger, queue: Arc::new(queue), lock: None })
+            setup.servers.required_redis()?; // before anything is connected
+            let ledger = ledger(place, setup).await?;
+            Ok(Transport { ledger, queue: Arc::new(redis(setup).await?), lock: None })
         }
     }
 }
@@ -246,10 +130,8 @@ pub fn passes(error: &anyhow::Error) -> bool {
 }
 
 /// Pace of a worker process.
-///
-/// # Errors
-/// When the plan of limits is unknown.
-pub fn tuning(settings: &Settings) -> anyhow::Result<Tuning> {
+fn tuning(settings: &Settings) -> anyhow::Result<Tuning> {
+    let days = |days: u64| Duration::from_secs(days * 86_400);
     Ok(Tuning {
         limits: settings.limits()?,
         batches: settings.worker.batches,
@@ -264,48 +146,37 @@ pub fn tuning(settings: &Settings) -> anyhow::Result<Tuning> {
     })
 }
 
-fn days(days: u64) -> Duration {
-    Duration::from_secs(days * 86_400)
+/// This process as the ledger registers it.
+pub fn record(setup: &Setup, slots: i32) -> WorkerRecord {
+    WorkerRecord {
+        id: WorkerId::new(&SystemClock, &SystemRandom),
+        host: setup.servers.host.clone(),
+        pid: i32::try_from(std::process::id()).unwrap_or(0),
+        slots,
+        waits: None,
+    }
 }
 
 /// A worker process's environment.
 pub fn worker(
+    setup: &Setup,
     transport: &Transport,
-    (directory, limiter): (Arc<dyn Directory>, Arc<dyn Limiter>),
-    tuning: Tuning,
+    target: Target,
     roles: &[Role],
     figures: Arc<Figures>,
     stopping: CancellationToken,
-) -> Arc<Environment> {
-    let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
-    let worker = WorkerRecord {
-        id: WorkerId::new(&*clock, &*random),
-        host: system::host(),
-        pid: i32::try_from(std::process::id()).unwrap_or(0),
-        slots: ferry_workers::slots(roles, tuning.batches),
-        waits: None,
-    };
-    let (ledger, queue) = (transport.ledger.clone(), transport.queue.clone());
-    Arc::new(Environment::new(Parts {
-        ledger,
-        queue,
-        directory,
-        limiter,
-        clock,
-        random,
-        worker,
+) -> anyhow::Result<Arc<Environment>> {
+    let tuning = tuning(&setup.settings)?;
+    Ok(Arc::new(Environment::new(Parts {
+        ledger: transport.ledger.clone(),
+        queue: transport.queue.clone(),
+        directory: target.directory,
+        limiter: target.limiter,
+        clock: Arc::new(SystemClock),
+        random: Arc::new(SystemRandom),
+        worker: record(setup, ferry_workers::slots(roles, tuning.batches)),
         tuning,
         figures,
         stopping,
-    }))
-}
-
-/// The application's table where nothing names it: MedLogistics' and most others'.
-pub fn usual_table() -> WriteBackTarget {
-    WriteBackTarget {
-        schema: None,
-        table: "users".into(),
-        key_column: "id".into(),
-        id_column: "auth0_user_id".into(),
-    }
+    })))
 }

@@ -6,22 +6,18 @@ mod auth0;
 mod ledger;
 mod redis;
 
-use serde_json::json;
+use clap::Args;
+use ferry_operations::rate;
+use serde::Serialize;
 
-use crate::{
-    cli::{Output, operators::Check},
-    exit::Exit,
-    output,
-    settings::Settings,
-    system::environment,
-    wiring::Place,
-};
+use crate::{exit::Exit, options::Output, output, settings::Settings, setup::Setup};
 
 /// Width of a result and its check's name.
 const NAMES: usize = 21;
 
 /// How a check came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 enum Level {
     Ok,
     /// Work is possible; somebody should know.
@@ -41,12 +37,22 @@ impl Level {
 }
 
 /// One check.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 struct Line {
+    #[serde(rename = "check")]
     name: &'static str,
+    #[serde(rename = "result")]
     level: Level,
     found: String,
     remedy: Option<String>,
+}
+
+/// All of them.
+#[derive(Serialize)]
+struct Found<'a> {
+    checks: &'a [Line],
+    errors: usize,
+    warnings: usize,
 }
 
 fn ok(name: &'static str, found: impl ToString) -> Line {
@@ -61,21 +67,28 @@ fn error(name: &'static str, found: impl ToString, remedy: impl ToString) -> Lin
     Line { name, level: Level::Error, found: found.to_string(), remedy: Some(remedy.to_string()) }
 }
 
-pub async fn run(settings: &Settings, options: Check) -> anyhow::Result<Exit> {
-    let mut lines = vec![check_settings(settings), limits(settings)];
-    match Place::from_environment() {
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
+    let mut lines = vec![check_settings(&setup.settings), limits(setup)];
+    match setup.place() {
         Ok(place) => {
-            ledger::check(&place, settings, &mut lines).await;
-            redis::check(&place, settings, &mut lines).await;
+            ledger::check(&place, setup, &mut lines).await;
+            redis::check(&place, setup, &mut lines).await;
         }
         Err(wrong) => lines.push(error("ledger", wrong, "Correct DATABASE_URL or FERRY_LEDGER_URL.")),
     }
-    auth0::check(settings, &mut lines).await;
+    auth0::check(setup, &mut lines).await;
     tell(&lines, options.output)
 }
 
 /// Settings that can't be read are the first thing a check finds, not a wrong usage of it.
-pub fn unreadable(wrong: &anyhow::Error, options: &Check) -> anyhow::Result<Exit> {
+pub fn unreadable(wrong: &anyhow::Error, options: &Options) -> anyhow::Result<Exit> {
     let line = error("settings", wrong, "Correct the settings; the other checks need them.");
     tell(&[line], options.output)
 }
@@ -91,16 +104,14 @@ fn check_settings(settings: &Settings) -> Line {
     }
 }
 
-fn limits(settings: &Settings) -> Line {
-    let plan = match settings.limits() {
+fn limits(setup: &Setup) -> Line {
+    let plan = match setup.settings.limits() {
         Ok(plan) => plan,
         Err(wrong) => return error("limits", wrong, "Set AUTH0_PLAN to the tenant's plan."),
     };
-    match plan.creates_per_second() {
-        Some(rate) => {
-            ok("limits", format!("{plan}: {} new users per second", super::run_rate::rounded(rate)))
-        }
-        None if environment("AUTH0_BASE_URL").is_some() => ok("limits", format!("{plan}: no limit is kept")),
+    match rate::speed(&plan) {
+        Some(speed) => ok("limits", format!("{plan}: {speed}")),
+        None if setup.servers.base_url.get().is_some() => ok("limits", format!("{plan}: no limit is kept")),
         None => warning(
             "limits",
             format!("{plan}: no limit is kept, and a real tenant has one"),
@@ -114,13 +125,7 @@ fn tell(lines: &[Line], form: Output) -> anyhow::Result<Exit> {
     let (errors, warnings) = (count(Level::Error), count(Level::Warning));
     match form {
         Output::Json => {
-            let checks: Vec<_> = lines
-                .iter()
-                .map(|line| {
-                    json!({"check": line.name, "result": line.level.word(), "found": line.found, "remedy": line.remedy})
-                })
-                .collect();
-            output::json(&json!({"checks": checks, "errors": errors, "warnings": warnings}))?;
+            output::json(&Found { checks: lines, errors, warnings })?;
         }
         Output::Table => {
             for line in lines {

@@ -9,53 +9,73 @@ mod outcome;
 use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context;
+use clap::Args;
 use ferry_auth0::Auth0Settings;
 use ferry_domain::{
-    Figures, RunState, RunView,
-    ports::{Clock, Ledger, Limiter},
+    RunState, RunView,
+    ports::{Clock, Limiter},
 };
+use ferry_operations::{Access, start};
 use ferry_seed::{Population, WriteOptions, population};
 use ferry_simulator::{Config, PlantedUser, Simulator};
 use ferry_workers::Role;
 use tokio_util::sync::CancellationToken;
 
-use super::{reading, run_report, run_show};
 use crate::{
-    cli::{Demo, Output, Reading},
     exit::{Exit, usage},
     lifecycle,
+    options::Output,
     output::{self, Progress},
-    planner,
+    place::Place,
+    reading::{self, Opened, Reading},
     settings::Settings,
-    system::{SystemClock, SystemRandom},
-    wiring::{self, Place},
+    setup::Setup,
+    shown,
+    system::SystemClock,
+    wiring,
 };
 
 const CLIENT: &str = "demo";
 /// Part of the chosen ids; the simulator's port would change them from demo to demo.
 const TENANT: &str = "demo.simulator";
 
-pub async fn run(settings: &Settings, options: Demo) -> anyhow::Result<Exit> {
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Number of users in the example application, at least 40
+    #[arg(long, default_value_t = 1_000)]
+    pub users: u64,
+    /// Chooses the example's users: the same seed, the same users
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Rate limits of the simulated tenant: off, free, enterprise, private-500, custom:BURST:PER_SECOND, …
+    #[arg(long, default_value = "private-500", value_name = "PLAN")]
+    pub limits: String,
+    /// How to print the result; with json it is the last line
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let population = population(options.users, options.seed).map_err(usage)?;
-    let settings = demo_settings(settings, &options)?;
+    let setup = &Setup { settings: demo_settings(&setup.settings, &options)?, ..setup.clone() };
     let stop = lifecycle::stop_on_signal()?;
     let started = SystemClock.now();
     let folder = own_folder(options.seed)?;
     let file = folder.join("medlogistics.db");
 
     seed(&file, &population).await?;
-    let simulator = simulator(&settings, &population).await?;
-    let run = plan_and_start(&settings, &file).await?;
-    let (run, interrupted) = work(&settings, &file, &simulator, run, &stop).await?;
+    let simulator = simulator(&setup.settings, &population).await?;
+    let run = plan_and_start(setup, &file).await?;
+    let (run, interrupted) = work(setup, &file, &simulator, run, &stop).await?;
     simulator.shutdown().await;
     if interrupted {
         output::say(&format!("Interrupted; what was done is in {}.", file.display()));
         return Ok(Exit::Interrupted);
     }
 
-    let ledger = wiring::ledger(&Place::Sqlite(file.clone()), &settings).await?;
-    let report = write_report(&*ledger, &run, &folder).await?;
-    let odd = outcome::not_as_planted(&*ledger, &run, &population).await?;
+    let access = setup.access_to(wiring::ledger(&Place::Sqlite(file.clone()), setup).await?);
+    let report = write_report(&access, &run, &folder).await?;
+    let odd = outcome::not_as_planted(&*access.ledger, &run, &population).await?;
     let seconds = (SystemClock.now() - started).as_seconds_f64();
     match options.output {
         Output::Json => output::json(&outcome::summary(&run, seconds, &report))?,
@@ -70,7 +90,7 @@ pub async fn run(settings: &Settings, options: Demo) -> anyhow::Result<Exit> {
 }
 
 /// The settings as they are, aimed at the example and the simulator.
-fn demo_settings(settings: &Settings, options: &Demo) -> anyhow::Result<Settings> {
+fn demo_settings(settings: &Settings, options: &Options) -> anyhow::Result<Settings> {
     let mut settings = settings.clone();
     settings.migration.name = "medlogistics".into();
     settings.auth0.connection = Config::default().connection;
@@ -125,50 +145,52 @@ async fn simulator(settings: &Settings, population: &Population) -> anyhow::Resu
     Ok(simulator)
 }
 
-async fn plan_and_start(settings: &Settings, file: &std::path::Path) -> anyhow::Result<RunView> {
+async fn plan_and_start(setup: &Setup, file: &std::path::Path) -> anyhow::Result<RunView> {
     let ledger = wiring::sqlite(file).await?;
-    ledger.prepare_application(&wiring::usual_table()).await?;
+    ledger.prepare_application(&reading::usual_table()).await?;
     let text = format!("sqlite://{}", file.display());
-    let mut opened = reading::open(settings, &text, &Reading::default()).await?;
-    let run = reading::new_run(settings, &opened, TENANT, None)?;
-    planner::plan(&*ledger, &mut *opened.source, &run, &SystemClock, &SystemRandom).await?;
-    ledger.start(run.id).await?;
-    run_show::find(&*ledger, run.id).await
+    let Opened { mut subject, .. } =
+        reading::open(&setup.settings, &text, &Reading::default(), TENANT.to_owned()).await?;
+    let access = setup.access_to(ledger);
+    let mut progress = Progress::new("reading", 0);
+    let read = &mut |read| progress.at(read, "records");
+    let question = start::ask(&access, &mut subject, None, None, read).await?;
+    progress.done();
+    let started = start::begin(&access, &question).await?;
+    Ok(access.run(started.run).await?)
 }
 
 /// Works until the run is sealed, or until a signal.
 async fn work(
-    settings: &Settings,
+    setup: &Setup,
     file: &std::path::Path,
     simulator: &Simulator,
     run: RunView,
     stop: &CancellationToken,
 ) -> anyhow::Result<(RunView, bool)> {
     let place = Place::Sqlite(file.to_owned());
-    let transport = wiring::transport(&place, settings).await?;
+    let transport = wiring::transport(&place, setup).await?;
     let url = simulator.base_url().parse().context("the simulator's address")?;
     let auth0 = Auth0Settings::for_base_url(url, CLIENT, CLIENT.to_owned().into())?;
-    let (directory, limiter) = wiring::directory(auth0, settings, &place)?;
-    let ending = stop.child_token();
-    let (target, figures) = ((directory, limiter.clone()), Arc::new(Figures::default()));
-    let tuning = wiring::tuning(settings)?;
-    let env = wiring::worker(&transport, target, tuning, &Role::ALL, figures, ending.clone());
+    let target = wiring::target(auth0, &place, setup)?;
+    let (ending, limiter, figures) = (stop.child_token(), target.limiter.clone(), Arc::default());
+    let env = wiring::worker(setup, &transport, target, &Role::ALL, figures, ending.clone())?;
     let workers = tokio::spawn(async move { ferry_workers::run(env, &Role::ALL).await });
-    let watched = watch(&transport.ledger, limiter, run, stop).await;
+    let watched = watch(&setup.access_to(transport.ledger.clone()), limiter, run, stop).await;
     ending.cancel();
     workers.await.context("the workers ended badly")??;
     watched
 }
 
 async fn watch(
-    ledger: &Arc<dyn Ledger>,
+    access: &Access,
     limiter: Arc<dyn Limiter>,
     run: RunView,
     stop: &CancellationToken,
 ) -> anyhow::Result<(RunView, bool)> {
     let mut progress = Progress::new("users", run.tally.source.unsigned_abs());
     loop {
-        let run = run_show::find(&**ledger, run.id).await?;
+        let run = access.run(run.id).await?;
         if run.state == RunState::Sealed {
             progress.done();
             return Ok((run, false));
@@ -183,12 +205,8 @@ async fn watch(
     }
 }
 
-async fn write_report(
-    ledger: &dyn Ledger,
-    run: &RunView,
-    folder: &std::path::Path,
-) -> anyhow::Result<PathBuf> {
-    let report = run_report::stored_or_now(ledger, run, None).await?;
+async fn write_report(access: &Access, run: &RunView, folder: &std::path::Path) -> anyhow::Result<PathBuf> {
+    let report = shown::report(access, run, None).await?;
     let path = folder.join("report.md");
     std::fs::write(&path, ferry_report::markdown(&report)).context("the report could not be written")?;
     std::fs::write(folder.join("report.json"), serde_json::to_vec_pretty(&report)?)?;

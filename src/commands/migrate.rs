@@ -2,27 +2,49 @@
 
 use std::sync::Arc;
 
-use ferry_domain::{WriteBackTarget, ports::Ledger};
-use ferry_sources::Location;
-use secrecy::ExposeSecret;
+use clap::Args;
+use ferry_domain::ports::Ledger;
 
 use crate::{
-    cli::Migrate,
     exit::{Exit, usage},
     output,
-    settings::Settings,
-    system::environment,
-    wiring::{self, Place},
+    place::Place,
+    reading,
+    settings::{self, Flag},
+    setup::Setup,
+    wiring,
 };
 
-pub async fn run(settings: &Settings, options: Migrate) -> anyhow::Result<Exit> {
-    if environment("DATABASE_URL").is_none() && environment("FERRY_LEDGER_URL").is_none() {
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Also add auth0_user_id to the application's table
+    #[arg(long)]
+    pub app: bool,
+    /// Preset that names the application's table [default: section source of the settings, else table users with key id]
+    #[arg(long, value_name = "NAME", requires = "app")]
+    pub preset: Option<String>,
+    /// Do not ask for confirmation
+    #[arg(long)]
+    pub yes: bool,
+}
+
+impl Options {
+    /// The settings that these override.
+    pub fn flags(&self) -> Vec<Flag> {
+        let mut flags = Vec::new();
+        settings::push(&mut flags, "source.preset", self.preset.as_deref());
+        flags
+    }
+}
+
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
+    if setup.servers.database_url.get().is_none() && setup.servers.ledger_url.get().is_none() {
         return Err(usage(
             "no database: set DATABASE_URL to the application's, for example postgres://user@host/app",
         ));
     }
-    let place = Place::from_environment()?;
-    let target = if options.app { Some(application(settings, &place)?) } else { None };
+    let place = setup.place()?;
+    let target = if options.app { Some(reading::application(&setup.settings, &place)?) } else { None };
     let what = match &target {
         Some(target) => format!(" and add {}.{}", target.table, target.id_column),
         None => String::new(),
@@ -31,15 +53,14 @@ pub async fn run(settings: &Settings, options: Migrate) -> anyhow::Result<Exit> 
         options.yes,
         &format!("Bring the ledger's tables in {} up to date{what}?", place.shown()),
     )? {
-        output::say("Nothing was changed.");
-        return Ok(Exit::Refused);
+        return Ok(output::nothing_changed());
     }
     let ledger: Arc<dyn Ledger> = match &place {
         Place::Sqlite(path) if !path.is_file() => {
             return Err(usage(format!("{}: there is no such file", path.display())));
         }
         Place::Sqlite(path) => wiring::sqlite(path).await?,
-        Place::Postgres(_) => wiring::postgres(&place, settings).await?,
+        Place::Postgres(url) => wiring::postgres(url, setup).await?,
     };
     ledger.migrate().await?;
     output::say(&format!("The ledger in {} is up to date.", place.shown()));
@@ -49,17 +70,4 @@ pub async fn run(settings: &Settings, options: Migrate) -> anyhow::Result<Exit> 
         output::say(&format!("{}.{} {word}.", target.table, target.id_column));
     }
     Ok(Exit::Done)
-}
-
-fn application(settings: &Settings, place: &Place) -> anyhow::Result<WriteBackTarget> {
-    if settings.source.is_empty() {
-        return Ok(wiring::usual_table());
-    }
-    let location = match place {
-        Place::Sqlite(path) => Location::Sqlite { path: path.clone() },
-        Place::Postgres(url) => Location::Postgres { url: url.expose_secret().to_owned().into() },
-    };
-    let mapping = settings.mapping()?;
-    ferry_sources::write_back_target(&location, &mapping)
-        .ok_or_else(|| usage("[source] names no table of a database"))
 }

@@ -1,79 +1,48 @@
-//! One file for each command.
+//! Nouns are modules, verbs are files: each with its options and a `run` that returns
+//! an exit code. Commands do not import one another.
 
-mod check;
-mod config;
-mod dead_act;
-mod dead_filter;
-mod dead_list;
-mod dead_show;
-mod demo;
-mod filter;
-mod migrate;
-mod plan;
-mod queue_list;
-mod queue_rebuild;
-mod reading;
-mod run_list;
-mod run_move;
-mod run_rate;
-mod run_report;
-mod run_retry;
-mod run_show;
-mod run_start;
-mod run_watch;
-mod seed;
-mod simulate;
-mod stop_all;
-mod waits;
-mod window;
-mod worker;
-
-use ferry_domain::run::RunMove;
+pub mod check;
+pub mod config;
+pub mod dead;
+pub mod demo;
+pub mod migrate;
+pub mod plan;
+pub mod queue;
+pub mod run;
+pub mod seed;
+pub mod simulate;
+pub mod stop_all;
+pub mod worker;
 
 use crate::{
-    cli::{
-        Cli, Command, Global, Reading, Run,
-        operators::{Dead, Queue},
-    },
+    cli::{Cli, Command},
     exit::{Exit, usage},
-    settings::{self, Flag, Loaded},
+    servers::Servers,
+    settings,
+    setup::Setup,
 };
 
 /// Runs a command; its settings and logs are ready before it begins.
 pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
-    let loaded = match (load(&cli), &cli.command) {
+    let setup = match (setup(&cli), &cli.command) {
         (Err(error), Command::Check(options)) => return check::unreadable(&error, options),
-        (loaded, _) => loaded?,
+        (setup, _) => &setup?,
     };
-    let settings = &loaded.settings;
-    start_logs(&settings.log)?;
+    start_logs(&setup.settings.log)?;
     match cli.command {
-        Command::Demo(options) => demo::run(settings, options).await,
-        Command::Plan(options) => plan::run(settings, options).await,
-        Command::Run(Run::Start(options)) => run_start::run(settings, *options).await,
-        Command::Run(Run::List(options)) => run_list::run(settings, options).await,
-        Command::Run(Run::Show(options)) => run_show::run(settings, options).await,
-        Command::Run(Run::Watch(options)) => run_watch::run(settings, options).await,
-        Command::Check(options) => check::run(settings, options).await,
-        Command::Run(Run::Pause(options)) => run_move::run(settings, RunMove::Pause, options).await,
-        Command::Run(Run::Resume(options)) => run_move::run(settings, RunMove::Resume, options).await,
-        Command::Run(Run::Cancel(options)) => run_move::run(settings, RunMove::Cancel, options).await,
-        Command::Run(Run::Rate(options)) => run_rate::run(settings, options).await,
-        Command::Run(Run::Retry(options)) => run_retry::run(settings, options).await,
-        Command::Run(Run::Report(options)) => run_report::run(settings, options).await,
-        Command::StopAll(options) => stop_all::run(settings, true, options).await,
-        Command::ResumeAll(options) => stop_all::run(settings, false, options).await,
-        Command::Queue(Queue::List { output }) => queue_list::run(settings, output).await,
-        Command::Queue(Queue::Rebuild(options)) => queue_rebuild::run(settings, options).await,
-        Command::Dead(Dead::List(options)) => dead_list::run(settings, options).await,
-        Command::Dead(Dead::Show(options)) => dead_show::run(settings, options).await,
-        Command::Dead(Dead::Redrive(options)) => dead_act::redrive(settings, options).await,
-        Command::Dead(Dead::Discard(options)) => dead_act::discard(settings, options).await,
-        Command::Worker(options) => worker::run(settings, options).await,
+        Command::Demo(options) => demo::run(setup, options).await,
+        Command::Plan(options) => plan::run(setup, options).await,
+        Command::Check(options) => check::run(setup, options).await,
+        Command::Run(command) => run::run(setup, command).await,
+        Command::StopAll(options) => stop_all::run(setup, true, options).await,
+        Command::ResumeAll(options) => stop_all::run(setup, false, options).await,
+        Command::Queue(command) => queue::run(setup, command).await,
+        Command::Dead(command) => dead::run(setup, command).await,
+        Command::Worker(options) => worker::run(setup, options).await,
         Command::Simulate(options) => simulate::run(options).await,
         Command::Seed(options) => seed::run(options).await,
-        Command::Migrate(options) => migrate::run(settings, options).await,
-        Command::Config(options) => config::run(&loaded, options),
+        Command::Migrate(options) => migrate::run(setup, options).await,
+        Command::Config(command) => config::run(setup, command),
     }
 }
 
@@ -82,45 +51,9 @@ fn start_logs(log: &settings::Log) -> anyhow::Result<()> {
     ferry_telemetry::start(format, &log.level, ferry_auth0::QUIET_TARGETS).map_err(usage)
 }
 
-fn load(cli: &Cli) -> anyhow::Result<Loaded> {
-    let mut flags = global(&cli.global);
-    match &cli.command {
-        Command::Plan(plan) => flags.extend(reading_flags(&plan.reading)),
-        Command::Run(Run::Start(start)) => {
-            flags.extend(reading_flags(&start.reading));
-            if let Some(size) = start.batch_size {
-                flags.push(("run.batch_size", size.into()));
-            }
-            push(&mut flags, "run.on_existing", start.on_existing.clone());
-            push(&mut flags, "run.max_failures", start.max_failures.clone());
-            push(&mut flags, "run.max_failure_rate", start.max_failure_rate.clone());
-        }
-        Command::Migrate(migrate) => push(&mut flags, "source.preset", migrate.preset.clone()),
-        _ => {}
-    }
-    settings::load(cli.global.config.as_deref(), flags)
-}
-
-fn push(flags: &mut Vec<Flag>, key: &'static str, value: Option<String>) {
-    if let Some(value) = value {
-        flags.push((key, value.into()));
-    }
-}
-
-fn global(global: &Global) -> Vec<Flag> {
-    let mut flags = Vec::new();
-    push(&mut flags, "log.level", global.log.clone());
-    push(&mut flags, "log.format", global.log_format.clone());
-    flags
-}
-
-fn reading_flags(reading: &Reading) -> Vec<Flag> {
-    let mut flags = Vec::new();
-    push(&mut flags, "source.preset", reading.preset.clone());
-    push(&mut flags, "source.email_verified", reading.email_verified.clone());
-    push(&mut flags, "source.inactive", reading.inactive.clone());
-    if reading.discard_hashes {
-        flags.push(("source.discard_hashes", true.into()));
-    }
-    flags
+fn setup(cli: &Cli) -> anyhow::Result<Setup> {
+    let servers = Servers::from_environment();
+    let flags = [cli.global.flags(), cli.command.flags()].concat();
+    let (settings, origins) = settings::load(cli.global.config.as_deref(), flags, &servers)?;
+    Ok(Setup { settings, origins, servers })
 }

@@ -1,15 +1,35 @@
 //! `ferry seed`: writes the MedLogistics example application into a database.
 
+use clap::Args;
 use ferry_seed::{SeedError, WriteOptions, Written, population};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::{
-    cli::{Output, Seed},
     exit::{Exit, refused, usage},
+    options::Output,
     output::{self, Progress},
 };
 
-pub async fn run(options: Seed) -> anyhow::Result<Exit> {
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Where to write it: a PostgreSQL URL, or a SQLite file
+    #[arg(long, value_name = "URL")]
+    pub target: String,
+    /// Number of users, at least 40
+    #[arg(long, default_value_t = 1_000)]
+    pub users: u64,
+    /// Chooses the users: the same seed, the same users
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// First remove an earlier example; only tables that this command made
+    #[arg(long)]
+    pub replace: bool,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+pub async fn run(options: Options) -> anyhow::Result<Exit> {
     let population = population(options.users, options.seed).map_err(usage)?;
     let mut progress = Progress::new("seeding", options.users);
     let replace = WriteOptions { replace: options.replace };
@@ -24,12 +44,20 @@ pub async fn run(options: Seed) -> anyhow::Result<Exit> {
     tell(&written, options.output)
 }
 
+/// What was written.
+#[derive(Serialize)]
+struct Done<'a> {
+    hospitals: u64,
+    wards: u64,
+    users: u64,
+    permissions: u64,
+    digest: &'a str,
+}
+
 fn tell(written: &Written, form: Output) -> anyhow::Result<Exit> {
-    let Written { hospitals, wards, users, permissions, digest, .. } = written;
+    let Written { hospitals, wards, users, permissions, ref digest, .. } = *written;
     match form {
-        Output::Json => output::json(&json!({
-            "hospitals": hospitals, "wards": wards, "users": users, "permissions": permissions, "digest": digest,
-        }))?,
+        Output::Json => output::json(&Done { hospitals, wards, users, permissions, digest })?,
         Output::Table => {
             output::data(&format!(
                 "{users} users, {hospitals} hospitals, {wards} wards, {permissions} permissions"

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use clap::Args;
 use ferry_domain::{Figures, ports::Limiter};
 use ferry_telemetry::{Pages, Patience, Sources};
 use ferry_workers::{Environment, Role};
@@ -9,11 +10,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cli::Worker,
     exit::{Exit, usage},
     lifecycle, output,
-    settings::Settings,
-    wiring::{self, Place, Transport},
+    place::Place,
+    setup::Setup,
+    tenant,
+    wiring::{self, Transport},
 };
 
 /// Between two tries to reach the servers at the start.
@@ -21,19 +23,28 @@ const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 /// How often the same reason is told.
 const SAY_AGAIN: Duration = Duration::from_secs(30);
 
-pub async fn run(settings: &Settings, options: Worker) -> anyhow::Result<Exit> {
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// What this process does, separated by commas: provision, verify, report, relay [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "ROLES")]
+    pub roles: Vec<Role>,
+    /// Serve /metrics, /healthz and /readyz at this address, for example 127.0.0.1:9464
+    #[arg(long, env = "FERRY_LISTEN", value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+}
+
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let mut roles = if options.roles.is_empty() { Role::ALL.to_vec() } else { options.roles };
     roles.sort_unstable();
     roles.dedup();
     let stop = lifecycle::stop_on_signal()?;
-    let auth0 = wiring::auth0_settings(settings)?;
-    let place = Place::from_environment()?;
-    let Some(transport) = transport_once_there(&place, settings, &stop).await? else { return Ok(Exit::Done) };
-    let target = wiring::directory(auth0, settings, &place)?;
+    let auth0 = tenant::sign_in(&setup.servers, &setup.settings)?;
+    let place = setup.place()?;
+    let Some(transport) = transport_once_there(&place, setup, &stop).await? else { return Ok(Exit::Done) };
+    let target = wiring::target(auth0, &place, setup)?;
     let figures = Arc::new(Figures::default());
-    let limiter = target.1.clone();
-    let tuning = wiring::tuning(settings)?;
-    let env = wiring::worker(&transport, target, tuning, &roles, figures.clone(), stop.clone());
+    let limiter = target.limiter.clone();
+    let env = wiring::worker(setup, &transport, target, &roles, figures.clone(), stop.clone())?;
     let pages = options.listen.map(|address| serve(address, &env, figures, limiter, stop)).transpose()?;
     let names = roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     output::say(&format!("ferry worker {} at {}: {names}", env.worker().id, place.shown()));
@@ -50,12 +61,12 @@ pub async fn run(settings: &Settings, options: Worker) -> anyhow::Result<Exit> {
 /// workers and servers are often started together; what needs a person ends at once.
 async fn transport_once_there(
     place: &Place,
-    settings: &Settings,
+    setup: &Setup,
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<Transport>> {
     let mut said = (String::new(), Instant::now());
     loop {
-        match wiring::transport(place, settings).await {
+        match wiring::transport(place, setup).await {
             Ok(transport) => return Ok(Some(transport)),
             Err(error) if wiring::passes(&error) => {
                 let why = format!("{error:#}");

@@ -38,7 +38,11 @@ const LAYERS: &[Layer] = &[
         ],
         may_import: &["ferry-domain"],
     },
-    Layer { name: "work", packages: &["ferry-workers"], may_import: &["ferry-domain", "ferry-report"] },
+    Layer {
+        name: "work",
+        packages: &["ferry-operations", "ferry-workers"],
+        may_import: &["ferry-domain", "ferry-report"],
+    },
     // The simulator and the example application share no types with the code they test:
     // shared ones would hide the same mistake on both sides.
     Layer { name: "beside", packages: &["ferry-seed", "ferry-simulator"], may_import: &[] },

@@ -14,6 +14,7 @@ pub mod ids;
 pub mod item;
 pub mod job;
 pub mod limits;
+pub mod liveness;
 pub mod password;
 pub mod plan;
 pub mod poison;

@@ -283,19 +283,6 @@ pub struct RunView {
     pub sealed_at: Option<OffsetDateTime>,
 }
 
-/// How a watched run ended, as an exit code (design §8): 0 done, 3 some users
-/// need a person, 4 verification failed, 5 stopped or cancelled.
-pub fn exit_code(run: &RunView) -> u8 {
-    match run.state {
-        RunState::Sealed if run.discrepancies > 0 => 4,
-        RunState::Sealed if run.tally.needs_a_person() => 3,
-        RunState::Sealed if run.tally.pending == 0 && run.tally.adds_up() => 0,
-        RunState::Sealed => 1,
-        RunState::Stopped | RunState::Cancelled => 5,
-        _ => 130,
-    }
-}
-
 /// Whether `run retry` may take an item up again.
 pub fn retryable(state: ItemState, code: Option<Code>, has_record: bool) -> bool {
     has_record && state.may_become(ItemState::Pending) && code.is_none_or(Code::retryable)

@@ -1,4 +1,4 @@
-//! Tallies and verifications in, bytes out. Pure: no ledger, no clock.
+//! Tallies and verifications in, bytes out. Pure, but for [`of_run`], which asks a ledger and a clock.
 //!
 //! A report holds no personal data: items are named by key and place, and a key
 //! that is an address is shown as a digest.
@@ -10,3 +10,20 @@ mod markdown;
 pub use csv::{header, row};
 pub use facts::{Durations, Group, Named, Rate, Report};
 pub use markdown::markdown;
+
+use ferry_domain::{
+    ItemSeq, RunView,
+    ports::{Clock, Ledger, LedgerError},
+};
+/// Discrepancies named in the report itself; all of them are in the ledger.
+const NAMED: i64 = 100;
+
+/// The report of a run by what the ledger has of it now.
+///
+/// # Errors
+/// When the ledger fails.
+pub async fn of_run(ledger: &dyn Ledger, run: &RunView, clock: &dyn Clock) -> Result<Report, LedgerError> {
+    let failures = ledger.failures(run.id).await?;
+    let discrepancies = ledger.discrepancies(run.id, ItemSeq(0), NAMED).await?;
+    Ok(Report::new(run, &failures, &discrepancies, clock.now()))
+}

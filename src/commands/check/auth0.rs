@@ -15,30 +15,30 @@ use ferry_limiter::LocalLimiter;
 use super::{Line, error, ok, warning};
 use crate::{
     exit::usage,
-    settings::Settings,
+    setup::Setup,
     system::{SystemClock, SystemRandom},
-    wiring,
+    tenant,
 };
 
-pub async fn check(settings: &Settings, lines: &mut Vec<Line>) {
-    let auth0 = match client(settings) {
+pub async fn check(setup: &Setup, lines: &mut Vec<Line>) {
+    let auth0 = match client(setup) {
         Ok(auth0) => auth0,
         Err(wrong) => {
             lines.push(error("auth0", wrong, "Set what is missing; .env.sample lists all of it."));
             return;
         }
     };
-    let tenant = wiring::tenant().ok().flatten().unwrap_or_default();
+    let name = tenant::named(&setup.servers).ok().flatten().unwrap_or_default();
     if let Err(wrong) = auth0.authenticate().await {
         // Its text says what to correct.
         lines.push(error(
             "auth0",
-            format!("{tenant}: {wrong}"),
+            format!("{name}: {wrong}"),
             "Until then no user is created, and none fails.",
         ));
         return;
     }
-    lines.push(ok("auth0", format!("{tenant} gives a token")));
+    lines.push(ok("auth0", format!("{name} gives a token")));
     match reading(&auth0).await {
         Ok(()) => lines.push(ok("scopes", "read:users is granted; create:users shows with the first user")),
         Err(wrong @ DirectoryError::ScopeMissing { .. }) => {
@@ -49,13 +49,13 @@ pub async fn check(settings: &Settings, lines: &mut Vec<Line>) {
             return; // nothing more would be learnt
         }
     }
-    lines.push(connection(&auth0, &settings.auth0.connection).await);
+    lines.push(connection(&auth0, &setup.settings.auth0.connection).await);
 }
 
 /// A client with limits of its own: two requests need not be shared out over all workers.
-fn client(settings: &Settings) -> anyhow::Result<Auth0> {
-    let limiter = Arc::new(LocalLimiter::new(&settings.limits()?));
-    Auth0::new(wiring::auth0_settings(settings)?, limiter).map_err(usage)
+fn client(setup: &Setup) -> anyhow::Result<Auth0> {
+    let limiter = Arc::new(LocalLimiter::new(&setup.settings.limits()?));
+    Auth0::new(tenant::sign_in(&setup.servers, &setup.settings)?, limiter).map_err(usage)
 }
 
 /// Reads a user that nobody has.

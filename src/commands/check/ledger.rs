@@ -2,26 +2,20 @@
 
 use std::sync::Arc;
 
-use ferry_domain::{
-    WorkerId,
-    ports::{Ledger, LedgerError, WorkerRecord},
-};
+use ferry_domain::ports::{Ledger, LedgerError, WorkerRecord};
+use secrecy::SecretString;
 
 use super::{Line, error, ok, warning};
-use crate::{
-    settings::Settings,
-    system::{self, SystemClock, SystemRandom},
-    wiring::{self, Place},
-};
+use crate::{place::Place, setup::Setup, wiring};
 
 const POOLER: &str = "Point DATABASE_URL at the server itself, or at a pool that keeps sessions; until then a dead worker is noticed only when its lease runs out (within 10 s).";
 
-pub async fn check(place: &Place, settings: &Settings, lines: &mut Vec<Line>) {
+pub async fn check(place: &Place, setup: &Setup, lines: &mut Vec<Line>) {
     match place {
         Place::Sqlite(path) if !path.is_file() => {
             lines.push(ok("ledger", format!("{}: none yet, run start makes it", place.shown())));
         }
-        Place::Sqlite(_) => lines.push(match wiring::ledger(place, settings).await {
+        Place::Sqlite(_) => lines.push(match wiring::ledger(place, setup).await {
             Ok(_) => ok("ledger", format!("{}, up to date", place.shown())),
             Err(wrong) => error(
                 "ledger",
@@ -29,12 +23,12 @@ pub async fn check(place: &Place, settings: &Settings, lines: &mut Vec<Line>) {
                 "Correct DATABASE_URL, or end the process that holds the file.",
             ),
         }),
-        Place::Postgres(_) => postgres(place, settings, lines).await,
+        Place::Postgres(url) => postgres(url, &place.shown(), setup, lines).await,
     }
 }
 
-async fn postgres(place: &Place, settings: &Settings, lines: &mut Vec<Line>) {
-    let ledger = match wiring::postgres(place, settings).await {
+async fn postgres(url: &SecretString, shown: &str, setup: &Setup, lines: &mut Vec<Line>) {
+    let ledger = match wiring::postgres(url, setup).await {
         Ok(ledger) => ledger,
         Err(wrong) => {
             let remedy = "Start PostgreSQL, or correct DATABASE_URL or FERRY_LEDGER_URL.";
@@ -43,11 +37,11 @@ async fn postgres(place: &Place, settings: &Settings, lines: &mut Vec<Line>) {
         }
     };
     if let Err(wrong) = ledger.runs(1).await {
-        lines.push(error("ledger", format!("{}: {wrong}", place.shown()), "Run ferry migrate --yes."));
+        lines.push(error("ledger", format!("{shown}: {wrong}"), "Run ferry migrate --yes."));
         return;
     }
-    lines.push(ok("ledger", format!("{}, up to date", place.shown())));
-    lines.push(match registration(&ledger).await {
+    lines.push(ok("ledger", format!("{shown}, up to date")));
+    lines.push(match registration(&ledger, setup).await {
         Ok(None) => ok("registration", "a worker's death is seen at once"),
         Ok(Some(why)) => warning("registration", why, POOLER),
         Err(wrong) => {
@@ -58,14 +52,8 @@ async fn postgres(place: &Place, settings: &Settings, lines: &mut Vec<Line>) {
 
 /// Registers as a worker would, without slots, and leaves at once. Says why deaths are
 /// not seen, if they are not.
-async fn registration(ledger: &Arc<dyn Ledger>) -> Result<Option<String>, LedgerError> {
-    let record = WorkerRecord {
-        id: WorkerId::new(&SystemClock, &SystemRandom),
-        host: system::host(),
-        pid: i32::try_from(std::process::id()).unwrap_or(0),
-        slots: 0,
-        waits: Some("only checks".to_owned()),
-    };
+async fn registration(ledger: &Arc<dyn Ledger>, setup: &Setup) -> Result<Option<String>, LedgerError> {
+    let record = WorkerRecord { waits: Some("only checks".to_owned()), ..wiring::record(setup, 0) };
     let presence = ledger.register(&record).await?;
     let unwatched = presence.unwatched.clone();
     drop(presence);

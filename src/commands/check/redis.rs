@@ -3,19 +3,14 @@
 use ferry_queue::Inspection;
 
 use super::{Line, error, ok, warning};
-use crate::{commands::window, settings::Settings, system::environment, wiring::Place};
+use crate::{place::Place, setup::Setup, wiring};
 
-pub async fn check(place: &Place, settings: &Settings, lines: &mut Vec<Line>) {
+pub async fn check(place: &Place, setup: &Setup, lines: &mut Vec<Line>) {
     if let Place::Sqlite(_) = place {
         lines.push(ok("queue", "in the worker's memory; no Redis is needed"));
         return;
     }
-    let Some(url) = environment("REDIS_URL") else {
-        let remedy = "Set REDIS_URL, for example redis://127.0.0.1:6379.";
-        lines.push(error("redis", "a PostgreSQL ledger needs Redis for its queue", remedy));
-        return;
-    };
-    let inspected = async { Ok::<_, anyhow::Error>(window::connect(&url, settings).await?.inspect().await?) };
+    let inspected = async { anyhow::Ok(wiring::redis(setup).await?.inspect().await?) };
     match inspected.await {
         Ok(server) => judge(&server, lines),
         // Its text says what to start or correct.

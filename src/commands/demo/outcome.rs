@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, path::Path};
 
 use ferry_domain::{
-    ItemSeq, RunView,
+    ItemSeq, RunId, RunView, Tally,
     ports::{ItemFilter, ItemView, Ledger},
 };
 use ferry_seed::Population;
-use serde_json::json;
+use serde::Serialize;
 
 use crate::output;
 
@@ -61,14 +61,29 @@ fn compare(item: &ItemView, population: &Population) -> Option<String> {
 }
 
 /// The object on the last line of `--output json`.
-pub fn summary(run: &RunView, seconds: f64, report: &Path) -> serde_json::Value {
-    let t = &run.tally;
-    json!({
-        "run": run.id, "source": t.source, "created": t.created, "adopted": t.adopted, "skipped": t.skipped,
-        "conflict": t.conflict, "failed": t.failed, "cancelled": t.cancelled, "pending": t.pending,
-        "verified": run.verified, "discrepancies": run.discrepancies,
-        "duration_seconds": (seconds * 1_000.0).round() / 1_000.0, "report": report.display().to_string(),
-    })
+#[derive(Serialize)]
+pub struct Summary {
+    pub run: RunId,
+    /// The sums; `source` is the sum of the seven others.
+    #[serde(flatten)]
+    pub tally: Tally,
+    pub verified: i64,
+    pub discrepancies: i64,
+    pub duration_seconds: f64,
+    /// Where the report is.
+    pub report: String,
+}
+
+/// How the demo ended.
+pub fn summary(run: &RunView, seconds: f64, report: &Path) -> Summary {
+    Summary {
+        run: run.id,
+        tally: run.tally,
+        verified: run.verified,
+        discrepancies: run.discrepancies,
+        duration_seconds: (seconds * 1_000.0).round() / 1_000.0,
+        report: report.display().to_string(),
+    }
 }
 
 /// The closing table.

@@ -44,7 +44,7 @@ fn no_file_is_long_without_a_reason() {
 /// The Rust files below the folders where ours live, whether committed yet or not.
 fn our_files() -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();
-    for folder in ["src", "workers", "crates", "tests", "benches"] {
+    for folder in ["src", "operations", "workers", "crates", "tests", "benches"] {
         collect(&root().join(folder), &mut files);
     }
     assert!(!files.is_empty(), "no Rust file found below {}", root().display());

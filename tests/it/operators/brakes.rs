@@ -153,7 +153,7 @@ fn help_names_units_and_what_is_asked() {
         ("run cancel", &["for good", "--yes", "--reason"]),
         ("run pause", &["within a second", "--reason"]),
         ("stop-all", &["until resume-all", "--yes"]),
-        ("dead list", &["7d", "s, m, h or d", "At most so many letters", "--where"]),
+        ("dead list", &["7d", "s, m, h or d", "Show at most this many dead letters", "--where"]),
         ("dead show", &["64 bytes"]),
         ("queue rebuild", &["emptied Redis", "--yes"]),
         ("check", &["Writes nothing that stays"]),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ferry_domain::{
     Envelope, WorkerId, crash,
+    liveness::FRESH,
     ports::{LedgerError, QueueError},
 };
 use tokio::time::Instant;
@@ -22,8 +23,6 @@ const ROLE: &str = "relay";
 const TERM: Duration = Duration::from_secs(3);
 /// How often queued sends are compared with the queue.
 const RECONCILE_EVERY: Duration = Duration::from_secs(1);
-/// Workers that have not been seen for longer don't count for the window.
-const FRESH: Duration = Duration::from_secs(10);
 /// How often a process that is not the relay asks for the role: a dead relay is followed at once.
 const ASK_EVERY: Duration = Duration::from_millis(200);
 /// Sends looked at in one pass.

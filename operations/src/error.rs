@@ -1,0 +1,89 @@
+//! Why an operation did not do what was asked. Each operation has its refusals beside
+//! it; here they come together, and each says what kind of no it is, so that the command
+//! line can make an exit code of it and a console a status.
+
+use ferry_domain::{
+    RunId,
+    ports::{LedgerError, QueueError, SourceError},
+};
+
+use crate::{dead, filter, moves, plan, rate, report};
+
+/// There is no run with this id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no run {0} here; see ferry run list")]
+pub struct NoSuchRun(pub RunId);
+
+/// Why an operation did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// See [`NoSuchRun`].
+    #[error(transparent)]
+    NoSuchRun(#[from] NoSuchRun),
+    /// A filter can't be read.
+    #[error(transparent)]
+    Filter(#[from] filter::Wrong),
+    /// A plan does not hold.
+    #[error(transparent)]
+    Plan(#[from] plan::Refusal),
+    /// A run has no such move.
+    #[error(transparent)]
+    Move(#[from] moves::Refusal),
+    /// Other limits can't be set.
+    #[error(transparent)]
+    Rate(#[from] rate::Refusal),
+    /// There is no such dead letter, or it is settled.
+    #[error(transparent)]
+    Dead(#[from] dead::Refusal),
+    /// There is no such report.
+    #[error(transparent)]
+    Report(#[from] report::Refusal),
+    /// The ledger refuses or fails.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The queue fails.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The source can't be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+}
+
+/// What kind of no it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// What was asked names nothing, or can't be read: ask otherwise.
+    Wrong,
+    /// It can't be done now: something else has to be done before, and is named.
+    Refused,
+    /// A server or we ourselves failed.
+    Failed,
+}
+
+impl Error {
+    /// What kind of no it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Error::NoSuchRun(_) | Error::Filter(_) | Error::Source(_) => Kind::Wrong,
+            Error::Plan(refusal) => refusal.kind(),
+            Error::Move(_) => Kind::Refused,
+            Error::Rate(refusal) => refusal.kind(),
+            Error::Dead(_) => Kind::Wrong,
+            Error::Report(refusal) => refusal.kind(),
+            Error::Ledger(error) => of_ledger(error),
+            Error::Queue(_) => Kind::Failed,
+        }
+    }
+}
+
+/// What kind of no a ledger gives.
+pub fn of_ledger(error: &LedgerError) -> Kind {
+    match error {
+        LedgerError::AnotherRunActive { .. } | LedgerError::Refused(_) => Kind::Refused,
+        LedgerError::WriteBackTarget(_) => Kind::Wrong,
+        LedgerError::LeaseLost
+        | LedgerError::Busy
+        | LedgerError::Corrupt { .. }
+        | LedgerError::Unavailable { .. } => Kind::Failed,
+    }
+}

@@ -1,0 +1,171 @@
+//! Pause, resume, cancel: the brakes of one run. Asking twice is no error; what can't be
+//! done is refused with what to do instead.
+
+use std::fmt;
+
+use ferry_domain::{
+    RunId, RunState, RunView,
+    run::{Asked, RunMove},
+};
+use serde::Serialize;
+
+use crate::{Access, Error};
+
+/// A run has no such move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The run.
+    pub run: RunId,
+    /// Its state.
+    pub state: RunState,
+}
+
+impl std::error::Error for Refusal {}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Refusal { run, state } = self;
+        write!(f, "run {run} is {state}: ")?;
+        match state {
+            RunState::Sealed => write!(
+                f,
+                "it has ended. ferry run retry {run} takes failed users up again, ferry run start begins a new run"
+            ),
+            RunState::Cancelled | RunState::Cancelling => f.write_str(
+                "it was given up for good. ferry run start begins a new run; users made already are found again",
+            ),
+            RunState::Sealing => write!(f, "its report is being written. Wait for its end: ferry run watch {run}"),
+            RunState::Stopped => write!(
+                f,
+                "nothing is sent. ferry run resume {run} lets it go on, ferry run cancel {run} gives it up"
+            ),
+            RunState::Planning | RunState::Planned => write!(
+                f,
+                "it was not started. ferry run cancel {run} removes it, ferry run start begins a new run"
+            ),
+            RunState::Running | RunState::Paused => f.write_str("it has no such move"),
+        }
+    }
+}
+
+/// What a move would do.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The run.
+    pub run: RunView,
+    /// The move.
+    pub step: RunMove,
+    /// Users that would be cancelled, where the move cancels any.
+    pub cancellable: Option<Cancellable>,
+}
+
+/// Users that a cancelled run does not create.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cancellable {
+    /// Cancelled immediately: no worker ever had them.
+    pub at_once: i64,
+    /// A worker had them, so Auth0 is asked about each.
+    pub to_ask: i64,
+}
+
+impl Question {
+    /// Whether a person should be asked: what can be taken back is done without.
+    pub fn is_needed(&self) -> bool {
+        self.cancellable.is_some()
+    }
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(Cancellable { at_once, to_ask }) = self.cancellable else { return Ok(()) };
+        let at_auth0 = self.run.tally.created + self.run.tally.adopted;
+        write!(f, "Cancel run {} for good?\n{at_once} users are cancelled at once", self.run.id)?;
+        if to_ask > 0 {
+            write!(f, "; {to_ask} were held by a worker, Auth0 is asked about each first")?;
+        }
+        write!(f, ".\n{at_auth0} users are at Auth0 and stay there. Cancel?")
+    }
+}
+
+/// Looks what a move would do.
+///
+/// # Errors
+/// When there is no such run, or it has no such move.
+pub async fn ask(access: &Access, run: RunId, step: RunMove) -> Result<Question, Error> {
+    let run = access.run(run).await?;
+    let asked = run.state.asked(step);
+    if asked == Asked::Refused {
+        return Err(Refusal { run: run.id, state: run.state }.into());
+    }
+    let mut cancellable = None;
+    if step == RunMove::Cancel && asked != Asked::Already {
+        let (at_once, to_ask) = access.ledger.count_cancellable(run.id).await?;
+        cancellable = Some(Cancellable { at_once, to_ask });
+    }
+    Ok(Question { run, step, cancellable })
+}
+
+/// What a move did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Moved {
+    /// The run.
+    pub run: RunId,
+    /// Its state before.
+    pub before: RunState,
+    /// Its state now.
+    pub after: RunState,
+    /// Whether anything changed.
+    pub changed: bool,
+    /// Users cancelled immediately.
+    pub cancelled: i64,
+    /// Users that Auth0 is asked about first.
+    pub to_ask: i64,
+}
+
+/// Moves the run, with a line in the audit if that changes anything.
+///
+/// # Errors
+/// When the ledger refuses or fails.
+pub async fn act(access: &Access, question: &Question, reason: Option<&str>) -> Result<Moved, Error> {
+    let run = question.run.id;
+    let moved = access.ledger.move_run(run, question.step, &access.command(reason)).await?;
+    Ok(Moved {
+        run,
+        before: moved.before,
+        after: moved.after,
+        changed: moved.changed(),
+        cancelled: moved.cancelled,
+        to_ask: moved.to_ask,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::tests::run_view;
+
+    #[test]
+    fn every_refusal_names_the_state_and_what_can_be_done() {
+        let run = run_view(RunState::Running).id;
+        for state in RunState::ALL {
+            let text = Refusal { run, state }.to_string();
+            assert!(text.contains(state.as_str()), "{text}");
+            let moves = [RunMove::Pause, RunMove::Resume, RunMove::Cancel];
+            let refused = moves.into_iter().any(|step| state.asked(step) == Asked::Refused);
+            assert!(!refused || text.contains("ferry run "), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_given_up_is_asked_about_and_with_its_numbers() {
+        let run = run_view(RunState::Running);
+        let mut question = Question { run, step: RunMove::Pause, cancellable: None };
+        assert!(!question.is_needed());
+        question.cancellable = Some(Cancellable { at_once: 40, to_ask: 0 });
+        assert!(question.is_needed());
+        let text = question.to_string();
+        assert!(text.contains("40 users are cancelled at once.") && text.contains("for good"), "{text}");
+        question.cancellable = Some(Cancellable { at_once: 40, to_ask: 3 });
+        assert!(question.to_string().contains("3 were held by a worker"), "{question}");
+    }
+}

@@ -1,0 +1,361 @@
+//! What a run would do with each record: a plan, a file with a digest.
+//!
+//! A plan is made by the same code as a run, in a ledger of its own that is thrown
+//! away, so that the counts (duplicates over the whole source included) are those of
+//! the run. A set of addresses in memory would grow with the source.
+
+use ferry_domain::{
+    Code, ItemState, SourceIdentity, Tally,
+    plan::{Drift, PLAN_VERSION, PlanFile},
+    ports::Planned,
+};
+use serde::Serialize;
+
+use crate::{
+    Access, Error, Kind,
+    planner::{self, Outcome, Subject},
+};
+
+/// The word by which a person accepts that the source changed.
+pub const SOURCE_CHANGED: &str = "SOURCE_CHANGED";
+
+/// Why a plan is not what a run may start from.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Its file is something else.
+    #[error("this is no plan of `ferry plan -o`: {0}")]
+    NoPlan(String),
+    /// Made by another version.
+    #[error("made by Ferry {0}; make it again")]
+    OtherVersion(String),
+    /// Somebody edited it.
+    #[error("the plan was changed after it was made (digest {found}, it says {said}); make it again")]
+    Edited {
+        /// The digest of what is in the file.
+        found: String,
+        /// The digest it carries.
+        said: String,
+    },
+    /// Made over another source.
+    #[error("the plan is of {planned}, not of {given}")]
+    OtherSource {
+        /// The plan's.
+        planned: SourceIdentity,
+        /// The one given.
+        given: SourceIdentity,
+    },
+    /// Settings that decide on records are not as they were.
+    #[error(
+        "mapping or settings changed since the plan (digest {now}, the plan has {planned}); make the plan again"
+    )]
+    OtherRules {
+        /// Digest of the settings.
+        now: String,
+        /// The plan's.
+        planned: String,
+    },
+    /// Made for another tenant or connection.
+    #[error("the plan is for {planned}, not for {now}")]
+    OtherTarget {
+        /// The plan's.
+        planned: String,
+        /// The settings'.
+        now: String,
+    },
+    /// The file is not as it was.
+    #[error(
+        "{source_name} changed since the plan (digest {now}, the plan has {planned}); make the plan again, or --accept {SOURCE_CHANGED}"
+    )]
+    FileChanged {
+        /// Which.
+        source_name: SourceIdentity,
+        /// Its digest.
+        now: String,
+        /// The plan's.
+        planned: String,
+    },
+    /// Planned users of the table are not as they were.
+    #[error(
+        "{source_name} changed since the plan: {} users changed, {} vanished, {} new (digest {now}, the plan has {planned}); make the plan again, or --accept {SOURCE_CHANGED}",
+        drift.changed, drift.vanished, drift.added
+    )]
+    UsersChanged {
+        /// Which.
+        source_name: SourceIdentity,
+        /// How.
+        drift: Drift,
+        /// Digest of the users.
+        now: String,
+        /// The plan's.
+        planned: String,
+    },
+    /// A file was written to while it was read.
+    #[error(
+        "{source_name} changed while it was read (digest {before} before, {after} after); try again when nobody writes it"
+    )]
+    ChangedWhileRead {
+        /// Which.
+        source_name: SourceIdentity,
+        /// Its digest when it was opened.
+        before: String,
+        /// Its digest when it was read.
+        after: String,
+    },
+}
+
+impl Refusal {
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Refusal::NoPlan(_) => Kind::Wrong,
+            _ => Kind::Refused,
+        }
+    }
+}
+
+/// Makes a plan. `scratch` has a ledger that is thrown away afterwards; `read` is told how
+/// many records were read so far.
+///
+/// # Errors
+/// When the source can't be read, or changes meanwhile.
+pub async fn make(
+    scratch: &Access,
+    subject: &mut Subject,
+    read: &mut (dyn FnMut(u64) + Send),
+) -> Result<PlanFile, Error> {
+    let Outcome { planned, users, source_digest, .. } = planner::plan(scratch, subject, None, read).await?;
+    let settled =
+        planned.settled.iter().map(|(state, code, users)| (format!("{} {code}", state.as_str()), *users));
+    let mut plan = PlanFile {
+        ferry_plan: PLAN_VERSION,
+        made_by: env!("CARGO_PKG_VERSION").to_owned(),
+        migration: subject.migration.clone(),
+        mapping: subject.mapping.clone(),
+        rules_digest: subject.rules_digest(),
+        target: subject.target(),
+        source: subject.source.identity(),
+        source_digest,
+        tally: planned.tally,
+        settled: settled.collect(),
+        users,
+        digest: String::new(),
+    };
+    plan.digest = plan.compute_digest();
+    Ok(plan)
+}
+
+/// Reads a plan from the bytes of its file.
+///
+/// # Errors
+/// When it is no plan, is of another version, or was changed by hand.
+pub fn read(bytes: &[u8]) -> Result<PlanFile, Refusal> {
+    let plan: PlanFile = serde_json::from_slice(bytes).map_err(|error| Refusal::NoPlan(error.to_string()))?;
+    if plan.ferry_plan != PLAN_VERSION {
+        return Err(Refusal::OtherVersion(plan.made_by));
+    }
+    let found = plan.compute_digest();
+    if found != plan.digest {
+        return Err(Refusal::Edited { found, said: plan.digest });
+    }
+    Ok(plan)
+}
+
+/// Whether a plan is of this source, made by these settings. `accepted`: a changed file is taken as it is.
+///
+/// # Errors
+/// Says what is not as planned.
+pub(crate) fn check(plan: &PlanFile, subject: &Subject, accepted: bool) -> Result<(), Refusal> {
+    let given = subject.source.identity();
+    if plan.source != given {
+        return Err(Refusal::OtherSource { planned: plan.source.clone(), given });
+    }
+    let now = subject.rules_digest();
+    if plan.rules_digest != now {
+        return Err(Refusal::OtherRules { now, planned: plan.rules_digest.clone() });
+    }
+    let now = subject.target();
+    if !plan.target.is_empty() && plan.target != now {
+        return Err(Refusal::OtherTarget { planned: plan.target.clone(), now });
+    }
+    let now = &subject.spec.source_digest;
+    if plan.source_digest != *now && !accepted {
+        let (now, planned) = (now.clone(), plan.source_digest.clone());
+        return Err(Refusal::FileChanged { source_name: given, now, planned });
+    }
+    Ok(())
+}
+
+/// Compares a table's planned users one by one: new ones are no drift.
+///
+/// # Errors
+/// When users changed or vanished, unless that was accepted.
+pub(crate) fn check_users(plan: &PlanFile, outcome: &Outcome, accepted: bool) -> Result<(), Refusal> {
+    let drift = plan.users.drift(&outcome.users);
+    if !drift.is_stale() || accepted {
+        return Ok(());
+    }
+    let (now, planned) = (outcome.users.digest(), plan.users.digest());
+    Err(Refusal::UsersChanged { source_name: plan.source.clone(), drift, now, planned })
+}
+
+/// Records that a rule settled, with the same end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Settled {
+    /// Failed or skipped.
+    pub state: ItemState,
+    /// Why.
+    pub code: Code,
+    /// How many.
+    pub count: i64,
+    /// What to do about it.
+    pub remedy: &'static str,
+}
+
+fn settled(state: ItemState, code: Code, count: i64) -> Settled {
+    Settled { state, code, count, remedy: code.remedy() }
+}
+
+/// What a rule settled in a run that was planned.
+pub fn settled_of(planned: &Planned) -> Vec<Settled> {
+    planned.settled.iter().map(|(state, code, count)| settled(*state, *code, *count)).collect()
+}
+
+/// A plan as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PlanView {
+    /// Where the users come from.
+    pub source: String,
+    /// Preset or `mapping`.
+    pub mapping: String,
+    /// Records in the source.
+    pub records: i64,
+    /// Users that would be sent.
+    pub accepted: i64,
+    /// Records that a rule refuses: they would be `failed`.
+    pub rejected: i64,
+    /// Records that a rule leaves out.
+    pub skipped: i64,
+    /// Those that would not be sent, by reason.
+    pub by_code: Vec<Settled>,
+    /// Digest of the file, or of all users of a table.
+    pub source_digest: String,
+    /// Digest of the plan.
+    pub digest: String,
+}
+
+impl From<&PlanFile> for PlanView {
+    fn from(plan: &PlanFile) -> Self {
+        let Tally { source, pending, failed, skipped, .. } = plan.tally;
+        let by_code = plan.settled.iter().filter_map(|(key, count)| {
+            let (state, code) = key.split_once(' ')?;
+            Some(settled(ItemState::parse(state)?, code.parse().ok()?, *count))
+        });
+        PlanView {
+            source: plan.source.to_string(),
+            mapping: plan.mapping.clone(),
+            records: source,
+            accepted: pending,
+            rejected: failed,
+            skipped,
+            by_code: by_code.collect(),
+            source_digest: match plan.source_digest.as_str() {
+                "" => plan.users.digest(),
+                digest => digest.to_owned(),
+            },
+            digest: plan.digest.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::tests::{Nobody, run_view};
+
+    fn subject() -> Subject {
+        let run = run_view(ferry_domain::RunState::Planned);
+        Subject {
+            source: Box::new(Nobody(run.source)),
+            migration: run.migration,
+            mapping: "mapping".into(),
+            mapping_digest: "m".into(),
+            spec: run.spec,
+        }
+    }
+
+    /// A plan of this source by these settings.
+    fn plan(subject: &Subject) -> PlanFile {
+        let mut plan = PlanFile {
+            ferry_plan: PLAN_VERSION,
+            made_by: "0.1.0".into(),
+            migration: subject.migration.clone(),
+            mapping: subject.mapping.clone(),
+            rules_digest: subject.rules_digest(),
+            target: subject.target(),
+            source: subject.source.identity(),
+            source_digest: subject.spec.source_digest.clone(),
+            tally: Tally { source: 5, pending: 2, failed: 1, skipped: 2, ..Tally::default() },
+            settled: [("failed EMAIL_INVALID".to_owned(), 1), ("skipped DISABLED".to_owned(), 2)].into(),
+            users: Default::default(),
+            digest: String::new(),
+        };
+        plan.digest = plan.compute_digest();
+        plan
+    }
+
+    #[test]
+    fn a_file_that_is_no_plan_of_ours_is_told_from_one_that_was_changed() {
+        let good = plan(&subject());
+        assert_eq!(read(&serde_json::to_vec(&good).unwrap()), Ok(good.clone()));
+        let nothing = read(b"id,email").unwrap_err();
+        assert_eq!(nothing.kind(), Kind::Wrong);
+        assert!(nothing.to_string().contains("no plan of `ferry plan -o`"), "{nothing}");
+        let later = PlanFile { ferry_plan: PLAN_VERSION + 1, made_by: "9.0".into(), ..good.clone() };
+        let later = read(&serde_json::to_vec(&later).unwrap()).unwrap_err();
+        assert_eq!(later, Refusal::OtherVersion("9.0".into()));
+        let edited = PlanFile { tally: Tally::default(), ..good.clone() };
+        let edited = read(&serde_json::to_vec(&edited).unwrap()).unwrap_err();
+        assert_eq!(edited.kind(), Kind::Refused);
+        assert!(edited.to_string().contains(&good.digest), "{edited}");
+    }
+
+    #[test]
+    fn a_plan_holds_for_its_source_rules_target_and_bytes_only() {
+        let mut now = subject();
+        let planned = plan(&now);
+        assert_eq!(check(&planned, &now, false), Ok(()));
+
+        now.spec.source_digest = "other bytes".into();
+        let changed = check(&planned, &now, false).unwrap_err().to_string();
+        assert!(changed.contains("other bytes") && changed.contains("--accept SOURCE_CHANGED"), "{changed}");
+        assert_eq!(check(&planned, &now, true), Ok(()));
+
+        now.spec.tenant = "other.eu.auth0.com".into();
+        let text = check(&planned, &now, true).unwrap_err().to_string();
+        assert!(text.starts_with("the plan is for acme.eu.auth0.com / Users, not for other"), "{text}");
+        now.mapping_digest = "other".into();
+        assert!(matches!(check(&planned, &now, true), Err(Refusal::OtherRules { .. })));
+        now.source = Box::new(Nobody(SourceIdentity { kind: "csv".into(), location: "/other.csv".into() }));
+        assert!(matches!(check(&planned, &now, true), Err(Refusal::OtherSource { .. })));
+    }
+
+    #[test]
+    fn a_plan_made_without_a_tenant_holds_for_any() {
+        let mut without = subject();
+        without.spec.tenant = String::new();
+        assert_eq!(without.target(), "");
+        assert_eq!(check(&plan(&without), &subject(), false), Ok(()));
+    }
+
+    #[test]
+    fn a_plan_is_shown_by_reason_with_what_to_do() {
+        let view = PlanView::from(&plan(&subject()));
+        assert_eq!((view.records, view.accepted, view.rejected, view.skipped), (5, 2, 1, 2));
+        assert_eq!(view.by_code.len(), 2);
+        let first = serde_json::to_value(&view.by_code[0]).unwrap();
+        assert_eq!(
+            (&first["state"], &first["code"], &first["count"]),
+            (&"failed".into(), &"EMAIL_INVALID".into(), &1.into())
+        );
+        assert_eq!(first["remedy"], Code::EmailInvalid.remedy());
+    }
+}

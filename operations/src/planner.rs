@@ -1,0 +1,175 @@
+//! From a source into a ledger, in chunks: what a plan, a start and the demo share.
+
+use ferry_domain::{
+    BatchId, NewItem, RunId, RunSpec,
+    ids::{ItemSeq, SourceKey},
+    plan::Fingerprints,
+    ports::{Candidate, NewRun, Planned, Source},
+    record::hex_digest,
+};
+
+use crate::{Access, Error, plan::Refusal};
+
+/// Records read and written at once: one transaction.
+const CHUNK: usize = 2_000;
+
+/// A source that was opened, and what the settings say about a run over it.
+pub struct Subject {
+    /// Its records.
+    pub source: Box<dyn Source>,
+    /// Named move it belongs to.
+    pub migration: String,
+    /// Name of the mapping: a preset, or `mapping`.
+    pub mapping: String,
+    /// Digest of the mapping.
+    pub mapping_digest: String,
+    /// What holds for the run's life.
+    pub spec: RunSpec,
+}
+
+impl Subject {
+    /// Tenant and connection as a plan names them; empty while no tenant is set.
+    pub fn target(&self) -> String {
+        match self.spec.tenant.as_str() {
+            "" => String::new(),
+            tenant => format!("{tenant} / {}", self.spec.connection),
+        }
+    }
+
+    /// Digest of all settings that decide what becomes of a record.
+    pub fn rules_digest(&self) -> String {
+        let rules = format!(
+            "{}\n{}\n{:?}\n{}",
+            self.mapping_digest, self.migration, self.spec.on_existing, self.spec.connection
+        );
+        hex_digest(rules.as_bytes())
+    }
+}
+
+/// What planning found.
+pub struct Outcome {
+    /// The run, which is `planned` now.
+    pub run: NewRun,
+    /// As counted by the ledger.
+    pub planned: Planned,
+    /// Planned users of a table, for the comparison with a plan; empty for files.
+    pub users: Fingerprints,
+    /// Digest of a file's bytes; empty for tables.
+    pub source_digest: String,
+}
+
+/// Reads the whole source into a new run, which is `planned` afterwards. On any
+/// error the run and its rows are removed: nothing half-written stays. `read` is
+/// told how many records were read so far.
+///
+/// # Errors
+/// When source or ledger fail, when another run of this source is active, and when a
+/// file changed while it was read.
+pub async fn plan(
+    access: &Access,
+    subject: &mut Subject,
+    reason: Option<&str>,
+    read: &mut (dyn FnMut(u64) + Send),
+) -> Result<Outcome, Error> {
+    let run = NewRun {
+        id: RunId::new(&*access.clock, &*access.random),
+        migration: subject.migration.clone(),
+        source: subject.source.identity(),
+        spec: subject.spec.clone(),
+        settled_batch: access.batch(),
+        requested_by: access.by.clone(),
+        reason: reason.map(str::to_owned),
+    };
+    access.ledger.open_run(&run).await?;
+    let id = run.id;
+    let result = fill(access, &mut *subject.source, run, read).await;
+    if result.is_err() {
+        access.ledger.abandon(id).await?;
+    }
+    result
+}
+
+async fn fill(
+    access: &Access,
+    source: &mut dyn Source,
+    run: NewRun,
+    read: &mut (dyn FnMut(u64) + Send),
+) -> Result<Outcome, Error> {
+    let mut batcher = Batcher::new(&run, access);
+    let is_table = run.spec.write_back.is_some();
+    let mut users = Fingerprints::default();
+    loop {
+        let candidates = source.next_chunk(CHUNK).await?;
+        if candidates.is_empty() {
+            break;
+        }
+        let items: Vec<NewItem> = candidates.into_iter().map(|candidate| batcher.item(candidate)).collect();
+        if is_table {
+            for item in items.iter().filter(|item| item.settled.is_none()) {
+                users.push(&item.key, &item.digest);
+            }
+        }
+        access.ledger.add_items(run.id, &items).await?;
+        read(batcher.seq.unsigned_abs());
+    }
+    users.seal();
+    let source_digest = source.digest().unwrap_or_default();
+    if !run.spec.source_digest.is_empty() && run.spec.source_digest != source_digest {
+        let (before, after) = (run.spec.source_digest, source_digest);
+        return Err(Refusal::ChangedWhileRead { source_name: run.source, before, after }.into());
+    }
+    let planned = access.ledger.finish_planning(run.id).await?;
+    Ok(Outcome { run, planned, users, source_digest })
+}
+
+/// Numbers records and fills batches.
+struct Batcher<'a> {
+    access: &'a Access,
+    settled_batch: BatchId,
+    batch_size: u32,
+    seq: i64,
+    batch: BatchId,
+    room: u32,
+}
+
+impl<'a> Batcher<'a> {
+    fn new(run: &NewRun, access: &'a Access) -> Self {
+        let (batch_size, settled_batch) = (run.spec.batch_size, run.settled_batch);
+        Batcher { access, settled_batch, batch_size, seq: 0, batch: access.batch(), room: batch_size }
+    }
+
+    fn item(&mut self, candidate: Candidate) -> NewItem {
+        self.seq += 1;
+        let seq = ItemSeq(self.seq);
+        match candidate {
+            Candidate::User { origin, record } => NewItem {
+                seq,
+                batch: self.next_batch(),
+                key: record.key.clone(),
+                origin,
+                digest: record.digest(),
+                record: Some(*record),
+                settled: None,
+            },
+            Candidate::Settled(settled) => NewItem {
+                seq,
+                batch: self.settled_batch,
+                key: settled.key.unwrap_or_else(|| SourceKey(settled.origin.to_string())),
+                origin: settled.origin,
+                digest: String::new(),
+                record: None,
+                settled: Some(settled.outcome),
+            },
+        }
+    }
+
+    /// The batch of the next user: the same one until it is full.
+    fn next_batch(&mut self) -> BatchId {
+        if self.room == 0 {
+            self.batch = self.access.batch();
+            self.room = self.batch_size;
+        }
+        self.room -= 1;
+        self.batch
+    }
+}

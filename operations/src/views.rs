@@ -1,0 +1,406 @@
+//! What is shown, as objects: their field names are part of the command's output and
+//! must not change.
+
+use std::time::Duration;
+
+use ferry_domain::{
+    BatchId, Code, JobId, JobKind, JobState, RunId, RunState, RunView, WorkerId,
+    ports::{DeadView, WorkerView},
+};
+use serde::Serialize;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// One run among others.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the names say it; sums are users")]
+pub struct RunLine {
+    pub run: RunId,
+    pub state: RunState,
+    pub migration: String,
+    /// Where its users come from.
+    pub from: String,
+    pub source: i64,
+    pub created: i64,
+    pub adopted: i64,
+    pub pending: i64,
+    pub conflict: i64,
+    pub failed: i64,
+    pub created_at: String,
+}
+
+impl From<&RunView> for RunLine {
+    fn from(run: &RunView) -> Self {
+        RunLine {
+            run: run.id,
+            state: run.state,
+            migration: run.migration.clone(),
+            from: run.source.to_string(),
+            source: run.tally.source,
+            created: run.tally.created,
+            adopted: run.tally.adopted,
+            pending: run.tally.pending,
+            conflict: run.tally.conflict,
+            failed: run.tally.failed,
+            created_at: run.created_at.format(&Rfc3339).unwrap_or_default(),
+        }
+    }
+}
+
+/// One run in full. `source` is the sum of the seven outcomes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the names say it; sums are users")]
+pub struct RunInFull {
+    pub run: RunId,
+    pub state: RunState,
+    pub source: i64,
+    pub created: i64,
+    pub adopted: i64,
+    pub skipped: i64,
+    pub conflict: i64,
+    pub failed: i64,
+    pub cancelled: i64,
+    pub pending: i64,
+    pub verified: i64,
+    pub discrepancies: i64,
+    pub round: i32,
+    pub revision: i32,
+    /// The plan of limits it was started with.
+    pub limits: String,
+    /// The plan of limits that was set while it runs.
+    pub rate: Option<String>,
+    /// Why it is paused or stopped: a code, or a person's words.
+    pub why: Option<String>,
+    pub max_failures: Option<i64>,
+    /// In percent.
+    pub max_failure_rate: Option<f64>,
+}
+
+impl From<&RunView> for RunInFull {
+    fn from(run: &RunView) -> Self {
+        let (sums, stop) = (&run.tally, &run.spec.stop_after);
+        RunInFull {
+            run: run.id,
+            state: run.state,
+            source: sums.source,
+            created: sums.created,
+            adopted: sums.adopted,
+            skipped: sums.skipped,
+            conflict: sums.conflict,
+            failed: sums.failed,
+            cancelled: sums.cancelled,
+            pending: sums.pending,
+            verified: run.verified,
+            discrepancies: run.discrepancies,
+            round: run.round,
+            revision: run.revision,
+            limits: run.spec.limits.clone(),
+            rate: run.rate.clone(),
+            why: run.why.clone(),
+            max_failures: stop.failures,
+            max_failure_rate: stop.rate.map(|share| f64::from(share) / 100.0),
+        }
+    }
+}
+
+/// A dead letter, without its payload.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "as `DeadView`, which has the words")]
+pub struct Letter {
+    pub id: i64,
+    pub at: String,
+    pub kind: &'static str,
+    pub state: &'static str,
+    pub queue: String,
+    pub job: Option<JobId>,
+    pub run: Option<RunId>,
+    pub batch: Option<BatchId>,
+    pub code: Code,
+    pub reason: String,
+    pub attempts: i32,
+    pub rescues: i32,
+    pub users: i64,
+    pub given_up_by: String,
+    pub resolved_by: Option<String>,
+    pub resolved_at: Option<String>,
+}
+
+impl From<&DeadView> for Letter {
+    fn from(letter: &DeadView) -> Self {
+        Letter {
+            id: letter.id,
+            at: to_the_second(letter.at),
+            kind: letter.kind.as_str(),
+            state: letter.state.as_str(),
+            queue: letter.queue.clone(),
+            job: letter.job,
+            run: letter.run,
+            batch: letter.batch,
+            code: letter.code,
+            reason: letter.reason.clone(),
+            attempts: letter.attempts,
+            rescues: letter.rescues,
+            users: letter.users,
+            given_up_by: letter.given_up_by.clone(),
+            resolved_by: letter.resolved_by.clone(),
+            resolved_at: letter.resolved_at.map(to_the_second),
+        }
+    }
+}
+
+/// A dead letter with what to do about it, and what came.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LetterInFull {
+    /// The letter.
+    #[serde(flatten)]
+    pub letter: Letter,
+    /// What to do about it.
+    pub remedy: &'static str,
+    /// What came over the queue, if it was no job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Payload>,
+}
+
+/// Something that came over the queue.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Payload {
+    /// Its length.
+    pub bytes: usize,
+    /// How it begins, escaped; `None` unless it was asked for.
+    pub first: Option<String>,
+}
+
+/// A time to the second, as RFC 3339.
+pub fn to_the_second(at: OffsetDateTime) -> String {
+    at.replace_nanosecond(0).unwrap_or(at).format(&Rfc3339).unwrap_or_default() // can't fail between the years 0 and 9999
+}
+
+/// Jobs of one kind, in all runs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the names are those of states")]
+pub struct JobsOfKind {
+    pub kind: JobKind,
+    /// How long ago the oldest one that waits should have begun.
+    pub oldest_due_seconds: Option<f64>,
+    pub ready: i64,
+    pub queued: i64,
+    pub leased: i64,
+    pub done: i64,
+    pub dead: i64,
+}
+
+/// A line for each kind, also where it has no job.
+pub fn jobs_of_kinds(counted: &[(JobKind, String, i64, Option<Duration>)]) -> Vec<JobsOfKind> {
+    let of_kind = |kind: JobKind| {
+        let lines = || counted.iter().filter(move |line| line.0 == kind);
+        let count =
+            |state: JobState| lines().filter(|line| line.1 == state.as_str()).map(|line| line.2).sum();
+        JobsOfKind {
+            kind,
+            oldest_due_seconds: lines().filter_map(|line| line.3).max().map(|age| age.as_secs_f64()),
+            ready: count(JobState::Ready),
+            queued: count(JobState::Queued),
+            leased: count(JobState::Leased),
+            done: count(JobState::Done),
+            dead: count(JobState::Dead),
+        }
+    };
+    JobKind::ALL.map(of_kind).into()
+}
+
+/// What the queue holds of the jobs that were sent to it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Window {
+    /// Jobs waiting or in flight; `None` where it could not be asked.
+    pub held: Option<usize>,
+    /// The most it may hold.
+    pub size: i64,
+    /// Why it could not be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A worker process.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "as `WorkerView`, which has the words")]
+pub struct Worker {
+    pub worker: WorkerId,
+    pub host: String,
+    pub pid: i32,
+    pub slots: i32,
+    pub watched: bool,
+    pub silent_seconds: f64,
+    pub leases: i64,
+    pub waits: Option<String>,
+}
+
+impl From<&WorkerView> for Worker {
+    fn from(worker: &WorkerView) -> Self {
+        Worker {
+            worker: worker.record.id,
+            host: worker.record.host.clone(),
+            pid: worker.record.pid,
+            slots: worker.record.slots,
+            watched: worker.watched,
+            silent_seconds: worker.silent_for.as_secs_f64(),
+            leases: worker.leases,
+            waits: worker.record.waits.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use ferry_domain::{
+        OnExisting, RunSpec, SourceIdentity, Tally,
+        ports::{Candidate, Source, SourceError},
+        threshold::StopAfter,
+    };
+    use serde_json::json;
+
+    use super::*;
+
+    /// A run of ten users, three of them created.
+    pub(crate) fn run_view(state: RunState) -> RunView {
+        RunView {
+            id: "01890000-0000-7000-8000-000000000001".parse().unwrap(),
+            migration: "users".into(),
+            source: SourceIdentity { kind: "csv".into(), location: "/tmp/users.csv".into() },
+            spec: RunSpec {
+                tenant: "acme.eu.auth0.com".into(),
+                connection: "Users".into(),
+                on_existing: OnExisting::Adopt,
+                batch_size: 5,
+                max_attempts: 8,
+                limits: "free".into(),
+                write_back: None,
+                source_digest: String::new(),
+                stop_after: StopAfter { failures: Some(7), rate: Some(250) },
+            },
+            state,
+            tally: Tally { source: 10, created: 3, pending: 7, ..Tally::default() },
+            verified: 0,
+            discrepancies: 0,
+            requests: 3,
+            open_batches: 2,
+            revision: 0,
+            round: 1,
+            rate: None,
+            why: None,
+            created_at: OffsetDateTime::UNIX_EPOCH,
+            started_at: None,
+            provisioned_at: None,
+            sealed_at: None,
+        }
+    }
+
+    /// A source without users.
+    pub(crate) struct Nobody(pub(crate) SourceIdentity);
+
+    #[async_trait::async_trait]
+    impl Source for Nobody {
+        fn identity(&self) -> SourceIdentity {
+            self.0.clone()
+        }
+
+        async fn next_chunk(&mut self, _most: usize) -> Result<Vec<Candidate>, SourceError> {
+            Ok(Vec::new())
+        }
+
+        fn digest(&self) -> Option<String> {
+            None
+        }
+    }
+
+    /// Scripts rest on these names; a name that has to change needs a line in the changelog.
+    #[test]
+    fn a_run_s_object_keeps_its_names() {
+        let run = run_view(RunState::Running);
+        let expected = json!({
+            "run": "01890000-0000-7000-8000-000000000001", "state": "running", "source": 10, "created": 3,
+            "adopted": 0, "skipped": 0, "conflict": 0, "failed": 0, "cancelled": 0, "pending": 7,
+            "verified": 0, "discrepancies": 0, "round": 1, "revision": 0, "limits": "free", "rate": null,
+            "why": null, "max_failures": 7, "max_failure_rate": 2.5,
+        });
+        assert_eq!(serde_json::to_value(RunInFull::from(&run)).unwrap(), expected);
+        let expected = json!({
+            "run": "01890000-0000-7000-8000-000000000001", "state": "running", "migration": "users",
+            "from": "csv /tmp/users.csv", "source": 10, "created": 3, "adopted": 0, "pending": 7,
+            "conflict": 0, "failed": 0, "created_at": "1970-01-01T00:00:00Z",
+        });
+        assert_eq!(serde_json::to_value(RunLine::from(&run)).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_payload_stands_in_a_letter_only_where_one_came() {
+        let letter = DeadView {
+            id: 7,
+            at: OffsetDateTime::UNIX_EPOCH,
+            kind: ferry_domain::ports::DeadKind::Payload,
+            state: ferry_domain::ports::DeadState::Kept,
+            queue: "provision".into(),
+            job: None,
+            job_kind: None,
+            run: None,
+            batch: None,
+            code: Code::Undecodable,
+            reason: "no envelope".into(),
+            attempts: 0,
+            rescues: 0,
+            users: 0,
+            given_up_by: "host/7".into(),
+            resolved_by: None,
+            resolved_at: None,
+        };
+        let payload = Some(Payload { bytes: 3, first: None });
+        let full = LetterInFull { letter: Letter::from(&letter), remedy: letter.code.remedy(), payload };
+        let object = serde_json::to_value(&full).unwrap();
+        assert_eq!(object["payload"], json!({"bytes": 3, "first": null}));
+        assert_eq!((&object["id"], &object["at"]), (&json!(7), &json!("1970-01-01T00:00:00Z")));
+        let without = serde_json::to_value(LetterInFull { payload: None, ..full }).unwrap();
+        let names: Vec<&str> = without.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(
+            names.iter().copied().collect::<std::collections::BTreeSet<_>>(),
+            [
+                "id",
+                "at",
+                "kind",
+                "state",
+                "queue",
+                "job",
+                "run",
+                "batch",
+                "code",
+                "reason",
+                "attempts",
+                "rescues",
+                "users",
+                "given_up_by",
+                "resolved_by",
+                "resolved_at",
+                "remedy"
+            ]
+            .into()
+        );
+    }
+
+    #[test]
+    fn every_kind_of_job_has_a_line() {
+        let second = Some(Duration::from_secs(1));
+        let counted =
+            [(JobKind::Provision, "ready".to_owned(), 3, second), (JobKind::Verify, "done".into(), 2, None)];
+        let lines = jobs_of_kinds(&counted);
+        assert_eq!(lines.len(), JobKind::ALL.len());
+        assert_eq!((lines[0].ready, lines[0].done, lines[0].oldest_due_seconds), (3, 0, Some(1.0)));
+        assert_eq!((lines[1].done, lines[1].oldest_due_seconds), (2, None));
+        let object = serde_json::to_value(&lines[0]).unwrap();
+        assert_eq!(object["kind"], "provision", "{object}");
+    }
+
+    #[test]
+    fn a_queue_that_could_not_be_asked_says_why() {
+        let of = |window| serde_json::to_value(window).unwrap();
+        assert_eq!(of(Window { held: Some(2), size: 9, error: None }), json!({"held": 2, "size": 9}));
+        let unknown = Window { held: None, size: 9, error: Some("away".into()) };
+        assert_eq!(of(unknown), json!({"held": null, "size": 9, "error": "away"}));
+    }
+}

@@ -1,0 +1,180 @@
+//! Why a run does not go on, in words for progress lines and `run show`.
+
+use std::collections::BTreeMap;
+
+use ferry_domain::{
+    Code, RunState, RunView,
+    liveness::FRESH,
+    ports::{Controls, LedgerError, WorkerView},
+};
+
+use crate::Access;
+
+/// What decides on a run's pace besides itself.
+#[derive(Debug, Default)]
+pub struct Around {
+    /// What operators said.
+    pub controls: Controls,
+    /// Who works.
+    pub workers: Vec<WorkerView>,
+}
+
+impl Around {
+    /// Asks the ledger.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub async fn of(access: &Access) -> Result<Around, LedgerError> {
+        Ok(Around { controls: access.ledger.controls().await?, workers: access.ledger.workers().await? })
+    }
+
+    /// Why a run waits, with what lets it go on; `None` while users move.
+    pub fn why(&self, run: &RunView) -> Option<String> {
+        let id = run.id;
+        match run.state {
+            RunState::Sealed | RunState::Cancelled => return None,
+            RunState::Paused => return Some(format!("paused: ferry run resume {id}{}", said(run))),
+            RunState::Stopped => return Some(format!("stopped: ferry run resume {id}{}", said(run))),
+            RunState::Planned | RunState::Planning => return Some("waits: not started".into()),
+            _ if self.controls.stop_all => {
+                return Some("waits: all sending is stopped: ferry resume-all".into());
+            }
+            _ => {}
+        }
+        let live: Vec<&WorkerView> = self.workers.iter().filter(|w| w.silent_for <= FRESH).collect();
+        if live.is_empty() {
+            return Some("waits: no worker runs: ferry worker".into());
+        }
+        waits_of(&live).or_else(|| match run.state {
+            RunState::Sealing => Some("writing the report".into()),
+            RunState::Cancelling if run.tally.pending > 0 => {
+                Some("asking Auth0 about users that a worker had begun".into())
+            }
+            _ if run.tally.pending == 0 => Some("reading users back".into()),
+            _ => None,
+        })
+    }
+}
+
+/// What workers say of themselves, the commonest first; with the share of workers
+/// where it is not all of them.
+fn waits_of(live: &[&WorkerView]) -> Option<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for waits in live.iter().filter_map(|worker| worker.record.waits.as_deref()) {
+        *counts.entry(waits).or_default() += 1;
+    }
+    let (text, workers) = counts.into_iter().max_by_key(|(_, workers)| *workers)?;
+    let text = if text.starts_with("wait") { text.to_owned() } else { format!("waits: {text}") };
+    match workers == live.len() {
+        true => Some(text),
+        false => Some(format!("{text} ({workers} of {} workers)", live.len())),
+    }
+}
+
+/// ` (reason)`, where one was given.
+fn said(run: &RunView) -> String {
+    run.why.as_deref().map(|why| format!(" ({why})")).unwrap_or_default()
+}
+
+/// The code that stopped a run, if it was no person.
+pub fn code_of(run: &RunView) -> Option<Code> {
+    let why = run.why.as_deref()?;
+    // Exactly as codes are written: a person's word "interrupted" is no code.
+    Code::ALL.iter().copied().find(|code| code.as_str() == why)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ferry_domain::{WorkerId, ports::WorkerRecord};
+
+    use super::*;
+    use crate::views::tests::run_view;
+
+    fn worker(waits: Option<&str>, silent: u64) -> WorkerView {
+        let record = WorkerRecord {
+            id: WorkerId(Default::default()),
+            host: "h".into(),
+            pid: 1,
+            slots: 8,
+            waits: waits.map(str::to_owned),
+        };
+        WorkerView { record, watched: true, silent_for: Duration::from_secs(silent), leases: 0 }
+    }
+
+    #[test]
+    fn the_commonest_wait_is_named_with_its_share() {
+        let limit = worker(Some("waiting for the limit: user writes 200/min"), 0);
+        let auth0 = worker(Some("Auth0 does not answer"), 0);
+        let busy = worker(None, 0);
+        assert_eq!(waits_of(&[&busy]), None);
+        assert_eq!(waits_of(&[&auth0]).as_deref(), Some("waits: Auth0 does not answer"));
+        assert_eq!(
+            waits_of(&[&limit, &auth0, &limit, &busy]).as_deref(),
+            Some("waiting for the limit: user writes 200/min (2 of 4 workers)")
+        );
+    }
+
+    fn why(run: &RunView, controls: Controls, workers: Vec<WorkerView>) -> Option<String> {
+        Around { controls, workers }.why(run)
+    }
+
+    #[test]
+    fn what_a_person_has_to_do_comes_before_what_workers_say() {
+        let busy = || vec![worker(Some("Auth0 does not answer"), 0)];
+        let of = |state| {
+            let why = why(&run_view(state), Controls::default(), busy());
+            why.unwrap_or_default()
+        };
+        assert!(
+            of(RunState::Paused).starts_with("paused: ferry run resume 0189"),
+            "{}",
+            of(RunState::Paused)
+        );
+        assert!(of(RunState::Stopped).starts_with("stopped: ferry run resume"));
+        assert_eq!(of(RunState::Planned), "waits: not started");
+        assert_eq!(of(RunState::Sealed), "");
+        assert_eq!(of(RunState::Running), "waits: Auth0 does not answer");
+        let stopped = Controls { stop_all: true, ..Controls::default() };
+        let text = why(&run_view(RunState::Running), stopped, busy()).unwrap();
+        assert!(text.contains("ferry resume-all"), "{text}");
+        let mut paused = run_view(RunState::Paused);
+        paused.why = Some("lunch".into());
+        assert!(why(&paused, Controls::default(), busy()).unwrap().ends_with(" (lunch)"));
+    }
+
+    #[test]
+    fn a_worker_that_is_silent_for_long_is_none() {
+        let run = run_view(RunState::Running);
+        let of = |workers| why(&run, Controls::default(), workers);
+        assert!(of(vec![]).unwrap().contains("no worker runs"));
+        assert!(of(vec![worker(None, 11)]).unwrap().contains("no worker runs"));
+        assert_eq!(of(vec![worker(None, 10)]), None, "users move");
+    }
+
+    #[test]
+    fn the_end_of_a_run_says_what_is_left() {
+        let mut run = run_view(RunState::Cancelling);
+        let of = |run: &RunView| why(run, Controls::default(), vec![worker(None, 0)]).unwrap_or_default();
+        assert!(of(&run).contains("asking Auth0"));
+        run.tally.pending = 0;
+        assert_eq!(of(&run), "reading users back");
+        run.state = RunState::Sealing;
+        assert_eq!(of(&run), "writing the report");
+    }
+
+    #[test]
+    fn only_a_code_is_taken_for_one() {
+        let mut run = run_view(RunState::Stopped);
+        for (why, code) in [
+            (Some("TOO_MANY_FAILURES"), Some(Code::TooManyFailures)),
+            (Some("too_many_failures"), None),
+            (Some("lunch"), None),
+            (None, None),
+        ] {
+            run.why = why.map(str::to_owned);
+            assert_eq!(code_of(&run), code, "{why:?}");
+        }
+    }
+}

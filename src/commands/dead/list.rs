@@ -1,0 +1,109 @@
+//! `ferry dead list`.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use ferry_domain::ports::{DeadFilter, DeadState, DeadView};
+use ferry_operations::{
+    dead::{self, Listed, Selected},
+    units,
+    views::Letter,
+};
+use time::OffsetDateTime;
+
+use super::selection::Selection;
+use crate::{
+    exit::{Exit, usage},
+    options::Output,
+    output,
+    setup::Setup,
+    shown,
+};
+
+/// A state of dead letters, or all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum States {
+    /// Waits for a person
+    Kept,
+    /// Was sent again
+    Redriven,
+    /// Was marked as settled
+    Discarded,
+    /// Whatever the state
+    All,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    #[command(flatten)]
+    pub which: Selection,
+    /// Only in this state [default: kept]
+    #[arg(long, value_enum)]
+    pub state: Option<States>,
+    /// Show at most this many dead letters
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=100_000))]
+    pub limit: i64,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
+    let filter = filter(options.which, options.state)?;
+    let access = setup.access().await?;
+    let Listed { letters, all } = dead::list(&access, &filter, options.limit).await?;
+    match options.output {
+        Output::Json => output::json(&letters.iter().map(Letter::from).collect::<Vec<_>>())?,
+        Output::Table if letters.is_empty() => output::say(nothing(&filter)),
+        Output::Table => {
+            let now = access.clock.now();
+            let header = ["id", "age", "what", "code", "users", "state", "run"];
+            let rows = letters.iter().map(|letter| row(letter, now)).collect();
+            output::data(&output::table(&header, rows, &[0, 1, 4]));
+            output::say(&format!(
+                "{} of {} letters; {} users failed with all of them. More: ferry dead show ID",
+                letters.len(),
+                all.letters,
+                all.users
+            ));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn filter(which: Selection, state: Option<States>) -> anyhow::Result<DeadFilter> {
+    let Selected { filter, state: named } = which.read()?;
+    let state = match (state, named) {
+        (Some(_), Some(_)) => {
+            return Err(usage("the state is given by --state and by --where; give it once"));
+        }
+        (None, Some(state)) => state,
+        (Some(States::Redriven), None) => Some(DeadState::Redriven),
+        (Some(States::Discarded), None) => Some(DeadState::Discarded),
+        (Some(States::All), None) => None,
+        (Some(States::Kept) | None, None) => Some(DeadState::Kept),
+    };
+    Ok(DeadFilter { state, ..filter })
+}
+
+fn nothing(filter: &DeadFilter) -> &'static str {
+    match filter.state {
+        Some(DeadState::Kept) => {
+            "No dead letter waits for a person. Settled ones: ferry dead list --state all"
+        }
+        _ => "No such dead letter.",
+    }
+}
+
+fn row(letter: &DeadView, now: OffsetDateTime) -> Vec<String> {
+    let age = Duration::try_from(now - letter.at).unwrap_or_default(); // clocks may differ a little
+    vec![
+        letter.id.to_string(),
+        units::shown(age),
+        shown::what(letter),
+        letter.code.to_string(),
+        letter.users.to_string(),
+        letter.state.as_str().to_owned(),
+        letter.run.map_or_else(|| "-".to_owned(), |run| run.to_string()),
+    ]
+}

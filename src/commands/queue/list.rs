@@ -1,0 +1,91 @@
+//! `ferry queue list`: jobs of all runs, what Redis holds of them, and who works.
+
+use std::time::Duration;
+
+use clap::Args;
+use ferry_domain::ports::Queue;
+use ferry_operations::{
+    queue::{self, Listing},
+    units,
+    views::{JobsOfKind, Window, Worker},
+};
+
+use crate::{exit::Exit, options::Output, output, place::Place, setup::Setup, wiring};
+
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
+    let access = setup.access().await?;
+    let listing = queue::list(&access, window(setup).await?).await?;
+    match options.output {
+        Output::Json => output::json(&listing)?,
+        Output::Table => print(&listing),
+    }
+    Ok(Exit::Done)
+}
+
+/// What Redis holds, or why it could not be asked; nothing for an embedded ledger.
+async fn window(setup: &Setup) -> anyhow::Result<Option<Window>> {
+    if let Place::Sqlite(_) = setup.place()? {
+        return Ok(None);
+    }
+    let asked = async { anyhow::Ok(wiring::redis(setup).await?.depth().await?) };
+    let (held, error) = match asked.await {
+        Ok(held) => (Some(held), None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    Ok(Some(Window { held, size: setup.settings.queue.window, error }))
+}
+
+fn print(listing: &Listing) {
+    if listing.stop_all {
+        output::data("All sending is stopped: ferry resume-all\n");
+    }
+    let header = ["jobs", "ready", "queued", "leased", "done", "dead", "oldest due"];
+    let rows = listing.kinds.iter().map(kind_row).collect();
+    output::data(&output::table(&header, rows, &[1, 2, 3, 4, 5, 6]));
+    output::data(&match &listing.window {
+        None => "\nThe queue is in the memory of the worker.".to_owned(),
+        Some(Window { held: Some(jobs), size, .. }) => {
+            format!("\nRedis holds {jobs} jobs, waiting or in flight; {size} at most.")
+        }
+        Some(Window { error, .. }) => {
+            format!("\nWhat Redis holds is not known: {}", error.as_deref().unwrap_or_default())
+        }
+    });
+    if listing.workers.is_empty() {
+        output::data("\nNo worker runs. Start one: ferry worker");
+        return;
+    }
+    let header = ["worker", "slots", "leases", "watched", "silent for", "waits"];
+    let rows = listing.workers.iter().map(worker_row).collect();
+    output::data(&format!("\n{}", output::table(&header, rows, &[1, 2, 4])));
+}
+
+fn kind_row(jobs: &JobsOfKind) -> Vec<String> {
+    let JobsOfKind { kind, oldest_due_seconds, ready, queued, leased, done, dead } = jobs;
+    let mut row = vec![kind.to_string()];
+    row.extend([ready, queued, leased, done, dead].map(ToString::to_string));
+    row.push(oldest_due_seconds.map_or_else(|| "-".to_owned(), ago));
+    row
+}
+
+fn worker_row(worker: &Worker) -> Vec<String> {
+    vec![
+        format!("{}/{}", worker.host, worker.pid),
+        worker.slots.to_string(),
+        worker.leases.to_string(),
+        if worker.watched { "yes" } else { "no" }.to_owned(),
+        ago(worker.silent_seconds),
+        worker.waits.clone().unwrap_or_else(|| "-".to_owned()),
+    ]
+}
+
+fn ago(seconds: f64) -> String {
+    units::shown(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+}

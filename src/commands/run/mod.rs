@@ -1,0 +1,65 @@
+//! `ferry run`: starts runs, shows them, and says what they are to do.
+
+mod list;
+mod moves;
+mod rate;
+mod report;
+mod retry;
+mod show;
+mod start;
+mod watch;
+
+use clap::Subcommand;
+use ferry_domain::run::RunMove;
+
+use crate::{exit::Exit, settings::Flag, setup::Setup};
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Read a source, record its users in the ledger, and let workers begin
+    Start(Box<start::Options>),
+    /// List runs, newest first
+    List(list::Options),
+    /// Show one run: its state, why it waits, users by outcome, jobs
+    Show(show::Options),
+    /// Follow a run until it ends. Exit code: 0 done, 3 some users need a person, 4 verification failed,
+    /// 5 stopped or cancelled
+    Watch(watch::Options),
+    /// Pause a run within a second: requests under way are finished, no user is lost
+    Pause(moves::Options),
+    /// Continue a paused or stopped run where it left off
+    Resume(moves::Options),
+    /// Cancel a run for good: shows how many users that concerns, then asks. Users already at Auth0 stay
+    Cancel(moves::Options),
+    /// Change the tenant's rate limits while a run goes on; of several runs with limits, the newest counts
+    Rate(rate::Options),
+    /// Try failed and conflicting users again, also after the run has ended
+    Retry(retry::Options),
+    /// Print the report of a run
+    Report(report::Options),
+}
+
+impl Command {
+    /// The settings that its options override.
+    pub fn flags(&self) -> Vec<Flag> {
+        match self {
+            Command::Start(options) => options.flags(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+pub async fn run(setup: &Setup, command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Start(options) => start::run(setup, *options).await,
+        Command::List(options) => list::run(setup, options).await,
+        Command::Show(options) => show::run(setup, options).await,
+        Command::Watch(options) => watch::run(setup, options).await,
+        Command::Pause(options) => moves::run(setup, RunMove::Pause, options).await,
+        Command::Resume(options) => moves::run(setup, RunMove::Resume, options).await,
+        Command::Cancel(options) => moves::run(setup, RunMove::Cancel, options).await,
+        Command::Rate(options) => rate::run(setup, options).await,
+        Command::Retry(options) => retry::run(setup, options).await,
+        Command::Report(options) => report::run(setup, options).await,
+    }
+}

@@ -1,0 +1,50 @@
+//! `ferry run rate`: other limits while a run goes on, and back to the settings'.
+
+use clap::Args;
+use ferry_domain::{RunId, limits::LimitPlan};
+use ferry_operations::{Error, rate};
+
+use crate::{exit::Exit, options::Output, output, setup::Setup};
+
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// The run's id
+    pub run: RunId,
+    /// Name of a plan of limits: off, free, enterprise, private-500, …; or custom:BURST:PER_SECOND, in
+    /// requests per second; or default, to go back to the settings
+    pub plan: String,
+    /// The reason, to be kept in the audit
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
+    let plan = rate::named(&options.plan).map_err(Error::from)?;
+    let access = setup.access().await?;
+    let changed = rate::act(&access, options.run, plan.as_ref(), options.reason.as_deref()).await?;
+    match options.output {
+        Output::Json => output::json(&changed)?,
+        Output::Table => output::say(&told(plan.as_ref(), changed.changed)),
+    }
+    Ok(Exit::Done)
+}
+
+fn told(plan: Option<&LimitPlan>, changed: bool) -> String {
+    let Some(plan) = plan else {
+        return match changed {
+            true => "The limits are those of the settings again; workers follow within a second.".into(),
+            false => "The limits are those of the settings already.".into(),
+        };
+    };
+    let speed = match rate::speed(plan) {
+        Some(speed) => format!("{plan}, at most {speed}"),
+        None => format!("{plan}, without any limit"),
+    };
+    match changed {
+        true => format!("The limits are {speed}; workers follow within a second."),
+        false => format!("The limits are already {speed}."),
+    }
+}

@@ -1,0 +1,60 @@
+//! `ferry run retry`: takes failed and conflicting users up again.
+
+use clap::Args;
+use ferry_domain::{Code, RunId};
+use ferry_operations::retry::{self, Question, Retried};
+
+use crate::{
+    exit::Exit,
+    options::{Consent, Output},
+    output,
+    setup::Setup,
+};
+
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// The run's id
+    pub run: RunId,
+    /// Only users with this code, as the report names it; can be repeated
+    #[arg(long = "code", value_name = "CODE")]
+    pub codes: Vec<Code>,
+    #[command(flatten)]
+    pub consent: Consent,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
+    let access = setup.access().await?;
+    let question = retry::ask(&access, options.run, options.codes).await?;
+    if question.users == 0 {
+        output::say(&nothing(&question));
+    } else if !output::confirmed(options.consent.yes, &question)? {
+        return Ok(output::nothing_changed());
+    }
+    let retried = retry::act(&access, &question, options.consent.reason.as_deref()).await?;
+    match options.output {
+        Output::Json => output::json(&retried)?,
+        Output::Table if question.users > 0 => output::say(&told(&retried)),
+        Output::Table => {}
+    }
+    Ok(Exit::Done)
+}
+
+fn nothing(question: &Question) -> String {
+    format!(
+        "Nothing to retry: {} failed or conflicting users are left, whose records a rule refused or whose code was not asked for. Mend the source and start a new run for those.",
+        question.left
+    )
+}
+
+fn told(retried: &Retried) -> String {
+    format!(
+        "{} users in {} batches go again as round {}. Follow: ferry run watch {}",
+        retried.retried,
+        retried.batches.unwrap_or_default(),
+        retried.round,
+        retried.run
+    )
+}

@@ -1,0 +1,80 @@
+//! `ferry run show`: state, sums and jobs of one run.
+
+use clap::Args;
+use ferry_domain::{ItemState, RunId, RunView};
+use ferry_operations::{
+    units,
+    views::RunInFull,
+    waits::{self, Around},
+};
+
+use crate::{exit::Exit, options::Output, output, setup::Setup};
+
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// The run's id
+    pub run: RunId,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
+    let access = setup.access().await?;
+    let run = access.run(options.run).await?;
+    match options.output {
+        Output::Json => output::json(&RunInFull::from(&run))?,
+        Output::Table => {
+            let around = Around::of(&access).await?;
+            let jobs = access.ledger.job_counts(options.run).await?;
+            print(&run, &around);
+            for (kind, state, count) in jobs {
+                line("jobs", format!("{kind} {state}: {count}"));
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn line(name: &str, what: impl std::fmt::Display) {
+    output::data(&output::field(name, 11, &what.to_string()));
+}
+
+fn print(run: &RunView, around: &Around) {
+    line("run", run.id);
+    line("state", run.state);
+    print_pace(run, around);
+    line("migration", &run.migration);
+    line("from", &run.source);
+    line("to", format!("{} / {}", run.spec.tenant, run.spec.connection));
+    line("source", run.tally.source);
+    for state in ItemState::ALL.iter().skip(1).chain(&[ItemState::Pending]) {
+        line(state.as_str(), run.tally.count(*state));
+    }
+    line("verified", format!("{} ({} otherwise)", run.verified, run.discrepancies));
+    line("batches", format!("{} not verified yet", run.open_batches));
+    line("report", format!("revision {}, round {}", run.revision, run.round));
+    if !run.tally.adds_up() {
+        output::say("The sums do not add up: this is a fault of Ferry, keep the ledger and report it.");
+    }
+}
+
+/// Why it waits, what lets it go on, how fast it may go and when it stops by itself.
+fn print_pace(run: &RunView, around: &Around) {
+    if let Some(why) = &run.why {
+        line("why", why);
+    }
+    if let Some(code) = waits::code_of(run) {
+        line("remedy", code.remedy());
+    }
+    if let Some(now) = around.why(run) {
+        line("now", now);
+    }
+    match &run.rate {
+        Some(rate) => line("limits", format!("{rate}, set by run rate (started with {})", run.spec.limits)),
+        None => line("limits", &run.spec.limits),
+    }
+    if let Some(stops) = units::stop_words(&run.spec.stop_after) {
+        line("stops at", stops);
+    }
+}

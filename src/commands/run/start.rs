@@ -1,0 +1,214 @@
+//! `ferry run start`: plans a source into the ledger and lets workers begin.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context;
+use clap::Args;
+use ferry_domain::{
+    plan::PlanFile,
+    ports::{Ledger, LedgerError},
+};
+use ferry_operations::{
+    Access, Error,
+    plan::{self, SOURCE_CHANGED},
+    planner::Subject,
+    start::{self, Promised, Question},
+};
+use ferry_sources::Location;
+use secrecy::ExposeSecret;
+
+use crate::{
+    exit::{Exit, usage},
+    options::{Consent, Output},
+    output::{self, Progress},
+    place::Place,
+    reading::{self, Opened, Reading},
+    servers::Servers,
+    settings::{self, Flag},
+    setup::Setup,
+    shown, tenant, wiring,
+};
+
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// A file (CSV, JSON, NDJSON, SQLite) or a database URL [default: the plan's]
+    #[arg(required_unless_present = "plan")]
+    pub source: Option<String>,
+    /// A file made by ferry plan: refuse to start (exit 6) if source or settings have changed since
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+    /// Start although this has changed since the plan; only SOURCE_CHANGED can be accepted
+    #[arg(long, value_name = "CODE", requires = "plan")]
+    pub accept: Vec<String>,
+    #[command(flatten)]
+    pub reading: Reading,
+    /// Users in one batch, 1 to 1000; a worker takes users batch by batch
+    #[arg(long, value_name = "USERS")]
+    pub batch_size: Option<u32>,
+    /// Users that have an account at Auth0 already, verified on both sides: adopt it, skip the user, or
+    /// conflict (leave it to a person)
+    #[arg(long, value_name = "POLICY")]
+    pub on_existing: Option<String>,
+    /// Stop the run when more users than this failed or conflict: a number of users, or off
+    #[arg(long, value_name = "USERS")]
+    pub max_failures: Option<String>,
+    /// Stop the run when a larger share than this of the finished users failed or conflict: in percent
+    /// (5, 2.5), once 50 have ended; or off
+    #[arg(long, value_name = "PERCENT")]
+    pub max_failure_rate: Option<String>,
+    #[command(flatten)]
+    pub consent: Consent,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+impl Options {
+    /// The settings that these override.
+    pub fn flags(&self) -> Vec<Flag> {
+        let mut flags = self.reading.flags();
+        if let Some(size) = self.batch_size {
+            flags.push(("run.batch_size", size.into()));
+        }
+        settings::push(&mut flags, "run.on_existing", self.on_existing.as_deref());
+        settings::push(&mut flags, "run.max_failures", self.max_failures.as_deref());
+        settings::push(&mut flags, "run.max_failure_rate", self.max_failure_rate.as_deref());
+        flags
+    }
+}
+
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
+    if let Some(unknown) = options.accept.iter().find(|code| *code != SOURCE_CHANGED) {
+        return Err(usage(format!("--accept {unknown}: only {SOURCE_CHANGED} can be accepted")));
+    }
+    let plan = options.plan.as_deref().map(read_plan).transpose()?;
+    let text = source_text(&options, plan.as_ref(), &setup.servers)?;
+    let tenant = tenant::required(&setup.servers)?;
+    let Opened { mut subject, location } =
+        reading::open(&setup.settings, &text, &options.reading, tenant).await?;
+    let source_change_accepted = !options.accept.is_empty();
+    let promised = plan.as_ref().map(|plan| Promised { plan, source_change_accepted });
+    if let Some(promised) = &promised {
+        promised.check(&subject)?;
+    }
+
+    let place = ledger_place(&location, &setup.servers)?;
+    let fresh = matches!(&place, Place::Sqlite(path) if !path.exists());
+    let result = plan_and_begin(setup, &options, promised, &mut subject, &place).await;
+    if fresh && !matches!(result, Ok(Exit::Done)) {
+        remove_unused(&place);
+    }
+    result
+}
+
+async fn plan_and_begin(
+    setup: &Setup,
+    options: &Options,
+    promised: Option<Promised<'_>>,
+    subject: &mut Subject,
+    place: &Place,
+) -> anyhow::Result<Exit> {
+    let access = setup.access_to(open_ledger(place, setup).await?);
+    let reason = options.consent.reason.as_deref();
+    let mut progress = Progress::new("reading", 0);
+    let asked =
+        start::ask(&access, subject, promised, reason, &mut |read| progress.at(read, "records")).await;
+    progress.done();
+    let question = asked.map_err(|error| match error {
+        Error::Ledger(LedgerError::WriteBackTarget(_)) => {
+            anyhow::Error::from(error).context("run `ferry migrate --app --yes` first")
+        }
+        error => error.into(),
+    })?;
+    begin(&access, &question, options, place).await
+}
+
+/// A ledger file that this command made and nothing was started in.
+fn remove_unused(place: &Place) {
+    let Place::Sqlite(path) = place else { return };
+    for end in ["", "-wal", "-shm"] {
+        let mut name = path.clone().into_os_string();
+        name.push(end);
+        let _ = std::fs::remove_file(name); // not there, or somebody else's by now: no harm either way
+    }
+}
+
+async fn begin(
+    access: &Access,
+    question: &Question,
+    options: &Options,
+    place: &Place,
+) -> anyhow::Result<Exit> {
+    let start::Outcome { run, planned, .. } = &question.outcome;
+    if options.output == Output::Table {
+        output::say(&format!("{}: {} records", run.source, planned.tally.source));
+        output::say(&shown::planned(planned.tally.pending, &plan::settled_of(planned)));
+    }
+    let agreed = output::confirmed(options.consent.yes, question);
+    if !matches!(agreed, Ok(true)) {
+        start::give_up(access, question).await?;
+        agreed?;
+        output::say("Nothing was started.");
+        return Ok(Exit::Refused);
+    }
+    let started = start::begin(access, question).await?;
+    match options.output {
+        Output::Json => output::json(&started)?,
+        Output::Table => {
+            output::data(&started.run.to_string());
+            output::say(&format!("Started. Workers: DATABASE_URL={} ferry worker", place.shown()));
+            output::say(&format!("Follow:  ferry run watch {}", started.run));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn source_text(options: &Options, plan: Option<&PlanFile>, servers: &Servers) -> anyhow::Result<String> {
+    if let Some(text) = &options.source {
+        return Ok(text.clone());
+    }
+    match plan {
+        Some(plan) if plan.source.kind == "postgres" => {
+            servers.database_url.get().map(str::to_owned).ok_or_else(|| {
+                usage("the plan is of a PostgreSQL table: name the database as SOURCE, or set DATABASE_URL")
+            })
+        }
+        Some(plan) => Ok(plan.source.location.split('#').next().unwrap_or_default().to_owned()),
+        None => Err(usage("name a source, or a plan with --plan")),
+    }
+}
+
+fn read_plan(path: &Path) -> anyhow::Result<PlanFile> {
+    let name = || path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|e| usage(format!("{}: the plan can't be read: {e}", name())))?;
+    plan::read(&bytes).map_err(Error::from).with_context(name)
+}
+
+/// A table's ledger lives in its own database, so that an id and its record are
+/// written in one transaction. A file's is where the environment says.
+fn ledger_place(location: &Location, servers: &Servers) -> anyhow::Result<Place> {
+    let own = match location {
+        Location::File { .. } => return Place::of(servers),
+        Location::Sqlite { path } => Place::Sqlite(path.clone()),
+        Location::Postgres { url } => Place::Postgres(url.expose_secret().to_owned().into()),
+    };
+    match servers.ledger_url.get() {
+        Some(url) if Place::parse(servers.ledger_url.name, url)?.shown() != own.shown() => {
+            Err(usage(format!(
+                "FERRY_LEDGER_URL names another database than the source {}: a table's ledger lives beside it; unset FERRY_LEDGER_URL",
+                own.shown()
+            )))
+        }
+        _ => Ok(own),
+    }
+}
+
+async fn open_ledger(place: &Place, setup: &Setup) -> anyhow::Result<Arc<dyn Ledger>> {
+    match place {
+        Place::Sqlite(path) => wiring::sqlite(path).await,
+        Place::Postgres(_) => wiring::ledger(place, setup).await,
+    }
+}

@@ -1,0 +1,55 @@
+//! Options that several commands share.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::settings::{self, Flag};
+
+/// Heading of the options that every command has.
+const COMMON: &str = "Common options";
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Settings file [default: ferry.toml in this folder, if it exists]
+    #[arg(long, help_heading = COMMON, global = true, env = "FERRY_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Log level: error, warn, info, debug, trace; or of one part, like ferry_workers=debug
+    #[arg(long, help_heading = COMMON, global = true, env = "FERRY_LOG", value_name = "LEVEL")]
+    pub log: Option<String>,
+    /// Log format: text or json
+    #[arg(long, help_heading = COMMON, global = true, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+}
+
+impl Global {
+    /// The settings that these override.
+    pub fn flags(&self) -> Vec<Flag> {
+        let mut flags = Vec::new();
+        settings::push(&mut flags, "log.level", self.log.as_deref());
+        settings::push(&mut flags, "log.format", self.log_format.as_deref());
+        flags
+    }
+}
+
+/// How data is printed on stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// A table, for people
+    #[default]
+    Table,
+    /// One JSON value, for scripts
+    Json,
+}
+
+/// Agreement to a bulk action, and why.
+#[derive(Clone, Debug, Args)]
+pub struct Consent {
+    /// Do not ask for confirmation
+    #[arg(long)]
+    pub yes: bool,
+    /// The reason, to be kept in the audit
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}

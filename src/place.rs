@@ -1,0 +1,91 @@
+//! Where a ledger is: which database, as it was named.
+
+use std::path::PathBuf;
+
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use crate::{exit::usage, servers::Servers};
+
+/// File of the ledger where neither a database nor a SQLite source is named.
+const OWN_FILE: &str = "ferry.db";
+
+/// Where a ledger is.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// Schema `ferry` of a PostgreSQL database.
+    Postgres(SecretString),
+    /// Tables `ferry_*` of a SQLite file.
+    Sqlite(PathBuf),
+}
+
+impl Place {
+    /// From a URL or the path of a SQLite file. `name` says where it was given.
+    pub fn parse(name: &str, text: &str) -> anyhow::Result<Place> {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            Url::parse(text)
+                .map_err(|e| usage(format!("{name} is no valid URL ({e}): postgres://user@host/database")))?;
+            return Ok(Place::Postgres(text.into()));
+        }
+        if let Some(path) = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:")) {
+            return Ok(Place::Sqlite(path.into()));
+        }
+        if !text.contains("://") && [".db", ".sqlite", ".sqlite3"].iter().any(|end| text.ends_with(end)) {
+            return Ok(Place::Sqlite(text.into()));
+        }
+        Err(usage(format!(
+            "{name} names no database: write postgres://user@host/database or sqlite://file.db"
+        )))
+    }
+
+    /// `FERRY_LEDGER_URL`, else `DATABASE_URL`, else `ferry.db` in this folder.
+    pub fn of(servers: &Servers) -> anyhow::Result<Place> {
+        for variable in [&servers.ledger_url, &servers.database_url] {
+            if let Some(url) = variable.get() {
+                return Place::parse(variable.name, url);
+            }
+        }
+        Ok(Place::Sqlite(OWN_FILE.into()))
+    }
+
+    /// The same place as an operator would name it, without credentials.
+    pub fn shown(&self) -> String {
+        match self {
+            Place::Sqlite(path) => format!("sqlite://{}", path.display()),
+            Place::Postgres(url) => match Url::parse(url.expose_secret()) {
+                Ok(url) => format!(
+                    "postgres://{}:{}{}",
+                    url.host_str().unwrap_or("localhost"),
+                    url.port().unwrap_or(5432),
+                    url.path()
+                ),
+                Err(_) => "postgres".to_owned(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(variables: &[(&'static str, &str)]) -> String {
+        Place::of(&Servers::for_test(variables)).map_or_else(|error| error.to_string(), |place| place.shown())
+    }
+
+    #[test]
+    fn the_ledger_s_own_address_comes_before_the_application_s() {
+        assert_eq!(shown(&[]), "sqlite://ferry.db");
+        assert_eq!(shown(&[("DATABASE_URL", "sqlite:app.db")]), "sqlite://app.db");
+        let both = [("DATABASE_URL", "app.db"), ("FERRY_LEDGER_URL", "postgres://ann:hunter2@db/ferry")];
+        assert_eq!(shown(&both), "postgres://db:5432/ferry");
+    }
+
+    #[test]
+    fn what_is_no_database_is_refused_by_the_name_of_its_variable() {
+        for url in ["mysql://db/app", "app.txt", "https://db"] {
+            let refused = shown(&[("FERRY_LEDGER_URL", url)]);
+            assert!(refused.starts_with("FERRY_LEDGER_URL names no database"), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Opening a source as options and settings say: what `plan` and `run start` share.
+
+use clap::Args;
+use ferry_domain::{RunSpec, run::WriteBackTarget};
+use ferry_operations::planner::Subject;
+use ferry_sources::Location;
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    exit::usage,
+    place::Place,
+    settings::{self, Flag, Settings},
+};
+
+/// How records are read; each overrides the settings file.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Reading {
+    /// Which column means what: medlogistics or authjs [default: section source of the settings]
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+    /// Format of the file, where its name has no such ending: csv, json, ndjson
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<String>,
+    /// Whose address is verified: column (as the mapped column says), assume (everybody's), never (nobody's)
+    #[arg(long, value_name = "RULE")]
+    pub email_verified: Option<String>,
+    /// Users that are disabled in the source: skip, block (create them blocked), carry (create them as active)
+    #[arg(long, value_name = "RULE")]
+    pub inactive: Option<String>,
+    /// Create users without their password hashes, which cannot be added later
+    #[arg(long)]
+    pub discard_hashes: bool,
+}
+
+impl Reading {
+    /// The settings that these override.
+    pub fn flags(&self) -> Vec<Flag> {
+        let mut flags = Vec::new();
+        settings::push(&mut flags, "source.preset", self.preset.as_deref());
+        settings::push(&mut flags, "source.email_verified", self.email_verified.as_deref());
+        settings::push(&mut flags, "source.inactive", self.inactive.as_deref());
+        if self.discard_hashes {
+            flags.push(("source.discard_hashes", true.into()));
+        }
+        flags
+    }
+}
+
+/// A source ready to be read.
+pub struct Opened {
+    /// The source, and what the settings say about a run over it.
+    pub subject: Subject,
+    /// Where it is.
+    pub location: Location,
+}
+
+/// Opens a source named on the command line. `tenant` is empty where none is needed yet.
+pub async fn open(
+    settings: &Settings,
+    text: &str,
+    reading: &Reading,
+    tenant: String,
+) -> anyhow::Result<Opened> {
+    let format = reading.format.as_deref().map(str::parse).transpose().map_err(usage)?;
+    let location = Location::parse(text, format)?;
+    let mapping = settings.mapping()?;
+    let source = ferry_sources::open(&location, &mapping).await?;
+    let source_digest = match &location {
+        Location::File { path, .. } => file_digest(path).await?,
+        _ => String::new(),
+    };
+    let spec = RunSpec {
+        tenant,
+        connection: settings.auth0.connection.clone(),
+        on_existing: settings.run.on_existing,
+        batch_size: settings.run.batch_size,
+        max_attempts: settings.run.max_attempts,
+        limits: settings.auth0.limits.clone(),
+        write_back: ferry_sources::write_back_target(&location, &mapping),
+        source_digest,
+        stop_after: settings.stop_after()?,
+    };
+    let subject = Subject {
+        source,
+        migration: settings.migration.name.clone(),
+        mapping: settings.mapping_name(),
+        mapping_digest: mapping.digest(),
+        spec,
+    };
+    Ok(Opened { subject, location })
+}
+
+async fn file_digest(path: &std::path::Path) -> anyhow::Result<String> {
+    use tokio::io::AsyncReadExt;
+    let mut file = tokio::fs::File::open(path).await?;
+    let (mut sha, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);
+    loop {
+        let read = file.read(&mut buffer).await?;
+        if read == 0 {
+            return Ok(ferry_domain::record::hex(&sha.finalize()));
+        }
+        sha.update(&buffer[..read]);
+    }
+}
+
+/// The application's table that gets `auth0_user_id`: the settings', or the usual one.
+pub fn application(settings: &Settings, place: &Place) -> anyhow::Result<WriteBackTarget> {
+    if settings.source.is_empty() {
+        return Ok(usual_table());
+    }
+    let location = match place {
+        Place::Sqlite(path) => Location::Sqlite { path: path.clone() },
+        Place::Postgres(url) => Location::Postgres { url: url.expose_secret().to_owned().into() },
+    };
+    let mapping = settings.mapping()?;
+    ferry_sources::write_back_target(&location, &mapping)
+        .ok_or_else(|| usage("[source] names no table of a database"))
+}
+
+/// The application's table where nothing names it: MedLogistics' and most others'.
+pub fn usual_table() -> WriteBackTarget {
+    WriteBackTarget {
+        schema: None,
+        table: "users".into(),
+        key_column: "id".into(),
+        id_column: "auth0_user_id".into(),
+    }
+}

@@ -1,0 +1,176 @@
+//! Servers, secrets and who acts: what only the environment says.
+//!
+//! Each variable is named here once and read once, at the start. [`Servers::all`] is the
+//! list that `config show` prints and that a test compares with `.env.sample`. Settings
+//! that have a variable of their own beside `FERRY_<SECTION>__<KEY>` are here too
+//! ([`Servers::of_settings`]); the flags of one command (`FERRY_LISTEN`, …) are with it.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{exit::usage, system};
+
+/// A variable of the environment and its value.
+#[derive(Clone, Debug)]
+pub struct Variable {
+    /// As in the environment.
+    pub name: &'static str,
+    /// Whether its value is kept out of what is printed.
+    secret: bool,
+    value: Option<SecretString>,
+}
+
+impl Variable {
+    /// The value; an empty one counts as absent.
+    pub fn get(&self) -> Option<&str> {
+        self.value.as_ref().map(ExposeSecret::expose_secret)
+    }
+
+    /// The value for people: secrets are hidden.
+    pub fn shown(&self) -> &str {
+        match self.get() {
+            None => "(not set)",
+            Some(_) if self.secret => "(set, hidden)",
+            Some(value) => value,
+        }
+    }
+}
+
+/// What the environment says.
+#[derive(Clone, Debug)]
+pub struct Servers {
+    /// The tenant's bare host.
+    pub domain: Variable,
+    /// Instead of the domain: any base URL, for the simulator.
+    pub base_url: Variable,
+    /// The application that signs in.
+    pub client_id: Variable,
+    /// Its secret.
+    pub client_secret: Variable,
+    /// Instead of the secret: a file that holds it.
+    pub client_secret_file: Variable,
+    /// The application's database, where the ledger is too.
+    pub database_url: Variable,
+    /// The ledger in a database of its own.
+    pub ledger_url: Variable,
+    /// The queue.
+    pub redis_url: Variable,
+    /// Setting `auth0.connection`.
+    connection: Variable,
+    /// Setting `auth0.limits`.
+    plan: Variable,
+    /// Who acts; else `USER`.
+    person: Variable,
+    /// Name of this machine, for people.
+    pub host: String,
+    /// Who is at the keyboard, for the audit: `user@host`.
+    pub operator: String,
+}
+
+impl Servers {
+    /// Reads the environment of this process.
+    pub fn from_environment() -> Self {
+        Servers::read(system::environment)
+    }
+
+    fn read(value: impl Fn(&'static str) -> Option<String>) -> Self {
+        let variable = |name, secret| Variable { name, secret, value: value(name).map(SecretString::from) };
+        let (open, hidden) = (|name| variable(name, false), |name| variable(name, true));
+        let host = value("HOSTNAME").unwrap_or_else(system::host);
+        let person = open("FERRY_OPERATOR");
+        let user = person.get().map(str::to_owned).or_else(|| value("USER"));
+        Servers {
+            domain: open("AUTH0_DOMAIN"),
+            base_url: open("AUTH0_BASE_URL"),
+            client_id: open("AUTH0_CLIENT_ID"),
+            client_secret: hidden("AUTH0_CLIENT_SECRET"),
+            client_secret_file: open("AUTH0_CLIENT_SECRET_FILE"),
+            database_url: hidden("DATABASE_URL"),
+            ledger_url: hidden("FERRY_LEDGER_URL"),
+            redis_url: hidden("REDIS_URL"),
+            connection: open("AUTH0_CONNECTION"),
+            plan: open("AUTH0_PLAN"),
+            operator: format!("{}@{host}", user.as_deref().unwrap_or("unknown")),
+            person,
+            host,
+        }
+    }
+
+    /// Every server and secret, and who acts.
+    pub fn all(&self) -> [&Variable; 9] {
+        [
+            &self.domain,
+            &self.base_url,
+            &self.client_id,
+            &self.client_secret,
+            &self.client_secret_file,
+            &self.database_url,
+            &self.ledger_url,
+            &self.redis_url,
+            &self.person,
+        ]
+    }
+
+    /// Variables that are another name of a setting in section `auth0`, with its key there.
+    pub fn of_settings(&self) -> [(&Variable, &'static str); 2] {
+        [(&self.connection, "connection"), (&self.plan, "limits")]
+    }
+
+    /// Where the queue is, for what can't do without.
+    pub fn required_redis(&self) -> anyhow::Result<&str> {
+        self.redis_url.get().ok_or_else(|| {
+            usage("a PostgreSQL ledger needs Redis for its queue: set REDIS_URL, for example redis://127.0.0.1:6379")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::settings::DEFAULTS;
+
+    impl Servers {
+        /// As if the environment had these variables only.
+        pub fn for_test(variables: &[(&'static str, &str)]) -> Self {
+            let found = |name| variables.iter().find(|(known, _)| *known == name);
+            Servers::read(|name| found(name).map(|(_, value)| (*value).to_owned()))
+        }
+    }
+
+    #[test]
+    fn the_sample_lists_every_variable_and_no_other() {
+        let sample = include_str!("../.env.sample");
+        let listed: BTreeSet<&str> = sample
+            .lines()
+            .filter(|line| !line.starts_with("# "))
+            .filter_map(|line| line.trim_start_matches('#').split_once('='))
+            .map(|(name, _)| name)
+            .collect();
+        let servers = Servers::for_test(&[]);
+        let settings = servers.of_settings().map(|(variable, _)| variable);
+        let known: BTreeSet<&str> =
+            servers.all().into_iter().chain(settings).map(|variable| variable.name).collect();
+        assert_eq!(listed, known);
+        for name in known {
+            assert!(DEFAULTS.contains(name), "`ferry config template` does not name {name}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let servers =
+            Servers::for_test(&[("REDIS_URL", "redis://:hunter2@r"), ("AUTH0_DOMAIN", "a.example")]);
+        assert_eq!(servers.redis_url.shown(), "(set, hidden)");
+        assert_eq!((servers.domain.shown(), servers.client_id.shown()), ("a.example", "(not set)"));
+        assert!(!format!("{servers:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn an_operator_is_named_with_the_machine() {
+        let of = |variables: &[(&'static str, &str)]| Servers::for_test(variables).operator;
+        assert_eq!(of(&[("HOSTNAME", "ward-7"), ("USER", "root"), ("FERRY_OPERATOR", "ann")]), "ann@ward-7");
+        assert_eq!(of(&[("HOSTNAME", "ward-7"), ("USER", "root")]), "root@ward-7");
+        assert_eq!(of(&[("HOSTNAME", "ward-7")]), "unknown@ward-7");
+    }
+}
