@@ -7,7 +7,8 @@ use ferry_domain::{
 use ferry_report::Report;
 use tracing::info;
 
-use crate::{Ended, environment::Environment};
+use super::answers::Ended;
+use crate::environment::Environment;
 
 /// Discrepancies named in the report itself; all of them are in the ledger.
 const NAMED: i64 = 100;

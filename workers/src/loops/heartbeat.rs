@@ -16,7 +16,7 @@ pub(crate) async fn heartbeat(env: &Environment, end: &CancellationToken) {
         if env.identity.is_registered() {
             let ((round, held), began) = (env.held.begin_heartbeat(), Instant::now());
             let answer = env.ledger.heartbeat(&env.record(), lease, &held).await;
-            env.standing.note(&answer);
+            env.send_gate.note(&answer);
             match answer {
                 Ok(jobs) => {
                     renewed = began;
