@@ -1,4 +1,4 @@
-//! Hears what operators said, twice a second, and whether the ledger answers at all.
+//! Reads what operators asked for, twice a second, and so notices whether the ledger answers.
 
 use std::time::Duration;
 
