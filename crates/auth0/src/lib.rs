@@ -16,6 +16,7 @@ mod calls;
 mod classify;
 mod client;
 mod errors;
+mod response;
 mod settings;
 mod throttle;
 mod token;
