@@ -19,8 +19,8 @@ use struson::{
 
 use crate::{
     error::{listed, refuse, refuse_at},
-    file::{Input, Pick, RawReader},
     mapping::Mapping,
+    reader::{Input, Pick, RawReader},
     rules::Raw,
     scan::Log,
 };
@@ -210,7 +210,7 @@ fn broken(shown: &str, error: &ReaderError) -> SourceError {
         ReaderError::IoError { error, location } if error.kind() == std::io::ErrorKind::FileTooLarge => {
             ("a record is longer than 1 MiB", Some(location))
         }
-        ReaderError::IoError { error, .. } => return crate::file::unreadable(shown, error),
+        ReaderError::IoError { error, .. } => return crate::reader::unreadable(shown, error),
         ReaderError::MaxNestingDepthExceeded { location, .. } => {
             ("values are nested too deep", Some(location))
         }
