@@ -1,4 +1,4 @@
-//! Tallies and verifications in, bytes out. Pure: no ledger, no clock.
+//! Reports: from tallies and verifications to bytes. Pure: no ledger, no clock.
 //!
 //! A report holds no personal data: items are named by key and place, and a key
 //! that is an address is shown as a digest.
