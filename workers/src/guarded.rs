@@ -96,7 +96,7 @@ fn ill<T>(answer: &Result<T>) -> bool {
     }
 }
 
-/// A request under way; one that is dropped says nothing about Auth0.
+/// A request under way; one that is dropped counts neither as success nor as failure.
 struct Ticket<'a> {
     of: &'a Guarded,
     reported: bool,

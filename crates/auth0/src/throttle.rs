@@ -31,7 +31,7 @@ pub(crate) struct Call {
     pub(crate) url: Url,
     /// The path without a user's data, for traces.
     pub(crate) template: &'static str,
-    /// JSON.
+    /// The body as JSON.
     pub(crate) body: Option<Vec<u8>>,
 }
 

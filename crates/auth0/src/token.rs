@@ -191,7 +191,7 @@ impl Tokens {
             }
             429 => Err(TokenError::Throttled { retry_after }),
             401 => Err(TokenError::CredentialsWrong),
-            // The wrong secret is 401 at Auth0; only a missing grant is told by 403.
+            // The wrong secret is 401 at Auth0; only a missing grant is 403.
             403 => Err(TokenError::GrantMissing),
             408 => Err(TokenError::Unavailable(Code::TimedOut)),
             500.. => Err(TokenError::Unavailable(Code::ServerError)),

@@ -2,11 +2,11 @@
 //!
 //! [`SharedLimiter`] is for production: what is left of the limit lives in Redis, and
 //! one script hands out **slots**, moments from which a request may be sent; each process
-//! keeps **slot reservations** for its callers. See
-//! `shared`, and the decision in `docs/adr/0011-shared-limiter.md`. [`LocalLimiter`] is
-//! for one process with everything in it; see `local`.
+//! keeps **slot reservations** for its callers. See `shared`, and the decision in
+//! `docs/adr/0011-shared-limiter.md`. [`LocalLimiter`] is for one process with everything
+//! in it; see `local`.
 //!
-//! Two things of the server are unknown (FACTS §12.1): whether it refills all the
+//! Two properties of the server are unknown (FACTS §12.1): whether it refills all the
 //! time or in steps, and what else uses the tenant. Hence, for both:
 //!
 //! - **A full bucket is not spent in one burst.** `rate × refill step` is held back, so

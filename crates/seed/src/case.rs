@@ -32,7 +32,7 @@ pub enum Case {
     ExistsUnverified,
     /// Permissions in two hospitals.
     TwoHospitals,
-    /// Nothing special.
+    /// An ordinary user.
     Plain,
 }
 

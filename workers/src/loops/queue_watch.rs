@@ -1,4 +1,4 @@
-//! Whether the queue answers, for readiness and for the line that says why work waits.
+//! Checks whether the queue answers, for readiness and for the text why work waits.
 
 use std::time::Duration;
 

@@ -54,3 +54,14 @@ pub(super) fn as_lua() -> String {
     .map(|(name, value): (&str, f64)| format!("local {name} = {value:?}\n"))
     .concat()
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn lua_gets_plain_numbers_and_microseconds() {
+        let lua = super::as_lua();
+        assert!(lua.starts_with("local FACTOR_LOWERED = 0.8\nlocal FACTOR_FLOOR = 0.05\n"), "{lua}");
+        assert!(lua.contains("\nlocal PATIENCE = 20.0\nlocal PAUSE = 250000.0\n"), "{lua}");
+        assert!(lua.contains("\nlocal LONGEST = 61000000.0\n"), "{lua}");
+    }
+}

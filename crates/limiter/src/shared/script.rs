@@ -45,7 +45,7 @@ pub(crate) enum Mode {
     First = 1,
     /// It was without the store for a while and used its own share.
     Back = 2,
-    /// It stops.
+    /// It stops and gives its slots back.
     Leaving = 3,
 }
 
@@ -56,9 +56,9 @@ pub(crate) struct Part {
     pub(crate) model: Option<Model>,
     /// Permits given back.
     pub(crate) returned: u32,
-    /// Answers whose headers spoke of this bucket since the last exchange.
+    /// Answers whose headers described this bucket since the last exchange.
     pub(crate) seen: u32,
-    /// The most that they said remains.
+    /// The highest remaining number in these headers.
     pub(crate) remaining: f64,
 }
 
@@ -69,7 +69,7 @@ pub(crate) struct Request {
     pub(crate) mode: Mode,
     /// Share of the rate that it used while it was away.
     pub(crate) share: f64,
-    /// A 429, with what the server said about when to come back.
+    /// A 429, with the wait that the server asked for.
     pub(crate) pull: Option<Option<Duration>>,
     /// From 0 up to 1; spreads the pause.
     pub(crate) chance: f64,
