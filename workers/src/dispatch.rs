@@ -2,7 +2,7 @@
 //!
 //! A delivery is only a hint: the claim by id and send counter decides whether
 //! there is anything to do. Panics become a recorded attempt here, since the
-//! queue's own remedy would be to run the job again without a trace.
+//! queue's own remedy would be to run the job again without any record.
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -18,7 +18,13 @@ use tokio::time::Instant;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use crate::{
-    Ended, company::Seat, environment::Environment, handle, handlers::provision::handed_back, held::Hold,
+    environment::Environment,
+    handlers::{
+        answers::{Ended, handed_back},
+        handle,
+    },
+    held::HeldLease,
+    start_gate::Permit,
 };
 
 /// Hands deliveries to handlers.
@@ -60,11 +66,11 @@ impl Dispatcher {
             () = env.stopping.cancelled() => return,
             me = env.identity.registered() => me,
         };
-        // Before the claim: whoever waits here holds nothing that a death could be charged to.
-        let seat = env.company.seat(envelope.kind, envelope.rescues).await;
+        // Before the claim: a job that waits here is not leased, so no death is charged to it.
+        let permit = env.start_gate.permit(envelope.kind, envelope.rescues).await;
         let began = Instant::now();
         let claim = env.ledger.claim(envelope.job, envelope.send, me, env.tuning.lease).await;
-        env.standing.note(&claim);
+        env.send_gate.note(&claim);
         let lease = match claim {
             Ok(Some(lease)) => lease,
             Ok(None) => return self.not_claimed(envelope).await,
@@ -79,24 +85,25 @@ impl Dispatcher {
             env.held.lose_all(); // the registration was lost on the way
         }
         let started = env.clock.now();
-        match self.ended(&lease, &hold, seat).await {
+        match self.ended(&lease, &hold, permit).await {
             Ended::With(verdict) => self.conclude(&lease, &verdict, started).await,
             Ended::InLedger => env.figures.jobs_done.one(),
-            // Lost by our own clock perhaps: then it is handed back. If another holds it, the fence says so.
+            // Perhaps lost by our own clock only: then it is handed back. If another worker holds
+            // it, the fence refuses.
             Ended::Lost => self.conclude(&lease, &handed_back(), started).await,
         }
         env.held.drop(lease.of.id);
         env.nudge();
     }
 
-    /// Runs the handler; the seat is free for others as soon as the job gets on.
-    async fn ended(&self, lease: &Lease<Job>, hold: &Hold, seat: Seat<'_>) -> Ended {
+    /// Runs the handler; other jobs may start as soon as this one makes progress.
+    async fn ended(&self, lease: &Lease<Job>, hold: &HeldLease, permit: Permit<'_>) -> Ended {
         let mut work = std::pin::pin!(AssertUnwindSafe(handle(&self.env, lease, hold)).catch_unwind());
         let outcome = tokio::select! {
             biased;
             outcome = &mut work => outcome,
-            () = hold.got_on() => {
-                drop(seat);
+            () = hold.progressed() => {
+                drop(permit);
                 work.await
             }
         };
@@ -110,14 +117,14 @@ impl Dispatcher {
         }
     }
 
-    /// The right job and send with a wrong run or batch: somebody else writes into our
-    /// queue. The job is worked on as the ledger has it; the delivery is kept for a person.
+    /// The right job and send with a wrong run or batch: something else writes into our
+    /// queue. The job is worked on as the ledger has it; the delivery is kept for a person to look at.
     async fn mismatched(&self, envelope: &Envelope) {
         self.env.figures.foreign_deliveries.one();
         self.bury_envelope(envelope, Code::JobMismatch).await;
     }
 
-    /// Nearly always a repeated delivery. Anything else is kept for a person, and stops nobody.
+    /// Nearly always a repeated delivery. Anything else is kept for a person to look at, and stops no work.
     async fn not_claimed(&self, envelope: &Envelope) {
         let why = match self.env.ledger.why_unclaimed(envelope).await {
             Ok(why) => why,
@@ -155,7 +162,7 @@ impl Dispatcher {
     async fn failed(&self, lease: &Lease<Job>, code: Code) -> Verdict {
         let max = match self.env.run_spec(lease.of.run).await {
             Ok((_, spec, _)) => spec.max_attempts,
-            Err(_) => i32::MAX, // not known now: rather one try too many than users failed
+            Err(_) => i32::MAX, // not known now: one try too many is better than users failed too early
         };
         retry::after_failure(lease.of.attempts, max, code, &*self.env.random)
     }
@@ -173,7 +180,7 @@ impl Dispatcher {
             Ok(()) => {
                 crash::pass("worker.concluded");
                 self.count(verdict);
-                tell(verdict);
+                log(verdict);
             }
             Err(LedgerError::LeaseLost) => {
                 self.env.figures.stale_writes_rejected.one();
@@ -203,8 +210,8 @@ impl Dispatcher {
     }
 }
 
-/// Says what became of a job, and what a person can do where it did not go well.
-fn tell(verdict: &Verdict) {
+/// Logs how a job ended, and what a person can do where it did not go well.
+fn log(verdict: &Verdict) {
     match verdict {
         Verdict::Done => info!("the batch was complete already"),
         Verdict::Snooze { code: Code::Interrupted, .. } => info!("handed back"),

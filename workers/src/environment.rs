@@ -12,18 +12,20 @@ use ferry_domain::{
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::{company::Company, guarded::Guarded, held::Held, identity::Identity, standing::Standing};
+use crate::{
+    guarded::Guarded, held::HeldLeases, identity::Identity, send_gate::SendGate, start_gate::StartGate,
+};
 
 /// Figures that decide how work is paced. Defaults are those of the settings file.
 #[derive(Clone, Debug)]
 pub struct Tuning {
-    /// Batches a process works on at once.
+    /// Batches a process works on at the same time.
     pub batches: usize,
-    /// Users of one batch under way at once.
+    /// Users of one batch under way at the same time.
     pub users: usize,
     /// Results written back together, at most.
     pub group: usize,
-    /// How long a result waits for company.
+    /// How long a result waits for others to be written together with it.
     pub group_wait: Duration,
     /// How long a lease lasts without renewal.
     pub lease: Duration,
@@ -36,13 +38,13 @@ pub struct Tuning {
     pub relay_every: Duration,
     /// How long a send may be `queued` before the relay looks whether the queue lost it.
     pub lost_after: Duration,
-    /// Jobs in the queue at once, at most.
+    /// Jobs in the queue at the same time, at most.
     pub window: i64,
     /// How long a stopping process may finish what runs.
     pub grace: Duration,
     /// How long resolved dead letters are kept; `None` for ever.
     pub keep_dead: Option<Duration>,
-    /// The tenant's limits while no operator said otherwise.
+    /// The tenant's limits unless an operator set others.
     pub limits: LimitPlan,
 }
 
@@ -68,9 +70,9 @@ impl Default for Tuning {
 
 /// What an environment is put together from.
 pub struct Parts {
-    /// The truth.
+    /// The ledger, which is the truth.
     pub ledger: Arc<dyn Ledger>,
-    /// The transport.
+    /// The queue, which carries ids of jobs.
     pub queue: Arc<dyn Queue>,
     /// Auth0.
     pub directory: Arc<dyn Directory>,
@@ -78,13 +80,13 @@ pub struct Parts {
     pub limiter: Arc<dyn Limiter>,
     /// Time of day.
     pub clock: Arc<dyn Clock>,
-    /// Chance.
+    /// Randomness.
     pub random: Arc<dyn Random>,
-    /// This process, as it begins.
+    /// This process, as it registers first.
     pub worker: WorkerRecord,
-    /// Pace.
+    /// How work is paced.
     pub tuning: Tuning,
-    /// What it counts.
+    /// Counters for metrics.
     pub figures: Arc<Figures>,
     /// Cancelled when the process should end: take nothing new, hand back.
     pub stopping: CancellationToken,
@@ -102,10 +104,10 @@ pub struct Environment {
     pub(crate) figures: Arc<Figures>,
     pub(crate) stopping: CancellationToken,
     pub(crate) identity: Identity,
-    pub(crate) standing: Standing,
-    pub(crate) held: Held,
+    pub(crate) send_gate: SendGate,
+    pub(crate) held: HeldLeases,
     pub(crate) nudge: Notify,
-    pub(crate) company: Company,
+    pub(crate) start_gate: StartGate,
     since: Instant,
 }
 
@@ -116,11 +118,11 @@ impl Environment {
             parts;
         Environment {
             directory: Guarded::new(directory, random.clone(), figures.clone()),
-            standing: Standing::new(figures.clone()),
+            send_gate: SendGate::new(figures.clone()),
             identity: Identity::new(worker),
-            held: Held::default(),
+            held: HeldLeases::default(),
             nudge: Notify::new(),
-            company: Company::default(),
+            start_gate: StartGate::default(),
             since: Instant::now(),
             ledger,
             queue,
@@ -138,7 +140,7 @@ impl Environment {
         self.identity.record()
     }
 
-    /// This process as the others may see it, with why its work waits.
+    /// This process as other processes see it, with why its work waits.
     pub(crate) fn record(&self) -> WorkerRecord {
         WorkerRecord { waits: self.waits(), ..self.identity.record() }
     }
@@ -155,7 +157,7 @@ impl Environment {
 
     /// Why work waits, for people.
     pub(crate) fn waits(&self) -> Option<String> {
-        if !self.standing.ledger_answers() {
+        if !self.send_gate.ledger_answers() {
             return Some("waiting for the ledger: it does not answer".to_owned());
         }
         if self.directory.is_open() {
@@ -172,7 +174,7 @@ impl Environment {
         self.limiter.waiting().map(|waiting| waiting.to_string())
     }
 
-    /// What holds for a run, and where it stands now.
+    /// A run's migration, its settings and its present state.
     pub(crate) async fn run_spec(&self, run: RunId) -> Result<(String, RunSpec, RunState), LedgerError> {
         self.ledger.run_spec(run).await
     }

@@ -1,7 +1,7 @@
 //! Auth0 behind a circuit breaker: what all handlers of a process go through.
 //!
-//! Requests wait here while Auth0 is ill, so that batches keep their leases and go
-//! on where they were; one probe at a time asks, and the return is gradual.
+//! Requests wait here while Auth0 is ill, so that batches keep their leases and continue
+//! where they were. Then one probe at a time is sent, and the rate returns gradually.
 
 use std::{
     sync::{
@@ -38,7 +38,7 @@ impl Guarded {
         Guarded { inner, random, figures, breaker, under_way, since }
     }
 
-    /// Whether Auth0 is taken for ill.
+    /// Whether Auth0 is regarded as ill: the breaker is open.
     pub(crate) fn is_open(&self) -> bool {
         self.breaker().is_open()
     }
@@ -85,7 +85,7 @@ impl Guarded {
     }
 }
 
-/// No answer, or one that says the other side is ill.
+/// No answer, or one that means the other side is ill.
 fn ill<T>(answer: &Result<T>) -> bool {
     match answer {
         Err(DirectoryError::Unknown(_)) => true,
@@ -96,7 +96,7 @@ fn ill<T>(answer: &Result<T>) -> bool {
     }
 }
 
-/// A request under way; one that is dropped says nothing about Auth0.
+/// A request under way; one that is dropped counts neither as success nor as failure.
 struct Ticket<'a> {
     of: &'a Guarded,
     reported: bool,

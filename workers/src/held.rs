@@ -1,5 +1,6 @@
 //! The leases this process holds, so that one heartbeat renews them all, a handler
-//! whose lease is gone is told at once, and nobody writes on a lease that may have ended.
+//! whose lease is gone learns it immediately, and nothing is written on a lease that may
+//! have ended.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,12 +12,13 @@ use ferry_domain::JobId;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Share of a lease, at its end, in which nothing is sent or written on it any more:
+/// One part in this many of a lease, at its end, in which nothing is sent or written on it:
 /// clocks run at different speeds, and a statement takes its time.
 const MARGIN: u32 = 8;
 
+/// All leases of this process.
 #[derive(Default)]
-pub(crate) struct Held {
+pub(crate) struct HeldLeases {
     jobs: Mutex<Jobs>,
 }
 
@@ -24,21 +26,21 @@ pub(crate) struct Held {
 struct Jobs {
     /// Counts heartbeats, to tell leases claimed before one from those claimed during it.
     round: u64,
-    held: HashMap<JobId, (u64, Hold)>,
+    held: HashMap<JobId, (u64, HeldLease)>,
 }
 
 /// A lease as its handler sees it.
 #[derive(Clone)]
-pub(crate) struct Hold {
+pub(crate) struct HeldLease {
     lost: CancellationToken,
-    got_on: CancellationToken,
+    progress: CancellationToken,
     until: Arc<Mutex<Instant>>,
 }
 
-impl Hold {
+impl HeldLease {
     fn new(until: Instant) -> Self {
-        let (lost, got_on) = (CancellationToken::new(), CancellationToken::new());
-        Hold { lost, got_on, until: Arc::new(Mutex::new(until)) }
+        let (lost, progress) = (CancellationToken::new(), CancellationToken::new());
+        HeldLease { lost, progress, until: Arc::new(Mutex::new(until)) }
     }
 
     /// Whether the lease is ours for sure, by this process's own steady clock. A
@@ -53,14 +55,14 @@ impl Hold {
         self.lost.cancelled().await;
     }
 
-    /// Results of it are written back, and more is to come.
+    /// Some results are written back, and more will follow.
     pub(crate) fn note_progress(&self) {
-        self.got_on.cancel();
+        self.progress.cancel();
     }
 
     /// Resolves once there was progress.
-    pub(crate) async fn got_on(&self) {
-        self.got_on.cancelled().await;
+    pub(crate) async fn progressed(&self) {
+        self.progress.cancelled().await;
     }
 
     fn until(&self) -> MutexGuard<'_, Instant> {
@@ -73,26 +75,26 @@ fn ends(began: Instant, lease: Duration) -> Instant {
     began + lease - lease / MARGIN
 }
 
-impl Held {
+impl HeldLeases {
     fn lock(&self) -> MutexGuard<'_, Jobs> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes a lease that was asked for at `began`.
-    pub(crate) fn take(&self, job: JobId, began: Instant, lease: Duration) -> Hold {
+    pub(crate) fn take(&self, job: JobId, began: Instant, lease: Duration) -> HeldLease {
         let mut jobs = self.lock();
-        let hold = Hold::new(ends(began, lease));
+        let hold = HeldLease::new(ends(began, lease));
         let round = jobs.round;
         jobs.held.insert(job, (round, hold.clone()));
         hold
     }
 
-    /// The handler is through.
+    /// The handler has ended.
     pub(crate) fn drop(&self, job: JobId) {
         self.lock().held.remove(&job);
     }
 
-    /// A heartbeat begins: says which leases to renew. Those claimed from now on may be
+    /// A heartbeat begins: returns the leases to renew. Those claimed from now on may be
     /// missing in its answer.
     pub(crate) fn begin_heartbeat(&self) -> (u64, Vec<JobId>) {
         let mut jobs = self.lock();
@@ -101,7 +103,7 @@ impl Held {
     }
 
     /// Prolongs what the ledger renewed in a heartbeat that began then, and cancels
-    /// what it no longer counts as ours. Says how many.
+    /// what it no longer counts as ours. Returns the number of cancelled ones.
     pub(crate) fn keep_only(&self, round: u64, renewed: &[JobId], began: Instant, lease: Duration) -> usize {
         let renewed: HashSet<&JobId> = renewed.iter().collect();
         let mut lost = 0;
@@ -117,13 +119,14 @@ impl Held {
         lost
     }
 
-    /// Cancels everything: the registration is lost, or the ledger silent for a whole lease.
+    /// Cancels everything, as the registration is lost or the ledger was silent for a whole
+    /// lease. Returns the number of leases.
     pub(crate) fn lose_all(&self) -> usize {
         let jobs = self.lock();
         jobs.held.values().map(|(_, hold)| hold.lost.cancel()).count()
     }
 
-    /// What is held, as far as this process knows.
+    /// The jobs held, as far as this process knows.
     pub(crate) fn jobs(&self) -> Vec<JobId> {
         self.lock().held.keys().copied().collect()
     }
@@ -145,7 +148,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_leases_claimed_before_the_heartbeat_and_not_renewed_are_lost() {
-        let held = Held::default();
+        let held = HeldLeases::default();
         let began = Instant::now();
         let kept = held.take(job(1), began, LEASE);
         let lost = held.take(job(2), began, LEASE);
@@ -153,13 +156,13 @@ mod tests {
         assert_eq!(renewing.len(), 2);
         let fresh = held.take(job(3), began, LEASE);
         assert_eq!(held.keep_only(round, &[job(1)], began, LEASE), 1);
-        assert!(!lost.is_ours(), "its lease went to somebody else");
+        assert!(!lost.is_ours(), "its lease went to another worker");
         assert!(kept.is_ours() && fresh.is_ours());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_lease_that_nobody_renewed_is_not_used_to_its_last_moment() {
-        let held = Held::default();
+        let held = HeldLeases::default();
         let hold = held.take(job(1), Instant::now(), LEASE);
         tokio::time::advance(Duration::from_secs(5)).await;
         assert!(hold.is_ours());

@@ -1,4 +1,4 @@
-//! Who this process is to the others: one identity per registration. It changes
+//! The identity of this process among the others: one for each registration. It changes
 //! when the registration is lost although the process lives, since others may have
 //! taken its work by then and would take what it claims under the old name too.
 
@@ -17,7 +17,7 @@ impl Identity {
         Identity { record: Mutex::new(record), registered: watch::Sender::new(false) }
     }
 
-    /// What the others may know.
+    /// What other processes may know of this one.
     pub(crate) fn record(&self) -> WorkerRecord {
         self.record.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -43,7 +43,7 @@ impl Identity {
         self.registered.send_replace(false);
     }
 
-    /// Takes another id, not registered yet; answers the old one.
+    /// Takes another id, not registered yet; returns the old one.
     pub(crate) fn become_another(&self, id: WorkerId) -> WorkerId {
         let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut record.id, id)

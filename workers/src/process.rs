@@ -1,4 +1,4 @@
-//! One worker process: which loops and consumers run, and how they end.
+//! One worker process: which loops and consumers run, and how they stop.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -26,9 +26,10 @@ use crate::{
     },
 };
 
-/// So many processes' batches can be taken over by one at once. Suspects wait for their turn in
-/// these slots too, and the rescued behind them should not.
-const DEAD_AT_ONCE: usize = 4;
+/// Slots for rescued jobs, as a multiple of the usual ones: one process can take over the
+/// batches of this many dead ones at the same time. Suspects wait in these slots too until they
+/// may start, and should not hold up the rescued jobs behind them.
+const RESCUED_SLOTS_FACTOR: usize = 4;
 
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,7 +40,8 @@ pub enum Role {
     Verify,
     /// Seals runs.
     Report,
-    /// Sends jobs, takes back what hangs, keeps the queue clean. One relay is active among all.
+    /// Sends jobs, takes back those of dead holders, keeps the queue clean. One relay is active
+    /// among all processes.
     Relay,
 }
 
@@ -77,7 +79,7 @@ impl fmt::Display for Role {
     }
 }
 
-/// No such role.
+/// A word that names no role.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("unknown role {0:?}: take some of provision, verify, report, relay")]
 pub struct UnknownRole(pub String);
@@ -96,7 +98,7 @@ pub fn slots(roles: &[Role], batches: usize) -> i32 {
 }
 
 /// Runs the roles until `env.stopping` is cancelled, then ends within the grace
-/// period: nothing new is taken, what runs is finished or handed back.
+/// period: no new job is taken, running ones finish or are handed back.
 ///
 /// # Errors
 /// When the ledger refuses the process. Outages are waited out, also at the start.
@@ -162,7 +164,7 @@ fn start_consumers(env: &Arc<Environment>, roles: &[Role]) -> Vec<tokio::task::J
         let (env, dispatcher) = (env.clone(), dispatcher.clone());
         let slots = match lane {
             Lane::Usual => role.slots(env.tuning.batches),
-            Lane::Rescued => role.slots(env.tuning.batches) * DEAD_AT_ONCE,
+            Lane::Rescued => role.slots(env.tuning.batches) * RESCUED_SLOTS_FACTOR,
         };
         let consumer = Consumer { worker: env.identity.id(), kind, lane, slots };
         let stopping = env.stopping.clone();

@@ -1,4 +1,4 @@
-//! The calls of the port.
+//! The calls of the port `Directory`.
 
 use std::sync::atomic::Ordering;
 
@@ -150,12 +150,12 @@ fn percent_encoded(text: &str) -> String {
 }
 
 fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, DirectoryError> {
-    // Can't fail: string keys and plain values only. Said as an error all the same, since nothing was sent.
+    // Can't fail: string keys and plain values only. If it did, nothing was sent.
     serde_json::to_vec(value).map_err(|_| DirectoryError::NotSent(Code::AnswerUnreadable))
 }
 
-/// The body of a 2xx, or what the table says about anything else. A 2xx whose body is
-/// not understood may have done what was asked.
+/// The body of a 2xx, or the table's meaning of any other answer. A 2xx whose body can't
+/// be read may have done what was asked.
 fn read<T: DeserializeOwned>(answer: Answer) -> Result<T, DirectoryError> {
     if !matches!(answer.status, 200..=299) {
         return Err(classify(answer.status, &answer.body));

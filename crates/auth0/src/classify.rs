@@ -1,17 +1,17 @@
-//! One table: what an answer that is no success means for the caller.
+//! The table of what an answer that is no success means for the caller.
 //!
 //! Status first, then `errorCode`, then words of the message; the first row that fits
-//! decides. Messages only choose a row. They may quote a user's data, so nothing of
-//! them goes on but a property's name and names of scopes, both held to an alphabet.
+//! decides. Messages only choose a row. They may quote a user's data, so only
+//! a property's name and names of scopes are taken from them, both checked against an alphabet.
 //!
-//! What no row knows is an unknown outcome, not a refusal: a proxy in between answers
+//! An answer that fits no row is an unknown outcome, not a refusal: a proxy in between answers
 //! 400 and 404 too, and a user must not be given up for that.
 
 use ferry_domain::{Code, ports::DirectoryError};
 
 use crate::wire::Failure;
 
-/// What a row comes to.
+/// What a row means.
 enum Meaning {
     Exists,
     /// Refused for good, at the property the message names.
@@ -121,7 +121,7 @@ fn field(message: &str, error_code: Option<&str>) -> Option<String> {
     if error_code == Some("custom_domain_conflict") {
         return Some("auth0-custom-domain".to_owned());
     }
-    // The last one: what stands before it is a quoted value.
+    // The last one: the text before it is a quoted value.
     let after = message
         .rsplit_once("on property ")
         .or_else(|| message.rsplit_once("Missing required property: "))

@@ -15,7 +15,7 @@ use crate::{
     token::Tokens,
 };
 
-/// Idle connections kept open: as many as users are commonly created at once.
+/// Idle connections kept open: as many as users are commonly created at the same time.
 const POOL: usize = 256;
 /// Idle connections are closed before load balancers do (60 s and more).
 const IDLE: Duration = Duration::from_secs(50);
@@ -30,7 +30,7 @@ pub struct Auth0 {
     pub(crate) urls: Urls,
 }
 
-/// Made once: what does not differ from request to request.
+/// The URLs that are the same for every request, made once.
 pub(crate) struct Urls {
     pub(crate) host: String,
     pub(crate) users: Url,
@@ -39,7 +39,7 @@ pub(crate) struct Urls {
 }
 
 impl Auth0 {
-    /// Sends nothing yet.
+    /// Makes the client; sends nothing yet.
     ///
     /// # Errors
     /// When the settings can't work, or TLS can't be set up.
@@ -65,7 +65,7 @@ impl Auth0 {
     /// Makes sure that there is a token, for checks before the first user.
     ///
     /// # Errors
-    /// Says in words what to correct.
+    /// With a text that says what to correct.
     pub async fn authenticate(&self) -> Result<(), TokenError> {
         self.tokens.current().await.map(drop)
     }
@@ -83,7 +83,7 @@ fn http_client(settings: &Auth0Settings) -> Result<reqwest::Client, reqwest::Err
     if settings.is_local() {
         builder = builder.no_proxy();
     }
-    // Over TLS the server chooses HTTP/2 if it likes; without TLS nobody would ask for it.
+    // Over TLS the server may choose HTTP/2; without TLS HTTP/1.1 is used.
     builder = match settings.base_url.scheme() {
         "https" => builder.http2_adaptive_window(true),
         _ => builder.http1_only(),

@@ -7,13 +7,13 @@ use ferry_domain::{Code, ports::DirectoryError};
 /// The settings can't work.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// Not a bare host.
+    /// The domain is not a bare host.
     #[error("{0:?} is no Auth0 domain: give the host alone, like tenant.eu.auth0.com")]
     Domain(String),
-    /// Not an address Auth0 can be at.
+    /// The base URL is not one that Auth0 can have.
     #[error("the base URL can't be used: {0}")]
     BaseUrl(&'static str),
-    /// No client id.
+    /// The client id is empty.
     #[error("the client id is empty: set AUTH0_CLIENT_ID")]
     ClientId,
     /// A time limit of zero.
@@ -40,7 +40,7 @@ pub enum TokenError {
     /// 429 for longer than the client waits by itself.
     #[error("the token endpoint's rate limit is used up: try again later")]
     Throttled {
-        /// What the server said about when to come back.
+        /// The wait that the server asked for.
         retry_after: Option<Duration>,
     },
     /// Another 4xx: the audience, say.
@@ -48,7 +48,7 @@ pub enum TokenError {
         "the token endpoint refuses the request with status {status}: check the audience and the application's grant types (client credentials)"
     )]
     Refused {
-        /// HTTP status.
+        /// Its HTTP status.
         status: u16,
     },
     /// The endpoint failed in a way that may pass.
@@ -70,7 +70,7 @@ impl From<TokenError> for DirectoryError {
     }
 }
 
-/// What went wrong on the way, without the URL that reqwest's own text contains.
+/// What went wrong with the connection, without the URL that reqwest's own text contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Broken {
     /// No connection: nothing was sent.

@@ -1,7 +1,7 @@
 //! Client for the Auth0 Management API: the port [`Directory`] over HTTP.
 //!
 //! One call goes like this (`throttle`): take the process's token (`token`), wait
-//! for a permit of the limiter, send, tell the limiter what the headers said, wait out
+//! for a permit of the limiter, send, pass the headers' figures to the limiter, wait out
 //! a 429, renew the token once after a 401, and turn what remains into a
 //! [`DirectoryError`] by one table (`classify`).
 //!
@@ -16,6 +16,7 @@ mod calls;
 mod classify;
 mod client;
 mod errors;
+mod response;
 mod settings;
 mod throttle;
 mod token;

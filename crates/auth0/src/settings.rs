@@ -1,4 +1,4 @@
-//! What the client needs to know.
+//! Settings of the client.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use crate::errors::SettingsError;
 /// Settings of [`Auth0`](crate::Auth0). `Debug` hides the secret.
 #[derive(Clone, Debug)]
 pub struct Auth0Settings {
-    /// Where Auth0 is, without `/api/v2`; a path is kept.
+    /// Address of Auth0, without `/api/v2`; a path is kept.
     pub base_url: Url,
     /// Audience of the token; `<base_url>/api/v2/` when absent.
     pub audience: Option<String>,
-    /// The machine-to-machine application.
+    /// Client id of the machine-to-machine application.
     pub client_id: String,
-    /// Its secret.
+    /// Client secret of that application.
     pub client_secret: SecretString,
-    /// For one request from first byte to last; more than zero.
+    /// Time limit of one request, from its first byte to the last of the answer; more than zero.
     pub request_timeout: Duration,
-    /// For making a connection; more than zero.
+    /// Time limit for making a connection; more than zero.
     pub connect_timeout: Duration,
     /// How long a call waits out 429s by itself before it gives up as throttled.
     pub throttle_patience: Duration,
@@ -102,7 +102,7 @@ impl Auth0Settings {
     }
 }
 
-/// What was given instead of a domain, as far as it can't be a secret in the wrong place.
+/// What was given instead of a domain, unless it may hold a secret.
 fn shown(domain: &str) -> String {
     if domain.contains('@') { "(not shown)".to_owned() } else { domain.chars().take(80).collect() }
 }

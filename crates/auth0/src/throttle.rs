@@ -1,4 +1,4 @@
-//! One request with all that belongs to it: permit, headers, 429 and 401.
+//! One request with its permit, its headers for the limiter, and the tries after 429 and 401.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -7,19 +7,22 @@ use ferry_domain::{
     telemetry::SPAN_REQUEST,
 };
 use reqwest::{
-    Method, Request, Response,
+    Method, Request,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
 };
 use tokio::time::Instant;
 use tracing::{Instrument, field};
 use url::Url;
 
-use crate::{client::Auth0, errors::Broken, token::Token};
+use crate::{
+    client::Auth0,
+    errors::Broken,
+    response::{body, seconds},
+    token::Token,
+};
 
-/// Floor of the wait after a 429, in case the limiter does not wait at all.
-const BREATH: Duration = Duration::from_millis(100);
-/// No answer of the calls made here is larger; a user has 10 KB, seldom more.
-const LARGEST: usize = 8 * 1024 * 1024;
+/// Shortest wait after a 429, in case the limiter does not wait at all.
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 
 /// What is to be sent.
 pub(crate) struct Call {
@@ -28,25 +31,24 @@ pub(crate) struct Call {
     pub(crate) url: Url,
     /// The path without a user's data, for traces.
     pub(crate) template: &'static str,
-    /// JSON.
+    /// The body as JSON.
     pub(crate) body: Option<Vec<u8>>,
 }
 
-/// What came back: anything but 429 and a first 401.
+/// The answer: any but 429 and a first 401.
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// Empty when an error's body could not be read: the status says enough.
+    /// Empty when an error's body could not be read: the status is enough.
     pub(crate) body: Vec<u8>,
     retry_after: Option<Duration>,
 }
 
 impl Auth0 {
-    /// Sends the call until it is answered by something else than 429, and again once
-    /// with a new token after a 401.
+    /// Sends the call until the answer is no 429, and once more with a new token after a 401.
     pub(crate) async fn send(&self, call: Call) -> Result<Answer, DirectoryError> {
         let mut patience_ends = None;
         let mut refused = None;
-        // Before the permit, so that callers who wait for a first token don't all come at once after it.
+        // Before the permit, so that callers that wait for a first token don't all send together after it.
         self.tokens.current().await?;
         loop {
             self.limiter.acquire(call.group).await;
@@ -56,7 +58,7 @@ impl Auth0 {
                 429 => {
                     self.limiter.throttled(call.group, answer.retry_after);
                     let ends = *patience_ends.get_or_insert_with(|| Instant::now() + self.patience);
-                    let wait = answer.retry_after.unwrap_or(BREATH).max(BREATH);
+                    let wait = answer.retry_after.unwrap_or(SHORTEST_WAIT).max(SHORTEST_WAIT);
                     if Instant::now() + wait > ends {
                         return Err(DirectoryError::Throttled { retry_after: answer.retry_after });
                     }
@@ -113,22 +115,4 @@ fn request(call: &Call, token: &Token) -> Request {
 fn observed(headers: &HeaderMap) -> Option<Observed> {
     let figure = |name| headers.get(name)?.to_str().ok()?.trim().parse().ok();
     Some(Observed { limit: figure("x-ratelimit-limit")?, remaining: figure("x-ratelimit-remaining")? })
-}
-
-/// `Retry-After` in seconds; its other form, a date, is not used by Auth0.
-pub(crate) fn seconds(header: Option<&HeaderValue>) -> Option<Duration> {
-    header?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
-}
-
-/// The whole body, if it is no larger than any answer can be.
-pub(crate) async fn body(mut response: Response) -> Result<Vec<u8>, Broken> {
-    let announced = response.content_length().unwrap_or(0).min(LARGEST as u64);
-    let mut body = Vec::with_capacity(announced as usize);
-    while let Some(part) = response.chunk().await.map_err(|error| Broken::reading(&error))? {
-        if body.len() + part.len() > LARGEST {
-            return Err(Broken::Unreadable);
-        }
-        body.extend_from_slice(&part);
-    }
-    Ok(body)
 }

@@ -1,10 +1,10 @@
 //! One token for the whole process (FACTS §12.5).
 //!
-//! It is renewed before it expires by whoever comes first, while the others go on
-//! with the old one. After a 401 all callers wait for one renewal: the first through
-//! the lock makes it, the others find a newer token than the one that was refused. A
-//! renewal that failed is the answer for everyone who waited for it; else a dead
-//! endpoint would be asked once per caller, each after the other's time-out.
+//! It is renewed before it expires by the first caller that finds it due, while the others
+//! use the old one. After a 401 all callers wait for one renewal: the first that gets the
+//! lock makes it, the others find a newer token than the one that was refused. The error of
+//! a failed renewal is returned to all callers that waited for it; else a dead endpoint
+//! would be asked once per caller, each after the other's time-out.
 
 use std::{
     sync::{
@@ -22,22 +22,23 @@ use url::Url;
 
 use crate::{
     errors::{Broken, TokenError},
+    response,
     settings::Auth0Settings,
-    throttle, wire,
+    wire,
 };
 
 /// A token is renewed this long before it expires, or at 90 % of its life if that is later.
 const AHEAD: Duration = Duration::from_secs(60);
 /// After a renewal ahead of time failed, the old token serves this long before the next try.
 const AGAIN: Duration = Duration::from_secs(5);
-/// Waits between 429s of the token endpoint double from here.
+/// First wait after a 429 of the token endpoint; it doubles each time.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 /// A token ready to be sent.
 pub(crate) struct Token {
     /// `Bearer …`, marked sensitive.
     pub(crate) header: HeaderValue,
-    /// Which renewal brought it.
+    /// The number of the renewal that made it.
     generation: u64,
     expires: Instant,
 }
@@ -51,7 +52,7 @@ pub(crate) struct Tokens {
     patience: Duration,
     held: RwLock<Held>,
     renewal: Mutex<()>,
-    /// Renewals that ended, well or not.
+    /// Number of renewals that ended, successful or not.
     ended: AtomicU64,
 }
 
@@ -117,7 +118,7 @@ impl Tokens {
         self.renew().await
     }
 
-    /// The old token is good still, so a failure is no failure yet.
+    /// The old token is still valid, so a failed renewal is only logged.
     async fn renew_ahead(&self, old: Arc<Token>) -> Arc<Token> {
         match self.renew().await {
             Ok(new) => new,
@@ -180,17 +181,17 @@ impl Tokens {
             audience: &self.audience,
         };
         let sent = self.http.post(self.url.clone()).json(&question).send().await;
-        let response = sent.map_err(|error| TokenError::Unavailable(Broken::sending(&error).code()))?;
-        let status = response.status().as_u16();
-        let retry_after = throttle::seconds(response.headers().get(RETRY_AFTER));
-        let body = throttle::body(response).await.map_err(|broken| TokenError::Unavailable(broken.code()))?;
+        let answer = sent.map_err(|error| TokenError::Unavailable(Broken::sending(&error).code()))?;
+        let status = answer.status().as_u16();
+        let retry_after = response::seconds(answer.headers().get(RETRY_AFTER));
+        let body = response::body(answer).await.map_err(|broken| TokenError::Unavailable(broken.code()))?;
         match status {
             200..=299 => {
                 serde_json::from_slice(&body).map_err(|_| TokenError::Unavailable(Code::AnswerUnreadable))
             }
             429 => Err(TokenError::Throttled { retry_after }),
             401 => Err(TokenError::CredentialsWrong),
-            // The wrong secret is 401 at Auth0; only a missing grant is told by 403.
+            // The wrong secret is 401 at Auth0; only a missing grant is 403.
             403 => Err(TokenError::GrantMissing),
             408 => Err(TokenError::Unavailable(Code::TimedOut)),
             500.. => Err(TokenError::Unavailable(Code::ServerError)),

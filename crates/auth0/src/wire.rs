@@ -1,4 +1,5 @@
-//! Requests and answers as Auth0 writes them (FACTS §4.1). Shared with nobody.
+//! Requests and answers as Auth0 writes them (FACTS §4.1). The simulator has its own on
+//! purpose: shared types would hide the same mistake on both sides.
 
 use ferry_domain::{Auth0UserId, ports};
 use secrecy::ExposeSecret;
@@ -18,7 +19,7 @@ pub(crate) struct TokenQuestion<'a> {
 #[derive(Deserialize)]
 pub(crate) struct TokenAnswer {
     pub(crate) access_token: String,
-    /// Seconds.
+    /// Lifetime of the token in seconds.
     pub(crate) expires_in: u64,
 }
 
@@ -90,8 +91,8 @@ impl<'a> From<&'a ports::NewUser> for NewUser<'a> {
     }
 }
 
-/// A user in an answer. Users of other connections come too (`users-by-email`), so what
-/// providers are known to send in odd types is taken in odd types.
+/// A user in an answer. Users of other connections are among them (`users-by-email`), so
+/// fields that providers are known to send in other types are read in these types too.
 #[derive(Deserialize)]
 pub(crate) struct User {
     user_id: String,
@@ -140,7 +141,7 @@ impl From<User> for ports::DirectoryUser {
     }
 }
 
-/// `true`, or `"true"` as some identity providers have it; all else is no.
+/// `true`, or `"true"` as some identity providers send it; anything else is `false`.
 fn yes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     let value = Value::deserialize(deserializer)?;
     Ok(value == Value::Bool(true) || value == "true")

@@ -1,9 +1,14 @@
-//! What a 429 does: everyone pauses, then goes slower, then climbs back.
+//! The brake of a process alone: what a 429 does. All requests pause, then the rate is
+//! lower, then it climbs back.
 //!
-//! Multiplicative down, additive up, as TCP does it: processes that share a tenant
-//! without knowing of one another come to even shares that way. All requests that
-//! were on their way when the first 429 came back belong to the same mistake, so
-//! what comes back during the pause lowers nothing more.
+//! **Every** 429 outside a pause lowers the rate by 20 %. The brake that processes share
+//! has another policy: one stray 429 costs 2 %, and only three within 5 s lower the rate by
+//! 20 % (`shared`, its rules in `exchange.lua`). Without Redis a process uses this one.
+//!
+//! Multiplicative decrease, additive increase, as TCP does it: processes that share a
+//! tenant without knowing of one another get even shares that way. All requests that
+//! were on their way when the first 429 came back have the same cause, so 429s that come
+//! back during the pause lower nothing more.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -17,25 +22,25 @@ use std::{
 use crate::time::Time;
 
 /// One 429 lowers the rate to this share of what it was.
-const LOWERED: f64 = 0.8;
-/// Never below this share of the plan: something must get through to notice that it is over.
-const FLOOR: f64 = 0.05;
+pub(crate) const LOWERED: f64 = 0.8;
+/// Never below this share of the plan: some requests must pass to notice that the limit is free again.
+pub(crate) const FLOOR: f64 = 0.05;
 /// Share of the plan regained each second.
-const REGAINED: f64 = 0.02;
+pub(crate) const REGAINED: f64 = 0.02;
 /// First pause where the server names none; doubles with each 429 that follows soon.
-const PAUSE: Duration = Duration::from_millis(250);
+pub(crate) const PAUSE: Duration = Duration::from_millis(250);
 /// No pause is longer, whatever a header says: longer waits are for the job to snooze.
-const LONGEST: Duration = Duration::from_secs(60);
+pub(crate) const LONGEST: Duration = Duration::from_secs(60);
 /// No pause is shorter, or answers under way would count twice.
 const SHORTEST: Duration = Duration::from_millis(100);
 /// Doublings of the pause: 250 ms × 2⁵ = 8 s.
-const DOUBLINGS: u32 = 5;
-/// A 429 within this time after a pause is one more of the same trouble.
-const SOON: Duration = Duration::from_secs(5);
+pub(crate) const DOUBLINGS: u32 = 5;
+/// A 429 within this time after a pause has the same cause, and doubles the next pause.
+pub(crate) const SOON: Duration = Duration::from_secs(5);
 
 pub(crate) struct Brake {
     time: Time,
-    /// Nanoseconds of `time`; an atomic, so that nobody needs a lock to see that there is no pause.
+    /// Nanoseconds of `time`; an atomic, so that no lock is needed to see that there is no pause.
     paused_until: AtomicU64,
     speed: Mutex<Speed>,
 }
@@ -68,8 +73,8 @@ impl Brake {
         self.speed().at(self.time.now())
     }
 
-    /// A 429. Answers with the pause when this was a new one, `None` when it belongs
-    /// to the pause under way.
+    /// Takes in a 429. Returns the pause when this was a new one, `None` when it belongs
+    /// to the present pause.
     pub(crate) fn pull(&self, retry_after: Option<Duration>) -> Option<Duration> {
         let mut speed = self.speed();
         let now = self.time.now();
@@ -105,8 +110,8 @@ impl Speed {
     }
 }
 
-/// A number from 0 up to 1. A hasher's random keys are chance enough to keep
-/// processes from coming back in step.
+/// A number from 0 up to 1. A hasher's random keys are random enough to keep processes
+/// from coming back at the same moment.
 pub(crate) fn chance() -> f64 {
     (RandomState::new().hash_one(0) >> 11) as f64 / (1u64 << 53) as f64
 }

@@ -1,4 +1,4 @@
-//! One bucket of the plan, its queue of callers and what they owe.
+//! One bucket of the plan, its queue of callers and what they owe, for a process alone.
 
 use std::{
     num::NonZeroU32,
@@ -20,8 +20,10 @@ use crate::{brake::Brake, foreign::Foreign, model::Model, time::Time};
 
 /// A request is this many units of the governor bucket: prices are fractions of a request.
 const UNITS: u32 = 16;
-/// A caller looks so often whether the plan has changed.
-const LOOK: Duration = Duration::from_millis(250);
+/// How often a waiting caller looks whether the plan has changed.
+const POLL_EVERY: Duration = Duration::from_millis(250);
+
+/// One bucket of the plan with its waiting callers.
 pub(crate) struct Bucket {
     governor: RateLimiter<NotKeyed, InMemoryState, Time, StateInformationMiddleware>,
     time: Time,
@@ -33,16 +35,16 @@ pub(crate) struct Bucket {
     room: f64,
     /// Units per second.
     refill: f64,
-    /// Whoever holds it stands at the counter.
+    /// Held by the caller that pays; the others wait for it in order of arrival.
     turn: tokio::sync::Mutex<()>,
-    /// The plan has changed: nobody is served here any more.
+    /// The plan has changed: no caller is served here any more.
     retired: AtomicBool,
     waiting: AtomicU32,
-    book: Mutex<Book>,
+    balance: Mutex<Balance>,
 }
 
-/// What is in the bucket and who owes what.
-struct Book {
+/// What is left in the bucket, and what is owed.
+struct Balance {
     /// Units left after the last payment, at `at`.
     left: f64,
     at: Duration,
@@ -65,7 +67,7 @@ impl Bucket {
             .allow_burst(NonZeroU32::new(room as u32).unwrap());
         Bucket {
             governor: RateLimiter::direct_with_clock(quota, time.clone()).with_middleware(),
-            book: Mutex::new(Book {
+            balance: Mutex::new(Balance {
                 left: room,
                 at: time.now(),
                 debt: 0,
@@ -95,42 +97,43 @@ impl Bucket {
         let mut due = None;
         while !self.retired.load(Ordering::Acquire) {
             let Some(wait) = self.pay(&mut due, brake) else { return true };
-            tokio::time::sleep(wait.min(LOOK)).await;
+            tokio::time::sleep(wait.min(POLL_EVERY)).await;
         }
         false
     }
 
-    /// Whoever waits here has to go to the bucket of the new plan.
+    /// Sends the callers that wait here to the bucket of the new plan.
     pub(crate) fn retire(&self) {
         self.retired.store(true, Ordering::Release);
     }
 
     /// Requests left at present; negative while something is owed.
     pub(crate) fn level(&self) -> f64 {
-        self.left(&self.book(), self.time.now()) / f64::from(UNITS)
+        self.left(&self.balance(), self.time.now()) / f64::from(UNITS)
     }
 
-    /// Takes all but so many requests out of a new bucket.
+    /// Takes all but this number of requests out of a new bucket.
     pub(crate) fn start_with(&self, requests: f64) {
         let units = self.room - requests * f64::from(UNITS);
-        self.book().debt += units.max(0.0) as u32;
+        self.balance().debt += units.max(0.0) as u32;
     }
 
-    /// Pays what can be paid now; answers with the wait for more, `None` once the
-    /// request may be sent. `due` is what the caller has to pay still.
+    /// Pays what can be paid now; returns the wait for more, `None` once the
+    /// request may be sent. `due` is what the caller still has to pay.
     pub(crate) fn pay(&self, due: &mut Option<u32>, brake: &Brake) -> Option<Duration> {
         loop {
             if let Some(pause) = brake.pause_left() {
                 return Some(pause);
             }
-            let mut book = self.book();
-            let open = due.unwrap_or_else(|| book.price(brake.factor())) + std::mem::take(&mut book.debt);
+            let mut balance = self.balance();
+            let open =
+                due.unwrap_or_else(|| balance.price(brake.factor())) + std::mem::take(&mut balance.debt);
             *due = Some(open);
             let part = NonZeroU32::new(open.min(UNITS))?; // nothing open: all is paid
             match self.governor.check_n(part) {
                 Ok(Ok(paid)) => {
-                    book.left = f64::from(paid.remaining_burst_capacity());
-                    book.at = self.time.now();
+                    balance.left = f64::from(paid.remaining_burst_capacity());
+                    balance.at = self.time.now();
                     *due = Some(open - part.get());
                 }
                 Ok(Err(not_until)) => return Some(not_until.wait_time_from(self.time.now())),
@@ -140,19 +143,19 @@ impl Bucket {
         }
     }
 
-    /// The server said what remains in its bucket; answers with what others took.
+    /// Takes in what the server says remains in its bucket; returns what others took.
     pub(crate) fn observe(&self, observed: Observed) -> u32 {
         let now = self.time.now();
-        let mut book = self.book();
-        let ours = self.left(&book, now) / f64::from(UNITS);
+        let mut balance = self.balance();
+        let ours = self.left(&balance, now) / f64::from(UNITS);
         let mut expected = (self.held_back + ours).min(f64::from(self.size));
         if observed.limit < self.size {
             // A smaller bucket than planned: what was used is still comparable.
             expected -= f64::from(self.size - observed.limit);
         }
-        let taken = book.foreign.note(now, expected - f64::from(observed.remaining));
+        let taken = balance.foreign.note(now, expected - f64::from(observed.remaining));
         if taken > 0 {
-            book.debt += taken.min(self.size) * UNITS;
+            balance.debt += taken.min(self.size) * UNITS;
             tracing::debug!(requests = taken, "others use the tenant's limit too");
         }
         taken
@@ -160,30 +163,30 @@ impl Bucket {
 
     /// The server's bucket is empty, so ours is.
     pub(crate) fn drain(&self) {
-        let mut book = self.book();
-        book.debt += self.left(&book, self.time.now()).max(0.0) as u32;
+        let mut balance = self.balance();
+        balance.debt += self.left(&balance, self.time.now()).max(0.0) as u32;
     }
 
-    /// How long one more request would wait.
+    /// The time that one more request would wait.
     pub(crate) fn wait(&self, brake: &Brake) -> Option<Duration> {
         let ahead = f64::from(self.waiting.load(Ordering::Relaxed));
         let price = f64::from(UNITS) / brake.factor();
-        let missing = (ahead + 1.0) * price - self.left(&self.book(), self.time.now());
+        let missing = (ahead + 1.0) * price - self.left(&self.balance(), self.time.now());
         (missing > 0.0).then(|| Duration::from_secs_f64(missing / self.refill))
     }
 
     /// Units in the bucket, less what is owed.
-    fn left(&self, book: &Book, now: Duration) -> f64 {
-        let refilled = self.refill * now.saturating_sub(book.at).as_secs_f64();
-        (book.left + refilled).min(self.room) - f64::from(book.debt)
+    fn left(&self, balance: &Balance, now: Duration) -> f64 {
+        let refilled = self.refill * now.saturating_sub(balance.at).as_secs_f64();
+        (balance.left + refilled).min(self.room) - f64::from(balance.debt)
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn balance(&self) -> MutexGuard<'_, Balance> {
+        self.balance.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Book {
+impl Balance {
     /// Units that one request costs while the rate is at `factor` of the plan.
     fn price(&mut self, factor: f64) -> u32 {
         let exact = f64::from(UNITS) / factor + self.fraction;

@@ -18,7 +18,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// One more caller waits, until the answer is dropped.
+    /// Counts one more waiting caller, until the returned guard is dropped.
     pub(crate) fn wait(&self, group: Group) -> Waiter<'_> {
         self.waiting[group as usize].fetch_add(1, Relaxed);
         Waiter(&self.waiting[group as usize])
@@ -45,12 +45,12 @@ impl Counts {
         self.waiting[group as usize].load(Relaxed)
     }
 
-    /// The group most callers wait for; writes where nobody waits.
+    /// The group with most waiting callers; writes if there are none.
     pub(crate) fn busiest(&self) -> Group {
         Group::ALL.into_iter().rev().max_by_key(|group| self.waiting(*group)).unwrap_or(Group::UserWrites)
     }
 
-    /// All that is the same for both limiters.
+    /// The figures that are the same for both limiters.
     pub(crate) fn figures(&self) -> LimiterFigures {
         LimiterFigures {
             throttled: self.throttled.load(Relaxed),

@@ -1,7 +1,7 @@
-//! What others use of the tenant's limit, as the server's headers tell.
+//! Foreign use: what others use of the tenant's limit, as the server's headers show.
 //!
 //! The server's `remaining` is set against what our model says should remain. A
-//! single difference says little: answers are late, and a server that refills in
+//! single difference means little: answers are late, and a server that refills in
 //! steps is behind a steady model by up to a step, every step. Both vanish for a
 //! moment once in each step; foreign use does not. So the **smallest** difference
 //! of a second is what others took, and it is paid from our bucket like requests
@@ -12,10 +12,10 @@
 
 use std::time::Duration;
 
-/// At least one refill step of the server.
-const WINDOW: Duration = Duration::from_secs(1);
-/// Fewer answers may all have missed the moment that tells.
-const ENOUGH: u32 = 4;
+/// How long differences are gathered: at least one refill step of the server.
+pub(crate) const WINDOW: Duration = Duration::from_secs(1);
+/// Fewer answers in a window may all have missed the moment with the smallest difference.
+pub(crate) const ENOUGH: u32 = 4;
 
 /// Differences of the window under way.
 #[derive(Debug)]
@@ -33,8 +33,8 @@ impl Foreign {
         Foreign { tolerance, start: Duration::ZERO, seen: 0, smallest: f64::INFINITY }
     }
 
-    /// Takes in how many requests the server has less than the model; answers with
-    /// the number of requests that others made.
+    /// Takes in how many requests the server has less than the model; returns the number
+    /// of requests that others made.
     pub(crate) fn note(&mut self, now: Duration, difference: f64) -> u32 {
         if now.saturating_sub(self.start) < WINDOW || self.seen < ENOUGH {
             if self.seen == 0 {

@@ -1,4 +1,5 @@
 //! The limit kept by one process alone, for the embedded form and the demo.
+//! Every 429 lowers its rate by 20 %, which differs from the shared limiter; see `brake`.
 //!
 //! Each bucket of the plan is a governor limiter, a hard ceiling that nothing in
 //! this crate can raise. Everything else is expressed as a **price** in that
@@ -8,12 +9,12 @@
 //! means other buckets; they start with what the old ones had left.
 //!
 //! Rejected: a new governor limiter for each change of the rate (it starts with
-//! a full bucket, so every 429 would be answered by a new burst); an own pacer in
-//! front of governor (two clocks that both think they know the rate); governor's
-//! `until_ready` (it waits by a timer of its own, and wakes all waiters at once).
+//! a full bucket, so a new burst would follow every 429); an own pacer in
+//! front of governor (two clocks for one rate); governor's
+//! `until_ready` (it waits by a timer of its own, and wakes all waiters together).
 //!
-//! Fairness: one caller per bucket stands at the counter, the others queue behind it
-//! in order of arrival (tokio's mutex is fair). The global bucket is asked first, then
+//! Fairness: one caller per bucket pays, the others wait for it in order of arrival
+//! (tokio's mutex is fair). The global bucket is asked first, then
 //! the group's, as the server does; a caller waiting for its group holds one global
 //! permit. No published plan has both.
 
@@ -152,7 +153,7 @@ impl Limiter for LocalLimiter {
         let buckets = self.buckets();
         let of = |group: Group| buckets.way(group).filter_map(|bucket| bucket.wait(&self.brake)).max();
         let waits = Group::ALL.into_iter().filter_map(|group| Some((of(group)?, group)));
-        // Where several wait equally long, for the bucket of all, it is the one that more ask for.
+        // Where groups wait equally long, for the global bucket, it is the one with more callers.
         let longest = waits.max_by_key(|(wait, group)| (*wait, self.counts.waiting(*group)));
         let pause = self.brake.pause_left().map(|pause| (pause, self.counts.busiest()));
         let (wait, group) = longest.max(pause)?;

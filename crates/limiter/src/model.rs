@@ -1,4 +1,4 @@
-//! How a bucket of the server is used: the figures both limiters go by.
+//! How a bucket of the server is used: the figures that both limiters keep to.
 
 use ferry_domain::limits;
 
@@ -19,9 +19,9 @@ pub(crate) struct Model {
     pub(crate) size: f64,
     /// Requests per second.
     pub(crate) rate: f64,
-    /// What is never spent of the server's bucket.
+    /// Requests of the server's bucket that are never spent.
     pub(crate) held_back: f64,
-    /// The most that may be spent at once, at least 1.
+    /// The most that may be spent in one burst, at least 1.
     pub(crate) room: f64,
     /// By how much the server may have less than the model without meaning anything.
     pub(crate) tolerance: f64,

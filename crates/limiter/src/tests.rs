@@ -31,7 +31,7 @@ impl Chance {
     }
 }
 
-/// A limiter, its clock, and a caller at the counter who always wants one more.
+/// A limiter, its clock, and a caller that always asks for one more.
 struct World {
     nanos: Arc<AtomicU64>,
     limiter: LocalLimiter,
@@ -53,7 +53,7 @@ impl World {
         self.nanos.fetch_add(by.as_nanos() as u64, Ordering::SeqCst);
     }
 
-    /// Always asks, until `end` seconds; answers with the times of passing. Wakes up to
+    /// Always asks, until `end` seconds; returns the times of passing. Wakes up to
     /// `late` milliseconds after the moment asked for, as timers do.
     fn ask_until(&self, end: f64, group: Group, late: u64, chance: &mut Chance) -> Vec<f64> {
         let mut passed = Vec::new();
@@ -130,7 +130,7 @@ fn nearly_all_of_what_is_allowed_is_used_when_always_asked() {
 }
 
 #[test]
-fn a_full_bucket_is_not_spent_at_once() {
+fn a_full_bucket_is_not_spent_in_one_burst() {
     for (plan, at_once) in [("enterprise", 34), ("private-500", 3), ("free", 1), ("enterprise-dev", 8)] {
         let world = World::new(plan);
         let mut due = None;
@@ -212,7 +212,7 @@ fn a_header_can_not_freeze_the_process() {
 }
 
 /// Auth0 as it counts: a bucket refilled all the time or at the start of each second,
-/// and somebody else who uses it too.
+/// and another client that uses it too.
 struct Server {
     size: f64,
     rate: f64,
@@ -228,7 +228,7 @@ impl Server {
         Server { size, rate, stepwise, foreign, left: size, at: 0.0, refused: 0 }
     }
 
-    /// One request; answers with what remains.
+    /// One request; returns what remains.
     fn request(&mut self, now: f64) -> Option<u32> {
         let (from, to) = if self.stepwise { (self.at.floor(), now.floor()) } else { (self.at, now) };
         self.left =
@@ -243,7 +243,8 @@ impl Server {
     }
 }
 
-/// Runs against the server for a while, answers coming back `latency` later; how many passed.
+/// Runs against the server for a while, answers coming back `latency` later; returns the
+/// number of requests that passed.
 fn run(plan: &str, server: &mut Server, seconds: f64, latency: f64) -> u32 {
     let world = World::new(plan);
     let mut chance = Chance(3);
@@ -297,7 +298,7 @@ fn foreign_use_costs_permits_and_lowers_no_rate() {
         let mut server = Server::new(size, rate, false, rate / 4.0);
         let passed = f64::from(run(plan, &mut server, 300.0, 0.08));
         let share = passed / (rate * 300.0);
-        assert!((0.73..=0.80).contains(&share), "{plan}: {share} beside someone who takes a quarter");
+        assert!((0.73..=0.80).contains(&share), "{plan}: {share} beside a client that takes a quarter");
         assert_eq!(server.refused, 0, "{plan}");
     }
 }
@@ -336,7 +337,7 @@ async fn a_thousand_waiting_pass_in_order_and_never_faster_than_allowed() {
 }
 
 #[tokio::test]
-async fn whoever_gives_up_leaves_the_queue_and_off_never_waits() {
+async fn a_caller_that_gives_up_leaves_the_queue_and_off_never_waits() {
     let limiter = LocalLimiter::new(&"custom:1:1".parse().unwrap());
     limiter.acquire(Group::Rest).await;
     let gave_up = tokio::time::timeout(Duration::from_millis(5), limiter.acquire(Group::Rest)).await;

@@ -1,4 +1,4 @@
-//! Bytes on the wire and back.
+//! Envelopes as bytes, and back.
 //!
 //! Decoding is ours and not apalis's: a payload its codec can't read ends the
 //! worker, is rescued as an orphan and ends the next one, for ever (fault 2).
@@ -9,7 +9,7 @@ use serde_json::error::Category;
 
 /// The bytes that travel: JSON, so that a person can read them in Redis.
 pub(crate) fn encode(envelope: &Envelope) -> Vec<u8> {
-    // Can't fail: no map with keys other than strings, no type that refuses.
+    // Can't fail: there is no map with keys other than strings, and no type that can refuse.
     serde_json::to_vec(envelope).unwrap_or_default()
 }
 
@@ -22,7 +22,7 @@ pub(crate) fn decode(queue: &str, kind: JobKind, payload: Vec<u8>) -> Delivery {
     }
 }
 
-/// Reasons name places and numbers, never content: nobody knows what a stranger wrote.
+/// Reasons name positions and numbers, never content: an unknown payload may hold anything.
 fn read(kind: JobKind, payload: &[u8]) -> Result<Envelope, String> {
     #[derive(Deserialize)]
     struct Version {

@@ -3,17 +3,16 @@
 //! The ledger is the truth, a queue only carries ids to workers: it may forget,
 //! repeat or delay. So apalis serves as a fast transport and nothing else.
 //! Attempts, backoff, schedules, dead letters, pauses and rescue are the
-//! ledger's; handlers answer apalis with success always.
+//! ledger's; handlers always report success to apalis.
 //!
 //! The same worker (`worker.rs`) runs over two transports: [`MemoryQueue`] for
 //! one process with everything in it, [`RedisQueue`] for any number of them.
-//! "Fault n" in comments is a row of the table in this crate's README: what
-//! apalis-redis 1.0 gets wrong, measured, and what is done about it here.
+//! "Fault n" in comments is row n of `docs/apalis.md`: what apalis-redis 1.0 gets
+//! wrong, measured, and what is done about it here.
 
 mod envelope;
 mod memory;
 mod redis;
-
 mod worker;
 
 pub use self::{

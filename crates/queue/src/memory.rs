@@ -1,9 +1,9 @@
-//! The queue for one process with everything in it: no server, nothing lasting.
+//! The queue for one process with everything in it: no server, nothing stored.
 //!
-//! What must last is in the ledger; a restart sends again. Each kind has
+//! What must be stored is in the ledger; after a restart jobs are sent again. Each kind has
 //! apalis's in-memory storage over a bounded channel of ours. Rejected:
-//! - a file (apalis-sqlite was measured): a second truth to keep in step;
-//! - apalis's own unbounded channel: it can't say what it holds, and the
+//! - a file (apalis-sqlite was measured): a second store to keep consistent with the ledger;
+//! - apalis's own unbounded channel: it can't report what it holds, and the
 //!   window is what keeps a run of a million users out of memory.
 
 use std::{
@@ -27,13 +27,13 @@ use tokio::sync::mpsc;
 
 use crate::{
     MAX_WINDOW, envelope,
-    worker::{Crew, End, halt, hire, live},
+    worker::{End, WorkerPool, build_worker, run_worker, stop_fetching},
 };
 
 type Message = Task<Vec<u8>>;
 
-/// One queue's channel. Several consumers take turns at the receiving end:
-/// whoever holds the lock waits for the next message, the others wait in line.
+/// One queue's channel. Several consumers take turns at the receiving end: the
+/// consumer with the lock waits for the next message, the others wait for the lock.
 struct Channel {
     of: (JobKind, Lane),
     sender: mpsc::Sender<Message>,
@@ -73,13 +73,13 @@ impl MemoryQueue {
     }
 
     fn channel(&self, kind: JobKind, lane: Lane) -> &Channel {
-        // Can't miss: sends and consumers have lanes that are in the list.
+        // Can't fail: every kind and lane of a send or a consumer is in the list.
         self.channels.iter().find(|channel| channel.of == (kind, lane)).unwrap_or(&self.channels[0])
     }
 }
 
-/// A consumer's place in line for a channel, given up at the stop: a worker that
-/// drains no longer polls, and would starve the others from its place.
+/// A consumer's place among those that wait for a channel's lock, given up at the stop:
+/// a worker that drains no longer polls, and would block the others behind it.
 #[derive(Clone)]
 struct Place(Arc<Mutex<Option<BoxStream<'static, Message>>>>);
 
@@ -151,19 +151,19 @@ impl Queue for MemoryQueue {
     async fn consume(&self, consumer: Consumer, handler: Arc<dyn Handler>, stop: Stop) {
         let stop = stop.shared();
         let handler = Arc::new(Forgetting { handler, held: self.held.clone() });
-        let crew = Crew::new(consumer.kind.as_str(), &consumer, handler);
+        let pool = WorkerPool::new(consumer.kind.as_str(), &consumer, handler);
         loop {
             let place = Place::in_line(self.channel(consumer.kind, consumer.lane));
             let name = format!("{}-{}", consumer.kind, consumer.worker);
-            let (context, life) = hire!(&name, place.storage(), crew);
+            let (context, worker) = build_worker!(&name, place.storage(), pool);
             let fetch_no_more = || {
                 place.give_up();
-                halt(&context);
+                stop_fetching(&context);
                 std::future::ready(())
             };
-            match live(life, &crew, stop.clone(), fetch_no_more).await {
+            match run_worker(worker, &pool, stop.clone(), fetch_no_more).await {
                 End::Stopped => return,
-                End::Died(reason) => {
+                End::WorkerEnded(reason) => {
                     tracing::warn!(worker = name, reason, "a worker ended; starting another")
                 }
             }
@@ -172,7 +172,8 @@ impl Queue for MemoryQueue {
     }
 }
 
-/// A handler after which the queue no longer holds the send, panic or not.
+/// Passes a delivery on to the handler; afterwards, panic or not, the queue no longer holds
+/// the send.
 struct Forgetting {
     handler: Arc<dyn Handler>,
     held: Held,

@@ -1,10 +1,10 @@
-//! The worker over either transport: an apalis worker that fetches nothing it
+//! The worker pool over either transport: an apalis worker that fetches nothing it
 //! has no free slot for, and handlers that never fail outward.
 //!
-//! Slots belong to the [`Crew`], not to apalis's worker: after a lost connection
-//! apalis drops the worker while handlers go on, and its successor may only use
-//! the slots that are really free. That is why the limit is *inside* of
-//! `parallelize`: the permit travels with the spawned handler.
+//! Slots belong to the [`WorkerPool`], not to apalis's worker: after a lost connection
+//! apalis drops the worker while its handlers still run, and the next worker may only
+//! use the slots that are really free. That is why the limit is *inside* of
+//! `parallelize`: the permit moves into the spawned handler.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -22,41 +22,42 @@ use tokio_util::task::TaskTracker;
 
 use crate::envelope;
 
-/// Everything one `consume` works with, whatever happens to its apalis workers.
+/// The worker pool of one `consume`: slots, handler and running deliveries. It outlives
+/// the apalis workers that fetch for it, one after the other.
 #[derive(Clone)]
-pub(crate) struct Crew {
+pub(crate) struct WorkerPool {
     queue: Arc<str>,
     kind: JobKind,
     handler: Arc<dyn Handler>,
     slots: Arc<Semaphore>,
-    at_work: TaskTracker,
+    running: TaskTracker,
 }
 
-impl Crew {
+impl WorkerPool {
     pub(crate) fn new(queue: &str, consumer: &Consumer, handler: Arc<dyn Handler>) -> Self {
-        Crew {
+        WorkerPool {
             queue: queue.into(),
             kind: consumer.kind,
             handler,
             slots: Arc::new(Semaphore::new(consumer.slots.max(1))),
-            at_work: TaskTracker::new(),
+            running: TaskTracker::new(),
         }
     }
 
-    /// The free slots, shared by all of this crew's apalis workers.
+    /// The free slots, shared by all apalis workers of this pool.
     pub(crate) fn slots(&self) -> Arc<Semaphore> {
         self.slots.clone()
     }
 
-    /// Works on one delivery. Always well for apalis: its own retries count
-    /// where nobody looks and heed no delay (fault 11).
+    /// Works on one delivery. Always a success for apalis: its own retries are not
+    /// recorded in the ledger and heed no delay (fault 11).
     pub(crate) fn take(
         &self,
         payload: Vec<u8>,
     ) -> impl Future<Output = Result<(), BoxDynError>> + Send + use<> {
-        let crew = self.clone();
-        self.at_work.track_future(async move {
-            let delivery = envelope::decode(&crew.queue, crew.kind, payload);
+        let pool = self.clone();
+        self.running.track_future(async move {
+            let delivery = envelope::decode(&pool.queue, pool.kind, payload);
             let job = match &delivery {
                 Delivery::Job(envelope) => envelope.send_name(),
                 Delivery::Undecodable { .. } => "undecodable".to_owned(),
@@ -64,92 +65,94 @@ impl Crew {
             // A panic must not end the worker (fault 12). The delivery is
             // acknowledged: the lease in the ledger runs out and brings it back.
             // The panic's text stays with the panic hook: it may hold anything.
-            if AssertUnwindSafe(crew.handler.deliver(delivery)).catch_unwind().await.is_err() {
-                tracing::error!(queue = %crew.queue, job, "a handler panicked; the ledger will bring its job back");
+            if AssertUnwindSafe(pool.handler.deliver(delivery)).catch_unwind().await.is_err() {
+                tracing::error!(queue = %pool.queue, job, "a handler panicked; the ledger will bring its job back");
             }
             Ok(())
         })
     }
 
-    /// Waits until no handler of this crew runs any more.
+    /// Waits until no handler of this pool runs any more.
     pub(crate) async fn idle(&self) {
-        self.at_work.close();
-        self.at_work.wait().await;
+        self.running.close();
+        self.running.wait().await;
     }
 }
 
-/// An apalis worker of a crew over a backend: its context, and the future that is its life.
+/// Builds an apalis worker of a pool over a backend. Returns its context and the future
+/// that runs it.
 ///
 /// A macro, as the bounds of a generic function would be longer than all the rest.
-macro_rules! hire {
-    ($name:expr, $backend:expr, $crew:expr) => {{
+macro_rules! build_worker {
+    ($name:expr, $backend:expr, $pool:expr) => {{
         use apalis::{layers::limit::GlobalConcurrencyLimitLayer, prelude::*};
-        let crew: $crate::worker::Crew = $crew.clone();
+        let pool: $crate::worker::WorkerPool = $pool.clone();
         let context = WorkerContext::new($name);
-        let life = WorkerBuilder::new(&context)
+        let worker = WorkerBuilder::new(&context)
             .backend($backend)
             .parallelize(tokio::spawn)
-            .layer(GlobalConcurrencyLimitLayer::with_semaphore(crew.slots()))
-            .build(move |payload: Vec<u8>| crew.take(payload))
+            .layer(GlobalConcurrencyLimitLayer::with_semaphore(pool.slots()))
+            .build(move |payload: Vec<u8>| pool.take(payload))
             .run();
         // Boxed here, where its type is known: inside of an async trait function
-        // the compiler gives up on proving it `Send`.
-        (context, futures_util::FutureExt::boxed(life))
+        // the compiler can't prove it `Send`.
+        (context, futures_util::FutureExt::boxed(worker))
     }};
 }
-pub(crate) use hire;
+pub(crate) use build_worker;
 
-/// How an apalis worker's life ended.
+/// How an apalis worker ended.
 #[derive(Debug)]
 pub(crate) enum End {
-    /// The stop came, and its handlers are through.
+    /// By the stop, and its handlers have ended.
     Stopped,
-    /// By itself, which it should not; with what it said.
-    Died(String),
+    /// By itself, which it should not; with the reason.
+    WorkerEnded(String),
 }
 
-/// How often a worker's life is polled without having asked for it.
-const AWAKE: Duration = Duration::from_millis(50);
+/// How often a worker is polled although no waker asked for it.
+const POLL_EVERY: Duration = Duration::from_millis(50);
 
-/// Polls a life at least every 50 ms: on a busy machine nobody else wakes it in the end
-/// (fault 20). Rejected: hiring another worker for one that stands, which is a pause.
-async fn kept_awake<T>(life: impl Future<Output = T>) -> T {
-    let mut life = std::pin::pin!(life);
-    let mut tick = tokio::time::interval(AWAKE);
+/// Polls a worker at least every 50 ms: on a busy machine no timer may be left that wakes it
+/// (fault 20). Rejected: building another worker for one that has stopped fetching, which is
+/// a pause.
+async fn polled_regularly<T>(worker: impl Future<Output = T>) -> T {
+    let mut worker = std::pin::pin!(worker);
+    let mut tick = tokio::time::interval(POLL_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             biased;
-            end = &mut life => return end,
+            end = &mut worker => return end,
             _ = tick.tick() => {}
         }
     }
 }
 
 /// How long a stopped worker has for its last acknowledgements after its last handler.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const ACKNOWLEDGE_WITHIN: Duration = Duration::from_secs(2);
 
-/// Lives an apalis worker's life until it dies or is stopped. `fetch_no_more` is
-/// called once at the stop; what it returns runs beside the draining.
-pub(crate) async fn live<Beside: Future>(
-    life: impl Future<Output = Result<(), WorkerError>>,
-    crew: &Crew,
+/// Runs an apalis worker until it ends by itself or is stopped. `fetch_no_more` is
+/// called once at the stop; the future it returns runs while the pool drains.
+pub(crate) async fn run_worker<Beside: Future>(
+    worker: impl Future<Output = Result<(), WorkerError>>,
+    pool: &WorkerPool,
     stop: Shared<Stop>,
     fetch_no_more: impl FnOnce() -> Beside,
 ) -> End {
-    let mut life = std::pin::pin!(kept_awake(life));
+    let mut worker = std::pin::pin!(polled_regularly(worker));
     let beside = tokio::select! {
         biased; // The worker first: a worker that was never polled can't be told to stop.
-        end = &mut life => return End::Died(said(end)),
+        end = &mut worker => return End::WorkerEnded(reason(end)),
         () = stop => fetch_no_more(),
     };
     // Without its transport a worker would wait for ever to acknowledge, so it
-    // gets little time once all handlers are through: repeats are harmless.
+    // gets little time once all handlers have ended: repeats are harmless.
     let drained = async {
         tokio::select! {
             biased;
-            _ = &mut life => crew.idle().await,
-            () = async { crew.idle().await; tokio::time::sleep(LAST_WORDS).await } => (),
+            _ = &mut worker => pool.idle().await,
+            () = async { pool.idle().await; tokio::time::sleep(ACKNOWLEDGE_WITHIN).await } => (),
         }
     };
     tokio::select! {
@@ -158,15 +161,15 @@ pub(crate) async fn live<Beside: Future>(
     }
 }
 
-/// Tells an apalis worker to fetch no more and to end when its handlers are through.
-pub(crate) fn halt(context: &WorkerContext) {
-    // Only a worker that was never polled refuses, and `live` polls it first.
+/// Tells an apalis worker to fetch no more and to end when its handlers have ended.
+pub(crate) fn stop_fetching(context: &WorkerContext) {
+    // Only a worker that was never polled refuses, and `run_worker` polls it first.
     if let Err(error) = context.stop() {
         tracing::warn!(worker = context.name(), %error, "a worker could not be told to stop");
     }
 }
 
-fn said(end: Result<(), WorkerError>) -> String {
+fn reason(end: Result<(), WorkerError>) -> String {
     match end {
         Ok(()) => "it ended without an error".to_owned(),
         Err(error) => error.to_string(),
@@ -180,13 +183,13 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_life_that_asks_for_no_waking_goes_on() {
+    async fn a_worker_that_nothing_wakes_is_polled_all_the_same() {
         let mut polls = 0;
-        let life = std::future::poll_fn(|_| {
+        let worker = std::future::poll_fn(|_| {
             polls += 1;
-            if polls < 10 { Poll::Pending } else { Poll::Ready("lived") }
+            if polls < 10 { Poll::Pending } else { Poll::Ready("done") }
         });
-        let end = tokio::time::timeout(AWAKE * 20, kept_awake(life)).await;
-        assert_eq!(end, Ok("lived"), "a worker that nobody wakes was expected to be polled all the same");
+        let end = tokio::time::timeout(POLL_EVERY * 20, polled_regularly(worker)).await;
+        assert_eq!(end, Ok("done"), "a worker without a waker was expected to be polled all the same");
     }
 }

@@ -1,4 +1,4 @@
-//! What a report says, as one serialisable value.
+//! The content of a report, as one serialisable value.
 
 use ferry_domain::{
     Code, ItemState, RunView, Tally,
@@ -11,16 +11,16 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 /// Layout of the report.
 const LAYOUT: u32 = 1;
 
-/// Everything a report says. Field names are part of the command's output.
+/// The content of a report. Field names are part of the command's output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Layout version.
     pub ferry_report: u32,
-    /// The run.
+    /// Id of the run.
     pub run: String,
-    /// Named move.
+    /// Name of the migration.
     pub migration: String,
-    /// Where the users came from.
+    /// Source of the users.
     pub origin: String,
     /// Tenant and connection they went to.
     pub target: String,
@@ -29,34 +29,34 @@ pub struct Report {
     /// Sums by outcome; `source` is the sum of the seven others.
     #[serde(flatten)]
     pub tally: Tally,
-    /// Whether the sums are right. A report that says no must not be trusted.
+    /// Whether the sums are right. A report with `false` must not be trusted.
     pub adds_up: bool,
     /// Users read back and found as written.
     pub verified: i64,
-    /// Users read back and found otherwise, or not found.
+    /// Users read back that differ, or were not found.
     pub discrepancies: i64,
     /// The first discrepancies by name.
     pub discrepant: Vec<Named>,
     /// Failed, conflicting and skipped users by reason.
     pub groups: Vec<Group>,
-    /// How long it took.
+    /// Durations in seconds.
     pub durations: Durations,
-    /// What of the tenant's limit was used.
+    /// Use of the tenant's limit.
     pub rate: Rate,
     /// When the report was made (RFC 3339, UTC).
     pub made_at: String,
 }
 
-/// Users with the same end.
+/// Users with the same outcome and reason.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Group {
-    /// Failed, conflict or skipped.
+    /// State: failed, conflict or skipped.
     pub state: ItemState,
-    /// Why.
+    /// Reason code.
     pub code: Code,
-    /// How many.
+    /// Number of users.
     pub count: i64,
-    /// What to do about it.
+    /// Remedy, one sentence.
     pub remedy: String,
     /// Whether `run retry` can take them up.
     pub retryable: bool,
@@ -95,14 +95,14 @@ pub struct Rate {
     pub requests: i64,
     /// Requests a second from the start to this report.
     pub requests_per_second: Option<f64>,
-    /// Users decided a second while provisioning.
+    /// Users settled per second while provisioning.
     pub users_per_second: Option<f64>,
-    /// Users the plan would let be created a second, where it has a limit.
+    /// Users per second that the plan would allow, if it has a limit.
     pub allowed_users_per_second: Option<f64>,
 }
 
 impl Report {
-    /// Puts a report together.
+    /// Makes a report of a run.
     pub fn new(
         run: &RunView,
         failures: &[FailureGroup],
@@ -128,7 +128,7 @@ impl Report {
         }
     }
 
-    /// As JSON.
+    /// The report as JSON.
     pub fn to_value(&self) -> serde_json::Value {
         serde_json::to_value(self).unwrap_or_default() // can't fail: plain fields, string keys
     }

@@ -1,4 +1,5 @@
-//! Tallies and verifications in, bytes out. Pure, but for [`of_run`], which asks a ledger and a clock.
+//! Reports: from tallies and verifications to bytes. Pure, but for [`of_run`], which asks a
+//! ledger and a clock.
 //!
 //! A report holds no personal data: items are named by key and place, and a key
 //! that is an address is shown as a digest.

@@ -1,4 +1,4 @@
-//! One byte form of a row, for the digest and for PostgreSQL's `COPY`.
+//! The byte form of a row, for the digest and for PostgreSQL's `COPY`.
 //!
 //! The form is a tuple of `COPY … (FORMAT binary)`: the number of columns, then
 //! each value with its length in front, NULL as length −1. Lengths make it

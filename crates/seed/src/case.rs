@@ -1,4 +1,4 @@
-//! The planted cases and what must come of each.
+//! The planted cases and the outcome that each must have.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub enum Case {
     CaseCollisionLater,
     /// No address: NULL, empty, or blanks.
     NoEmail,
-    /// Something in the address column that is no address.
+    /// A text in the address column that is no address.
     InvalidEmail,
     /// A name of more than 300 characters.
     OverlongName,
@@ -32,11 +32,11 @@ pub enum Case {
     ExistsUnverified,
     /// Permissions in two hospitals.
     TwoHospitals,
-    /// Nothing special.
+    /// An ordinary user.
     Plain,
 }
 
-/// What a migration must make of one user.
+/// The outcome that one user must have in a migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ExpectedOutcome {
     /// `created`, `adopted`, `skipped`, `conflict` or `failed`.
@@ -62,7 +62,7 @@ impl Case {
         Case::Plain,
     ];
 
-    /// What must come of a user of this case.
+    /// The outcome that a user of this case must have.
     pub fn expected(self) -> ExpectedOutcome {
         let (state, code) = match self {
             Case::CaseCollisionLater => ("failed", Some("DUPLICATE_EMAIL")),
@@ -98,7 +98,7 @@ impl Case {
     }
 }
 
-/// How many users must end in each state, over the whole population.
+/// The number of users that must end in each state, over the whole population.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Expected {
     /// New accounts.
@@ -111,7 +111,7 @@ pub struct Expected {
     pub conflict: u64,
     /// Users whose data cannot become an account.
     pub failed: u64,
-    /// Users per reason code; codes nobody has are left out.
+    /// Users per reason code; codes without a user are left out.
     pub by_code: BTreeMap<&'static str, u64>,
 }
 

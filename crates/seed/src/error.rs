@@ -1,6 +1,6 @@
-//! What can go wrong, in words for the person who typed the command.
+//! Errors, with texts for the person who typed the command.
 
-use crate::population::{MAX_USERS, MIN_USERS};
+use crate::layout::{MAX_USERS, MIN_USERS};
 
 /// Why a population was not made or not written.
 ///
@@ -13,16 +13,16 @@ pub enum SeedError {
          the least number has room for each planted case"
     )]
     UserCount {
-        /// What was asked for.
+        /// The number that was asked for.
         users: u64,
     },
 
     /// The target is neither a database URL nor a database file.
     #[error("the target cannot be used: {reason}; give {expected}")]
     BadTarget {
-        /// What is wrong with it.
+        /// The reason it can't be used.
         reason: &'static str,
-        /// What a good one looks like.
+        /// The forms that can be used.
         expected: &'static str,
     },
 
@@ -57,7 +57,7 @@ pub enum SeedError {
         target: String,
         /// The step that failed.
         doing: &'static str,
-        /// What the driver said.
+        /// The driver's error.
         #[source]
         source: sqlx::Error,
     },

@@ -10,6 +10,11 @@
 use crate::case::Case;
 use crate::random::{Random, Stream};
 
+/// The fewest users that leave room for every planted case among plain ones.
+pub const MIN_USERS: u64 = 40;
+/// The most users: far above any test, far below where ids would overflow.
+pub const MAX_USERS: u64 = 100_000_000;
+
 /// Cases that take one share each; a pair of colliding rows takes two.
 const SINGLE: [Case; 9] = [
     Case::NoEmail,
@@ -58,7 +63,7 @@ impl Layout {
         Self { users, per_case: (users / ONE_IN).clamp(1, MOST_PER_CASE), stride, back, offset }
     }
 
-    /// How many users of this case there are.
+    /// The number of users of this case.
     pub(crate) fn count(&self, case: Case) -> u64 {
         match case {
             Case::Plain => self.users - self.planted(),

@@ -1,6 +1,6 @@
 //! Names to draw from, and the ASCII form that goes into an address.
 
-/// A name as it is written, and as it stands in an address.
+/// A name as it is written, and its form in an address.
 pub(crate) type Name = (&'static str, &'static str);
 
 pub(crate) const GIVEN: [Name; 24] = [
@@ -103,6 +103,6 @@ pub(crate) const WARDS: [&str; 8] = [
     "Pharmacy & Stores",
 ];
 
-/// Domains nobody can own (RFC 2606), for those who do not use the hospital's.
+/// Reserved domains (RFC 2606), for users that do not use the hospital's.
 pub(crate) const OTHER_DOMAINS: [&str; 4] =
     ["example.com", "example.org", "clinic.example.net", "medlogistics.test"];

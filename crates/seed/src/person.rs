@@ -1,12 +1,11 @@
-//! Who somebody is: name, address, role and key, drawn from the user's stream.
+//! A person: name, address, role and key, drawn from the user's stream.
 
 use std::fmt::Write as _;
 
 use crate::canonical;
 use crate::names;
-use crate::population::is_retired;
 use crate::random::Random;
-use crate::rows::Role;
+use crate::rows::{Role, is_retired};
 
 /// What an address is made of.
 pub(crate) struct Person {
@@ -27,7 +26,7 @@ impl Person {
             id,
             given,
             family,
-            // Nobody works in a closed hospital; the one before it is open.
+            // A closed hospital has no users; the one before it is open.
             hospital_id: if is_retired(drawn) { drawn - 1 } else { drawn },
             domain: random.below(12),
             capitals: random.below(16) == 0,

@@ -1,4 +1,4 @@
-//! The values that make a planted user hard.
+//! The special values of planted users.
 
 use crate::person::Person;
 

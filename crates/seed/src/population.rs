@@ -9,25 +9,20 @@ use sha2::Digest as _;
 use crate::canonical::{self, Digest};
 use crate::case::{Case, Expected};
 use crate::error::SeedError;
-use crate::layout::Layout;
+use crate::layout::{Layout, MAX_USERS, MIN_USERS};
 use crate::names;
 use crate::person::{Person, api_key, capitalised, role};
 use crate::planted::{invalid_email, missing_email, overlong_name};
 use crate::random::{Random, Stream};
-use crate::rows::{ExistingUser, Hospital, Permission, Role, User, Ward};
-
-/// The fewest users that leave room for every planted case among plain ones.
-pub const MIN_USERS: u64 = 40;
-/// The most users: far above any test, far below where ids would overflow.
-pub const MAX_USERS: u64 = 100_000_000;
+use crate::rows::{ExistingUser, Hospital, Permission, Role, User, Ward, is_retired};
 
 const USERS_PER_HOSPITAL: u64 = 500;
 const HOSPITALS: std::ops::RangeInclusive<u64> = 2..=200;
 /// Accounts were opened from 2019-01-01, over five years.
 const FIRST_CREATED_AT: i64 = 1_546_300_800;
 const CREATED_WITHIN_SECONDS: u64 = 5 * 365 * 86_400;
-/// Rows put into one buffer before they are hashed.
-const HASHED_AT_ONCE: usize = 64 * 1024;
+/// Bytes put into one buffer before they are hashed.
+const HASHED_TOGETHER: usize = 64 * 1024;
 
 /// A hospital network, generated as it is read; a few machine words in memory.
 #[derive(Debug, Clone)]
@@ -55,7 +50,7 @@ pub fn population(users: u64, seed: u64) -> Result<Population, SeedError> {
 }
 
 impl Population {
-    /// How many users there are, planted ones included.
+    /// The number of users, planted ones included.
     pub fn user_count(&self) -> u64 {
         self.users
     }
@@ -146,7 +141,7 @@ impl Population {
     }
 
     /// SHA-256 over all rows in the order of their keys, in hexadecimal.
-    /// Generates the whole population; [`write`](crate::write()) returns it for free.
+    /// Generates the whole population; [`write`](crate::write()) returns it without that work.
     pub fn digest(&self) -> String {
         let mut digest = Digest::default();
         self.digest_places(&mut digest);
@@ -154,7 +149,7 @@ impl Population {
         for user in self.users() {
             canonical::user(&mut users, &user);
             self.permissions_of(&user).for_each(|row| canonical::permission(&mut permissions, &row));
-            if users.len() >= HASHED_AT_ONCE {
+            if users.len() >= HASHED_TOGETHER {
                 digest.users.update(&users);
                 digest.permissions.update(&permissions);
                 users.clear();
@@ -250,11 +245,6 @@ impl Population {
 
 fn hospital_code(id: u64) -> String {
     format!("H-{id:02}")
-}
-
-/// The 3rd, 13th, 23rd … hospital is closed: never the first, never two in a row.
-pub(crate) fn is_retired(hospital_id: u64) -> bool {
-    hospital_id % 10 == 3
 }
 
 fn ward_id(hospital_id: u64, number: u64) -> u64 {

@@ -7,13 +7,13 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 use crate::canonical::{self, Digest};
 use crate::error::SeedError;
 use crate::population::Population;
-use crate::write::{Found, MARK, TABLES, WriteOptions, Written, failed, may_replace};
+use crate::tables::{Found, MARK, TABLES, WriteOptions, Written, failed, may_replace};
 
 /// Users per `COPY`: about a megabyte, and a step of progress.
-const USERS_AT_ONCE: usize = 5_000;
+const USERS_PER_COPY: usize = 5_000;
 
 /// Stay in `public` whatever the role's search path is, and give up rather than
-/// wait for ever when somebody uses the tables that are to be replaced.
+/// wait for ever when another session uses the tables that are to be replaced.
 const PREPARE: &str = "SET LOCAL search_path TO public; SET LOCAL lock_timeout TO '10s'";
 
 pub(crate) async fn write(
@@ -56,7 +56,7 @@ async fn find_tables(connection: &mut PgConnection) -> sqlx::Result<Vec<Found>> 
 async fn create_tables(connection: &mut PgConnection, found: &[Found]) -> sqlx::Result<()> {
     if !found.is_empty() {
         let names: Vec<&str> = found.iter().map(|table| table.name.as_str()).collect();
-        // The names come from `TABLES`. No CASCADE: what others built on it stops us.
+        // The names come from `TABLES`. No CASCADE: objects that others built on them stop the drop.
         let drop = sqlx::AssertSqlSafe(format!("DROP TABLE {}", names.join(", ")));
         sqlx::raw_sql(drop).execute(&mut *connection).await?;
     }
@@ -87,7 +87,7 @@ async fn fill(
     while users < population.user_count() {
         rows.clear();
         granted.clear();
-        for user in all.by_ref().take(USERS_AT_ONCE) {
+        for user in all.by_ref().take(USERS_PER_COPY) {
             canonical::user(&mut rows, &user);
             population.permissions_of(&user).for_each(|row| canonical::permission(&mut granted, &row));
         }
@@ -108,7 +108,7 @@ async fn fill(
     Ok(Written { hospitals, wards, users, permissions, digest })
 }
 
-/// Sends canonical rows; the number of rows the server took is returned.
+/// Sends canonical rows; returns the number of rows that the server took.
 async fn copy(connection: &mut PgConnection, statement: &'static str, rows: &[u8]) -> sqlx::Result<u64> {
     const SIGNATURE_FLAGS_EXTENSION: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
     const END: &[u8] = &(-1_i16).to_be_bytes();

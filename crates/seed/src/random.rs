@@ -1,8 +1,8 @@
-//! The numbers everything is drawn from.
+//! The random numbers that all values are drawn from.
 //!
 //! SplitMix64, written out: its twelve lines are fixed for ever, whereas a
 //! crate's generator may change with a version and would silently change every
-//! digest. It is no generator for secrets; the API keys here open nothing.
+//! digest. It must not generate secrets; the API keys here give access to nothing.
 
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 

@@ -6,8 +6,8 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection, SqliteConnection}
 
 use crate::canonical::{self, Digest};
 use crate::error::SeedError;
+use crate::tables::failed;
 use crate::target::Target;
-use crate::write::failed;
 
 type HospitalRow = (i64, String, String, bool);
 type WardRow = (i64, i64, String, String);
@@ -19,8 +19,8 @@ const HOSPITALS: &str = "SELECT id, code, name, retired FROM hospitals ORDER BY 
 const WARDS: &str = "SELECT id, hospital_id, code, name FROM wards ORDER BY id";
 
 /// The digest of the rows in a database, equal to
-/// [`Population::digest`](crate::Population::digest) as long as nobody changed
-/// them. Columns and tables that were added since are not looked at, so it also
+/// [`Population::digest`](crate::Population::digest) as long as the rows
+/// were not changed. Columns and tables that were added since are not read, so it also
 /// shows that a migration left the application's own data alone.
 ///
 /// # Errors
@@ -40,7 +40,7 @@ pub async fn digest_of(target_url: &str) -> Result<String, SeedError> {
 }
 
 async fn postgres(connection: &mut PgConnection) -> sqlx::Result<String> {
-    // One moment in time for all four tables.
+    // One snapshot for all four tables.
     let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     sqlx::raw_sql("SET LOCAL search_path TO public").execute(&mut *transaction).await?;
     let mut digest = Digest::default();

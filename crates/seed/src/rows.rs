@@ -15,6 +15,11 @@ pub struct Hospital {
     pub retired: bool,
 }
 
+/// The 3rd, 13th, 23rd … hospital is closed: never the first, never two in a row.
+pub(crate) fn is_retired(hospital_id: u64) -> bool {
+    hospital_id % 10 == 3
+}
+
 /// A row of `wards`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ward {
@@ -28,20 +33,20 @@ pub struct Ward {
     pub name: &'static str,
 }
 
-/// What a user does.
+/// What a user does in the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Runs the application.
+    /// Manages users and approves orders.
     Admin,
-    /// Orders.
+    /// Writes orders.
     Doctor,
-    /// Receives.
+    /// Confirms deliveries.
     Nurse,
-    /// Dispenses.
+    /// Dispenses stock.
     Pharmacist,
-    /// Transports.
+    /// Plans deliveries.
     Logistics,
-    /// Reads.
+    /// Reads the audit.
     Auditor,
 }
 
@@ -83,15 +88,15 @@ pub struct User {
     pub email: Option<String>,
     /// Full name.
     pub name: String,
-    /// Role.
+    /// Decides the permissions.
     pub role: Role,
-    /// Home hospital.
+    /// The hospital where the user works.
     pub hospital_id: u64,
-    /// Ward, for those who work on one.
+    /// The ward, for users that work on one.
     pub ward_id: Option<u64>,
-    /// Still works here.
+    /// Whether the user still works here.
     pub active: bool,
-    /// Locked out by an administrator.
+    /// Whether an administrator blocked the user.
     pub blocked: bool,
     /// `mlk_` and 40 hexadecimal digits.
     pub api_key: String,
@@ -114,11 +119,11 @@ impl fmt::Debug for User {
 /// A row of `permissions`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Permission {
-    /// Who.
+    /// The user who has it.
     pub user_id: u64,
-    /// Where.
+    /// The hospital in which it holds.
     pub hospital_id: u64,
-    /// What, such as `orders:read`.
+    /// What it allows, such as `orders:read`.
     pub permission: &'static str,
 }
 
@@ -131,7 +136,7 @@ pub struct ExistingUser {
     pub user_id: u64,
     /// Address, lower-cased as Auth0 keeps it.
     pub email: String,
-    /// Whether Auth0 holds the address for verified.
+    /// Whether the address is verified at Auth0.
     pub email_verified: bool,
     /// Full name.
     pub name: String,

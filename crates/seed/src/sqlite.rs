@@ -12,10 +12,10 @@ use crate::canonical::{self, Digest};
 use crate::error::SeedError;
 use crate::population::Population;
 use crate::rows::{Permission, User};
-use crate::write::{Found, MARK, TABLES, WriteOptions, Written, failed, may_replace};
+use crate::tables::{Found, MARK, TABLES, WriteOptions, Written, failed, may_replace};
 
 /// Rows per insert: 5,000 values at most, well under SQLite's 32,766.
-const ROWS_AT_ONCE: usize = 500;
+const ROWS_PER_INSERT: usize = 500;
 /// How long to wait for another writer of the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -39,7 +39,7 @@ pub(crate) async fn write(
         .connect()
         .await
         .map_err(failed(&target, "opening the file"))?;
-    // IMMEDIATE: take the write lock before looking, so that nobody comes between.
+    // IMMEDIATE: take the write lock before looking, so that no other writer comes between.
     let mut transaction = connection
         .begin_with("BEGIN IMMEDIATE")
         .await
@@ -94,7 +94,7 @@ async fn fill(
     let mut waiting: Vec<Permission> = Vec::new();
     let mut all = population.users();
     while users < population.user_count() {
-        let batch: Vec<User> = all.by_ref().take(ROWS_AT_ONCE).collect();
+        let batch: Vec<User> = all.by_ref().take(ROWS_PER_INSERT).collect();
         encoded.clear();
         batch.iter().for_each(|row| canonical::user(&mut encoded, row));
         digest.users.update(&encoded);
@@ -105,7 +105,7 @@ async fn fill(
         }
         digest.permissions.update(&encoded);
         users += insert_users(connection, batch).await?;
-        let full = waiting.len() - waiting.len() % ROWS_AT_ONCE;
+        let full = waiting.len() - waiting.len() % ROWS_PER_INSERT;
         permissions += insert_permissions(connection, waiting.drain(..full)).await?;
         progress(users);
     }
@@ -166,7 +166,7 @@ async fn insert_permissions(
 ) -> sqlx::Result<u64> {
     let rows: Vec<Permission> = rows.collect();
     let mut inserted = 0;
-    for batch in rows.chunks(ROWS_AT_ONCE) {
+    for batch in rows.chunks(ROWS_PER_INSERT) {
         let mut values = SqliteArguments::default();
         for row in batch {
             add(&mut values, row.user_id as i64)?;

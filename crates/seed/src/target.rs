@@ -1,4 +1,4 @@
-//! Where to write: a URL or a file, read without ever repeating a password.
+//! The target to write to: a URL or a file. A password is never repeated.
 
 use std::str::FromStr as _;
 
@@ -53,7 +53,7 @@ fn postgres(url: &str) -> Result<Target, SeedError> {
 fn sqlite_url(url: &str, path: &str) -> Result<Target, SeedError> {
     let bad = |reason| SeedError::BadTarget { reason, expected: "sqlite://PATH, where PATH is a file" };
     if path.is_empty() || path.contains(":memory:") || path.contains("mode=memory") {
-        return Err(bad("a SQLite database in memory would be gone at once"));
+        return Err(bad("a SQLite database in memory would be gone immediately"));
     }
     let options =
         SqliteConnectOptions::from_str(url).map_err(|_| bad("the SQLite address cannot be read"))?;

@@ -1,12 +1,13 @@
-//! What all routes share: the tenant and everything around it, each behind its own short lock.
+//! The state that all routes share: the tenant, limits, tokens and counters. Locks are short.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::faults::Injector;
 use crate::ids::Ids;
 use crate::limits::Limits;
+use crate::lock::locked;
 use crate::state::Tenant;
 use crate::stats::{Log, Stats};
 use crate::tokens::Tokens;
@@ -61,10 +62,4 @@ impl App {
         let users = self.tenant().len();
         self.log.snapshot(users, self.faults.counts())
     }
-}
-
-/// Takes a lock. A holder that panicked (a test's closure, say) is no reason to stop the others:
-/// nothing is left half-done between two statements that could panic.
-pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

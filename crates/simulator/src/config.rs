@@ -1,11 +1,13 @@
-//! What a simulator is started with. Every field is public and has a default, so a test names only
-//! what it is about: `Config { limits, ..Config::default() }`.
+//! Settings of a simulator. Every field is public and has a default, so a test names only
+//! the fields that it is about: `Config { limits, ..Config::default() }`.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::{Faults, PasswordPolicy, Plan, Refill};
+use crate::faults::Faults;
+use crate::limits::{Plan, Refill};
+use crate::password::PasswordPolicy;
 
 /// The scopes a client's token carries unless [`Config::scopes`] says otherwise: everything that
 /// the simulated endpoints ask for.
@@ -23,7 +25,7 @@ const ALL_SCOPES: [&str; 6] = [
 pub struct Config {
     /// Address to listen on. Default `127.0.0.1:0`: the loopback, a port chosen by the system.
     pub listen: SocketAddr,
-    /// Id of the one client that may ask for tokens.
+    /// Id of the only client that may ask for tokens.
     pub client_id: String,
     /// That client's secret.
     pub client_secret: String,
@@ -36,7 +38,7 @@ pub struct Config {
     pub refill: Refill,
     /// Faults to inject. Default: none.
     pub faults: Faults,
-    /// Seed of everything that looks like chance: ids, jitter, which request meets a fault.
+    /// Seed of all random values: ids, jitter, which request gets a fault.
     pub seed: u64,
     /// Password policy of every database connection. Default `good`.
     pub password_policy: PasswordPolicy,

@@ -1,4 +1,4 @@
-//! Refusals in the two shapes that Auth0 uses: the envelope of the Management API and the OAuth
+//! Refusals in the two forms that Auth0 uses: the envelope of the Management API and the OAuth
 //! error of the token endpoint. The texts are Auth0's, letter by letter; clients match on them.
 
 use std::borrow::Cow;
@@ -100,7 +100,7 @@ impl ApiError {
         Self::new(StatusCode::TOO_MANY_REQUESTS, Some("too_many_requests"), "Global limit has been reached")
     }
 
-    /// The injected fault: 500 and 503 by turns.
+    /// The injected fault: 500 and 503 alternately.
     pub(crate) fn broken(number: u64) -> Self {
         if number % 2 == 1 {
             let text = "An internal server error occurred";
@@ -110,7 +110,7 @@ impl ApiError {
         }
     }
 
-    /// The envelope.
+    /// The refusal as the envelope of the Management API.
     pub(crate) fn body(&self) -> Value {
         let mut body = json!({
             "statusCode": self.status.as_u16(),
@@ -120,7 +120,7 @@ impl ApiError {
         if let Some(code) = self.code {
             body["errorCode"] = json!(code);
         }
-        // A bearer that was looked at and refused repeats the reason here.
+        // For a bearer that was checked and refused the reason is repeated here.
         if self.status == StatusCode::UNAUTHORIZED && self.challenge != Some("Bearer") {
             body["attributes"] = json!({ "error": self.message });
         }

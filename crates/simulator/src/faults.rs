@@ -1,8 +1,8 @@
-//! Faults on demand: what a long run meets at a real tenant, at a rate of one's choice.
+//! Injected faults: those that a long run sees at a real tenant, at configured rates.
 //!
-//! Which request meets a fault depends on the seed and on its number among its kind, so the same
-//! sequence of requests meets the same faults. Each fault is counted where it happens: a test can
-//! demand that it took place, not only that it was configured.
+//! Which request gets a fault depends on the seed and on its number among its kind, so the same
+//! sequence of requests gets the same faults. Each fault is counted where it happens: a test can
+//! check that it took place, not only that it was configured.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
@@ -15,10 +15,10 @@ use crate::ids::mix;
 /// Faults to inject. The default injects none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Faults {
-    /// Time every answer of the Management API takes, in milliseconds: half of it passes before
-    /// the request is looked at, half after.
+    /// Latency of every answer of the Management API, in milliseconds: half of it before the
+    /// request is handled, half after.
     pub latency_ms: u64,
-    /// Up to so many milliseconds are added to the latency, evenly spread.
+    /// Random extra latency, from 0 up to this number of milliseconds, evenly spread.
     pub jitter_ms: u64,
     /// Answers take as long as recorders of real tenants saw (p50 399 ms, p90 1,045 ms and at
     /// most 3.8 s for writes; 302, 475 and 1,236 ms for reads), on top of the two above.
@@ -30,7 +30,7 @@ pub struct Faults {
     pub server_errors: f64,
     /// Share (0 to 1) of Management API requests answered 429 although the limits would allow them.
     pub storm_429: f64,
-    /// A token expires after so many requests, whatever its lifetime.
+    /// A token expires after this number of requests, whatever its lifetime.
     pub expire_tokens_after: Option<u64>,
     /// Answers carry no rate-limit headers: a client has to learn a limit from its 429s.
     pub mute_limits: bool,
@@ -51,16 +51,16 @@ impl Faults {
     }
 }
 
-/// How often each fault was injected.
+/// The number of injected faults of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct FaultCounts {
     /// Users stored whose answer was cut off.
     pub lost_answers: u64,
     /// Requests answered 500 or 503.
     pub server_errors: u64,
-    /// Requests answered 429 without need.
+    /// Requests answered 429 although the limits would have allowed them.
     pub storm_429: u64,
-    /// Requests answered 401 because their token had done its number of requests.
+    /// Requests answered 401 because their token was used up.
     pub expired_tokens: u64,
 }
 
@@ -115,7 +115,7 @@ impl Injector {
         }
     }
 
-    /// Other faults from now on; what was counted stays.
+    /// Injects other faults from now on; the counts stay.
     pub(crate) fn set(&self, faults: Faults) {
         *self.faults.write().unwrap_or_else(PoisonError::into_inner) = faults;
     }
@@ -151,7 +151,7 @@ impl Injector {
         self.lost_answers.hits(self.seed ^ 0x105e, self.faults().lost_answers)
     }
 
-    /// Whether this request is to fail at once.
+    /// Whether this request fails before anything is done.
     pub(crate) fn breaks(&self) -> bool {
         self.server_errors.hits(self.seed ^ 0x5e17, self.faults().server_errors)
     }
@@ -170,7 +170,7 @@ impl Injector {
         worn
     }
 
-    /// How many server errors were injected so far; decides between 500 and 503.
+    /// The number of server errors injected so far; decides between 500 and 503.
     pub(crate) fn broken(&self) -> u64 {
         self.server_errors.count()
     }

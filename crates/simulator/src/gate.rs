@@ -1,7 +1,7 @@
-//! What every request of the Management API passes, in this order: latency, bearer, rate limit,
-//! injected faults, scope, and then its own work.
+//! The steps of every request of the Management API, in this order: latency, bearer, rate limit,
+//! injected faults, scope, and then the handler of its route.
 //!
-//! The order is Auth0's as far as it shows: an unauthenticated 401 carries no rate-limit headers, so
+//! The order is Auth0's as far as it can be seen: an unauthenticated 401 carries no rate-limit headers, so
 //! the bearer comes first; a 403 carries them, so the scope comes after the limit.
 
 use axum::body::Body;

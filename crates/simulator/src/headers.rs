@@ -1,4 +1,4 @@
-//! Turns answers into responses with the headers that recorded answers carry.
+//! Turns answers into responses with the headers that recorded answers have.
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, VARY, WWW_AUTHENTICATE};
@@ -10,7 +10,7 @@ use crate::limits::Reading;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
-/// What a handler of the Management API answers when it does not refuse.
+/// The answer of a handler of the Management API that does not refuse.
 pub(crate) enum Answer {
     /// A status and a JSON document.
     Json(StatusCode, Vec<u8>),
@@ -114,8 +114,9 @@ fn limits(response: &mut Response<Body>, reading: Reading) {
     headers.insert("x-ratelimit-reset", reading.reset.into());
 }
 
-/// A response that never reaches the client: its body fails at the first look, and hyper drops the
-/// connection before it has written a byte. (A panic in the handler would do the same, with noise.)
+/// A response that never reaches the client: its body fails at the first poll, and hyper drops the
+/// connection before it has written a byte. (A panic in the handler would do the same, with a
+/// message on stderr.)
 fn cut() -> Response<Body> {
     let broken = std::io::Error::other("answer lost on purpose");
     let nothing = futures_util::stream::iter([Err::<Bytes, _>(broken)]);

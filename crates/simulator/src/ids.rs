@@ -1,4 +1,5 @@
-//! Ids in the shapes of Auth0, and the mixing function that all chance in the simulator comes from.
+//! Ids in the forms of Auth0, and the mixing function that all random numbers of the simulator
+//! come from.
 //!
 //! Numbers are drawn by position (seed and a counter), not from a shared generator: the nth draw of
 //! a kind is the same whatever other requests do in between, which keeps runs with many concurrent

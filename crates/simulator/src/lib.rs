@@ -29,6 +29,7 @@ mod gate;
 mod headers;
 mod ids;
 pub mod limits;
+mod lock;
 mod operations;
 mod password;
 mod routes;

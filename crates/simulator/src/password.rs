@@ -1,4 +1,4 @@
-//! Password policy of a connection. The password is looked at here and nowhere else, and not kept.
+//! Password policy of a connection. The password is read only here, and not kept.
 
 use std::str::FromStr;
 

@@ -31,11 +31,11 @@ pub enum StartError {
     Listen {
         /// The address asked for.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         source: io::Error,
     },
-    /// A share of faults is not a share.
+    /// A share of faults is not between 0 and 1.
     #[error("faults {0} must be between 0 and 1")]
     Share(String),
     /// The built-in signing key cannot be read.
@@ -43,7 +43,8 @@ pub enum StartError {
     Key(#[source] jsonwebtoken::errors::Error),
 }
 
-/// A running simulator. Dropping it stops it at once; [`Simulator::shutdown`] does so politely.
+/// A running simulator. Dropping it stops it immediately; [`Simulator::shutdown`] first finishes
+/// the requests under way.
 pub struct Simulator {
     app: Arc<App>,
     stop: Option<oneshot::Sender<()>>,
@@ -89,13 +90,13 @@ impl Simulator {
         Ok(Self { app, stop: Some(stop), server })
     }
 
-    /// Where it answers, without a slash at the end: `http://127.0.0.1:PORT`.
+    /// The address it answers at, without a slash at the end: `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn base_url(&self) -> String {
         self.app.base_url.clone()
     }
 
-    /// Puts a user straight into the tenant, past all checks, and answers the full id.
+    /// Puts a user directly into the tenant, without any check, and returns the full id.
     ///
     /// A user with the same id is replaced. Two with one address in one connection can both be
     /// planted; the later one is found by that address.
@@ -111,12 +112,12 @@ impl Simulator {
     }
 
     /// Makes an address in the configured connection answer 409 on create although no user with it
-    /// can be found: the "ghost" that half-done records leave at Auth0.
+    /// can be found: the "ghost" that incomplete records leave at Auth0.
     pub fn plant_ghost(&self, email: &str) {
         self.app.tenant().plant_ghost(email);
     }
 
-    /// Adds a connection (`auth0` makes a database) and answers its id, `con_…`.
+    /// Adds a connection (`auth0` makes a database) and returns its id, `con_…`.
     pub fn add_connection(&self, name: &str, strategy: &str) -> String {
         let id = self.app.ids.connection_id();
         self.app.tenant().add_connection(id.clone(), name, strategy);
@@ -135,18 +136,18 @@ impl Simulator {
         self.app.tenant().user(id).map(|user| user.view())
     }
 
-    /// Removes a user behind the client's back; whether there was one.
+    /// Removes a user without the client's knowledge; returns whether there was one.
     pub fn remove(&self, id: &str) -> bool {
         self.app.tenant().remove(id)
     }
 
-    /// Changes a user behind the client's back; whether there was one. Id and connection stay as
-    /// they are whatever the closure does. The closure must not call the simulator.
+    /// Changes a user without the client's knowledge; returns whether there was one. Id and
+    /// connection stay the same whatever the closure does. The closure must not call the simulator.
     pub fn change(&self, id: &str, change: impl FnOnce(&mut UserView)) -> bool {
         self.app.tenant().change(id, change)
     }
 
-    /// Gives the client another secret. Tokens it has are good until they end, as at Auth0.
+    /// Gives the client another secret. Its tokens are valid until they expire, as at Auth0.
     pub fn rotate_secret(&self, secret: &str) {
         secret.clone_into(&mut self.app.secret());
     }
@@ -156,7 +157,7 @@ impl Simulator {
         self.app.clock.advance(by);
     }
 
-    /// Injects other faults from the next request on; the counters go on.
+    /// Injects other faults from the next request on; the counters are kept.
     ///
     /// # Errors
     /// When a share is not between 0 and 1; then nothing changes.
@@ -174,7 +175,7 @@ impl Simulator {
         self.app.limits().change(plan, self.app.clock.now_ms());
     }
 
-    /// The counters.
+    /// The counters at present.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.app.stats()
@@ -183,7 +184,7 @@ impl Simulator {
     /// Stops taking requests, finishes those under way (for at most 5 s) and frees the port.
     pub async fn shutdown(mut self) {
         if let Some(stop) = self.stop.take() {
-            // It may have stopped by itself; then there is nobody to tell.
+            // An error means that it has stopped already.
             let _ = stop.send(());
         }
         if tokio::time::timeout(GRACE, &mut self.server).await.is_err() {

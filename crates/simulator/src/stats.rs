@@ -1,4 +1,4 @@
-//! Counters that tests and the operator read: what was asked, how often it was refused, how fast.
+//! Counters that tests and the operator read: requests, refusals, and the highest rate.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-use crate::app::locked;
 use crate::faults::FaultCounts;
+use crate::lock::locked;
 use crate::operations::Operation;
 
 /// A snapshot of the counters.

@@ -2,7 +2,7 @@
 //!
 //! Tokens are real RS256 tokens, so that a client's own verification can be tested. Checking a
 //! signature costs more than all the rest of a request, so tokens already seen are looked up by
-//! their text; only a strange one is verified.
+//! their text; only an unknown one is verified.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,7 +36,7 @@ struct Claims {
     gty: String,
 }
 
-/// What a token is good for.
+/// The rights of a token.
 pub(crate) struct Grant {
     expires: u64,
     scopes: Vec<String>,
@@ -52,7 +52,7 @@ impl Grant {
         }
     }
 
-    /// Counts this use and answers the number of uses including it.
+    /// Counts this use and returns the number of uses including it.
     pub(crate) fn used(&self) -> u64 {
         self.uses.fetch_add(1, Ordering::Relaxed) + 1
     }
@@ -114,7 +114,7 @@ impl Tokens {
         self.jwks.clone()
     }
 
-    /// Seconds a token lives.
+    /// Lifetime of a token in seconds.
     pub(crate) fn lifetime_s(&self) -> u64 {
         self.lifetime_s
     }
@@ -149,10 +149,10 @@ impl Tokens {
         Ok(token)
     }
 
-    /// What a bearer token is good for.
+    /// The rights of a bearer token.
     ///
     /// # Errors
-    /// The 401 that Auth0 gives for a token that is malformed, signed by somebody else, or expired.
+    /// The 401 that Auth0 gives for a token that is malformed, signed with another key, or expired.
     pub(crate) fn check(&self, token: &str, now_ms: u64) -> Result<Arc<Grant>, ApiError> {
         let seen = {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);

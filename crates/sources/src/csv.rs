@@ -1,18 +1,18 @@
 //! CSV: a header row, then a row per user. Comma, semicolon, tab or bar.
 //!
-//! Comment lines stand before the header only: behind it, a `#` may be the
+//! Comment lines are allowed before the header only: after it, a `#` may be the
 //! beginning of a value. Line numbers are those an editor shows, also with
 //! blank lines, quoted line breaks and any line ends; the parser's own count is
 //! not used because it does not see blank lines.
 //!
 //! A row with more cells than the header is broken, and so is one too short to
-//! have all mapped cells. One that lacks only cells nobody asked for is read:
-//! well-known exports leave empty cells at the end away in some rows or in all
+//! have all mapped cells. One that lacks only cells that are not mapped is read:
+//! well-known exports omit empty cells at the end in some rows or in all
 //! (seen in samples of Clerk and Supabase).
 //!
 //! A quote that is never closed would swallow the rest of the file into one
-//! cell without an error. So a mark is put behind the end of the file: if it
-//! does not come out as a row of its own, a quote is open.
+//! cell without an error. So a mark is appended to the file: if the parser does
+//! not return it as a row of its own, a quote is open.
 
 use std::{
     collections::VecDeque,
@@ -28,8 +28,8 @@ use crate::{
     email,
     error::{no_column, refuse, refuse_at},
     fields::Field,
-    file::{Input, RawReader, unreadable},
     mapping::Mapping,
+    reader::{Input, RawReader, unreadable},
     rules::Raw,
     scan::{Log, RECORD},
     values::dig,
@@ -52,7 +52,7 @@ pub(crate) struct CsvReader<R: Read> {
     record: ByteRecord,
 }
 
-/// Where a wanted field stands: a cell, and a way into the JSON it may hold.
+/// Position of a wanted field: a cell, and a path into the JSON that it may hold.
 struct Cell {
     at: usize,
     path: String,
@@ -141,7 +141,7 @@ fn header_line<R: Read>(
     Err(refuse(shown, "the file has no header row", "Let the first row name the columns"))
 }
 
-/// The separator that stands most often in the header, outside of quotes.
+/// The separator that is most frequent in the header, outside of quotes.
 fn sniff(line: &[u8]) -> u8 {
     let mut counts = [(b',', 0), (b';', 0), (b'\t', 0), (b'|', 0)];
     let mut quoted = false;
@@ -156,7 +156,7 @@ fn sniff(line: &[u8]) -> u8 {
 }
 
 /// The names of the columns. A row of values must not end up in an error text,
-/// so it is told from a header before any name is shown.
+/// so it is distinguished from a header before any name is shown.
 fn header(record: &ByteRecord, shown: &str, line: u64) -> Result<Vec<String>, SourceError> {
     let mut names: Vec<String> = Vec::new();
     for cell in record {
@@ -178,7 +178,7 @@ fn header(record: &ByteRecord, shown: &str, line: u64) -> Result<Vec<String>, So
     if twice.is_empty() {
         return Ok(names);
     }
-    let what = format!("these columns stand twice in the header: {}", twice.join(", "));
+    let what = format!("these columns occur twice in the header: {}", twice.join(", "));
     Err(refuse_at(shown, line, what, "Give each column a name of its own"))
 }
 
@@ -219,7 +219,7 @@ struct Lines<R> {
     /// Bytes passed on so far.
     offset: u64,
     last: u8,
-    /// Offset of each CR and LF, and whether a new line begins behind it.
+    /// Offset of each CR and LF, and whether a new line begins after it.
     ends: VecDeque<(u64, bool)>,
     line: u64,
 }
@@ -229,7 +229,7 @@ impl<R: Read> Lines<R> {
         Lines { inner, offset: 0, last: 0, ends: VecDeque::new(), line }
     }
 
-    /// The line of the first visible byte at or behind `offset`. Offsets must not go back.
+    /// The line of the first visible byte at or after `offset`. Offsets must not go back.
     fn line_of(&mut self, mut offset: u64) -> u64 {
         while let Some(&(end, begins_line)) = self.ends.front()
             && end <= offset

@@ -2,9 +2,9 @@
 //!
 //! Stricter than the mail standards, as Auth0 is (FACTS §2.3, §4.1: JSON schema
 //! format `email`, whose validator also wants a top-level domain):
-//! * ASCII only. The format `email` knows no Unicode (that would be
+//! * ASCII only. The format `email` allows no Unicode (that would be
 //!   `idn-email`), neither before the @ nor in the domain, whose `xn--` form is
-//!   fine. Lower-casing other scripts would not be the same here and there.
+//!   fine. Lower-casing other scripts could differ between here and Auth0.
 //! * The domain has a dot and ends in letters or an `xn--` label.
 //! * No display name, no comment, no address literal.
 

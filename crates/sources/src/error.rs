@@ -1,4 +1,4 @@
-//! Short ways to say that a source can't be read.
+//! Errors for a source that can't be read.
 
 use ferry_domain::ports::SourceError;
 

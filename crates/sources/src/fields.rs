@@ -5,7 +5,7 @@ use crate::{
     presets,
 };
 
-/// What a field of the source is for.
+/// The field of a user that a column is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     Key,
@@ -55,7 +55,7 @@ pub(crate) struct Field {
     pub(crate) target: Target,
     /// First the mapped name, then other spellings a preset knows.
     pub(crate) names: Vec<String>,
-    /// Whether the source may lack it.
+    /// Whether it may be missing in the source.
     pub(crate) optional: bool,
 }
 

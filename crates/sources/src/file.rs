@@ -1,8 +1,8 @@
-//! What all file formats share: opening, chunks, digest, and the pick of fields.
+//! A file as a source: opening, chunks and digest, the same for all formats.
 //!
-//! Parsers are plain blocking code. Each chunk is read in one blocking call that
-//! takes the parser along and brings it back, so there is no thread to end and
-//! nothing is read ahead of the chunk asked for, but one buffer.
+//! Parsers are blocking code. Each chunk is read in one blocking call that owns the
+//! parser and returns it, so there is no thread to end, and only one buffer is read
+//! ahead of the chunk asked for.
 
 use std::{
     fs::File,
@@ -16,29 +16,18 @@ use ferry_domain::{
     Origin, SourceIdentity,
     ports::{Candidate, Source, SourceError},
 };
-use serde_json::Value;
 
 use crate::{
     csv::CsvReader,
-    error::{listed, refuse},
-    fields::{Field, Target},
+    error::refuse,
     json::JsonFile,
     location::Format,
     mapping::Mapping,
     ndjson::NdjsonReader,
-    rules::{Raw, Rules},
+    reader::{Input, RawReader, unreadable},
+    rules::Rules,
     scan::{AHEAD, Log, Scan},
-    values::dig,
 };
-
-/// A parser of one format: records in file order, each with its line (or its
-/// number, where the format has no lines).
-pub(crate) trait RawReader: Send {
-    fn next(&mut self) -> Result<Option<(u64, Raw)>, SourceError>;
-}
-
-/// What parsers read from.
-pub(crate) type Input<R> = BufReader<Scan<R>>;
 
 pub(crate) struct FileSource {
     identity: SourceIdentity,
@@ -48,7 +37,7 @@ pub(crate) struct FileSource {
     name: String,
     rules: Arc<Rules>,
     log: Arc<Log>,
-    /// Away while a chunk is read.
+    /// `None` while a chunk is read, and after an error.
     reader: Option<Box<dyn RawReader>>,
     records: u64,
     ended: bool,
@@ -115,7 +104,7 @@ impl Source for FileSource {
             (reader, chunk)
         });
         let Ok((reader, chunk)) = task.await else { return Err(interrupted(&self.shown)) };
-        let chunk = chunk?; // after an error there is nothing to go on with
+        let chunk = chunk?; // after an error the parser can't continue
         self.reader = Some(reader);
         self.records += chunk.len() as u64;
         self.ended = chunk.len() < most;
@@ -158,62 +147,6 @@ fn begin<R: Read>(input: &mut Input<R>, shown: &str) -> Result<(), SourceError> 
     known.map_or(Ok(()), |(what, remedy)| Err(refuse(shown, what, remedy)))
 }
 
-/// The file broke while it was read.
-pub(crate) fn unreadable(shown: &str, error: &std::io::Error) -> SourceError {
-    refuse(
-        shown,
-        format!("the file can't be read to its end ({})", error.kind()),
-        "Check the disk and plan again",
-    )
-}
-
 fn interrupted(shown: &str) -> SourceError {
     refuse(shown, "reading was interrupted", "Open the source again")
-}
-
-/// Takes the wanted fields out of JSON records. A property may be missing in
-/// any record, that is the nature of JSON; but a key that no record has is a
-/// mapping that does not fit.
-pub(crate) struct Pick {
-    fields: Vec<Field>,
-    saw_key: bool,
-    names: Vec<String>,
-}
-
-impl Pick {
-    pub(crate) fn new(mapping: &Mapping) -> Self {
-        let fields = mapping.fields();
-        let saw_key = !fields.iter().any(|field| field.target == Target::Key);
-        Pick { fields, saw_key, names: Vec::new() }
-    }
-
-    pub(crate) fn take(&mut self, record: &Value) -> Vec<Value> {
-        if self.names.is_empty() {
-            self.names = record.as_object().map(|o| o.keys().cloned().collect()).unwrap_or_default();
-        }
-        let mut values = Vec::with_capacity(self.fields.len());
-        for field in &self.fields {
-            let found = field.names.iter().find_map(|name| dig(record, name));
-            self.saw_key |= field.target == Target::Key && found.is_some();
-            values.push(found.unwrap_or(Value::Null));
-        }
-        values
-    }
-
-    /// To be asked at the end of the file.
-    pub(crate) fn check(&self, shown: &str) -> Result<(), SourceError> {
-        if self.saw_key || self.names.is_empty() {
-            return Ok(());
-        }
-        let key =
-            self.fields.iter().find(|field| field.target == Target::Key).map_or("", |field| &field.names[0]);
-        Err(SourceError {
-            field: Some("key".to_owned()),
-            ..refuse(
-                shown,
-                format!("no record has the property {key:?}"),
-                format!("Map key to one of: {}", listed(&self.names)),
-            )
-        })
-    }
 }

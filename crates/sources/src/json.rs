@@ -1,9 +1,8 @@
-//! JSON: one document that is, or holds, an array of users. Streamed: the array
-//! is never held, only the element in hand.
+//! JSON: one document that is, or holds, an array of users. Streamed: only the
+//! present element is in memory, never the array.
 //!
-//! A document has no lines that mean anything, so origins count the elements.
-//! Syntax errors end the reading: behind one, nothing tells where the next user
-//! begins.
+//! Lines of a document have no meaning, so origins count the elements. A syntax
+//! error ends the reading: after it, it is unknown where the next user begins.
 
 use std::{io::Read, sync::Arc};
 
@@ -19,8 +18,8 @@ use struson::{
 
 use crate::{
     error::{listed, refuse, refuse_at},
-    file::{Input, Pick, RawReader},
     mapping::Mapping,
+    reader::{Input, Pick, RawReader},
     rules::Raw,
     scan::Log,
 };
@@ -29,7 +28,7 @@ use crate::{
 const USUAL_PLACE: &str = "users";
 
 pub(crate) struct JsonFile<R: Read> {
-    /// `None` behind the end.
+    /// `None` after the end.
     document: Option<JsonStreamReader<Input<R>>>,
     /// Objects that are open around the array.
     depth: u32,
@@ -63,7 +62,7 @@ impl<R: Read> JsonFile<R> {
         })
     }
 
-    /// Reads what stands behind the array: half a document is no document.
+    /// Reads the rest after the array: an incomplete document is refused.
     fn finish(&mut self) -> Result<(), SourceError> {
         let Some(mut document) = self.document.take() else { return Ok(()) };
         let mut rest = || {
@@ -121,7 +120,7 @@ impl<R: Read + Send> RawReader for JsonFile<R> {
     }
 }
 
-/// Goes to the array of users and says how many objects are open around it.
+/// Goes to the array of users and returns the number of objects that are open around it.
 fn find_array<R: Read>(
     document: &mut JsonStreamReader<Input<R>>,
     users_at: Option<&str>,
@@ -197,7 +196,7 @@ fn broken(shown: &str, error: &ReaderError) -> SourceError {
             ("the file ends in the middle of the JSON document", Some(location))
         }
         ReaderError::SyntaxError(JsonSyntaxError { kind: SyntaxErrorKind::TrailingData, location }) => {
-            ("something stands behind the end of the JSON document", Some(location))
+            ("there is more text after the end of the JSON document", Some(location))
         }
         ReaderError::SyntaxError(syntax) => ("this is not JSON", Some(&syntax.location)),
         ReaderError::IoError { error, location } if error.kind() == std::io::ErrorKind::InvalidData => {
@@ -210,7 +209,7 @@ fn broken(shown: &str, error: &ReaderError) -> SourceError {
         ReaderError::IoError { error, location } if error.kind() == std::io::ErrorKind::FileTooLarge => {
             ("a record is longer than 1 MiB", Some(location))
         }
-        ReaderError::IoError { error, .. } => return crate::file::unreadable(shown, error),
+        ReaderError::IoError { error, .. } => return crate::reader::unreadable(shown, error),
         ReaderError::MaxNestingDepthExceeded { location, .. } => {
             ("values are nested too deep", Some(location))
         }
@@ -219,7 +218,7 @@ fn broken(shown: &str, error: &ReaderError) -> SourceError {
         | ReaderError::UnsupportedNumberValue { location, .. } => {
             ("this can't be read as users", Some(location))
         }
-        _ => ("this can't be read as users", None), // the library may learn more reasons
+        _ => ("this can't be read as users", None), // a later version of the library may have more reasons
     };
     match location.and_then(|at| at.line_pos) {
         Some(at) => refuse_at(shown, at.line + 1, what, remedy),

@@ -2,9 +2,9 @@
 //! file (CSV, JSON, NDJSON).
 //!
 //! Every reader streams: it holds one chunk at a time, whatever the size of the
-//! source. What a record means is said by a [`Mapping`]; whether it is a user
-//! that Auth0 would take is decided by one set of rules for all formats. A
-//! record that is no good is reported with a code and the stream goes on; only
+//! source. A [`Mapping`] defines what a record means; one set of rules for all formats
+//! decides whether it is a user that Auth0 would take. A record that breaks a
+//! rule is reported with a code and reading continues; only
 //! what makes the whole source unreadable is an error.
 //!
 //! How to add another format: write a reader that delivers values in the order
@@ -19,7 +19,9 @@ mod json;
 mod location;
 mod mapping;
 mod ndjson;
+mod preset_mappings;
 mod presets;
+mod reader;
 mod rules;
 mod scan;
 mod table;
@@ -34,14 +36,14 @@ use ferry_domain::{
 };
 
 pub use location::{Format, Location, UnknownFormat};
-pub use mapping::{Columns, EmailVerified, Inactive, KeyFrom, Mapping, UnknownPreset};
-pub use presets::PRESETS;
+pub use mapping::{Columns, EmailVerified, Inactive, KeyFrom, Mapping};
+pub use presets::{PRESETS, UnknownPreset};
 
 /// Opens a source and looks at its shape: file and header, or table and columns.
 ///
 /// # Errors
 /// A [`SourceError`] that names what is missing and what to do, when the mapping
-/// or the source as a whole is no good.
+/// or the source as a whole can't be used.
 pub async fn open(location: &Location, mapping: &Mapping) -> Result<Box<dyn Source>, SourceError> {
     mapping.check()?;
     Ok(match location {
@@ -52,7 +54,7 @@ pub async fn open(location: &Location, mapping: &Mapping) -> Result<Box<dyn Sour
 }
 
 /// The table that gets `auth0_user_id`; `None` for files, and where the key is
-/// derived and so stands in no column.
+/// derived and so is in no column.
 pub fn write_back_target(location: &Location, mapping: &Mapping) -> Option<WriteBackTarget> {
     let schema = match location {
         Location::File { .. } => return None,

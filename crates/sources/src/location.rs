@@ -1,4 +1,4 @@
-//! Where users come from, as a person names it on the command line.
+//! The location of a source, as a person names it on the command line.
 
 use std::{
     fmt,
@@ -11,7 +11,7 @@ use secrecy::SecretString;
 
 use crate::error::refuse;
 
-/// What a file holds.
+/// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// A header row, then a row per user; separated by comma, semicolon, tab or bar.
@@ -39,7 +39,7 @@ impl fmt::Display for Format {
     }
 }
 
-/// No such format.
+/// A word that names no format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown format {0:?}: take one of csv, json, ndjson")]
 pub struct UnknownFormat(pub String);
@@ -54,14 +54,14 @@ impl FromStr for Format {
     }
 }
 
-/// A place users can be read from.
+/// A location that users can be read from.
 #[derive(Clone, Debug)]
 pub enum Location {
     /// A file.
     File {
         /// Path as given.
         path: PathBuf,
-        /// What it holds.
+        /// Its format.
         format: Format,
     },
     /// A table of a PostgreSQL database.
@@ -81,7 +81,7 @@ impl Location {
     /// `postgres://…`. A given format overrules a file name's ending.
     ///
     /// # Errors
-    /// A place that can't be told from its name; the error says how to name it.
+    /// A location that its name does not make clear; the error says how to name it.
     pub fn parse(text: &str, format: Option<Format>) -> Result<Location, SourceError> {
         if text.trim().is_empty() {
             return Err(refuse("source", "no source is named", "Name a file, or a database by its URL"));

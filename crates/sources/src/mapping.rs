@@ -1,23 +1,24 @@
 //! Which column means what: the `[source]` section of `ferry.toml`.
 //!
 //! A mapping names columns (tables, CSV) or properties (JSON, NDJSON). A name
-//! with dots is tried as it stands first, then as a path into JSON
+//! with dots is tried unchanged first, then as a path into JSON
 //! (`_id.$oid`, `emails.0.email`). One flat list of wanted fields is made from
 //! it, and every reader delivers its values in the order of that list, so that
-//! the rules never know which format a record came from.
+//! the rules are the same for all formats.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use ferry_domain::{ports::SourceError, record::hex_digest};
 use serde::{Deserialize, Serialize};
 
-use crate::presets;
+use crate::presets::{PRESETS, UnknownPreset};
 
-/// Where each field of a user comes from, and how doubtful users are treated.
+/// Which column each field of a user is read from, and how inactive users, unverified
+/// addresses and password hashes are treated.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Mapping {
-    /// The preset this mapping began as; it may bring joins and other spellings.
+    /// The preset this mapping started from; it may have joins and other spellings.
     pub preset: Option<String>,
     /// Table or view, for databases.
     pub table: Option<String>,
@@ -34,7 +35,7 @@ pub struct Mapping {
     pub key_from: Option<KeyFrom>,
     /// Whether addresses count as verified.
     pub email_verified: EmailVerified,
-    /// What becomes of users whose `active` column says no.
+    /// How users are treated whose `active` column is false.
     pub inactive: Inactive,
     /// Values of the provider column that mean "signs in with a password here";
     /// any other value is a federated user. Case does not matter.
@@ -49,27 +50,27 @@ pub struct Mapping {
 pub struct Columns {
     /// Identity of a user in the source: unique and lasting.
     pub key: Option<String>,
-    /// Address. Required.
+    /// Column of the e-mail address. Required.
     pub email: Option<String>,
     /// A boolean, a time (set means verified), or a list of verified addresses.
     pub email_verified: Option<String>,
-    /// Display name.
+    /// Column of the display name.
     pub name: Option<String>,
-    /// First name.
+    /// Column of the first name.
     pub given_name: Option<String>,
-    /// Last name.
+    /// Column of the last name.
     pub family_name: Option<String>,
-    /// Nickname.
+    /// Column of the nickname.
     pub nickname: Option<String>,
-    /// URI of a picture.
+    /// Column with the URI of a picture.
     pub picture: Option<String>,
-    /// Boolean; false is what [`Mapping::inactive`] speaks of. Null counts as active.
+    /// Boolean; false makes the user inactive, see [`Mapping::inactive`]. Null counts as active.
     pub active: Option<String>,
-    /// Boolean; true is carried as a blocked user.
+    /// Boolean; true makes the user blocked at Auth0.
     pub blocked: Option<String>,
     /// How the user signs in; see [`Mapping::database_providers`].
     pub provider: Option<String>,
-    /// Password hash. Only its presence is looked at; a table never delivers it.
+    /// Password hash. Only its presence counts; it is never read from a table.
     pub password_hash: Option<String>,
     /// Id at Auth0 of users that were moved already. May be missing in the source.
     pub auth0_user_id: Option<String>,
@@ -94,41 +95,28 @@ pub enum EmailVerified {
     /// As the mapped column says, user by user.
     #[default]
     Column,
-    /// All of them: the operator vouches for it.
+    /// All of them: the operator decided so.
     Assume,
     /// None of them.
     Never,
 }
 
-/// What becomes of inactive users.
+/// How inactive users are treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Inactive {
     /// Left out, with the code `DISABLED`.
     #[default]
     Skip,
-    /// Carried as blocked.
+    /// Moved as blocked users.
     Block,
-    /// Carried as if active.
+    /// Moved as if active.
     Carry,
 }
 
-/// No such preset.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown preset {0:?}: take one of {known}", known = presets::PRESETS.join(", "))]
-pub struct UnknownPreset(pub String);
-
 impl Mapping {
-    /// A mapping that Ferry brings along. [`PRESETS`](crate::PRESETS) lists the names.
-    ///
-    /// # Errors
-    /// [`UnknownPreset`], which lists the names.
-    pub fn preset(name: &str) -> Result<Mapping, UnknownPreset> {
-        presets::mapping(name).ok_or_else(|| UnknownPreset(name.to_owned()))
-    }
-
-    /// SHA-256 of everything the mapping says, as 64 hex digits: two plans with
-    /// different digests may carry the same source differently.
+    /// SHA-256 of the whole mapping, as 64 hex digits: two plans with different digests
+    /// may read the same source differently.
     pub fn digest(&self) -> String {
         let json = serde_json::to_vec(self).unwrap_or_default(); // can't fail: string keys and plain values only
         hex_digest(&json)
@@ -161,7 +149,7 @@ impl Mapping {
         text
     }
 
-    /// Refuses a mapping that no source could be read with.
+    /// Validates the mapping: refuses one that no source could be read with.
     pub(crate) fn check(&self) -> Result<(), SourceError> {
         let columns = &self.columns;
         match (&columns.key, self.key_from) {
@@ -187,7 +175,7 @@ impl Mapping {
                 "Map columns.email_verified, or decide by email_verified = \"assume\" or \"never\"",
             ));
         }
-        if let Some(name) = self.preset.as_deref().filter(|name| !presets::PRESETS.contains(name)) {
+        if let Some(name) = self.preset.as_deref().filter(|name| !PRESETS.contains(name)) {
             return Err(wrong("preset", &UnknownPreset(name.to_owned()).to_string(), "Correct the name"));
         }
         for key in columns.user_metadata.keys() {

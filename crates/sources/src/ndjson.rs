@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::{
     error::refuse_at,
-    file::{Input, Pick, RawReader, unreadable},
     mapping::Mapping,
+    reader::{Input, Pick, RawReader, unreadable},
     rules::Raw,
     scan::{Log, RECORD},
 };

@@ -1,13 +1,16 @@
-//! Mappings for applications Ferry knows.
+//! Presets: the applications that Ferry knows, and what a preset has beside its mapping
+//! (see `preset_mappings`): joins, other spellings of columns, columns that may be missing.
 //!
-//! A preset may also bring joins: they are internal, because a join that
-//! multiplies rows would count users twice, and nobody could tell that from a
-//! line in `ferry.toml`.
+//! Joins can't be configured, because a join that multiplies rows would count users twice,
+//! and a line in `ferry.toml` does not show whether it does.
 
-use crate::mapping::{EmailVerified, Mapping};
-
-/// Names that [`Mapping::preset`] takes.
+/// Names that [`Mapping::preset`](crate::Mapping::preset) takes.
 pub const PRESETS: &[&str] = &["medlogistics", "authjs"];
+
+/// No such preset.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown preset {0:?}: take one of {known}", known = PRESETS.join(", "))]
+pub struct UnknownPreset(pub String);
 
 /// A table joined to the users' table by a column that is unique there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,15 +23,7 @@ pub(crate) struct Join {
     pub(crate) from: &'static str,
 }
 
-pub(crate) fn mapping(name: &str) -> Option<Mapping> {
-    match name {
-        "medlogistics" => Some(medlogistics()),
-        "authjs" => Some(authjs()),
-        _ => None,
-    }
-}
-
-/// Joins that a preset brings along.
+/// The joins of a preset.
 pub(crate) fn joins(preset: Option<&str>) -> &'static [Join] {
     match preset {
         Some("medlogistics") => &[
@@ -39,7 +34,7 @@ pub(crate) fn joins(preset: Option<&str>) -> &'static [Join] {
     }
 }
 
-/// Other names under which a column of a preset is met.
+/// Other names that a column of a preset may have.
 pub(crate) fn spellings(preset: Option<&str>, column: &str) -> &'static [&'static str] {
     match (preset, column) {
         (Some("authjs"), "emailVerified") => &["email_verified"],
@@ -50,59 +45,4 @@ pub(crate) fn spellings(preset: Option<&str>, column: &str) -> &'static [&'stati
 /// Whether a source may lack a column of a preset.
 pub(crate) fn is_optional(preset: Option<&str>, column: &str) -> bool {
     matches!((preset, column), (Some("authjs"), "image"))
-}
-
-/// The application of the example: users sign in with an API key, which is
-/// never read. It has no notion of a verified address, so none is taken as
-/// verified unless the operator vouches for them.
-fn medlogistics() -> Mapping {
-    let mut mapping = Mapping {
-        preset: Some("medlogistics".to_owned()),
-        table: Some("users".to_owned()),
-        email_verified: EmailVerified::Never,
-        ..Mapping::default()
-    };
-    let columns = &mut mapping.columns;
-    columns.key = Some("id".to_owned());
-    columns.email = Some("email".to_owned());
-    columns.name = Some("name".to_owned());
-    columns.active = Some("active".to_owned());
-    columns.blocked = Some("blocked".to_owned());
-    columns.auth0_user_id = Some("auth0_user_id".to_owned());
-    for (key, column) in [("role", "role"), ("hospital", "hospitals.code"), ("ward", "wards.code")] {
-        columns.app_metadata.insert(key.to_owned(), column.to_owned());
-    }
-    mapping
-}
-
-/// The `users` table of Auth.js, and exports of it: no passwords, and
-/// `emailVerified` is the time of verification or null.
-fn authjs() -> Mapping {
-    let mut mapping =
-        Mapping { preset: Some("authjs".to_owned()), table: Some("users".to_owned()), ..Mapping::default() };
-    let columns = &mut mapping.columns;
-    columns.key = Some("id".to_owned());
-    columns.email = Some("email".to_owned());
-    columns.email_verified = Some("emailVerified".to_owned());
-    columns.name = Some("name".to_owned());
-    columns.picture = Some("image".to_owned());
-    columns.auth0_user_id = Some("auth0_user_id".to_owned());
-    mapping
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn every_listed_preset_exists_and_is_complete() {
-        for name in PRESETS {
-            let mapping = Mapping::preset(name).unwrap();
-            assert_eq!(mapping.preset.as_deref(), Some(*name));
-            assert_eq!(mapping.check(), Ok(()));
-        }
-        let error = Mapping::preset("gold").unwrap_err().to_string();
-        assert!(error.contains("medlogistics, authjs"), "{error}");
-    }
 }

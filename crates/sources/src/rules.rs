@@ -2,8 +2,8 @@
 //!
 //! The first rule that fails decides, so that the same record gets the same
 //! code from every reader and every run. Pure: no I/O, no clock. Two records
-//! with the same key or address are not told apart here: the ledger sees all
-//! records, a reader only the one in hand.
+//! with the same key or address are not detected here: the ledger sees all
+//! records, a reader only the present one.
 
 use ferry_domain::{
     Auth0UserId, Code, Email, Origin, Outcome, SourceKey, UserRecord,
@@ -67,7 +67,7 @@ impl Rules {
         }
     }
 
-    /// The key; `None` only where it is derived from an address that is no good.
+    /// The key; `None` only where it is derived from an address that is refused.
     fn key(&self, row: &Row) -> Result<Option<SourceKey>, Outcome> {
         if self.key_from == Some(KeyFrom::Email) {
             let address = values::text(row.get(&Target::Email)).unwrap_or(None).unwrap_or_default();
@@ -101,7 +101,7 @@ impl Rules {
             EmailVerified::Column => values::verified(row.get(&Target::EmailVerified), address.expose())
                 .map_err(|Unfit| invalid(&Target::EmailVerified))?,
         };
-        // A derived key comes from the address, which was found good above.
+        // A derived key is made of the address, which was accepted above.
         let key = key.ok_or_else(|| Outcome::failed(Code::KeyMissing))?;
         let record = UserRecord {
             name: row.limited(&Target::Name, LONG_NAME)?,
@@ -123,7 +123,7 @@ impl Rules {
         Ok(record)
     }
 
-    /// No provider means a database user; of several, one that is ours is enough.
+    /// No provider means a database user; of several, one database provider is enough.
     fn is_federated(&self, provider: &Value) -> bool {
         let ours = |name: &str| self.database_providers.iter().any(|p| p.eq_ignore_ascii_case(name.trim()));
         match provider {
@@ -166,7 +166,7 @@ fn picture(row: &Row) -> Result<Option<String>, Outcome> {
     }
 }
 
-/// Only whether there is one: the hash itself goes nowhere.
+/// Only whether there is one: the hash itself is not used.
 fn carries_hash(value: &Value) -> bool {
     match value {
         Value::Bool(there) => *there,

@@ -97,7 +97,7 @@ fn without_a_key_there_is_no_user() {
     assert_eq!(said(&refused(json!({"key": {"$oid": "7"}}))), (Code::FieldInvalid, Some("key")));
     assert_eq!(said(&refused(json!({"key": "a\nb"}))), (Code::FieldInvalid, Some("key")));
     assert_eq!(said(&refused(json!({"key": "x".repeat(256)}))), (Code::FieldTooLong, Some("key")));
-    assert_eq!(passed(json!({"key": "auth0|7"})).key.0, "auth0|7", "a key is taken as it stands");
+    assert_eq!(passed(json!({"key": "auth0|7"})).key.0, "auth0|7", "a key is taken unchanged");
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn the_mapping_decides_about_inactive_users() {
     mapping.inactive = Inactive::Carry;
     assert!(!passed_by(&mapping, json!({"active": false})).blocked);
     assert!(passed_by(&mapping, json!({"active": false, "blocked": true})).blocked);
-    assert!(!passed(json!({"active": null})).blocked, "nothing said is active");
+    assert!(!passed(json!({"active": null})).blocked, "null counts as active");
     assert_eq!(said(&refused(json!({"active": "perhaps"}))), (Code::FieldInvalid, Some("active")));
     assert_eq!(said(&refused(json!({"blocked": "perhaps"}))), (Code::FieldInvalid, Some("blocked")));
 }

@@ -1,4 +1,4 @@
-//! The bytes of a file on their way to a parser: counted, hashed, and limited.
+//! Reading the bytes of a file for a parser: counted, hashed, and limited.
 
 use std::{
     io::{self, Read},
@@ -11,19 +11,19 @@ use std::{
 use ferry_domain::record::hex;
 use sha2::{Digest, Sha256};
 
-/// Bytes one record may have. A record that seems longer is a quote or a
+/// The most bytes that one record may have. A record that seems longer is a quote or a
 /// bracket that was never closed, and would be held in memory whole.
 pub(crate) const RECORD: u64 = 1 << 20;
 /// Bytes read ahead of the parser.
 pub(crate) const AHEAD: usize = 64 << 10;
 
-/// Passes bytes on from a file, and remembers what went through.
+/// Passes bytes on from a file, and keeps their hash and number.
 pub(crate) struct Scan<R> {
     inner: R,
     log: Arc<Log>,
 }
 
-/// What a [`Scan`] remembers; shared, since parsers hide their input.
+/// Hash and number of the bytes of a [`Scan`]; shared, since parsers hide their input.
 #[derive(Debug)]
 pub(crate) struct Log {
     hash: Mutex<Sha256>,
@@ -53,7 +53,7 @@ impl Log {
         self.limit.store(self.read().saturating_add(RECORD), Ordering::Relaxed);
     }
 
-    /// What comes now is skipped and may have any length.
+    /// The following bytes are skipped and may be any number.
     pub(crate) fn no_record(&self) {
         self.limit.store(u64::MAX, Ordering::Relaxed);
     }

@@ -1,13 +1,13 @@
-//! What both databases share: which columns are read, and the statement for it.
+//! The columns that are read and the statement for them, for both databases.
 //!
-//! Only mapped columns stand in the statement, never `*`: what Ferry does not
-//! read it can't leak. All names are looked up in the catalogue first and
+//! The statement names the mapped columns, never `*`: columns that Ferry does
+//! not read can't leak. All names are looked up in the catalogue first and
 //! quoted. Rows come in pages in key order, each page a statement of its own, so
-//! that memory is constant and no transaction lasts; rows that appear behind the
-//! cursor meanwhile are for the next run. A cursor was rejected for the
+//! that memory is constant and no transaction stays open; rows that appear meanwhile
+//! before the present key are for the next run. A cursor was rejected for the
 //! transaction it holds open on the application's database.
 //!
-//! A page ends with the last row of its last key, however many rows share it:
+//! A page ends with the last row of its last key, whatever the number of rows with that key:
 //! the key column need not be unique, and a duplicate must be seen to be refused.
 
 use std::fmt::Write as _;
@@ -23,7 +23,7 @@ use crate::{
     values::dig,
 };
 
-/// Rows fetched at once.
+/// Rows of one page.
 pub(crate) const PAGE: usize = 2_000;
 
 /// A table as the catalogue knows it.
@@ -40,13 +40,13 @@ pub(crate) struct Table {
 pub(crate) struct Cell {
     /// `t."name"`, ready for use in a statement.
     pub(crate) column: String,
-    /// Way into the JSON of that column; empty where the column is the value.
+    /// Path into the JSON of that column; empty if the column is the value.
     pub(crate) path: String,
-    /// Ask only whether there is something.
+    /// Read only whether there is a value.
     pub(crate) presence_only: bool,
 }
 
-/// Everything that is needed to write the statements.
+/// The names from which the statements are written.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     base: String,
@@ -65,7 +65,7 @@ pub(crate) enum Case {
 }
 
 impl Plan {
-    /// Looks all mapped columns up. `joined` are the tables of the preset's joins, in order.
+    /// Looks up all mapped columns. `joined` are the tables of the preset's joins, in order.
     ///
     /// # Errors
     /// A column that is not there, with those that are.
@@ -88,7 +88,7 @@ impl Plan {
         Ok(Plan { base: base.quoted.clone(), joins: text, key, cells })
     }
 
-    /// The statement of one page. In `select`, `{key}` stands for the key column;
+    /// The statement of one page. In `select`, `{key}` is replaced by the key column;
     /// `after` is how the last key is written, absent for the first page.
     pub(crate) fn page(&self, select: &str, after: Option<&str>) -> String {
         let Plan { base, joins, key: k, .. } = self;
@@ -119,8 +119,8 @@ impl Plan {
         self.cells.iter().map(|cell| cell.as_ref().map_or(Value::Null, &mut value)).collect()
     }
 
-    /// Counts the rows without a key. All that is said about them is that they
-    /// have none, so their number is enough.
+    /// Counts the rows without a key. They are only reported as such, so their number
+    /// is enough.
     pub(crate) fn without_key(&self) -> String {
         format!("SELECT count(*) FROM {} AS t WHERE t.{} IS NULL", self.base, self.key)
     }
@@ -172,7 +172,7 @@ impl Lookup<'_> {
         }
     }
 
-    /// A column by its name as it stands, else in a joined table, else as the
+    /// A column with exactly this name, else in a joined table, else as the
     /// beginning of a path into JSON.
     fn column(&self, name: &str) -> Option<(String, String)> {
         if let Some(column) = self.find(self.base, name) {

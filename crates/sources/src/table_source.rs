@@ -14,13 +14,13 @@ use crate::{
     rules::{Raw, Rules},
 };
 
-/// What a database does: the next rows in key order, and the rest.
+/// What differs between the databases: reading the next rows in key order.
 #[async_trait]
 pub(crate) trait Pages: Send {
-    /// Rows with a key, in its order; empty behind the last.
+    /// Rows with a key, in its order; empty after the last.
     async fn next_page(&mut self) -> Result<Vec<Raw>, SourceError>;
 
-    /// How many rows have no key.
+    /// The number of rows without a key.
     async fn without_key(&mut self) -> Result<u64, SourceError>;
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct TableSource<P> {
 
 enum Stage {
     WithKey,
-    /// So many rows without a key are still to be reported.
+    /// The number of rows without a key that are still to be reported.
     WithoutKey(u64),
 }
 

@@ -174,7 +174,7 @@ async fn tables(db: &mut SqliteConnection) -> Result<Vec<String>, sqlx::Error> {
     .await
 }
 
-/// SQLite's texts may quote values; the code says enough. The lower eight bits
+/// SQLite's texts may quote values, so only the code is shown. The lower eight bits
 /// are the primary code.
 fn broken(place: &str, error: &sqlx::Error) -> SourceError {
     let code = error.as_database_error().and_then(|e| e.code()?.parse::<u32>().ok());

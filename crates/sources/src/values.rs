@@ -1,4 +1,4 @@
-//! Reading a raw value as what a field needs.
+//! Reading a raw value as the type that a field needs.
 //!
 //! Every reader delivers JSON values: CSV cells as strings, table cells in the
 //! type of their column. A blank string is the same as null everywhere, since
@@ -7,7 +7,7 @@
 use serde_json::Value;
 use time::{Date, Time, macros::format_description};
 
-/// The value is not what the field needs.
+/// The value is not of the type that the field needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unfit;
 
@@ -20,7 +20,7 @@ pub(crate) fn is_absent(value: &Value) -> bool {
     }
 }
 
-/// Text as it stands; numbers in decimal. `None` where absent.
+/// Text unchanged; numbers in decimal. `None` where absent.
 pub(crate) fn text(value: &Value) -> Result<Option<String>, Unfit> {
     match value {
         _ if is_absent(value) => Ok(None),
@@ -49,8 +49,8 @@ pub(crate) fn boolean(value: &Value) -> Result<Option<bool>, Unfit> {
 }
 
 /// Whether an address is verified: a boolean; a time, which means yes; a list
-/// of verified addresses, which means yes where the address is among them;
-/// nothing means no.
+/// of verified addresses, which means yes if the address is among them;
+/// an absent value means no.
 pub(crate) fn verified(value: &Value, address: &str) -> Result<bool, Unfit> {
     if let Ok(answer) = boolean(value) {
         return Ok(answer.unwrap_or(false));
@@ -126,7 +126,7 @@ pub(crate) fn metadata_fault(value: &Value) -> Option<MetadataFault> {
     }
 }
 
-/// See [`metadata_fault`].
+/// A fault that [`metadata_fault`] finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MetadataFault {
     /// A nested key has a dot or a dollar sign in it.

@@ -1,8 +1,8 @@
 //! The page of metrics, in the Prometheus text format.
 //!
-//! Each metric is an observable instrument of OpenTelemetry that reads its figure when
-//! somebody looks, so that work never pays for being watched. Series that a scrape does not
-//! see are gone from the next page (ADR 0012).
+//! Each metric is an observable instrument of OpenTelemetry that reads its figure at
+//! a scrape, so that metrics cost the work nothing. Series without a number at a scrape are
+//! missing from that page (ADR 0012).
 
 use std::fmt;
 
@@ -22,12 +22,12 @@ use crate::{
 /// The metrics of one process.
 pub struct Exposition {
     registry: Registry,
-    /// Owns the instruments; nothing is global.
+    /// Owns the instruments; there is no global meter provider.
     _provider: SdkMeterProvider,
 }
 
 impl Exposition {
-    /// What is served under this type.
+    /// The content type of the page.
     pub const CONTENT_TYPE: &'static str = prometheus::TEXT_FORMAT;
 
     /// Makes an instrument for each metric. Nothing is read yet.
@@ -45,7 +45,7 @@ impl Exposition {
             .without_target_info()
             .build()
             .map_err(|error| MetricsError(error.to_string()))?;
-        // An empty resource: the environment has no say in what is shown.
+        // An empty resource: environment variables must not change the page.
         let provider = SdkMeterProvider::builder()
             .with_resource(Resource::builder_empty().build())
             .with_reader(exporter)

@@ -1,33 +1,33 @@
-//! Whether the process lives, and whether it can work.
+//! Health: whether the process lives, and whether it can work.
 //!
-//! Two questions, because two things follow. What does not *live* is killed and started
-//! again, so only what a restart mends may say no: a runtime that does not turn, a
-//! heartbeat that hangs. A ledger that is away is no reason: it would restart every worker
-//! in the middle of an outage. It makes the process *not ready* instead.
+//! Two questions with two consequences. A process that does not *live* is killed and started
+//! again, so only faults that a restart repairs count: a blocked runtime, a heartbeat that
+//! hangs. A ledger that is away does not count: every worker would be restarted in the
+//! middle of an outage. It makes the process *not ready* instead.
 
 use std::time::Duration;
 
 use ferry_domain::Figures;
 
-/// How long silence is taken for business.
+/// How long a silent process counts as alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
-    /// Since the runtime last turned. Its tick comes every quarter of it, at most every second.
+    /// Time since the last tick of the runtime. It ticks every quarter of this, at most every second.
     pub turn: Duration,
-    /// Since leases were last renewed while the ledger answers.
+    /// Time since leases were last renewed, while the ledger answers.
     pub renewal: Duration,
 }
 
 impl Default for Patience {
-    /// A runtime is stuck after 10 s: leases end at 6 s, so others have the work by then and a
-    /// restart costs nothing. A heartbeat hangs after 30 s: longer than any time-out in it.
+    /// A runtime counts as blocked after 10 s: leases end at 6 s, so others have the work by then
+    /// and a restart costs nothing. A heartbeat hangs after 30 s: longer than any time-out in it.
     fn default() -> Self {
         Patience { turn: Duration::from_secs(10), renewal: Duration::from_secs(30) }
     }
 }
 
 impl Patience {
-    /// How often the runtime's tick should come.
+    /// The interval of the runtime's tick.
     pub(crate) fn tick(&self) -> Duration {
         (self.turn / 4).clamp(Duration::from_millis(1), Duration::from_secs(1))
     }
@@ -44,7 +44,7 @@ pub(crate) fn dead_because(figures: &Figures, now_ms: i64, patience: Patience) -
     }
     let renewed_at = figures.renewed_at_ms.get();
     let renewed = since(renewed_at, now_ms);
-    // 0: not registered yet, which is no death.
+    // 0: not registered yet, which does not count as dead.
     if renewed_at > 0 && figures.ledger_reachable.get() == 1 && renewed > patience.renewal {
         let seconds = renewed.as_secs();
         return Some(format!(
@@ -66,7 +66,7 @@ pub(crate) fn lacking(figures: &Figures) -> Vec<&'static str> {
     .collect()
 }
 
-/// From a moment of the monotonic clock until now; nothing for a moment to come.
+/// Time from a moment of the monotonic clock until now; zero for a later moment.
 pub(crate) fn since(then_ms: i64, now_ms: i64) -> Duration {
     Duration::from_millis(u64::try_from(now_ms.saturating_sub(then_ms)).unwrap_or(0))
 }

@@ -1,8 +1,8 @@
-//! What a process tells about itself: logs on stderr, and on request three pages over
-//! HTTP with metrics and health.
+//! Telemetry of a process: logs on stderr, and on request three pages over HTTP with
+//! metrics and health.
 //!
-//! The numbers are [`Figures`](ferry_domain::Figures) that the workers fill without
-//! knowing of this crate. Names and labels are in `ferry_domain::telemetry`, for people in
+//! The numbers are [`Figures`](ferry_domain::Figures) that the workers count; they don't
+//! import this crate. Names and labels are in `ferry_domain::telemetry`, for people in
 //! `docs/TELEMETRY.md`.
 
 mod exposition;

@@ -1,4 +1,4 @@
-//! Start of logs. Data goes to stdout, talk and logs to stderr.
+//! Starting the logs. Data goes to stdout, messages and logs to stderr.
 //!
 //! The filter always ends with directives that keep the HTTP stack quiet: its
 //! own trace events print whole URLs, and `users-by-email` carries an address in
@@ -8,7 +8,7 @@ use std::{io::IsTerminal, str::FromStr};
 
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// For people.
@@ -32,13 +32,13 @@ impl FromStr for Format {
 /// Why logs could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// No such format.
+    /// A word that names no format.
     #[error("unknown log format {0:?}: take text or json")]
     Format(String),
     /// The filter can't be read.
     #[error("log level {0:?} can't be read: take error, warn, info, debug, trace, or target=level pairs")]
     Filter(String),
-    /// Somebody started them before.
+    /// They were started before.
     #[error("logs are started already")]
     Started,
 }

@@ -1,7 +1,7 @@
-//! What the kernel knows of this process, from `/proc`. Elsewhere than on Linux there is
+//! The kernel's figures of this process, from `/proc`. On other systems than Linux there is
 //! nothing to read, and the metrics are absent.
 //!
-//! Four numbers in three small files; the crates for it bring the rest of `/proc` along.
+//! Four numbers in three small files; a crate for it would bring code for all of `/proc`.
 
 use std::fs;
 
@@ -36,7 +36,7 @@ pub(crate) fn open_fds() -> Option<f64> {
 struct Stat {
     utime: f64,
     stime: f64,
-    /// Since boot.
+    /// Start of the process, since boot.
     start: f64,
 }
 

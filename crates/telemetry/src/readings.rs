@@ -1,6 +1,6 @@
 //! Which metric shows which figure: one line for each. To add a metric, name it in
 //! `ferry_domain::telemetry::metrics`, read it here, and describe it in `docs/TELEMETRY.md`;
-//! tests say what is forgotten.
+//! tests fail if one of these is missing.
 
 use std::{iter::once, sync::Arc};
 
@@ -57,7 +57,7 @@ pub(crate) const READINGS: &[(Metric, Read)] = &[
     (m::WORKER_READY, |s| one(if health::lacking(&s.figures).is_empty() { 1.0 } else { 0.0 })),
     (m::WORKER_LEASES, |s| one(level(&s.figures.leases))),
     (m::WORKER_WATCHED, |s| one(level(&s.figures.watched))),
-    // Why it waits is a text, so it is not a label.
+    // The reason of waiting is a free text, so it is no label.
     (m::WORKER_WAITING, |s| one(if s.figures.waits().is_some() { 1.0 } else { 0.0 })),
     (m::IDENTITIES_LOST, |s| one(count(&s.figures.identities_lost))),
     (m::RENEWAL_AGE, |s| {
@@ -85,7 +85,7 @@ fn store(sources: &Sources) -> Option<Arc<StoreFigures>> {
     sources.figures.store.get()
 }
 
-/// Every kind and state has a series, at 0 where there is nothing: a graph has no holes.
+/// Every kind and state has a series, 0 if there is nothing, so that a graph has no gaps.
 fn queue_jobs(store: &StoreFigures) -> Vec<Row> {
     let jobs = |kind: JobKind, wanted: &dyn Fn(&str) -> bool| -> i64 {
         store.queues.iter().filter(|q| q.kind == kind && wanted(&q.state)).map(|q| q.jobs).sum()

@@ -1,9 +1,9 @@
 //! Three pages over HTTP: `/metrics`, `/healthz` and `/readyz`.
 //!
 //! They are served from a thread of their own with a runtime of its own. On the workers'
-//! runtime a probe would hang exactly when it is needed, and a hanging probe says less than
-//! one that answers *why*. The workers' runtime only gets a tick, and the probe looks how
-//! old it is. Metrics are gathered on yet another thread: they may wait for the limiter's
+//! runtime a probe would hang exactly when it is needed, and a hanging probe tells less than
+//! one that answers *why*. The workers' runtime only runs a tick, and the probe reads its
+//! age. Metrics are gathered on yet another thread: they may wait for the limiter's
 //! lock, the probes may not.
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, thread, time::Duration};
@@ -29,7 +29,7 @@ use crate::{Exposition, Sources, health};
 /// How long open connections keep the server from ending.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
-/// The pages, being served.
+/// The running server of the pages.
 #[derive(Debug)]
 pub struct Pages {
     address: SocketAddr,
@@ -38,7 +38,7 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// Where; with the port that the system chose when it was asked to.
+    /// The address that is served, with the port that the system chose for port 0.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -58,8 +58,8 @@ impl Drop for Pages {
 
 /// Serves the pages until `stop` resolves.
 ///
-/// Call it on the runtime that does the work: that is the one whose turning is watched.
-/// Keep what comes back: without it there is no tick, and the process counts as dead.
+/// Call it on the runtime that does the work: that is the one that is watched. Keep the
+/// returned value: without it there is no tick, and the process counts as dead.
 ///
 /// # Errors
 /// When the address can't be listened on, or when there is no runtime.
@@ -83,7 +83,7 @@ pub fn serve(
             warn!(%error, "metrics and health are not served any more");
         }
         runtime.shutdown_timeout(LAST_ANSWERS);
-        // Nobody may be waiting for it.
+        // An error means that the caller no longer waits for it.
         let _ = end.send(());
     })?;
     let tick = watched.spawn(tick(sources)).abort_handle();
@@ -91,7 +91,7 @@ pub fn serve(
     Ok(Pages { address, ended, tick })
 }
 
-/// Says on the watched runtime that it turns.
+/// The tick on the watched runtime.
 async fn tick(sources: Sources) {
     let mut interval = tokio::time::interval(sources.patience.tick());
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -140,9 +140,9 @@ async fn metrics(State(served): State<Arc<Served>>) -> Response {
     let page = tokio::task::spawn_blocking(move || exposition.page()).await;
     match page {
         Ok(Ok(page)) => ([(header::CONTENT_TYPE, Exposition::CONTENT_TYPE)], page).into_response(),
-        Ok(Err(error)) => said(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        Ok(Err(error)) => line(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         Err(_) => {
-            said(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be gathered; the log says why")
+            line(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be gathered; the log says why")
         }
     }
 }
@@ -150,19 +150,19 @@ async fn metrics(State(served): State<Arc<Served>>) -> Response {
 async fn healthz(State(served): State<Arc<Served>>) -> Response {
     let Sources { figures, monotonic_ms, patience, .. } = &served.sources;
     match health::dead_because(figures, monotonic_ms(), *patience) {
-        None => said(StatusCode::OK, "alive"),
-        Some(why) => said(StatusCode::SERVICE_UNAVAILABLE, &why),
+        None => line(StatusCode::OK, "alive"),
+        Some(why) => line(StatusCode::SERVICE_UNAVAILABLE, &why),
     }
 }
 
 async fn readyz(State(served): State<Arc<Served>>) -> Response {
     match health::lacking(&served.sources.figures).as_slice() {
-        [] => said(StatusCode::OK, "ready"),
-        lacking => said(StatusCode::SERVICE_UNAVAILABLE, &format!("not ready: {}", lacking.join("; "))),
+        [] => line(StatusCode::OK, "ready"),
+        lacking => line(StatusCode::SERVICE_UNAVAILABLE, &format!("not ready: {}", lacking.join("; "))),
     }
 }
 
 /// One line for people and probes.
-fn said(status: StatusCode, line: &str) -> Response {
+fn line(status: StatusCode, line: &str) -> Response {
     (status, [(header::CACHE_CONTROL, "no-store")], format!("{line}\n")).into_response()
 }

@@ -1,4 +1,4 @@
-//! Where the pages read.
+//! The sources that the pages read from.
 
 use std::{fmt, sync::Arc};
 
@@ -6,16 +6,16 @@ use ferry_domain::{Figures, ports::LimiterFigures};
 
 use crate::Patience;
 
-/// Everything that metrics and health are made of. Cheap to clone.
+/// Everything that metrics and health are computed from. Cheap to clone.
 #[derive(Clone)]
 pub struct Sources {
-    /// What the workers count; the elected exporter's reading of the store is in it.
+    /// The workers' counters, and the store's figures if this process is the elected exporter.
     pub figures: Arc<Figures>,
-    /// What the limiter counts. Asked at each scrape, never for health: it may wait for a lock.
+    /// The limiter's figures. Read at each scrape, never for health: it may wait for a lock.
     pub limiter: Arc<dyn Fn() -> LimiterFigures + Send + Sync>,
-    /// Milliseconds of the monotonic clock by which `renewed_at_ms` is filled. Must not block.
+    /// Milliseconds of the monotonic clock that sets `renewed_at_ms`. Must not block.
     pub monotonic_ms: Arc<dyn Fn() -> i64 + Send + Sync>,
-    /// When silence counts as death.
+    /// How long a silent process counts as alive.
     pub patience: Patience,
 }
 

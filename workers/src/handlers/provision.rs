@@ -10,27 +10,28 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tracing::info;
 
 use super::{
-    crossing::{Crossed, Crossing, Trouble},
-    group::Group,
-    last_word::last_word,
-    withdraw,
+    answers::{Ended, Trouble, handed_back},
+    creating::{CreateUser, Tried},
+    final_check::final_check,
+    result_buffer::ResultBuffer,
+    withdraw::withdraw,
 };
-use crate::{Ended, environment::Environment, held::Hold};
+use crate::{environment::Environment, held::HeldLease};
 
 /// How long a handler that should end waits for users under way. Under a small limit
 /// most of them still wait for a permit; one whose answer is dropped is found again by its id.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
-/// Pause of a batch that nothing lets pass: a wrong secret, a limit used up by others.
+/// Pause of a batch that can't go on for now: a wrong secret, a limit used up by others.
 const BLOCKED_FOR: Duration = Duration::from_secs(5);
 
 pub(crate) async fn provision(
     env: &Environment,
     lease: &Lease<Job>,
-    hold: &Hold,
+    hold: &HeldLease,
 ) -> Result<Ended, LedgerError> {
     let (migration, spec, state) = env.run_spec(lease.of.run).await?;
     if state == RunState::Cancelling {
-        return withdraw::withdraw(env, lease, hold, &migration, &spec).await;
+        return withdraw(env, lease, hold, &migration, &spec).await;
     }
     if state != RunState::Running {
         return Ok(Ended::With(handed_back()));
@@ -43,9 +44,9 @@ pub(crate) async fn provision(
     if poison::is_only_asked_for(lease.of.rescues, items.len())
         && let Some(item) = items.pop()
     {
-        return last_word(env, lease, hold, (&migration, &spec), item).await;
+        return final_check(env, lease, hold, (&migration, &spec), item).await;
     }
-    let crossing = Crossing {
+    let creating = CreateUser {
         directory: &env.directory,
         random: &*env.random,
         run: lease.of.run,
@@ -53,67 +54,63 @@ pub(crate) async fn provision(
         spec: &spec,
         deadline: env.tuning.user_deadline,
     };
-    let mut group = Group::new(env, lease, hold, state);
-    let mut course = Course::new(env, lease, items);
+    let mut results = ResultBuffer::new(env, lease, hold, state);
+    let mut progress = BatchProgress::new(env, lease, items);
 
-    // New users are started only while nothing speaks against it; those under way are awaited,
+    // New users are started only while nothing forbids it; those under way are awaited,
     // but not for long when the handler should end.
     let mut under_way = stream::FuturesUnordered::new();
-    let mut out_of_time = std::pin::pin!(course.ends());
+    let mut out_of_time = std::pin::pin!(progress.should_end());
     loop {
-        while under_way.len() < env.tuning.users && course.goes_on(&group, hold) {
-            let Some(item) = course.waiting.pop_front() else { break };
-            under_way.push(crossing.cross(item));
+        while under_way.len() < env.tuning.users && progress.may_start_next(&results, hold) {
+            let Some(item) = progress.waiting.pop_front() else { break };
+            under_way.push(creating.create(item));
         }
-        if under_way.is_empty() && !course.waits_for_ledger(&group, hold) {
+        if under_way.is_empty() && !progress.waits_for_ledger(&results, hold) {
             break;
         }
         tokio::select! {
             biased;
             () = hold.lost() => return Err(LedgerError::LeaseLost),
             () = &mut out_of_time => break,
-            Some((crossed, requests)) = under_way.next() => {
-                group.requests += requests;
-                match crossed {
-                    Crossed::Settled(result) => group.add(result),
-                    Crossed::Unsettled(trouble, item) => course.step(trouble, *item),
+            Some((tried, requests)) = under_way.next() => {
+                results.requests += requests;
+                match tried {
+                    Tried::Settled(result) => results.add(result),
+                    Tried::Unsettled(trouble, item) => progress.note(trouble, *item),
                 }
             }
-            () = sleep_until(group.due), if !group.is_empty() => group.write().await?,
-            () = env.standing.ledger_back(), if under_way.is_empty() => {}
+            () = sleep_until(results.due), if !results.is_empty() => results.write().await?,
+            () = env.send_gate.ledger_back(), if under_way.is_empty() => {}
         }
-        if group.is_full() {
-            group.write().await?;
+        if results.is_full() {
+            results.write().await?;
         }
     }
-    group.write().await?;
-    if group.finished {
+    results.write().await?;
+    if results.finished {
         info!("batch provisioned");
         return Ok(Ended::InLedger);
     }
-    Ok(Ended::With(course.verdict(spec.max_attempts)))
+    Ok(Ended::With(progress.verdict(spec.max_attempts)))
 }
 
-pub(crate) fn handed_back() -> Verdict {
-    Verdict::Snooze { after: Duration::ZERO, code: Code::Interrupted }
-}
-
-/// Which users are still to be done, and what speaks against starting them.
-struct Course<'a> {
+/// How far a batch is: which users are still to be done, and what forbids starting them.
+struct BatchProgress<'a> {
     env: &'a Environment,
     lease: &'a Lease<Job>,
     deadline: Instant,
     waiting: VecDeque<Item>,
-    /// Tried in vain; left for the next attempt, unless Auth0 turns out to be ill.
+    /// Tried without success; left for the next attempt, unless Auth0 turns out to be ill.
     failed: Vec<Item>,
     failure: Option<Code>,
     blocked: Option<Code>,
     stops: Option<Code>,
 }
 
-impl<'a> Course<'a> {
+impl<'a> BatchProgress<'a> {
     fn new(env: &'a Environment, lease: &'a Lease<Job>, items: Vec<Item>) -> Self {
-        Course {
+        BatchProgress {
             env,
             lease,
             deadline: Instant::now() + env.tuning.batch_deadline,
@@ -126,12 +123,12 @@ impl<'a> Course<'a> {
     }
 
     /// Resolves when the handler should end although users are under way.
-    fn ends(&self) -> impl Future<Output = ()> + use<'a> {
+    fn should_end(&self) -> impl Future<Output = ()> + use<'a> {
         let (env, run, deadline) = (self.env, self.lease.of.run, self.deadline);
         async move {
             tokio::select! {
                 () = env.stopping.cancelled() => {}
-                () = env.standing.halted(run, JobKind::Provision) => {}
+                () = env.send_gate.halted(run, JobKind::Provision) => {}
                 () = sleep_until(deadline) => {}
             }
             sleep(LAST_ANSWERS).await;
@@ -139,28 +136,28 @@ impl<'a> Course<'a> {
     }
 
     /// Whether another user may be started: its result could be stored, and is wanted.
-    fn goes_on(&self, group: &Group<'_>, hold: &Hold) -> bool {
-        self.is_wanted(group, hold) && self.env.standing.ledger_answers()
+    fn may_start_next(&self, results: &ResultBuffer<'_>, hold: &HeldLease) -> bool {
+        self.is_wanted(results, hold) && self.env.send_gate.ledger_answers()
     }
 
-    fn is_wanted(&self, group: &Group<'_>, hold: &Hold) -> bool {
+    fn is_wanted(&self, results: &ResultBuffer<'_>, hold: &HeldLease) -> bool {
         self.stops.is_none()
             && self.blocked.is_none()
-            && group.run == RunState::Running
-            && !group.finished
+            && results.run == RunState::Running
+            && !results.finished
             && hold.is_ours()
             && !self.env.stopping.is_cancelled()
-            && self.env.standing.allows(self.lease.of.run, JobKind::Provision)
+            && self.env.send_gate.allows(self.lease.of.run, JobKind::Provision)
             && Instant::now() < self.deadline
     }
 
     /// Whether only the ledger's silence keeps users from being started.
-    fn waits_for_ledger(&self, group: &Group<'_>, hold: &Hold) -> bool {
-        !self.waiting.is_empty() && !self.env.standing.ledger_answers() && self.is_wanted(group, hold)
+    fn waits_for_ledger(&self, results: &ResultBuffer<'_>, hold: &HeldLease) -> bool {
+        !self.waiting.is_empty() && !self.env.send_gate.ledger_answers() && self.is_wanted(results, hold)
     }
 
     /// What one user's trouble means for the others.
-    fn step(&mut self, trouble: Trouble, item: Item) {
+    fn note(&mut self, trouble: Trouble, item: Item) {
         match trouble {
             Trouble::Stops(code) => self.stops = Some(code),
             Trouble::Blocked(code) => self.blocked = Some(code),
@@ -176,8 +173,8 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// What becomes of a batch with users left: a block never counts, a failure
-    /// does, and a batch that was only interrupted goes back as it is.
+    /// The verdict on a batch with users left: a block never counts, a failure does, and a
+    /// batch that was only interrupted goes back as it is.
     fn verdict(&self, max_attempts: i32) -> Verdict {
         match (self.stops, self.blocked, self.failure) {
             (Some(code), _, _) => Verdict::Stop { code },

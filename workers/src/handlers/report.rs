@@ -6,7 +6,8 @@ use ferry_domain::{
 };
 use tracing::info;
 
-use crate::{Ended, environment::Environment};
+use super::answers::Ended;
+use crate::environment::Environment;
 
 pub(crate) async fn report(env: &Environment, lease: &Lease<Job>) -> Result<Ended, LedgerError> {
     let id = lease.of.run;

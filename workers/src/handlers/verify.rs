@@ -11,16 +11,17 @@ use ferry_domain::{
 use futures_util::{StreamExt, stream};
 use tracing::{info, warn};
 
-use super::{
-    crossing::{Trouble, trouble},
-    provision::handed_back,
-};
-use crate::{Ended, environment::Environment, held::Hold};
+use super::answers::{Ended, Trouble, handed_back, trouble};
+use crate::{environment::Environment, held::HeldLease};
 
-/// Pause of a batch that limit or token don't let pass.
+/// Pause of a batch that can't go on because of the limit or the token.
 const BLOCKED_FOR: Duration = Duration::from_secs(2);
 
-pub(crate) async fn verify(env: &Environment, lease: &Lease<Job>, hold: &Hold) -> Result<Ended, LedgerError> {
+pub(crate) async fn verify(
+    env: &Environment,
+    lease: &Lease<Job>,
+    hold: &HeldLease,
+) -> Result<Ended, LedgerError> {
     let (_, spec, state) = env.run_spec(lease.of.run).await?;
     if !matches!(state, RunState::Running | RunState::Cancelling) {
         return Ok(Ended::With(handed_back()));
@@ -35,7 +36,7 @@ pub(crate) async fn verify(env: &Environment, lease: &Lease<Job>, hold: &Hold) -
             biased;
             () = hold.lost() => return Err(LedgerError::LeaseLost),
             () = env.stopping.cancelled() => return Ok(Ended::With(handed_back())),
-            () = env.standing.halted(lease.of.run, JobKind::Verify) => return Ok(Ended::With(handed_back())),
+            () = env.send_gate.halted(lease.of.run, JobKind::Verify) => return Ok(Ended::With(handed_back())),
             reading = readings.next() => reading,
         };
         match reading {

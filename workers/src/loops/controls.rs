@@ -1,4 +1,4 @@
-//! Hears what operators said, twice a second, and whether the ledger answers at all.
+//! Reads what operators asked for, twice a second, and so notices whether the ledger answers.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ pub(crate) async fn controls(env: &Environment, end: &CancellationToken) {
     let mut rate: Option<String> = None;
     loop {
         let heard = env.ledger.controls().await;
-        env.standing.note(&heard);
+        env.send_gate.note(&heard);
         if let Ok(controls) = heard {
             if controls.rate != rate {
                 set_rate(env, controls.rate.as_deref());
                 rate.clone_from(&controls.rate);
             }
-            env.standing.heard(controls);
+            env.send_gate.heard(controls);
         }
         env.figures.say_waits(env.waits());
         if !pause(EVERY, end).await {

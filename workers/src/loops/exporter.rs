@@ -11,7 +11,7 @@ use super::pause;
 use crate::environment::Environment;
 
 const ROLE: &str = "exporter";
-/// How often the store is read; whoever is elected leads for two turns without renewal.
+/// How often the store is read; the elected process leads for two turns without renewal.
 const EVERY: Duration = Duration::from_secs(5);
 /// How many runs are looked at; fewer get a series of their own.
 const RUNS: i64 = 100;

@@ -1,4 +1,4 @@
-//! Says that the process lives and renews all its leases in one statement.
+//! The heartbeat: one statement shows that the process lives and renews all its leases.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub(crate) async fn heartbeat(env: &Environment, end: &CancellationToken) {
         if env.identity.is_registered() {
             let ((round, held), began) = (env.held.begin_heartbeat(), Instant::now());
             let answer = env.ledger.heartbeat(&env.record(), lease, &held).await;
-            env.standing.note(&answer);
+            env.send_gate.note(&answer);
             match answer {
                 Ok(jobs) => {
                     renewed = began;
@@ -37,7 +37,7 @@ pub(crate) async fn heartbeat(env: &Environment, end: &CancellationToken) {
     }
 }
 
-/// Others take the work over after a lease: going on would be work for nothing.
+/// Other workers take the jobs over after a lease: to continue would be work for nothing.
 fn drop_overdue(env: &Environment, renewed: Instant, lease: Duration) {
     if renewed.elapsed() >= lease && env.held.count() > 0 {
         warn!(lost = env.held.lose_all(), "no renewal for a whole lease; all work is dropped");

@@ -1,4 +1,4 @@
-//! What goes on beside the handlers in every worker process.
+//! The loops that run beside the handlers in a worker process.
 
 pub(crate) mod controls;
 pub(crate) mod exporter;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// Waits, or says that the loop should end.
+/// Waits; false when the loop should end.
 pub(crate) async fn pause(by: Duration, end: &CancellationToken) -> bool {
     tokio::select! {
         () = end.cancelled() => false,

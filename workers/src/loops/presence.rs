@@ -1,8 +1,8 @@
-//! Keeps this process registered, so that its death is seen at once.
+//! Keeps this process registered, so that its death is seen immediately.
 //!
 //! A registration can be lost while the process lives (its connection was cut).
-//! Others may take its work from then on, so it drops what it held and comes back
-//! under another identity; the fence keeps even what is on its way harmless.
+//! Others may take its jobs from then on, so it drops what it held and registers again
+//! under another identity; the fence refuses writes that are still on their way.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use super::pause;
 use crate::environment::Environment;
 
-/// Between two tries to register.
+/// Pause between two tries to register.
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// Registers the process under its present identity.
@@ -26,7 +26,10 @@ async fn register(env: &Environment) -> Result<Presence, LedgerError> {
     env.figures.ledger_reachable.set(1);
     env.figures.watched.set(i64::from(presence.unwatched.is_none()));
     if let Some(why) = &presence.unwatched {
-        warn!(why, "this process's death can't be seen at once; its work moves on when its leases run out");
+        warn!(
+            why,
+            "this process's death can't be seen immediately; its jobs go to others when its leases run out"
+        );
     }
     Ok(presence)
 }
@@ -36,7 +39,7 @@ async fn register(env: &Environment) -> Result<Presence, LedgerError> {
 /// when it is asked to stop first.
 pub(crate) async fn come_up(env: &Environment) -> Result<Option<Presence>, LedgerError> {
     loop {
-        match first_signs(env).await {
+        match register_and_beat(env).await {
             Ok(presence) => return Ok(Some(presence)),
             Err(error) if error.passes() => warn!(%error, "could not register; trying again"),
             Err(error) => return Err(error),
@@ -47,7 +50,7 @@ pub(crate) async fn come_up(env: &Environment) -> Result<Option<Presence>, Ledge
     }
 }
 
-async fn first_signs(env: &Environment) -> Result<Presence, LedgerError> {
+async fn register_and_beat(env: &Environment) -> Result<Presence, LedgerError> {
     let presence = register(env).await?;
     if let Err(error) = env.ledger.heartbeat(&env.record(), env.tuning.lease, &[]).await {
         env.identity.unregister();
@@ -91,8 +94,8 @@ async fn start_anew(env: &Environment, end: &CancellationToken) -> Option<Presen
     }
 }
 
-/// What the old identity still holds goes back without being taken for a death.
-/// What others took meanwhile was counted as a death, and is not.
+/// Hands back what the old identity still holds, without a rescue. Takes one rescue off
+/// the jobs that others took meanwhile: their holder was not dead.
 async fn hand_back(env: &Environment, old: WorkerId, held: &[JobId]) {
     match env.ledger.retire(old).await {
         Ok(0) => {}
@@ -102,7 +105,7 @@ async fn hand_back(env: &Environment, old: WorkerId, held: &[JobId]) {
     if !held.is_empty()
         && let Err(error) = env.ledger.absolve(held).await
     {
-        warn!(%error, "jobs of the lost registration keep a rescue that was no death");
+        warn!(%error, "jobs of the lost registration keep a rescue although their holder lives");
     }
     env.nudge();
 }

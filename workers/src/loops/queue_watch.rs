@@ -1,4 +1,4 @@
-//! Whether the queue answers, for readiness and for the line that says why work waits.
+//! Checks whether the queue answers, for readiness and for the text why work waits.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub(crate) async fn queue_watch(env: &Environment, end: &CancellationToken) {
         let answers = matches!(tokio::time::timeout(PATIENCE, env.queue.depth()).await, Ok(Ok(_)));
         env.figures.queue_reachable.set(i64::from(answers));
         match (answered, answers) {
-            (true, false) => warn!("the queue does not answer: what is in hand goes on, nothing new comes"),
+            (true, false) => warn!("the queue does not answer: running jobs go on, no new ones come"),
             (false, true) => info!("the queue answers again"),
             _ => {}
         }

@@ -1,8 +1,8 @@
 //! Sends what the ledger has ready, and sends again what the queue lost.
 //!
-//! One relay is active among all processes, held by a role in the ledger: nine
-//! relays with a window of their own each put 8,000 jobs into Redis, and its
-//! workers never moved again (design §6). A claim in the ledger comes before the
+//! One relay is active among all processes, elected in the ledger: nine relays with a
+//! window of their own each put 8,000 jobs into Redis, and its workers stopped for ever
+//! (design §6). A claim in the ledger comes before the
 //! push, so a crash between the two leaves a row that reconciliation finds.
 
 use std::time::Duration;
@@ -19,11 +19,11 @@ use tracing::{info, warn};
 use crate::environment::Environment;
 
 const ROLE: &str = "relay";
-/// How long the role is kept without renewal.
+/// How long the process stays the relay without renewal.
 const TERM: Duration = Duration::from_secs(3);
 /// How often queued sends are compared with the queue.
 const RECONCILE_EVERY: Duration = Duration::from_secs(1);
-/// How often a process that is not the relay asks for the role: a dead relay is followed at once.
+/// How often a process that is not the relay asks for the role: a dead relay is followed immediately.
 const ASK_EVERY: Duration = Duration::from_millis(200);
 /// Sends looked at in one pass.
 const PASS: i64 = 1_000;
@@ -104,15 +104,15 @@ impl Term {
         Ok(leads)
     }
 
-    /// Three times what can be worked on at once: enough to never wait for the
-    /// relay, little enough that priorities mean something.
+    /// Three times the live slots: enough that workers never wait for the relay, and few
+    /// enough that priorities have an effect.
     fn window(&self, env: &Environment) -> i64 {
         (self.slots.max(i64::from(env.worker().slots)) * 3).clamp(1, env.tuning.window)
     }
 }
 
-/// The rescued first, whatever the window holds: their users were on their way already, and
-/// slots of their own wait for them.
+/// Rescued jobs first, even if the window is full: their users were on their way already, and
+/// they have slots of their own.
 async fn send(env: &Environment, window: i64) -> Result<bool, RelayError> {
     push(env, env.ledger.take_rescued(window).await?).await?;
     let room = window - env.ledger.queued().await?;

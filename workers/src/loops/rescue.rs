@@ -1,5 +1,5 @@
-//! Takes back what belongs to holders that are gone, isolates what kills them, stops
-//! runs in which too much fails, and seals runs that have nothing left but were missed.
+//! Rescues jobs of holders that are gone, isolates the user that kills them, stops runs in
+//! which too many users fail, and seals runs that have nothing left but were not sealed.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(crate) async fn rescue(env: &Environment, end: &CancellationToken) {
             Ok(()) => EVERY,
             Err(error) => {
                 // Nobody could renew either, and all registrations may have gone with the
-                // server: an outage must not be taken for a massacre.
+                // server: an outage must not count as the death of all holders.
                 warn!(%error, "leases could not be looked at; waiting for one lease");
                 env.tuning.lease
             }
@@ -41,7 +41,7 @@ pub(crate) async fn rescue(env: &Environment, end: &CancellationToken) {
 
 async fn look(env: &Environment, sweep: bool) -> Result<(), LedgerError> {
     if !env.identity.is_registered() {
-        return Ok(()); // a process that nobody knows does not judge others
+        return Ok(()); // a process that is not registered does not judge others
     }
     let rescued = env.ledger.rescue(env.identity.id(), true).await?;
     if !rescued.is_empty() {
@@ -71,7 +71,7 @@ fn count(env: &Environment, rescued: &[Rescued]) {
     warn!(dead, expired, "holders are gone; their work goes to others");
 }
 
-/// A job over which holders died again and again is taken apart until what kills them is alone.
+/// A job that was rescued again and again is halved until the user that ends its workers is alone.
 async fn heal(env: &Environment, rescued: &Rescued) -> Result<(), LedgerError> {
     let (job, rescues) = (rescued.job, rescued.rescues);
     match poison::remedy(rescued.kind, rescues, rescued.pending) {
@@ -105,7 +105,7 @@ async fn stop_failing(env: &Environment) -> Result<(), LedgerError> {
             Ok(moved) if moved.changed() => {
                 error!(run.id = %run, code = code.as_str(), remedy = code.remedy(), "the run is stopped");
             }
-            Ok(_) | Err(LedgerError::Refused(_)) => {} // somebody else was faster
+            Ok(_) | Err(LedgerError::Refused(_)) => {} // another process was faster
             Err(error) => return Err(error),
         }
     }

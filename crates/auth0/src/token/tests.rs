@@ -63,7 +63,7 @@ async fn a_due_token_is_replaced_by_the_new_one() {
 }
 
 #[tokio::test]
-async fn a_failed_renewal_ahead_of_time_is_no_failure_and_not_repeated_at_once() {
+async fn a_failed_renewal_ahead_of_time_is_no_failure_and_not_repeated_immediately() {
     let server = one_token_then(Reply::Page(503, "x")).await;
     let tokens = tokens(&server);
     tokens.current().await.unwrap();

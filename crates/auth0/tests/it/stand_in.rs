@@ -38,7 +38,7 @@ pub enum Reply {
     Json(u16, Value),
     /// With further header lines.
     With(u16, &'static str, Value),
-    /// As it stands, as text/html.
+    /// Sent unchanged, as text/html.
     Page(u16, &'static str),
     /// A good head, then half the body and the end.
     Half(u16),

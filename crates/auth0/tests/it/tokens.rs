@@ -18,7 +18,7 @@ fn id() -> Auth0UserId {
     Auth0UserId("auth0|1".into())
 }
 
-/// So many callers at once; what each of them got.
+/// This many callers at the same time; returns what each of them got.
 async fn all_at_once(auth0: &Arc<Auth0>, callers: usize) -> Vec<Result<(), DirectoryError>> {
     let callers: Vec<_> = (0..callers)
         .map(|_| {

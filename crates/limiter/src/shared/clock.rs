@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How fast two clocks may drift apart: the estimate is relaxed by so much of the time passed.
+/// Tolerated drift of two clocks, as a share of the time passed.
 const DRIFT: f64 = 50e-6;
-/// An answer that is later than this says that the store's clock was set back.
+/// An answer that is later than this means that the store's clock was set back.
 const SET_BACK: Duration = Duration::from_secs(1);
 
 /// Where on our clock a moment of the store's clock lies.

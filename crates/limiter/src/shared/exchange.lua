@@ -1,18 +1,11 @@
--- One exchange of a process with what all share. `now` (microseconds) is set by the
--- line before this one. The file shared/script.rs names the arguments and the answer.
+-- One exchange of a process with the state that all processes share.
+--
+-- Lines before this file set `now` (microseconds) and the constants in capital letters:
+-- times in microseconds, shares of the plan, and PATIENCE in seconds. They are explained in
+-- shared/rules.rs, brake.rs and foreign.rs; shared/script.rs names the arguments and the answer.
 --
 -- KEYS[1]  hash: what is left of each bucket (l, a), the brake, windows of foreign use
 -- KEYS[2]  sorted set: members by the time they were last seen
-
-local FACTOR_LOWERED, FACTOR_FLOOR = 0.8, 0.05
-local REGAINED, PROBED = 0.02, 0.001         -- share of the plan per second
-local NEAR, PATIENCE = 0.98, 20              -- the ceiling, and seconds of slow probing above it
-local PAUSE, DOUBLINGS, SOON = 250000, 5, 5000000
-local LONGEST = 61000000                     -- no pause is longer
-local INCIDENT = 1000000                     -- 429s within it count once
-local MEMBER = 3000000                       -- a member unseen for so long is gone
-local WINDOW, ENOUGH = 1000000, 4            -- of observations before one is believed
-local RETURNED = 2000000                     -- after an outage all come back within it
 
 local at = 2
 local function arg()
@@ -29,7 +22,7 @@ if lost then
     before = 1, count = 0, hard = 0, stray = 0}
 end
 
--- Who is there.
+-- The members.
 local member = ARGV[2]
 local mode, share = arg(), arg()
 if mode == 3 then

@@ -2,31 +2,37 @@
 //!
 //! What is left of the limit lives in Redis. One script (`exchange.lua`), by the
 //! server's own clock, does everything in one exchange: it takes back permits, takes
-//! in 429s and what headers said, and hands out **slots**: moments from which one
+//! in 429s and the figures of headers, and hands out **slots**: moments from which one
 //! request may be sent, now or soon. Slots are given in order of asking, so processes
-//! are served in that order too, and each asks only for what its callers need and a
-//! tenth of a second ahead. Nobody polls: whoever has asked knows when its turn is.
+//! are served in that order too, and each asks only for what its callers need, a tenth of
+//! a second ahead. Callers do not poll: a reserved slot has a time. `reservations` holds
+//! callers and slots of this process; the exchange loop here serves them and talks to Redis.
 //!
 //! What goes wrong, and what it costs:
 //!
 //! - A killed process wastes the slots it had: a tenth of a second of its share, or one.
 //! - A single 429 costs one slot and 2 % of the rate for a second: a server that tops up
 //!   in steps has no room for a request that a busy machine sends late. Three within
-//!   5 s (or 3 % of the requests), or one that says when to come back, are the brake: it empties the buckets, lowers the rate for all and makes all slots
-//!   void. Others hear of it with their next exchange, at most 250 ms later.
-//! - The state is lost: it starts empty, unless nobody here has ever seen one.
-//! - Redis is away: each process goes on with its last share, a new one with a floor.
-//!   Whoever finds it back first empties the buckets, the others pay what they used since.
+//!   5 s (or 3 % of the requests), or one with `Retry-After`, trigger the brake: it empties
+//!   the buckets, lowers the rate for all to 80 % and makes all slots void. Other processes
+//!   get to know it with their next exchange, at most 250 ms later. This differs from a
+//!   process alone, where every 429 lowers the rate by 20 % (`brake`), and so it is while
+//!   Redis is away.
+//! - The state is lost: it starts with empty buckets, unless this process has never seen one.
+//! - Redis is away: each process continues with its last share, a new one with a floor.
+//!   The first that reaches Redis again empties the buckets, the others pay what they used
+//!   since.
 //!
 //! Rejected: asking for a permit when it is needed, and again when there was none
-//! (polling, and whoever is quick is served); chunks of permits without a time
+//! (polling, and the quickest is served); chunks of permits without a time
 //! (a killed process or a quiet one wastes them, and they come out in bursts that a
 //! fixed window refuses); governor behind the slots (they have a time already).
 
 mod clock;
-mod desk;
 #[cfg(test)]
 mod reference;
+mod reservations;
+mod rules;
 mod script;
 
 use std::{
@@ -52,22 +58,22 @@ use tokio::{
 };
 
 use self::{
-    desk::Desk,
+    reservations::Reservations,
     script::{EXCHANGE, Reply, Request},
 };
 use crate::{brake::chance, counts::Counts};
 
-/// A store that gets no answer out in this time is away. Callers wait for it at most that long.
+/// A store that does not answer within this time is away. Callers wait for it at most that long.
 const ANSWER: Duration = Duration::from_millis(500);
 
-/// A connection that was cut is tried again after this.
+/// Pause before a connection that was cut is made again.
 const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
 /// Settings of a [`SharedLimiter`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct SharedOptions {
-    /// Share of the plan, above 0 up to 1, that a process uses which has not reached
-    /// Redis yet and so does not know how many there are. Default 0.1.
+    /// Share of the plan, above 0 up to 1, for a process that has not reached Redis yet and
+    /// so does not know the number of processes. Default 0.1.
     pub floor_share: f64,
 }
 
@@ -87,14 +93,15 @@ pub struct NoRedis;
 /// A [`Limiter`] for all processes of a tenant that use one Redis. One per process,
 /// behind an `Arc`.
 pub struct SharedLimiter {
-    office: Arc<Office>,
-    clerk: JoinHandle<()>,
+    client: Arc<StoreClient>,
+    exchange_loop: JoinHandle<()>,
 }
 
-/// The desk, the bell that calls the clerk, and the line to the store.
-struct Office {
-    desk: Mutex<Desk>,
-    bell: Notify,
+/// What callers and the exchange loop share: the slot reservations, the wake-up of the
+/// loop, and the connection to the store.
+struct StoreClient {
+    reservations: Mutex<Reservations>,
+    wake_up: Notify,
     counts: Arc<Counts>,
     tenant: String,
     manager: ConnectionManager,
@@ -120,32 +127,32 @@ impl SharedLimiter {
             .set_min_delay(Duration::from_millis(50))
             .set_max_delay(Duration::from_millis(250));
         let manager = ConnectionManager::new_lazy_with_config(client, healing).map_err(|_| NoRedis)?;
-        // Chance enough: it only has to differ among the few processes of a tenant.
+        // Random enough: it only has to differ among the few processes of a tenant.
         let member = format!("{:x}-{:x}", std::process::id(), (chance() * (1u64 << 48) as f64) as u64);
         let counts = Arc::new(Counts::default());
         let floor_share = options.floor_share.clamp(0.001, 1.0);
-        let desk = Desk::new(member, plan, floor_share, counts.clone(), Instant::now());
-        let office = Arc::new(Office {
-            desk: Mutex::new(desk),
-            bell: Notify::new(),
+        let reservations = Reservations::new(member, plan, floor_share, counts.clone(), Instant::now());
+        let client = Arc::new(StoreClient {
+            reservations: Mutex::new(reservations),
+            wake_up: Notify::new(),
             counts,
             tenant: tenant.to_owned(),
             manager,
         });
-        let clerk = tokio::spawn(work(office.clone()));
-        Ok(SharedLimiter { office, clerk })
+        let exchange_loop = tokio::spawn(exchange_slots(client.clone()));
+        Ok(SharedLimiter { client, exchange_loop })
     }
 }
 
 impl Drop for SharedLimiter {
     fn drop(&mut self) {
-        self.clerk.abort();
+        self.exchange_loop.abort();
     }
 }
 
-impl Office {
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+impl StoreClient {
+    fn reservations(&self) -> MutexGuard<'_, Reservations> {
+        self.reservations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn exchange(self: Arc<Self>, request: Request) -> Exchanged {
@@ -155,7 +162,7 @@ impl Office {
         Exchanged { request, asked, result: answer.map_err(|_| reason) }
     }
 
-    /// Asks until there is an answer: a connection that was cut is made again at once.
+    /// Asks until there is an answer: a connection that was cut is made again immediately.
     async fn ask(&self, request: &Request, reason: &mut String) -> Reply {
         let mut manager = self.manager.clone();
         let mut call = request.invocation(&EXCHANGE, &self.tenant, 0);
@@ -165,7 +172,7 @@ impl Office {
                 Ok(None) => *reason = "it gave an answer that makes no sense".to_owned(),
                 Err(error) => *reason = error.to_string(),
             }
-            // The server may have taken in what was said before the answer was lost.
+            // The server may have taken in the request before the answer was lost.
             call = request.once_more().invocation(&EXCHANGE, &self.tenant, 0);
             tokio::time::sleep(BETWEEN_TRIES).await;
         }
@@ -173,7 +180,7 @@ impl Office {
 
     fn take(&self, exchanged: Exchanged) {
         let Exchanged { request, asked, result } = exchanged;
-        let (mut desk, now) = (self.desk(), Instant::now());
+        let (mut reservations, now) = (self.reservations(), Instant::now());
         match result {
             Ok(reply) => {
                 if reply.braked {
@@ -183,12 +190,12 @@ impl Office {
                         "the server answered 429: all processes pause, then go slower for a while"
                     );
                 }
-                if desk.answered(&request, reply, asked, now) {
+                if reservations.answered(&request, reply, asked, now) {
                     tracing::info!("the limit is shared over Redis again");
                 }
             }
             Err(reason) => {
-                if desk.failed(&request, now) {
+                if reservations.failed(&request, now) {
                     tracing::warn!(
                         reason,
                         "Redis does not answer: this process keeps to its share of the limit until it does"
@@ -199,24 +206,25 @@ impl Office {
     }
 }
 
-/// What came of an exchange.
+/// The result of an exchange.
 struct Exchanged {
     request: Request,
     asked: Instant,
     result: Result<Reply, String>,
 }
 
-/// Serves callers, and talks to the store beside it, one exchange at a time.
-async fn work(office: Arc<Office>) {
+/// The exchange loop: serves callers, and meanwhile talks to the store, one exchange at a
+/// time.
+async fn exchange_slots(client: Arc<StoreClient>) {
     let mut exchange: Option<Pin<Box<dyn Future<Output = Exchanged> + Send>>> = None;
     loop {
         let wake = {
-            let (mut desk, now) = (office.desk(), Instant::now());
-            let wake = desk.serve(now);
+            let (mut reservations, now) = (client.reservations(), Instant::now());
+            let wake = reservations.serve(now);
             if exchange.is_none()
-                && let Some(request) = desk.request(now)
+                && let Some(request) = reservations.request(now)
             {
-                exchange = Some(Box::pin(office.clone().exchange(request)));
+                exchange = Some(Box::pin(client.clone().exchange(request)));
             }
             wake
         };
@@ -225,10 +233,10 @@ async fn work(office: Arc<Office>) {
                 if exchange.is_some() =>
             {
                 exchange = None;
-                office.take(exchanged);
+                client.take(exchanged);
             }
             () = sleep_until(wake) => {}
-            () = office.bell.notified() => {}
+            () = client.wake_up.notified() => {}
         }
     }
 }
@@ -237,24 +245,24 @@ async fn work(office: Arc<Office>) {
 impl Limiter for SharedLimiter {
     async fn acquire(&self, group: Group) {
         let asked = Instant::now();
-        let waiting = self.office.counts.wait(group);
-        let served = self.office.desk().queue(group, asked);
+        let waiting = self.client.counts.wait(group);
+        let served = self.client.reservations().enqueue(group, asked);
         if let Some(served) = served {
-            self.office.bell.notify_one();
-            // It is only dropped unsent when the runtime ends.
+            self.client.wake_up.notify_one();
+            // An error means that the runtime ends: only then is the sender dropped unsent.
             let _ = served.await;
         }
-        self.office.counts.served(group, asked.elapsed());
+        self.client.counts.served(group, asked.elapsed());
         drop(waiting);
     }
 
     fn observe(&self, group: Group, observed: Observed) {
-        self.office.desk().observe(group, observed);
+        self.client.reservations().observe(group, observed);
     }
 
     fn throttled(&self, group: Group, retry_after: Option<Duration>) {
-        self.office.counts.throttled();
-        let alone = self.office.desk().throttled(retry_after, Instant::now());
+        self.client.counts.throttled();
+        let alone = self.client.reservations().throttled(retry_after, Instant::now());
         if let Some(pause) = alone {
             tracing::warn!(
                 ?group,
@@ -262,27 +270,27 @@ impl Limiter for SharedLimiter {
                 "the server answered 429: this process pauses, then goes slower for a while"
             );
         }
-        self.office.bell.notify_one();
+        self.client.wake_up.notify_one();
     }
 
     fn waiting(&self) -> Option<Waiting> {
-        self.office.desk().waiting(Instant::now())
+        self.client.reservations().waiting(Instant::now())
     }
 
     fn set_plan(&self, plan: &LimitPlan) {
-        self.office.desk().set_plan(plan);
-        self.office.bell.notify_one();
+        self.client.reservations().set_plan(plan);
+        self.client.wake_up.notify_one();
     }
 
     fn figures(&self) -> LimiterFigures {
-        self.office.desk().figures()
+        self.client.reservations().figures()
     }
 
     async fn give_back(&self) {
-        let farewell = self.office.desk().farewell(Instant::now());
-        if let Some(request) = farewell {
+        let leaving = self.client.reservations().leave(Instant::now());
+        if let Some(request) = leaving {
             // Without an answer the permits are lost; they expire anyway.
-            drop(self.office.clone().exchange(request).await);
+            drop(self.client.clone().exchange(request).await);
         }
     }
 }

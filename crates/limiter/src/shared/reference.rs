@@ -1,7 +1,8 @@
 //! The script against the same rules in plain Rust, by a clock that the test moves.
 //!
-//! The reference knows nothing of hashes, sorted sets and arguments; where both agree
-//! over thousands of random exchanges, the script does what it is meant to.
+//! The reference has no hashes, sorted sets and arguments; where both agree over thousands
+//! of random exchanges, the script does what it should. The constants are in `rules`, once
+//! for both.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
@@ -10,7 +11,14 @@ use std::{collections::BTreeMap, time::Duration};
 use ferry_domain::limits::LimitPlan;
 use proptest::prelude::*;
 
-use super::script::{EXCHANGE_AT, HORIZON, Mode, Reply, Request};
+use super::{
+    rules::{INCIDENT, MEMBER, NEAR, PATIENCE, PROBED, RETURNED, micros},
+    script::{EXCHANGE_AT, HORIZON, Mode, Reply, Request},
+};
+use crate::{
+    brake::{DOUBLINGS, FLOOR, LOWERED, PAUSE, REGAINED, SOON},
+    foreign::{ENOUGH, WINDOW},
+};
 
 /// Microseconds since the epoch at which the tests begin.
 const START: i64 = 1_800_000_000_000_000;
@@ -28,7 +36,7 @@ struct Window {
     smallest: f64,
 }
 
-/// What all share.
+/// The state that all processes share.
 #[derive(Clone)]
 struct Shared {
     epoch: f64,
@@ -55,42 +63,42 @@ struct Reference {
 impl Shared {
     fn factor_at(&self, time: f64) -> f64 {
         let up = (time - self.since).max(0.0) / 1e6;
-        let reach = (self.ceiling - self.factor).max(0.0) / 0.02;
+        let reach = (self.ceiling - self.factor).max(0.0) / REGAINED;
         if up <= reach {
-            return (self.factor + 0.02 * up).min(1.0);
+            return (self.factor + REGAINED * up).min(1.0);
         }
-        let slow = (up - reach).min(20.0);
+        let slow = (up - reach).min(PATIENCE.as_secs_f64());
         let fast = up - reach - slow;
-        (self.factor.max(self.ceiling) + 0.001 * slow + 0.02 * fast).min(1.0)
+        (self.factor.max(self.ceiling) + PROBED * slow + REGAINED * fast).min(1.0)
     }
 
     /// What a 429 does: (brake, one slot less).
     fn pull(&mut self, now: f64, asked: f64, request: &Request) -> (bool, bool) {
-        if self.hard && now < self.since.max(self.pulled + 1e6) {
+        if self.hard && now < self.since.max(self.pulled + micros(INCIDENT)) {
             if asked > 0.0 {
                 self.since = self.since.max(now + asked);
             }
             return (false, false);
         }
-        if self.hard || self.pulled == 0.0 || now >= self.pulled + 5e6 {
-            let again = self.hard && now - self.since < 5e6;
-            self.streak = if again { (self.streak + 1).min(5) } else { 0 };
+        if self.hard || self.pulled == 0.0 || now >= self.pulled + micros(SOON) {
+            let again = self.hard && now - self.since < micros(SOON);
+            self.streak = if again { (self.streak + 1).min(DOUBLINGS as i32) } else { 0 };
             self.before = self.factor_at(now);
             (self.count, self.hard, self.pulled) = (0, false, now);
         }
         self.count += 1;
         if asked > 0.0 || self.count >= request.many {
-            self.ceiling = self.before * 0.98;
-            self.factor = (self.before * 0.8).max(0.05);
-            let doubled = 250_000.0 * 2f64.powi(self.streak);
+            self.ceiling = self.before * NEAR;
+            self.factor = (self.before * LOWERED).max(FLOOR);
+            let doubled = micros(PAUSE) * 2f64.powi(self.streak);
             let pause = if asked > 0.0 { asked } else { doubled * (0.75 + request.chance / 2.0) };
             (self.pulled, self.since, self.epoch, self.hard) = (now, now + pause, now, true);
             return (true, false);
         }
-        if self.count > 1 && now < self.stray + 1e6 {
+        if self.count > 1 && now < self.stray + micros(INCIDENT) {
             return (false, false);
         }
-        self.factor = (self.factor_at(now) * 0.98).max(0.05);
+        self.factor = (self.factor_at(now) * NEAR).max(FLOOR);
         self.ceiling = self.before;
         (self.since, self.stray) = (now, now);
         (false, true)
@@ -120,12 +128,12 @@ impl Reference {
             Mode::Leaving => drop(self.members.remove(&request.member)),
             _ => drop(self.members.insert(request.member.clone(), now)),
         }
-        self.members.retain(|_, seen| *seen > now - 3e6);
+        self.members.retain(|_, seen| *seen > now - micros(MEMBER));
         let asked = request.pull.map(|asked| asked.map_or(0.0, |pause| pause.as_micros() as f64));
         let pulled = asked.map(|asked| shared.pull(now, asked, request));
         let (braked, stray) = pulled.unwrap_or_default();
         let factor = shared.factor_at(now);
-        let resuming = request.mode == Mode::Back && now - shared.back >= 2e6;
+        let resuming = request.mode == Mode::Back && now - shared.back >= micros(RETURNED);
         let mut foreign = 0.0;
         let mut rates = [0.0; 4];
         for (index, part) in request.parts.iter().enumerate() {
@@ -160,7 +168,7 @@ impl Reference {
                 window.seen += part.seen;
                 let difference = model.held_back + level.left.max(0.0) - part.remaining;
                 window.smallest = window.smallest.min(difference);
-                if window.seen >= 4 && now - window.from >= 1e6 {
+                if window.seen >= ENOUGH && now - window.from >= micros(WINDOW) {
                     let excess =
                         (window.smallest - model.tolerance).floor().min(model.held_back + model.room);
                     if excess > 0.0 {
@@ -208,7 +216,7 @@ impl Reference {
     }
 }
 
-/// One step of a random life: time passes, and a process says something.
+/// One step of a random history: time passes, and a process makes an exchange.
 #[derive(Clone, Debug)]
 struct Step {
     passes: i64,
@@ -259,7 +267,7 @@ impl Step {
     }
 }
 
-/// What any window of time handed out beyond `rate × length`: the burst it takes to explain it.
+/// The most that any window of time handed out beyond `rate × length`: the burst that explains it.
 fn burst_needed(slots: &mut [f64], rate: f64) -> f64 {
     slots.sort_by(f64::total_cmp);
     let (mut least, mut most) = (f64::INFINITY, 0.0f64);
@@ -333,7 +341,7 @@ fn no_window_hands_out_more_than_burst_and_rate_allow() {
                 request.invocation(&EXCHANGE_AT, &tenant, now).invoke(&mut store).unwrap();
             let reply = Reply::read(&figures).unwrap();
             slots.extend(reply.slots.iter().flatten().map(|slot| (now - START + slot) as f64 / 1e6));
-            // A while of asking, then a while without: what fills up is not spent beyond the size.
+            // A period of asking, then one without: what refills is not spent beyond the bucket's size.
             now += if turn % 100 == 99 { 20_000_000 } else { 7_000 };
         }
         assert!(slots.len() as f64 > burst, "{}: only {}", plan.name(), slots.len());

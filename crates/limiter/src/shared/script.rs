@@ -5,26 +5,27 @@ use std::{sync::LazyLock, time::Duration};
 use ferry_domain::{limits::LimitPlan, ports::Group};
 use redis::{Script, ScriptInvocation};
 
+use super::rules;
 use crate::model::Model;
 
 /// By the server's clock: members' own clocks may differ.
-pub(crate) static EXCHANGE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(
-        "local time = redis.call('TIME') local now = time[1] * 1000000 + time[2]\n",
-        include_str!("exchange.lua")
-    ))
-});
+pub(crate) static EXCHANGE: LazyLock<Script> =
+    LazyLock::new(|| script("local time = redis.call('TIME') local now = time[1] * 1000000 + time[2]"));
 
 /// The same by a clock that the test moves.
 #[cfg(test)]
-pub(crate) static EXCHANGE_AT: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!("local now = tonumber(ARGV[1])\n", include_str!("exchange.lua"))));
+pub(crate) static EXCHANGE_AT: LazyLock<Script> = LazyLock::new(|| script("local now = tonumber(ARGV[1])"));
 
-/// Slots are handed out at most this far ahead; who asks for more asks again.
+/// The script behind the lines that set `now` and the constants.
+fn script(set_now: &str) -> Script {
+    Script::new(&format!("{set_now}\n{}{}", rules::as_lua(), include_str!("exchange.lua")))
+}
+
+/// Slots are handed out at most this far ahead; a process that needs more asks again.
 pub(crate) const HORIZON: Duration = Duration::from_secs(5);
 
-/// Keys outlive the last exchange by this and by the time that a bucket needs to fill:
-/// what is gone by then is a full bucket and a rate regained.
+/// Keys are kept after the last exchange for this and for the time that a bucket needs to
+/// fill: by then all buckets are full and the rate is regained, which is the initial state.
 const KEPT_MS: f64 = 60_000.0;
 
 /// The two keys of a tenant; the braces keep them in one slot of a cluster.
@@ -34,7 +35,7 @@ pub(crate) fn keys(tenant: &str) -> [String; 2] {
     ["state", "members"].map(|part| format!("ferry:{{limit:{tenant}}}:{part}"))
 }
 
-/// How the process stands to what is shared.
+/// What the process knows of the shared state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// It has seen the state: if there is none, it was lost.
@@ -42,9 +43,9 @@ pub(crate) enum Mode {
     /// Its first exchange.
     #[default]
     First = 1,
-    /// It was without the store for a while and went on by itself.
+    /// It was without the store for a while and used its own share.
     Back = 2,
-    /// It stops.
+    /// It stops and gives its slots back.
     Leaving = 3,
 }
 
@@ -55,30 +56,30 @@ pub(crate) struct Part {
     pub(crate) model: Option<Model>,
     /// Permits given back.
     pub(crate) returned: u32,
-    /// Answers whose headers spoke of this bucket since the last exchange.
+    /// Answers whose headers described this bucket since the last exchange.
     pub(crate) seen: u32,
-    /// The most that they said remains.
+    /// The highest remaining number in these headers.
     pub(crate) remaining: f64,
 }
 
-/// What a process says and asks for.
+/// What a process reports and asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Request {
     pub(crate) member: String,
     pub(crate) mode: Mode,
     /// Share of the rate that it used while it was away.
     pub(crate) share: f64,
-    /// A 429, with what the server said about when to come back.
+    /// A 429, with the wait that the server asked for.
     pub(crate) pull: Option<Option<Duration>>,
     /// From 0 up to 1; spreads the pause.
     pub(crate) chance: f64,
-    /// So many 429s within 5 s are no strays.
+    /// This many 429s within 5 s trigger the brake; fewer are strays.
     pub(crate) many: u32,
     pub(crate) parts: [Part; 4],
     pub(crate) wanted: [u32; 3],
 }
 
-/// What it is told.
+/// The answer to it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Reply {
     /// The server's clock in microseconds.

@@ -1,4 +1,4 @@
-//! Reaching the server, and saying so when it can't be reached.
+//! The connection to the server, and the errors when it can't be reached.
 
 use std::time::Duration;
 
@@ -19,16 +19,16 @@ const AT_FIRST: Duration = Duration::from_secs(4);
 
 const BETWEEN_TRIES: Duration = Duration::from_millis(250);
 
-/// A connection that heals by itself, and words for its errors.
+/// A connection that reconnects by itself, and the texts of its errors.
 #[derive(Clone)]
 pub(super) struct Connection {
     manager: ConnectionManager,
-    /// `host:port/db`: what an operator needs and what no secret is in.
+    /// `host:port/db`: what an operator needs, without any secret.
     place: String,
 }
 
 impl Connection {
-    /// Connects, or says within about five seconds why not.
+    /// Connects, or returns the reason within about five seconds.
     pub(super) async fn open(url: &str) -> Result<Self, QueueError> {
         // The text of the error is left out: the URL may hold a password.
         let client = Client::open(url).map_err(|_| QueueError {
@@ -55,7 +55,7 @@ impl Connection {
         }
     }
 
-    /// For apalis, whose worker has no need for our time-out: a supervisor watches over it.
+    /// For apalis, whose worker has no need for our time-out: `consume` replaces a worker that ends.
     pub(super) fn manager(&self) -> ConnectionManager {
         self.manager.clone()
     }
@@ -77,7 +77,7 @@ impl Connection {
 }
 
 /// Tries for a few seconds: a server may still be starting, or loading its
-/// file. Only a wrong password is final at once.
+/// file. Only a wrong password ends the tries immediately.
 async fn first_contact(client: &Client, place: &str) -> Result<(), QueueError> {
     let started = tokio::time::Instant::now();
     loop {

@@ -1,6 +1,6 @@
-//! Consuming, come what may.
+//! Consuming, with a loop that replaces workers that end.
 //!
-//! apalis's worker does not fail and go on, it ends: on a lost connection, after
+//! apalis's worker does not fail and continue, it ends: on a lost connection, after
 //! a `FLUSHALL`, on an id without data, when an orphan scan took its job (fault
 //! 4). So a supervising loop builds storage and worker anew, under a new name
 //! each time (fault 5), and never gives up. Rejected: apalis's `Monitor`, which
@@ -23,16 +23,16 @@ use futures_util::{FutureExt, future::Shared};
 use tokio::time::Instant;
 
 use super::RedisQueue;
-use crate::worker::{Crew, End, halt, hire, live};
+use crate::worker::{End, WorkerPool, build_worker, run_worker, stop_fetching};
 
-/// How often a worker shows that it lives.
+/// Interval of a worker's heartbeat.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// Shortest and longest pause before a new worker.
 const PAUSE: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(2)];
 
-/// A worker that lived this long did not die of what killed the one before.
-const LONG_LIFE: Duration = Duration::from_secs(10);
+/// A worker that ran this long did not end by the cause that ended the one before.
+const RAN_LONG: Duration = Duration::from_secs(10);
 
 /// Payloads as they are. A codec that decodes can fail, and that ends the worker (fault 2).
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ impl Codec<Vec<u8>> for AsItIs {
 fn settings(queue: &str) -> Config {
     Config::default()
         .queue(queue)
-        // One at a time: what a worker fetched and did not begin waits for its rescue.
+        // One at a time: what a worker fetched and did not start waits until it is taken back.
         .batch_size(1)
         // A dead worker's jobs wait three seconds instead of five minutes (fault 9).
         .heartbeat_interval(HEARTBEAT)
@@ -70,27 +70,27 @@ fn settings(queue: &str) -> Config {
 /// Delivers until the stop; see the module.
 pub(super) async fn consume(redis: &RedisQueue, consumer: Consumer, handler: Arc<dyn Handler>, stop: Stop) {
     let queue = redis.queue_of(consumer.kind, consumer.lane);
-    let crew = Crew::new(queue, &consumer, handler);
+    let pool = WorkerPool::new(queue, &consumer, handler);
     let stop: Shared<Stop> = stop.shared();
-    let mut quick_deaths = 0;
+    let mut quick_ends = 0;
     while stop.clone().now_or_never().is_none() {
         let name = next_name(redis.host(), &consumer);
         let started = Instant::now();
         let storage = RedisStorage::<Vec<u8>>::new(redis.connection().manager())
             .with_config(settings(queue))
             // No strategy for polling: a list to be woken by may sleep for seconds after a
-            // restart (fault 16), an interval for ever (fault 20). `live` keeps it awake.
+            // restart (fault 16), an interval for ever (fault 20). `run_worker` polls it regularly.
             .with_codec(AsItIs);
-        let (context, life) = hire!(&name, storage, crew);
+        let (context, worker) = build_worker!(&name, storage, pool);
         let fetch_no_more = || {
-            halt(&context);
+            stop_fetching(&context);
             redis.beat_for(queue, &name, HEARTBEAT)
         };
-        match live(life, &crew, stop.clone(), fetch_no_more).await {
+        match run_worker(worker, &pool, stop.clone(), fetch_no_more).await {
             End::Stopped => redis.retire(queue, &name).await,
-            End::Died(reason) => {
-                quick_deaths = if started.elapsed() < LONG_LIFE { quick_deaths + 1 } else { 0 };
-                let pause = pause(quick_deaths, &name);
+            End::WorkerEnded(reason) => {
+                quick_ends = if started.elapsed() < RAN_LONG { quick_ends + 1 } else { 0 };
+                let pause = pause(quick_ends, &name);
                 tracing::warn!(
                     worker = name,
                     reason,
@@ -104,10 +104,10 @@ pub(super) async fn consume(redis: &RedisQueue, consumer: Consumer, handler: Arc
             }
         }
     }
-    crew.idle().await;
+    pool.idle().await;
 }
 
-/// A name nobody had: a second worker under a name in use is refused, and two
+/// A name that was never used: a second worker under a name in use is refused, and two
 /// processes under one would hide each other's death (fault 5).
 fn next_name(host: &str, consumer: &Consumer) -> String {
     static RESTARTS: AtomicU64 = AtomicU64::new(0);
@@ -115,11 +115,11 @@ fn next_name(host: &str, consumer: &Consumer) -> String {
     format!("{}-{host}-{}-{}-{restart}", consumer.kind, std::process::id(), consumer.worker)
 }
 
-/// Grows with every quick death, and differs by name, so that workers that died
-/// together don't return together. No chance is needed for that: no two names are alike.
-fn pause(quick_deaths: u32, name: &str) -> Duration {
+/// Grows with every worker that ended quickly, and differs by name, so that workers that
+/// ended together don't start together. No randomness is needed: no two names are alike.
+fn pause(quick_ends: u32, name: &str) -> Duration {
     let [shortest, longest] = PAUSE;
-    let ceiling = shortest.saturating_mul(2_u32.saturating_pow(quick_deaths)).min(longest);
+    let ceiling = shortest.saturating_mul(2_u32.saturating_pow(quick_ends)).min(longest);
     let mut hasher = DefaultHasher::new();
     name.hash(&mut hasher);
     let share = f64::from(u32::try_from(hasher.finish() >> 32).unwrap_or(0)) / f64::from(u32::MAX);
@@ -146,11 +146,11 @@ mod tests {
 
     #[test]
     fn pauses_stay_within_their_bounds() {
-        for deaths in [0, 1, 5, 100, u32::MAX] {
-            let pauses: Vec<_> = (0..100).map(|n| pause(deaths, &format!("worker-{n}"))).collect();
-            assert!(pauses.iter().all(|pause| (PAUSE[0]..=PAUSE[1]).contains(pause)), "{deaths}: {pauses:?}");
+        for ends in [0, 1, 5, 100, u32::MAX] {
+            let pauses: Vec<_> = (0..100).map(|n| pause(ends, &format!("worker-{n}"))).collect();
+            assert!(pauses.iter().all(|pause| (PAUSE[0]..=PAUSE[1]).contains(pause)), "{ends}: {pauses:?}");
             let different: HashSet<_> = pauses.iter().collect();
-            assert!(deaths == 0 || different.len() > 90, "{deaths}: {pauses:?}");
+            assert!(ends == 0 || different.len() > 90, "{ends}: {pauses:?}");
         }
     }
 }

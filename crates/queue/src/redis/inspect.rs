@@ -1,4 +1,4 @@
-//! What the server says of itself, for checks before work begins.
+//! Version and settings of the server, for checks before work begins.
 
 use ferry_domain::ports::QueueError;
 
@@ -30,7 +30,7 @@ impl Inspection {
             let line = info.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
             line.map(|value| value.trim().to_owned())
         };
-        // Valkey also names the Redis that it is like, for old clients.
+        // Valkey also reports the Redis version it is compatible with, for old clients.
         let valkey = value("valkey_version");
         Inspection {
             product: if valkey.is_some() { "Valkey" } else { "Redis" }.to_owned(),

@@ -1,7 +1,7 @@
 //! Keeping a queue in Redis clean.
 //!
 //! apalis keeps finished jobs for ever, and one id without data ends every
-//! worker that meets it (faults 3 and 7). Rejected: apalis's `vacuum`, which
+//! worker that fetches it (faults 3 and 7). Rejected: apalis's `vacuum`, which
 //! reads all payloads in one go and leaves the sets of ended jobs. Here each
 //! script looks at a few hundred ids, and a call runs a bounded number of them.
 
@@ -61,7 +61,7 @@ impl RedisQueue {
         Ok(removed)
     }
 
-    /// Before a new worker: removes what may have killed the one before.
+    /// Before a new worker: removes what may have ended the one before.
     pub(super) async fn mend(&self, queue: &str) {
         if let Err(error) = self.sweep_halves(queue).await {
             tracing::debug!(queue, %error, "not mended before a new worker; the next one will try");

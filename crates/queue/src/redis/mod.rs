@@ -1,10 +1,10 @@
 //! The queue for any number of processes: apalis over Redis or Valkey.
 //!
 //! - `connection`: reaching the server
-//! - `scripts`: what is asked of it, and why a push is a script of our own
+//! - `scripts`: the Lua scripts, and why a push is a script of our own
 //! - `consume`: the supervising loop around apalis's worker
-//! - `janitor`: what finished and what a loss left half
-//! - `inspect`: what the server says of itself
+//! - `janitor`: removes finished jobs, and ids or payloads whose other half was lost
+//! - `inspect`: version and settings of the server
 //! - here: the port, in terms of these
 
 mod connection;
@@ -55,8 +55,8 @@ pub struct RedisQueue {
 impl RedisQueue {
     /// Connects to `redis://[user:password@]host[:port][/db]` (`rediss://` for TLS).
     ///
-    /// Errors within about five seconds: no such address, nobody there, or the
-    /// server refuses. Later outages are survived.
+    /// Errors within about five seconds: no such address, no server there, or the
+    /// server refuses. After that, outages are waited out.
     pub async fn connect(url: &str, options: RedisOptions) -> Result<RedisQueue, QueueError> {
         let namespace = &options.namespace;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
@@ -117,7 +117,7 @@ impl RedisQueue {
         self.connection.ask(doing, call.invoke_async(&mut self.connection.manager())).await
     }
 
-    /// Takes a chunk in one step, up to the window; says how many.
+    /// Takes a chunk in one step, up to the window; returns the number taken.
     async fn push_chunk(&self, chunk: &[Envelope], window: usize) -> Result<usize, QueueError> {
         let mut arguments = vec![window.to_string().into_bytes()];
         for send in chunk {
@@ -159,7 +159,7 @@ const SIGN_OFF: Duration = Duration::from_secs(1);
 
 /// Position of a queue among a script's keys, from 1 as Lua counts.
 fn number(kind: JobKind, lane: Lane) -> usize {
-    // Can't miss: sends and consumers have lanes that are in the list.
+    // Can't fail: every kind and lane of a send or a consumer is in the list.
     QUEUES.iter().position(|queue| *queue == (kind, lane)).unwrap_or(0) + 1
 }
 
@@ -176,8 +176,7 @@ impl Queue for RedisQueue {
         let window = window.min(MAX_WINDOW);
         let mut taken = 0;
         while taken < envelopes.len() {
-            // Only what may fit is sent. The script decides all the same: others
-            // may push between the two.
+            // Only what may fit is sent. The script still decides: others may push meanwhile.
             let room = window.saturating_sub(self.depth().await?);
             let left = &envelopes[taken..];
             let chunk = &left[..left.len().min(room).min(PUSH_CHUNK)];

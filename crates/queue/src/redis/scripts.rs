@@ -12,8 +12,8 @@
 //! apalis's sink. It leaves a gap for a second relay, its sink is broken after
 //! one failed push (fault 18), and it puts every job into `scheduled`, from
 //! where one `unpack` moves all of them (fault 1). The script writes what
-//! apalis's own does for a task without a time: straight into `active`. The
-//! price is that a new apalis may change the layout; the suite would tell.
+//! apalis's own does for a task without a time: directly into `active`. The
+//! price is that a new apalis may change the layout; the suite would fail then.
 
 use std::sync::LazyLock;
 
@@ -41,7 +41,7 @@ pub(super) const PUSH_CHUNK: usize = 500;
 /// Sends one script looks for; the queue's ids are read once for all of them.
 pub(super) const MISSING_CHUNK: usize = 2_000;
 
-/// Ids one janitor script looks at: about a millisecond, so that nobody waits for it.
+/// Ids one janitor script looks at: about a millisecond, so that other clients don't wait for it.
 pub(super) const SWEEP_CHUNK: usize = 500;
 
 /// Scripts one sweep runs for each queue and task at most: 50,000 ids.

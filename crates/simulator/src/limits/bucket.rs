@@ -2,7 +2,7 @@
 //!
 //! The level is counted in parts: a request costs `period_ms` parts and `amount` parts flow in per
 //! millisecond, so 200 per minute is exact and nothing is lost to rounding. Auth0's two pages on
-//! refilling disagree, so both models exist: by the millisecond, and all at once at the start of
+//! refilling disagree, so both models exist: by the millisecond, and in one step at the start of
 //! each window.
 
 /// A burst and a sustained rate.
@@ -36,12 +36,12 @@ pub enum Refill {
     /// Steadily, by the millisecond.
     #[default]
     TokenBucket,
-    /// All at once at the start of each second. Limits per minute too: 200 in one step
+    /// In one step at the start of each second. Limits per minute too: 200 in one step
     /// would not fit into their bucket of 20, so a step per minute can't be what is meant.
     FixedWindow,
 }
 
-/// No such model.
+/// A word that names no model of refilling.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown refill model {0:?}; known: token-bucket, fixed-window")]
 pub struct RefillError(String);
@@ -58,7 +58,7 @@ impl std::str::FromStr for Refill {
     }
 }
 
-/// What a bucket says about one request.
+/// A bucket's answer for one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
     /// Whether the request may pass.

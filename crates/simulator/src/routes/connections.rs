@@ -113,7 +113,7 @@ pub(super) async fn read(
     .await
 }
 
-/// The remedy for ghosts: frees an address that is taken but belongs to nobody.
+/// The remedy for ghosts: frees an address that is taken although no user has it.
 pub(super) async fn delete_user(
     State(app): Shared,
     headers: HeaderMap,

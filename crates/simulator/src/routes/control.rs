@@ -1,5 +1,5 @@
-//! `/simulator/…`: what tests and operators look at. No token is asked for: the simulator listens
-//! on the loopback, and nothing in it is worth protecting.
+//! `/simulator/…`: for tests and operators. No token is needed: the simulator listens on the
+//! loopback, and holds no real data.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ pub(super) async fn stats(State(app): Shared) -> Response<Body> {
     headers::json(StatusCode::OK, to_json(&app.stats()))
 }
 
-/// Other limits from now on; the body is a plan's name as plain text.
+/// Sets other limits from now on; the body is a plan's name as plain text.
 pub(super) async fn limits(State(app): Shared, name: String) -> Response<Body> {
     match name.trim().parse::<Plan>() {
         Ok(plan) => {

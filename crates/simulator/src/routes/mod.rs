@@ -23,7 +23,7 @@ use crate::operations::Operation;
 /// The state every handler gets.
 pub(crate) type Shared = State<Arc<App>>;
 
-/// Everything the simulator answers.
+/// The router of all routes.
 pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/oauth/token", post(token::issue))
@@ -43,8 +43,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// An unknown route, or a known one with an unknown method: Auth0 answers both alike, and before
-/// it asks for a token.
+/// An unknown route, or a known one with an unknown method: Auth0 gives both the same answer, and
+/// before it checks the token.
 async fn unknown(State(app): Shared) -> Response<Body> {
     app.log.arrived(Operation::Unknown);
     let request_id = app.ids.request_id();

@@ -75,7 +75,7 @@ pub(super) async fn update(State(app): Shared, headers: HeaderMap, id: Id, body:
     .await
 }
 
-/// A user who is not there is deleted all the same: 204, as far as is known.
+/// Deleting a user that is not there is 204 too, as far as is known.
 pub(super) async fn delete(State(app): Shared, headers: HeaderMap, id: Id) -> Response<Body> {
     gate::serve(&app, Operation::DeleteUser, &headers, |app| {
         app.tenant().remove(&checked(id)?);

@@ -43,7 +43,7 @@ impl UserChanges {
         self.0.get(name).and_then(Value::as_str)
     }
 
-    /// Whether this user, in this connection, may be changed so.
+    /// Whether this user, in this connection, may be changed like this.
     pub(super) fn allowed(&self, user: &User, connection: &Connection) -> Result<(), ApiError> {
         let removed: Vec<&str> =
             NOT_REMOVABLE.into_iter().filter(|name| self.0.get(*name).is_some_and(Value::is_null)).collect();

@@ -1,4 +1,4 @@
-//! A connection: whom it accepts, and its indexes.
+//! A connection: which users it accepts, and its indexes.
 
 use std::collections::HashMap;
 use std::sync::Arc;

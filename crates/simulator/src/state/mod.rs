@@ -22,9 +22,9 @@ use crate::errors::ApiError;
 use crate::ids::Ids;
 use crate::password::PasswordPolicy;
 
-/// All that the tenant holds.
+/// The users and connections of the tenant.
 pub(crate) struct Tenant {
-    /// Sorted, so that a long listing can go on where it stopped.
+    /// Sorted, so that a long listing can continue where it stopped.
     users: BTreeMap<String, User>,
     /// The first one is the connection named in the configuration.
     connections: Vec<Connection>,
@@ -108,12 +108,12 @@ impl Tenant {
         Ok(self.insert(user))
     }
 
-    /// Removes a user; whether there was one.
+    /// Removes a user; returns whether there was one.
     pub(crate) fn remove(&mut self, id: &str) -> bool {
         self.take(id).is_some()
     }
 
-    /// Removes what answers to an address in a connection, ghosts included.
+    /// Removes what has an address in a connection, ghosts included.
     pub(crate) fn remove_email(&mut self, connection_id: &str, email: &str) -> bool {
         let Some(connection) = self.connections.iter_mut().find(|c| c.id == connection_id) else {
             return false;
@@ -125,7 +125,7 @@ impl Tenant {
         true
     }
 
-    /// Puts a user straight into the tenant, unchecked; one with the same id is replaced.
+    /// Puts a user directly into the tenant, unchecked; one with the same id is replaced.
     pub(crate) fn plant(&mut self, planted: PlantedUser, ids: &Ids, now_ms: u64) -> Option<String> {
         let name = planted.connection.as_deref().unwrap_or(&self.connections.first()?.name);
         let connection = self.connection(name)?;
@@ -134,14 +134,14 @@ impl Tenant {
         Some(self.insert(user).user_id.clone())
     }
 
-    /// Plants an address in the first connection that is taken but belongs to nobody.
+    /// Plants an address in the first connection that is taken although no user has it.
     pub(crate) fn plant_ghost(&mut self, email: &str) {
         if let Some(connection) = self.connections.first_mut() {
             connection.ghosts.insert(email.to_lowercase());
         }
     }
 
-    /// Lets a closure rewrite a user; whether there was one. The id and the connection stay.
+    /// Lets a closure rewrite a user; returns whether there was one. The id and the connection stay.
     pub(crate) fn change(&mut self, id: &str, change: impl FnOnce(&mut UserView)) -> bool {
         let Some(user) = self.users.get(id) else {
             return false;
@@ -172,7 +172,7 @@ impl Tenant {
         let user = self.users.remove(id)?;
         let name = Arc::clone(&user.connection);
         if let Some(connection) = self.connection_mut(&name) {
-            // A planted double may own the address by now: only the own entry goes.
+            // A planted double may have the address by now: only this user's entry is removed.
             if connection.by_email.get(&user.email) == Some(&user.user_id) {
                 connection.by_email.remove(&user.email);
             }

@@ -15,7 +15,7 @@ use crate::ids::Ids;
 pub(crate) struct NewUser {
     pub(crate) connection: String,
     pub(crate) email: Option<String>,
-    /// Looked at by the policy, then dropped with the rest of this struct.
+    /// Checked by the policy, then dropped with the rest of this struct.
     pub(crate) password: Option<String>,
     pub(crate) username: Option<String>,
     user_id: Option<String>,
@@ -65,7 +65,7 @@ pub(crate) struct User {
     pub(super) connection: Arc<str>,
 }
 
-/// Where a user comes from. The id is the part after `provider|`.
+/// Connection and id of a new user. The id is the part after `provider|`.
 #[derive(Serialize)]
 struct Identity {
     connection: Arc<str>,

@@ -1,4 +1,4 @@
-//! Users as tests see them and put them in.
+//! Users as tests read them and put them in.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub struct UserView {
     pub connection: String,
     /// Full name; the address if none was given.
     pub name: String,
-    /// As sent; `None` if it never was.
+    /// Whether the user is blocked, as sent; `None` if it was never sent.
     pub blocked: Option<bool>,
     /// `app_metadata`, an object.
     pub app_metadata: Option<Value>,
@@ -51,7 +51,7 @@ pub struct PlantedUser {
     pub email_verified: bool,
     /// Full name; the address if `None`.
     pub name: Option<String>,
-    /// Blocked or not, or never said.
+    /// Whether the user is blocked; `None` if it was never set.
     pub blocked: Option<bool>,
     /// `app_metadata`; must be an object.
     pub app_metadata: Option<Value>,

@@ -1,4 +1,4 @@
-//! Request validation in the words of z-schema, the JavaScript validator behind Auth0's texts.
+//! Request validation with the texts of z-schema, the JavaScript validator behind Auth0's texts.
 //!
 //! A body is described by a list of [`Property`]; what is not listed is refused. Only the first
 //! violation is reported. Rejected: a JSON Schema crate, whose texts would all have to be
@@ -30,7 +30,7 @@ pub(crate) enum Format {
 /// What a value must be.
 #[derive(Clone, Copy)]
 pub(crate) enum Rule {
-    /// A string of so many characters (UTF-16 units, as JavaScript counts).
+    /// A string with a number of characters within these bounds (UTF-16 units, as JavaScript counts).
     Text {
         min: usize,
         max: usize,
@@ -56,7 +56,7 @@ pub(crate) struct Schema {
 }
 
 impl Schema {
-    /// Checks a body and hands it back as a map.
+    /// Checks a body and returns it as a map.
     pub(crate) fn check(&self, body: Value) -> Result<Map<String, Value>, ApiError> {
         let Value::Object(body) = body else {
             let found = type_of(&body);

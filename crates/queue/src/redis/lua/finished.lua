@@ -1,5 +1,5 @@
--- Removes finished jobs with all they left (fault 7).
--- KEYS: one queue. ARGV: how many at most of each kind of end. Returns how many.
+-- Removes finished jobs and their data (fault 7).
+-- KEYS: one queue. ARGV: the most to remove of each kind of end. Returns the number removed.
 local removed = 0
 for _, set in ipairs({':done', ':dead', ':failed'}) do
     for _, id in ipairs(redis.call('SPOP', KEYS[1] .. set, ARGV[1])) do

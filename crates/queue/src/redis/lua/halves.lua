@@ -1,7 +1,7 @@
--- Removes ids whose payload is gone (fault 3), and mends ids whose payload is
--- there but not what apalis wants to know besides.
+-- Removes ids whose payload is gone (fault 3), and restores the description that apalis
+-- needs of ids whose payload is there.
 -- KEYS: one queue. ARGV: where in the lists to start, how many ids of each to look at,
--- how many seconds the description of a worker outlives the last look at it.
+-- how many seconds the description of a worker is kept after the last sweep that saw it.
 -- Returns how many were removed, and whether there is more to look at.
 local queue, from, count = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
 local states = {Pending = true, Queued = true, Running = true, Done = true, Failed = true, Killed = true}

@@ -2,7 +2,7 @@
 -- KEYS: the queues. ARGV: window, then for each send: number of its queue, id, payload,
 -- and where it goes: 'front' for what was sent before (a retry, or a dead worker's job: its
 -- users have waited already), 'back' else.
--- Returns how many were taken; one that is there already counts as taken.
+-- Returns the number taken; one that is there already counts as taken.
 local window = tonumber(ARGV[1])
 local held = 0
 for _, queue in ipairs(KEYS) do

@@ -1,6 +1,6 @@
 -- Takes a worker's name off the list, which apalis fails to do (fault 19), and
--- puts what it fetched and never began back to the front.
--- KEYS: one queue. ARGV: the worker. Returns how many went back.
+-- puts what it fetched and never started back to the front.
+-- KEYS: one queue. ARGV: the worker. Returns the number put back.
 local queue, worker = KEYS[1], ARGV[1]
 local key = queue .. ':inflight:' .. worker
 local left = redis.call('SMEMBERS', key)

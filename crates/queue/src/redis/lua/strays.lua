@@ -1,5 +1,5 @@
--- Removes payloads no list knows any more, the other half of a loss.
--- KEYS: one queue. ARGV: cursor, how many to look at. Returns the next cursor and how many were removed.
+-- Removes payloads whose id is in no list any more.
+-- KEYS: one queue. ARGV: cursor, how many to look at. Returns the next cursor and the number removed.
 local queue = KEYS[1]
 local page = redis.call('HSCAN', queue .. ':data', ARGV[1], 'COUNT', ARGV[2])
 local held, removed = ids_held(queue), 0

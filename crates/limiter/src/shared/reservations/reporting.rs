@@ -1,13 +1,13 @@
-//! What the desk tells others: why callers wait, and the numbers.
+//! What the reservations report: why callers wait, and the figures for metrics.
 
 use std::time::Duration;
 
 use ferry_domain::ports::{Group, GroupFigures, LimiterFigures, Waiting};
 use tokio::time::Instant;
 
-use super::{Desk, Link};
+use super::{Link, Reservations};
 
-impl Desk {
+impl Reservations {
     pub(super) fn pause(&self, now: Instant) -> Option<Duration> {
         let shared = self.clock.filter(|_| self.link == Link::Shared).map(|clock| clock.at(self.last.since));
         let left = shared.and_then(|end| end.checked_duration_since(now)).filter(|left| !left.is_zero());
@@ -21,7 +21,7 @@ impl Desk {
     pub(crate) fn waiting(&mut self, now: Instant) -> Option<Waiting> {
         let pause = self.pause(now);
         let (busiest, waiting) = (0..3)
-            .map(|group| (group, self.lines[group].waiting()))
+            .map(|group| (group, self.queues[group].waiting()))
             .rev()
             .max_by_key(|(_, waiting)| *waiting)?;
         let group = Group::ALL[busiest];
@@ -29,9 +29,9 @@ impl Desk {
         if waiting == 0 && pause.is_none() {
             return None;
         }
-        let line = &self.lines[busiest];
-        let behind = (waiting + 1).saturating_sub(line.slots.len()) as f64;
-        let last = line.slots.back().map_or(Duration::ZERO, |slot| slot.saturating_duration_since(now));
+        let queue = &self.queues[busiest];
+        let behind = (waiting + 1).saturating_sub(queue.slots.len()) as f64;
+        let last = queue.slots.back().map_or(Duration::ZERO, |slot| slot.saturating_duration_since(now));
         let own = rate.map(|rate| rate / f64::from(self.last.members));
         let wait = last + own.map_or(Duration::ZERO, |own| Duration::from_secs_f64(behind / own));
         Some(Waiting {

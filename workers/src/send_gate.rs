@@ -1,5 +1,6 @@
-//! What every handler asks before it sends: did an operator stop it, and could a
-//! result be stored? Kept by the loop `controls`, which asks the ledger twice a second.
+//! The send gate, which every handler asks before it sends: did an operator stop the
+//! run, and could a result be stored? Fed by the loop `controls`, which asks the ledger
+//! twice a second.
 
 use ferry_domain::{
     Figures, JobKind, RunId, RunState,
@@ -9,22 +10,23 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-pub(crate) struct Standing {
+/// What decides whether requests may be sent: controls of operators, and whether the ledger answers.
+pub(crate) struct SendGate {
     controls: watch::Sender<Controls>,
     ledger_answers: watch::Sender<bool>,
     figures: Arc<Figures>,
 }
 
-impl Standing {
+impl SendGate {
     pub(crate) fn new(figures: Arc<Figures>) -> Self {
-        Standing {
+        SendGate {
             controls: watch::Sender::new(Controls::default()),
             ledger_answers: watch::Sender::new(true),
             figures,
         }
     }
 
-    /// What operators said last.
+    /// Takes in what operators asked for last.
     pub(crate) fn heard(&self, controls: Controls) {
         self.controls.send_if_modified(|known| {
             let news = *known != controls;
@@ -69,16 +71,16 @@ impl Standing {
     }
 }
 
-/// A run that is not listed was opened or ended since: its own row decides, at the next write.
+/// A run that is not listed was opened or has ended since: its own row decides, at the next write.
 fn allowed(controls: &Controls, run: RunId, kind: JobKind) -> bool {
-    let goes_on = match controls.state_of(run) {
+    let may_run = match controls.state_of(run) {
         None | Some(RunState::Running) => true,
-        // What is at Auth0 already is still read back; users are asked for, not sent.
+        // What is at Auth0 already is still read back; users are looked up, not sent.
         Some(RunState::Cancelling) => kind != JobKind::Provision,
         Some(RunState::Sealing) => kind == JobKind::Report,
         Some(_) => false,
     };
-    goes_on && !controls.stop_all
+    may_run && !controls.stop_all
 }
 
 #[cfg(test)]
@@ -94,7 +96,7 @@ mod tests {
     #[test]
     fn a_paused_run_stops_and_a_cancelled_one_only_reads() {
         for kind in JobKind::ALL {
-            assert!(allowed(&Controls::default(), RUN, kind), "a run that nobody spoke of");
+            assert!(allowed(&Controls::default(), RUN, kind), "a run that is not listed");
             assert!(!allowed(&controls(RunState::Paused), RUN, kind));
             assert!(!allowed(&Controls { stop_all: true, ..controls(RunState::Running) }, RUN, kind));
         }
@@ -104,15 +106,11 @@ mod tests {
 
     #[tokio::test]
     async fn only_silence_counts_as_the_ledger_being_away() {
-        let standing = Standing::new(Arc::default());
-        standing.note::<()>(&Err(LedgerError::Unavailable {
-            doing: "x",
-            reason: String::new(),
-            passes: true,
-        }));
-        assert!(!standing.ledger_answers());
-        standing.note::<()>(&Err(LedgerError::LeaseLost));
-        assert!(standing.ledger_answers());
-        standing.ledger_back().await;
+        let gate = SendGate::new(Arc::default());
+        gate.note::<()>(&Err(LedgerError::Unavailable { doing: "x", reason: String::new(), passes: true }));
+        assert!(!gate.ledger_answers());
+        gate.note::<()>(&Err(LedgerError::LeaseLost));
+        assert!(gate.ledger_answers());
+        gate.ledger_back().await;
     }
 }

@@ -1,4 +1,4 @@
-//! Results waiting for company, and how they get into the ledger.
+//! The result buffer: gathers results of a batch and writes them to the ledger together.
 
 use std::time::Duration;
 
@@ -10,27 +10,33 @@ use ferry_domain::{
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
-use crate::{environment::Environment, held::Hold};
+use crate::{environment::Environment, held::HeldLease};
 
-pub(crate) struct Group<'a> {
+/// Results that are not written back yet.
+pub(crate) struct ResultBuffer<'a> {
     env: &'a Environment,
     lease: &'a Lease<Job>,
-    hold: &'a Hold,
+    hold: &'a HeldLease,
     results: Vec<ItemResult>,
     /// Requests sent for these results.
     pub(crate) requests: i64,
-    /// When they are written even without company.
+    /// When they are written even if the buffer is not full.
     pub(crate) due: Instant,
-    /// Where the run stood at the last write.
+    /// State of the run at the last write.
     pub(crate) run: RunState,
     /// Nothing is left pending: the batch and its job have ended.
     pub(crate) finished: bool,
 }
 
-impl<'a> Group<'a> {
-    pub(crate) fn new(env: &'a Environment, lease: &'a Lease<Job>, hold: &'a Hold, run: RunState) -> Self {
+impl<'a> ResultBuffer<'a> {
+    pub(crate) fn new(
+        env: &'a Environment,
+        lease: &'a Lease<Job>,
+        hold: &'a HeldLease,
+        run: RunState,
+    ) -> Self {
         let results = Vec::with_capacity(env.tuning.group);
-        Group { env, lease, hold, results, requests: 0, due: Instant::now(), run, finished: false }
+        ResultBuffer { env, lease, hold, results, requests: 0, due: Instant::now(), run, finished: false }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -48,8 +54,8 @@ impl<'a> Group<'a> {
         self.results.push(result);
     }
 
-    /// Writes what has gathered. What was done at Auth0 is kept in hand while the
-    /// ledger can't be reached, for as long as the lease is ours.
+    /// Writes what has gathered. Results are kept in memory while the ledger can't be
+    /// reached, for as long as the lease is ours.
     pub(crate) async fn write(&mut self) -> Result<(), LedgerError> {
         if self.results.is_empty() {
             return Ok(());
@@ -61,7 +67,7 @@ impl<'a> Group<'a> {
                 return Err(LedgerError::LeaseLost);
             }
             let answer = self.env.ledger.write_back(self.lease, &self.results, self.requests).await;
-            self.env.standing.note(&answer);
+            self.env.send_gate.note(&answer);
             match answer {
                 Err(error @ (LedgerError::Busy | LedgerError::Unavailable { .. })) => {
                     if tries == 0 {

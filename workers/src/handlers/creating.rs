@@ -1,6 +1,6 @@
-//! How one user gets across (design §5, steps 1 to 5).
+//! Creating one user at Auth0 (design §5, steps 1 to 5).
 //!
-//! `POST` first, since nearly all users are new; whatever leaves doubt is
+//! `POST` first, since nearly all users are new; an answer that leaves doubt is
 //! resolved by reading the chosen id and then the address, never by searching
 //! (FACTS §1 rows 2 and 3).
 
@@ -13,28 +13,19 @@ use ferry_domain::{
 };
 use tokio::time::{Instant, timeout_at};
 
-/// What became of one try with one user.
+use super::answers::{Trouble, trouble};
+
+/// How one try with one user ended.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Crossed {
+pub(crate) enum Tried {
     /// An outcome to write back.
     Settled(ItemResult),
     /// Not known or not done; the item stays pending.
     Unsettled(Trouble, Box<Item>),
 }
 
-/// Why an item stays pending.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    /// This try failed; it counts.
-    Failed(Code),
-    /// Nothing will pass for now, through no fault of the work: limit, token. It does not count.
-    Blocked(Code),
-    /// Nothing will pass until a person acts: connection, scope.
-    Stops(Code),
-}
-
-/// What is the same for all users of a batch.
-pub(crate) struct Crossing<'a> {
+/// Creates users of one batch: what is the same for all of them.
+pub(crate) struct CreateUser<'a> {
     pub(crate) directory: &'a dyn Directory,
     pub(crate) random: &'a dyn Random,
     pub(crate) run: RunId,
@@ -44,18 +35,19 @@ pub(crate) struct Crossing<'a> {
     pub(crate) deadline: Duration,
 }
 
-impl Crossing<'_> {
-    /// Brings one user across. The second figure is the number of requests it took.
-    pub(crate) async fn cross(&self, item: Item) -> (Crossed, i64) {
+impl CreateUser<'_> {
+    /// Creates one user, or finds the one that is there. The second figure is the number of
+    /// requests it took.
+    pub(crate) async fn create(&self, item: Item) -> (Tried, i64) {
         let mut requests = 0;
-        let crossed = match self.outcome(&item, &mut requests).await {
+        let tried = match self.outcome(&item, &mut requests).await {
             Ok(outcome) => {
                 crash::pass("provision.sent");
-                Crossed::Settled(ItemResult { seq: item.seq, key: item.record.key, outcome })
+                Tried::Settled(ItemResult { seq: item.seq, key: item.record.key, outcome })
             }
-            Err(trouble) => Crossed::Unsettled(trouble, Box::new(item)),
+            Err(trouble) => Tried::Unsettled(trouble, Box::new(item)),
         };
-        (crossed, requests)
+        (tried, requests)
     }
 
     async fn outcome(&self, item: &Item, requests: &mut i64) -> Result<Outcome, Trouble> {
@@ -87,7 +79,7 @@ impl Crossing<'_> {
         }
     }
 
-    /// Who holds the id or the address, if anybody does.
+    /// The outcome for the user that has the id or the address, if there is one.
     async fn resolve(
         &self,
         item: &Item,
@@ -114,7 +106,7 @@ impl Crossing<'_> {
     }
 }
 
-/// A refusal is this user's end, unless it would be everybody's.
+/// A refusal fails this user, unless every user would be refused like it.
 fn refused(error: DirectoryError) -> Result<Outcome, Trouble> {
     match error {
         DirectoryError::Refused { code, field } if retry::class(code) == Class::Fails => {
@@ -125,16 +117,6 @@ fn refused(error: DirectoryError) -> Result<Outcome, Trouble> {
             })
         }
         error => Err(trouble(error)),
-    }
-}
-
-/// What an error means for the batch, by the taxonomy of [`retry::class`].
-pub(crate) fn trouble(error: DirectoryError) -> Trouble {
-    let code = error.code();
-    match retry::class(code) {
-        Class::StopsRun => Trouble::Stops(code),
-        Class::Snoozes => Trouble::Blocked(code),
-        Class::Retries | Class::Fails => Trouble::Failed(code),
     }
 }
 
@@ -166,28 +148,28 @@ mod tests {
         }
     }
 
-    async fn cross(directory: &FakeDirectory) -> Crossed {
+    async fn create(directory: &FakeDirectory) -> Tried {
         let (spec, random) = (spec(), SeededRandom::new(1));
         let deadline = Duration::from_secs(120);
-        let crossing =
-            Crossing { directory, random: &random, run: RUN, migration: "m", spec: &spec, deadline };
-        crossing.cross(item()).await.0
+        let creating =
+            CreateUser { directory, random: &random, run: RUN, migration: "m", spec: &spec, deadline };
+        creating.create(item()).await.0
     }
 
-    fn trouble_of(crossed: Crossed) -> Trouble {
-        match crossed {
-            Crossed::Settled(result) => panic!("expected trouble, got {:?}", result.outcome),
-            Crossed::Unsettled(trouble, left) => {
+    fn trouble_of(tried: Tried) -> Trouble {
+        match tried {
+            Tried::Settled(result) => panic!("expected trouble, got {:?}", result.outcome),
+            Tried::Unsettled(trouble, left) => {
                 assert_eq!(*left, item(), "the user is still to be done");
                 trouble
             }
         }
     }
 
-    fn outcome(crossed: Crossed) -> Outcome {
-        match crossed {
-            Crossed::Settled(result) => result.outcome,
-            Crossed::Unsettled(trouble, _) => panic!("expected an outcome, got {trouble:?}"),
+    fn outcome(tried: Tried) -> Outcome {
+        match tried {
+            Tried::Settled(result) => result.outcome,
+            Tried::Unsettled(trouble, _) => panic!("expected an outcome, got {trouble:?}"),
         }
     }
 
@@ -195,15 +177,15 @@ mod tests {
     async fn a_lost_answer_makes_one_user_not_two() {
         let directory = FakeDirectory::default();
         directory.next_answer_is_lost(DirectoryError::Unknown(Code::TimedOut));
-        assert_eq!(outcome(cross(&directory).await).state, ItemState::Created);
+        assert_eq!(outcome(create(&directory).await).state, ItemState::Created);
         assert_eq!(directory.users().len(), 1);
     }
 
     #[tokio::test]
-    async fn the_same_user_again_is_created_once_whoever_asks() {
+    async fn the_same_user_again_is_created_once() {
         let directory = FakeDirectory::default();
-        let first = outcome(cross(&directory).await);
-        let second = outcome(cross(&directory).await);
+        let first = outcome(create(&directory).await);
+        let second = outcome(create(&directory).await);
         assert_eq!(first, second, "a second delivery must find the first one's user");
         assert_eq!(directory.users().len(), 1);
     }
@@ -213,7 +195,7 @@ mod tests {
         let directory = FakeDirectory::default();
         directory.next_create_fails(DirectoryError::Exists);
         directory.next_create_fails(DirectoryError::Exists);
-        assert_eq!(outcome(cross(&directory).await).code, Some(Code::Ghost));
+        assert_eq!(outcome(create(&directory).await).code, Some(Code::Ghost));
     }
 
     #[tokio::test]
@@ -222,7 +204,7 @@ mod tests {
         let mut stranger = directory_user("auth0|stranger");
         stranger.email = Some("a@example.com".into());
         directory.plant(stranger);
-        let outcome = outcome(cross(&directory).await);
+        let outcome = outcome(create(&directory).await);
         assert_eq!((outcome.state, outcome.code), (ItemState::Conflict, Some(Code::AdoptUnverified)));
         assert_eq!(outcome.auth0_user_id, None);
     }
@@ -232,10 +214,10 @@ mod tests {
         let directory = FakeDirectory::default();
         let refuse = |code| DirectoryError::Refused { code, field: Some("email".into()) };
         directory.next_create_fails(refuse(Code::UserRefused));
-        let failed = outcome(cross(&directory).await);
+        let failed = outcome(create(&directory).await);
         assert_eq!((failed.state, failed.field.as_deref()), (ItemState::Failed, Some("email")));
         directory.next_create_fails(refuse(Code::ConnectionUnknown));
-        assert_eq!(trouble_of(cross(&directory).await), Trouble::Stops(Code::ConnectionUnknown));
+        assert_eq!(trouble_of(create(&directory).await), Trouble::Stops(Code::ConnectionUnknown));
     }
 
     #[tokio::test]
@@ -247,11 +229,11 @@ mod tests {
             (DirectoryError::NotSent(Code::ConnectionLost), Trouble::Failed(Code::ConnectionLost)),
         ] {
             directory.next_create_fails(error);
-            assert_eq!(trouble_of(cross(&directory).await), expected);
+            assert_eq!(trouble_of(create(&directory).await), expected);
         }
         directory.next_create_fails(DirectoryError::Unknown(Code::ServerError));
         directory.next_create_fails(DirectoryError::Unknown(Code::ServerError));
-        assert_eq!(trouble_of(cross(&directory).await), Trouble::Failed(Code::ServerError));
+        assert_eq!(trouble_of(create(&directory).await), Trouble::Failed(Code::ServerError));
         assert!(directory.users().is_empty());
     }
 }

@@ -1,9 +1,9 @@
-//! What a process has in hand and owes, and what it asks for next: no input or output.
+//! Slot reservations of one process: waiting callers (FIFO) and reserved send times.
 //!
-//! Callers queue here in order of asking, slots lie here in order of time. A slot that
-//! has come and meets a caller is a permit; one that meets nobody for a second goes
-//! back to the store. While the store is away, slots come from the process's own
-//! share of the rate instead, and everything else stays the same.
+//! A slot whose time has come is given to the first caller, who may then send one request.
+//! A slot that no caller takes for a second goes back to the store. While the store is away,
+//! slots come from the process's own share of the rate instead, and everything else stays
+//! the same. State only, no input or output: `mod.rs` talks to the store.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -23,58 +23,59 @@ use crate::{
     time::Time,
 };
 
-mod told;
+mod reporting;
 
-/// Slots are asked for in chunks of so much of the process's share of the rate.
+/// Slots are asked for in chunks of this many seconds of the process's share of the rate.
 const CHUNK: f64 = 0.1;
-/// A permit nobody wants goes back after this.
-const KEPT: Duration = Duration::from_secs(1);
-/// News of a 429 elsewhere arrive within this while anything waits or is in hand.
-const NEWS: Duration = Duration::from_millis(250);
-/// Being there is said at least so often.
-const BEAT: Duration = Duration::from_secs(1);
-/// A store that failed is asked again after this.
-const AGAIN: Duration = Duration::from_millis(250);
-/// Late timers are made up for within this while the store is away.
+/// A slot that no caller takes goes back after this.
+const KEPT_FOR: Duration = Duration::from_secs(1);
+/// Poll interval while callers wait or slots are reserved: a 429 elsewhere is known within it.
+const POLL_EVERY: Duration = Duration::from_millis(250);
+/// Heartbeat interval: the store counts a process that is heard of this often as alive.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Pause before a store that failed is asked again.
+const STORE_RETRY: Duration = Duration::from_millis(250);
+/// While the store is away, a timer that is late by up to this loses nothing.
 const CATCH_UP: Duration = Duration::from_millis(10);
 
 /// One group's callers and slots.
 #[derive(Default)]
-struct Line {
+struct GroupQueue {
     callers: VecDeque<oneshot::Sender<()>>,
     /// In order of time.
     slots: VecDeque<Instant>,
 }
 
-impl Line {
-    /// Callers that still wait: who gave up is not asked for.
+impl GroupQueue {
+    /// The number of callers that still wait; those that gave up are removed.
     fn waiting(&mut self) -> usize {
         self.callers.retain(|caller| !caller.is_closed());
         self.callers.len()
     }
 }
 
-/// How it stands with the store.
+/// State of the connection to the store.
 #[derive(Debug, PartialEq)]
 enum Link {
-    /// Not heard of yet; since when.
+    /// No answer yet.
     Unknown,
     Shared,
     Away,
 }
 
-pub(crate) struct Desk {
+/// Callers that wait, slots that are reserved for them, and what the store is told next.
+pub(crate) struct Reservations {
     member: String,
     floor_share: f64,
     plan: LimitPlan,
-    lines: [Line; 3],
+    queues: [GroupQueue; 3],
     parts: [Part; 4],
     pull: Option<Option<Duration>>,
     link: Link,
     clock: Option<StoreClock>,
     last: Reply,
     tried: Option<Instant>,
-    /// The last slots asked for were too far ahead.
+    /// The store gave no slots at the last exchange: they would be too far ahead.
     refused: bool,
     /// How long the store takes to answer.
     round_trip: Duration,
@@ -84,19 +85,19 @@ pub(crate) struct Desk {
     pub(crate) counts: Arc<Counts>,
 }
 
-impl Desk {
+impl Reservations {
     pub(crate) fn new(
         member: String,
         plan: &LimitPlan,
         floor_share: f64,
         counts: Arc<Counts>,
         now: Instant,
-    ) -> Desk {
-        Desk {
+    ) -> Reservations {
+        Reservations {
             member,
             floor_share,
             plan: plan.clone(),
-            lines: Default::default(),
+            queues: Default::default(),
             parts: Request::for_plan(plan).parts,
             pull: None,
             link: Link::Unknown,
@@ -111,15 +112,15 @@ impl Desk {
         }
     }
 
-    // --- what callers do ----------------------------------------------------
+    // --- callers ------------------------------------------------------------
 
     /// One more caller; `None` when the group has no limit and nothing pauses.
-    pub(crate) fn queue(&mut self, group: Group, now: Instant) -> Option<oneshot::Receiver<()>> {
+    pub(crate) fn enqueue(&mut self, group: Group, now: Instant) -> Option<oneshot::Receiver<()>> {
         if self.plan.way(group).next().is_none() && self.pause(now).is_none() {
             return None;
         }
         let (sender, receiver) = oneshot::channel();
-        self.lines[group as usize].callers.push_back(sender);
+        self.queues[group as usize].callers.push_back(sender);
         Some(receiver)
     }
 
@@ -138,7 +139,7 @@ impl Desk {
         part.seen += 1;
     }
 
-    /// Answers with the pause where this process has to see to it alone.
+    /// Takes in a 429. Returns the pause where this process has to brake alone.
     pub(crate) fn throttled(&mut self, retry_after: Option<Duration>, now: Instant) -> Option<Duration> {
         if self.link == Link::Shared {
             let longer = self.pull.flatten().max(retry_after);
@@ -147,11 +148,11 @@ impl Desk {
         }
         let pause = self.brake.pull(retry_after)?;
         self.next = [now + pause; 4];
-        self.lines.iter_mut().for_each(|line| line.slots.clear());
+        self.queues.iter_mut().for_each(|queue| queue.slots.clear());
         Some(pause)
     }
 
-    /// What was left stays: the store keeps levels, not times, and so do we.
+    /// Keeps to another plan from the next exchange on, with what is left in the buckets.
     pub(crate) fn set_plan(&mut self, plan: &LimitPlan) {
         let fresh = Request::for_plan(plan).parts;
         for (part, fresh) in self.parts.iter_mut().zip(fresh) {
@@ -162,29 +163,29 @@ impl Desk {
 
     // --- slots and callers --------------------------------------------------
 
-    /// Serves who can be served, and says when to look again.
+    /// Serves the callers that can be served, and returns when to look again.
     pub(crate) fn serve(&mut self, now: Instant) -> Instant {
         if self.link == Link::Away {
             self.own_slots(now);
         }
-        let mut wake = now + NEWS;
+        let mut wake = now + POLL_EVERY;
         for group in 0..3 {
             self.expire(group, now);
-            let line = &mut self.lines[group];
-            while line.slots.front().is_some_and(|slot| *slot <= now) {
-                let Some(caller) = line.callers.pop_front() else { break };
+            let queue = &mut self.queues[group];
+            while queue.slots.front().is_some_and(|slot| *slot <= now) {
+                let Some(caller) = queue.callers.pop_front() else { break };
                 if caller.send(()).is_ok() {
-                    line.slots.pop_front();
+                    queue.slots.pop_front();
                 }
             }
-            if let Some(slot) = line.slots.front().filter(|slot| **slot > now) {
+            if let Some(slot) = queue.slots.front().filter(|slot| **slot > now) {
                 wake = wake.min(*slot);
             }
             // Without a limit only the pause is waited out.
-            if !line.callers.is_empty() && !self.limited(group) {
+            if !queue.callers.is_empty() && !self.limited(group) {
                 match self.pause(now) {
                     Some(pause) => wake = wake.min(now + pause),
-                    None => self.lines[group].callers.drain(..).for_each(|caller| {
+                    None => self.queues[group].callers.drain(..).for_each(|caller| {
                         let _ = caller.send(());
                     }),
                 }
@@ -197,14 +198,14 @@ impl Desk {
         self.parts[0].model.is_some() || self.parts[1 + group].model.is_some()
     }
 
-    /// Slots that nobody came for go back.
+    /// Gives back the slots that no caller took.
     fn expire(&mut self, group: usize, now: Instant) {
-        let line = &mut self.lines[group];
-        let before = line.slots.len();
-        while line.slots.front().is_some_and(|slot| *slot + KEPT < now) {
-            line.slots.pop_front();
+        let queue = &mut self.queues[group];
+        let before = queue.slots.len();
+        while queue.slots.front().is_some_and(|slot| *slot + KEPT_FOR < now) {
+            queue.slots.pop_front();
         }
-        let expired = (before - line.slots.len()) as u32;
+        let expired = (before - queue.slots.len()) as u32;
         if expired > 0 && self.link == Link::Shared {
             self.give_back(group, expired);
         }
@@ -221,11 +222,11 @@ impl Desk {
         let soonest = now.checked_sub(CATCH_UP).unwrap_or(now);
         for group in 0..3 {
             let way = [0, 1 + group].map(|index| (index, self.parts[index].model));
-            let mut wanted = self.lines[group].waiting().saturating_sub(self.lines[group].slots.len());
+            let mut wanted = self.queues[group].waiting().saturating_sub(self.queues[group].slots.len());
             while wanted > 0 && self.limited(group) {
                 let known = way.iter().filter(|(_, model)| model.is_some());
                 let slot = known.map(|(index, _)| self.next[*index]).fold(soonest, Instant::max);
-                if slot > now + NEWS {
+                if slot > now + POLL_EVERY {
                     break;
                 }
                 for (index, model) in way {
@@ -233,7 +234,7 @@ impl Desk {
                         self.next[index] = slot + Duration::from_secs_f64(1.0 / (model.rate * share));
                     }
                 }
-                self.lines[group].slots.push_back(slot);
+                self.queues[group].slots.push_back(slot);
                 wanted -= 1;
             }
         }
@@ -249,37 +250,38 @@ impl Desk {
 
     // --- the store ----------------------------------------------------------
 
-    /// What to say and ask now, if it is time.
+    /// The next request to the store, if it is time for one.
     pub(crate) fn request(&mut self, now: Instant) -> Option<Request> {
         let wanted = [0, 1, 2].map(|group| self.wanted(group));
         let wants = wanted.iter().any(|wanted| *wanted > 0);
         let since = self.tried.map_or(Duration::MAX, |tried| now.saturating_duration_since(tried));
         let due = match self.link {
             Link::Unknown => true,
-            Link::Away => since >= AGAIN,
+            Link::Away => since >= STORE_RETRY,
             Link::Shared => {
-                let busy = self.lines.iter().any(|line| !line.callers.is_empty() || !line.slots.is_empty());
-                let news = busy || self.parts.iter().any(|part| part.returned > 0 || part.seen > 0);
-                let asks = wants && (!self.refused || since >= NEWS);
-                asks || self.pull.is_some() || since >= BEAT || (news && since >= NEWS)
+                let busy =
+                    self.queues.iter().any(|queue| !queue.callers.is_empty() || !queue.slots.is_empty());
+                let pending = busy || self.parts.iter().any(|part| part.returned > 0 || part.seen > 0);
+                let asks = wants && (!self.refused || since >= POLL_EVERY);
+                asks || self.pull.is_some() || since >= HEARTBEAT || (pending && since >= POLL_EVERY)
             }
         };
-        due.then(|| self.put_together(wanted, now))
+        due.then(|| self.build_request(wanted, now))
     }
 
-    /// How many slots a group should be asked for: at most what its callers need, and
-    /// no more in hand than a chunk and what is used while the store answers.
+    /// The number of slots to ask for in a group: at most what its callers need, and no
+    /// more reserved than a chunk and what is used while the store answers.
     fn wanted(&mut self, group: usize) -> u32 {
-        let waiting = self.lines[group].waiting();
-        let in_hand = self.lines[group].slots.len();
+        let waiting = self.queues[group].waiting();
+        let reserved = self.queues[group].slots.len();
         let Some(rate) = self.rate(group) else { return 0 };
         let own = rate * self.last.factor / f64::from(self.last.members);
         let ahead = own * self.round_trip.as_secs_f64() * 2.0;
         let target = ((own * CHUNK).max(1.0) + ahead) as usize;
-        if in_hand > target / 2 {
+        if reserved > target / 2 {
             return 0;
         }
-        waiting.min(target).saturating_sub(in_hand) as u32
+        waiting.min(target).saturating_sub(reserved) as u32
     }
 
     /// The plan's rate for a group, in requests per second.
@@ -288,13 +290,13 @@ impl Desk {
         way.map(|model| model.rate).reduce(f64::min)
     }
 
-    fn put_together(&mut self, wanted: [u32; 3], now: Instant) -> Request {
+    fn build_request(&mut self, wanted: [u32; 3], now: Instant) -> Request {
         let mode = match self.link {
             Link::Shared => Mode::Known,
             Link::Away if self.clock.is_some() => Mode::Back,
             Link::Unknown | Link::Away => Mode::First,
         };
-        // After an outage the answer says first how things stand.
+        // After an outage the first answer only brings the present state.
         let wanted = if self.link == Link::Away { [0; 3] } else { wanted };
         self.tried = Some(now);
         let request = Request {
@@ -313,16 +315,16 @@ impl Desk {
         request
     }
 
-    /// The last words of a process that stops: all it has in hand goes back.
-    pub(crate) fn farewell(&mut self, now: Instant) -> Option<Request> {
+    /// The last request of a process that stops: gives back all reserved slots.
+    pub(crate) fn leave(&mut self, now: Instant) -> Option<Request> {
         if self.link != Link::Shared {
             return None;
         }
         for group in 0..3 {
-            let slots = std::mem::take(&mut self.lines[group].slots);
+            let slots = std::mem::take(&mut self.queues[group].slots);
             self.give_back(group, slots.len() as u32);
         }
-        Some(Request { mode: Mode::Leaving, ..self.put_together([0; 3], now) })
+        Some(Request { mode: Mode::Leaving, ..self.build_request([0; 3], now) })
     }
 
     /// The store answered what was asked at `asked`; true when it had been away.
@@ -333,14 +335,14 @@ impl Desk {
         let mut clock = self.clock.unwrap_or_else(|| StoreClock::first(now, reply.now));
         clock.note(now, reply.now);
         self.clock = Some(clock);
-        // Slots of before a 429 or of a lost state are void, and those of our own share are over.
+        // Slots from before a 429 or of a lost state are void, and so are those of our own share.
         if reply.epoch != self.last.epoch || self.link != Link::Shared {
-            self.lines.iter_mut().for_each(|line| line.slots.clear());
+            self.queues.iter_mut().for_each(|queue| queue.slots.clear());
         }
         self.link = Link::Shared;
         self.refused = false;
         for (group, offsets) in reply.slots.iter().enumerate() {
-            let slots = &mut self.lines[group].slots;
+            let slots = &mut self.queues[group].slots;
             slots.extend(offsets.iter().map(|offset| clock.at(reply.now + offset)));
             slots.make_contiguous().sort_unstable();
             self.refused |= offsets.is_empty() && request.wanted[group] > 0;
@@ -353,15 +355,15 @@ impl Desk {
         back
     }
 
-    /// The store did not answer; true when that is news.
+    /// The store did not answer; true when it was not known to be away yet.
     pub(crate) fn failed(&mut self, request: &Request, now: Instant) -> bool {
         if let Some(retry_after) = request.pull {
             self.brake.pull(retry_after);
         }
-        let news = self.link != Link::Away;
-        if news {
-            // What is in hand is still ours; the own share goes on behind it.
-            let last = self.lines.iter().filter_map(|line| line.slots.back()).max();
+        let was_known = self.link != Link::Away;
+        if was_known {
+            // Reserved slots are still ours; slots of the own share follow them.
+            let last = self.queues.iter().filter_map(|queue| queue.slots.back()).max();
             let last = last.map_or(now, |last| now.max(*last));
             let share = self.share();
             self.next = self.parts.map(|part| {
@@ -373,6 +375,6 @@ impl Desk {
         if let Some(pause) = self.brake.pause_left() {
             self.next = self.next.map(|next| next.max(now + pause));
         }
-        news
+        was_known
     }
 }

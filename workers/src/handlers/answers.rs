@@ -1,0 +1,75 @@
+//! What handlers have in common: what an answer of Auth0 means for a batch, and how a
+//! handler leaves its job. Imports no handler, so that all of them and the dispatcher can
+//! import it.
+
+use std::time::Duration;
+
+use ferry_domain::{
+    Auth0UserId, Code, Item, Job, Lease, Outcome, RunSpec, Verdict, adoption,
+    ports::{Directory, DirectoryError},
+    retry::{self, Class},
+};
+use tracing::warn;
+
+use crate::environment::Environment;
+
+/// How a handler left its job.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// In the handler's own transaction; nothing is left to write.
+    InLedger,
+    /// By another worker: the lease was lost.
+    Lost,
+    /// To be concluded with this verdict.
+    With(Verdict),
+}
+
+/// The job goes back as it is: no attempt is spent, and it is due again immediately.
+pub(crate) fn handed_back() -> Verdict {
+    Verdict::Snooze { after: Duration::ZERO, code: Code::Interrupted }
+}
+
+/// Why an item stays pending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// This try failed; it counts.
+    Failed(Code),
+    /// Nothing will pass for now, through no fault of the work: limit, token. It does not count.
+    Blocked(Code),
+    /// Nothing will pass until a person acts: connection, scope.
+    Stops(Code),
+}
+
+/// What an error means for the batch, by the taxonomy of [`retry::class`].
+pub(crate) fn trouble(error: DirectoryError) -> Trouble {
+    let code = error.code();
+    match retry::class(code) {
+        Class::StopsRun => Trouble::Stops(code),
+        Class::Snoozes => Trouble::Blocked(code),
+        Class::Retries | Class::Fails => Trouble::Failed(code),
+    }
+}
+
+/// Looks up a user that may have been sent: its outcome if it is at Auth0.
+pub(crate) async fn outcome_at_auth0(
+    env: &Environment,
+    lease: &Lease<Job>,
+    migration: &str,
+    spec: &RunSpec,
+    item: &Item,
+) -> Result<Option<Outcome>, DirectoryError> {
+    let id = Auth0UserId::chosen(&spec.tenant, &spec.connection, migration, &item.record.key);
+    let found = env.directory.get(&id).await?;
+    Ok(found.map(|user| adoption::by_id(&item.record, lease.of.run, &user)))
+}
+
+/// After a look-up that failed the user stays pending, and is looked up again later:
+/// nothing is reported of a user on a guess.
+pub(crate) fn look_up_again(env: &Environment, lease: &Lease<Job>, error: DirectoryError) -> Verdict {
+    warn!(%error, "a user could not be asked for; it is asked for again later");
+    let (code, attempts) = match trouble(error) {
+        Trouble::Failed(code) => (code, lease.of.attempts),
+        Trouble::Blocked(code) | Trouble::Stops(code) => (code, 4),
+    };
+    Verdict::Snooze { after: retry::wait(attempts.max(2), &*env.random), code }
+}
