@@ -98,7 +98,7 @@ async fn file_digest(path: &std::path::Path) -> anyhow::Result<String> {
     loop {
         let read = file.read(&mut buffer).await?;
         if read == 0 {
-            return Ok(ferry_domain::record::hex(&sha.finalize()));
+            return Ok(ferry_domain::hex::hex(&sha.finalize()));
         }
         sha.update(&buffer[..read]);
     }

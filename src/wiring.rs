@@ -153,7 +153,7 @@ pub fn record(setup: &Setup, slots: i32) -> WorkerRecord {
         host: setup.servers.host.clone(),
         pid: i32::try_from(std::process::id()).unwrap_or(0),
         slots,
-        waits: None,
+        waiting_for: None,
     }
 }
 

@@ -4,7 +4,7 @@ mod selection;
 
 use std::fmt;
 
-use ferry_domain::ports::{DeadFilter, DeadKind, DeadView, Redriven};
+use ferry_domain::ports::{DeadCount, DeadFilter, DeadKind, DeadView, Redriven};
 use serde::Serialize;
 
 pub use selection::{KEYS, Selected, Selection};
@@ -36,21 +36,7 @@ pub struct Listed {
     /// The newest.
     pub letters: Vec<DeadView>,
     /// All of them, and their users.
-    pub all: Count,
-}
-
-/// Letters, and users that failed with them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Count {
-    /// Letters.
-    pub letters: i64,
-    /// Their users.
-    pub users: i64,
-}
-
-async fn count(access: &Access, filter: &DeadFilter) -> Result<Count, Error> {
-    let (letters, users) = access.ledger.count_dead(filter).await?;
-    Ok(Count { letters, users })
+    pub all: DeadCount,
 }
 
 /// Lists letters, newest first.
@@ -59,7 +45,7 @@ async fn count(access: &Access, filter: &DeadFilter) -> Result<Count, Error> {
 /// When the ledger fails.
 pub async fn list(access: &Access, filter: &DeadFilter, most: i64) -> Result<Listed, Error> {
     let letters = access.ledger.dead(filter, most).await?;
-    Ok(Listed { letters, all: count(access, filter).await? })
+    Ok(Listed { letters, all: access.ledger.count_dead(filter).await? })
 }
 
 /// One letter in full. What came over the queue may hold anything, so its content is
@@ -102,7 +88,7 @@ pub struct Question {
     /// Which letters.
     pub filter: DeadFilter,
     /// How many.
-    pub count: Count,
+    pub count: DeadCount,
 }
 
 impl fmt::Display for Question {
@@ -124,12 +110,12 @@ pub fn counted(letters: i64) -> String {
     if letters == 1 { "1 letter".to_owned() } else { format!("{letters} letters") }
 }
 
-/// Counts the letters that would be acted on.
+/// DeadCounts the letters that would be acted on.
 ///
 /// # Errors
 /// When the ledger fails.
 pub async fn ask(access: &Access, act: Act, filter: DeadFilter) -> Result<Question, Error> {
-    let count = count(access, &filter).await?;
+    let count = access.ledger.count_dead(&filter).await?;
     Ok(Question { act, filter, count })
 }
 
@@ -153,7 +139,7 @@ pub async fn redrive(
     question: &Question,
     reason: Option<&str>,
 ) -> Result<RedriveDone, Error> {
-    let Question { filter, count: Count { letters, .. }, .. } = question;
+    let Question { filter, count: DeadCount { letters, .. }, .. } = question;
     if *letters == 0 {
         return Ok(RedriveDone::default());
     }
@@ -179,7 +165,7 @@ pub async fn discard(
     question: &Question,
     reason: Option<&str>,
 ) -> Result<DiscardDone, Error> {
-    let Question { filter, count: Count { letters, .. }, .. } = question;
+    let Question { filter, count: DeadCount { letters, .. }, .. } = question;
     if *letters == 0 {
         return Ok(DiscardDone::default());
     }
@@ -192,8 +178,9 @@ mod tests {
 
     #[test]
     fn a_question_without_any_choice_says_all() {
-        let of =
-            |act, filter, letters| Question { act, filter, count: Count { letters, users: 20 } }.to_string();
+        let of = |act, filter, letters| {
+            Question { act, filter, count: DeadCount { letters, users: 20 } }.to_string()
+        };
         let one = DeadFilter { ids: vec![7], ..DeadFilter::default() };
         assert_eq!(of(Act::Redrive, one.clone(), 1), "Send 1 letter with 20 users again?");
         assert_eq!(

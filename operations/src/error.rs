@@ -7,11 +7,11 @@ use ferry_domain::{
     ports::{LedgerError, QueueError, SourceError},
 };
 
-use crate::{dead, filter, moves, plan, rate, report};
+use crate::{dead, filter, plan, rate, report};
 
 /// There is no run with this id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no run {0} here; see ferry run list")]
+#[error("{}", LedgerError::no_such_run(*.0))]
 pub struct NoSuchRun(pub RunId);
 
 /// Why an operation did not do what was asked.
@@ -26,9 +26,6 @@ pub enum Error {
     /// A plan does not hold.
     #[error(transparent)]
     Plan(#[from] plan::Refusal),
-    /// A run has no such move.
-    #[error(transparent)]
-    Move(#[from] moves::Refusal),
     /// Other limits can't be set.
     #[error(transparent)]
     Rate(#[from] rate::Refusal),
@@ -66,7 +63,6 @@ impl Error {
         match self {
             Error::NoSuchRun(_) | Error::Filter(_) | Error::Source(_) => Kind::Wrong,
             Error::Plan(refusal) => refusal.kind(),
-            Error::Move(_) => Kind::Refused,
             Error::Rate(refusal) => refusal.kind(),
             Error::Dead(_) => Kind::Wrong,
             Error::Report(refusal) => refusal.kind(),

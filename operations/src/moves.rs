@@ -5,48 +5,12 @@ use std::fmt;
 
 use ferry_domain::{
     RunId, RunState, RunView,
+    ports::{Cancellable, LedgerError},
     run::{Asked, RunMove},
 };
 use serde::Serialize;
 
 use crate::{Access, Error};
-
-/// A run has no such move.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The run.
-    pub run: RunId,
-    /// Its state.
-    pub state: RunState,
-}
-
-impl std::error::Error for Refusal {}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Refusal { run, state } = self;
-        write!(f, "run {run} is {state}: ")?;
-        match state {
-            RunState::Sealed => write!(
-                f,
-                "it has ended. ferry run retry {run} takes failed users up again, ferry run start begins a new run"
-            ),
-            RunState::Cancelled | RunState::Cancelling => f.write_str(
-                "it was given up for good. ferry run start begins a new run; users made already are found again",
-            ),
-            RunState::Sealing => write!(f, "its report is being written. Wait for its end: ferry run watch {run}"),
-            RunState::Stopped => write!(
-                f,
-                "nothing is sent. ferry run resume {run} lets it go on, ferry run cancel {run} gives it up"
-            ),
-            RunState::Planning | RunState::Planned => write!(
-                f,
-                "it was not started. ferry run cancel {run} removes it, ferry run start begins a new run"
-            ),
-            RunState::Running | RunState::Paused => f.write_str("it has no such move"),
-        }
-    }
-}
 
 /// What a move would do.
 #[derive(Clone, Debug)]
@@ -57,15 +21,6 @@ pub struct Question {
     pub step: RunMove,
     /// Users that would be cancelled, where the move cancels any.
     pub cancellable: Option<Cancellable>,
-}
-
-/// Users that a cancelled run does not create.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cancellable {
-    /// Cancelled immediately: no worker ever had them.
-    pub at_once: i64,
-    /// A worker had them, so Auth0 is asked about each.
-    pub to_ask: i64,
 }
 
 impl Question {
@@ -95,12 +50,11 @@ pub async fn ask(access: &Access, run: RunId, step: RunMove) -> Result<Question,
     let run = access.run(run).await?;
     let asked = run.state.asked(step);
     if asked == Asked::Refused {
-        return Err(Refusal { run: run.id, state: run.state }.into());
+        return Err(LedgerError::no_such_move(run.id, run.state, step).into());
     }
     let mut cancellable = None;
     if step == RunMove::Cancel && asked != Asked::Already {
-        let (at_once, to_ask) = access.ledger.count_cancellable(run.id).await?;
-        cancellable = Some(Cancellable { at_once, to_ask });
+        cancellable = Some(access.ledger.count_cancellable(run.id).await?);
     }
     Ok(Question { run, step, cancellable })
 }
@@ -143,18 +97,6 @@ pub async fn act(access: &Access, question: &Question, reason: Option<&str>) -> 
 mod tests {
     use super::*;
     use crate::views::tests::run_view;
-
-    #[test]
-    fn every_refusal_names_the_state_and_what_can_be_done() {
-        let run = run_view(RunState::Running).id;
-        for state in RunState::ALL {
-            let text = Refusal { run, state }.to_string();
-            assert!(text.contains(state.as_str()), "{text}");
-            let moves = [RunMove::Pause, RunMove::Resume, RunMove::Cancel];
-            let refused = moves.into_iter().any(|step| state.asked(step) == Asked::Refused);
-            assert!(!refused || text.contains("ferry run "), "{text}");
-        }
-    }
 
     #[test]
     fn only_what_is_given_up_is_asked_about_and_with_its_numbers() {

@@ -124,7 +124,7 @@ pub async fn make(
 ) -> Result<PlanFile, Error> {
     let Outcome { planned, users, source_digest, .. } = planner::plan(scratch, subject, None, read).await?;
     let settled =
-        planned.settled.iter().map(|(state, code, users)| (format!("{} {code}", state.as_str()), *users));
+        planned.settled.iter().map(|group| (format!("{} {}", group.state.as_str(), group.code), group.count));
     let mut plan = PlanFile {
         ferry_plan: PLAN_VERSION,
         made_by: env!("CARGO_PKG_VERSION").to_owned(),
@@ -216,7 +216,7 @@ fn settled(state: ItemState, code: Code, count: i64) -> Settled {
 
 /// What a rule settled in a run that was planned.
 pub fn settled_of(planned: &Planned) -> Vec<Settled> {
-    planned.settled.iter().map(|(state, code, count)| settled(*state, *code, *count)).collect()
+    planned.settled.iter().map(|group| settled(group.state, group.code, group.count)).collect()
 }
 
 /// A plan as it is shown.

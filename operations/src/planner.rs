@@ -2,10 +2,10 @@
 
 use ferry_domain::{
     BatchId, NewItem, RunId, RunSpec,
+    hex::hex_digest,
     ids::{ItemSeq, SourceKey},
     plan::Fingerprints,
     ports::{Candidate, NewRun, Planned, Source},
-    record::hex_digest,
 };
 
 use crate::{Access, Error, plan::Refusal};

@@ -1,6 +1,6 @@
 //! Other limits while a run goes on, and back to the settings'.
 
-use ferry_domain::{RunId, RunState, limits::LimitPlan};
+use ferry_domain::{RunId, limits::LimitPlan, ports::LedgerError};
 use serde::Serialize;
 
 use crate::{Access, Error, Kind};
@@ -14,23 +14,12 @@ pub enum Refusal {
     /// No such plan of limits.
     #[error("{0}; or {DEFAULT}")]
     UnknownPlan(String),
-    /// It has ended.
-    #[error(
-        "run {run} is {state}: it sends nothing any more. Set AUTH0_PLAN, or auth0.limits in ferry.toml, for the next one"
-    )]
-    Ended {
-        /// The run.
-        run: RunId,
-        /// Its state.
-        state: RunState,
-    },
 }
 
 impl Refusal {
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Refusal::UnknownPlan(_) => Kind::Wrong,
-            Refusal::Ended { .. } => Kind::Refused,
         }
     }
 }
@@ -71,7 +60,7 @@ pub async fn act(
 ) -> Result<Changed, Error> {
     let run = access.run(run).await?;
     if !run.state.is_active() {
-        return Err(Refusal::Ended { run: run.id, state: run.state }.into());
+        return Err(LedgerError::ended(run.id, run.state).into());
     }
     let name = plan.map(LimitPlan::name);
     access.ledger.set_rate(run.id, name, &access.command(reason)).await?;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ferry_domain::{Code, RunId, RunView};
+use ferry_domain::{Code, RunId, RunView, ports::Retryable};
 use serde::Serialize;
 
 use crate::{Access, Error};
@@ -34,7 +34,7 @@ impl fmt::Display for Question {
 /// When there is no such run.
 pub async fn ask(access: &Access, run: RunId, codes: Vec<Code>) -> Result<Question, Error> {
     let run = access.run(run).await?;
-    let (users, left) = access.ledger.count_retryable(run.id, &codes).await?;
+    let Retryable { take: users, left } = access.ledger.count_retryable(run.id, &codes).await?;
     Ok(Question { run, codes, users, left })
 }
 
@@ -65,7 +65,7 @@ pub async fn act(access: &Access, question: &Question, reason: Option<&str>) -> 
     }
     let batch_size = i64::from(run.spec.batch_size);
     let ids = access.batches((users + batch_size - 1) / batch_size);
-    let retried = access.ledger.retry(run.id, codes, &ids, &access.by, reason).await?;
+    let retried = access.ledger.retry(run.id, codes, &ids, &access.command(reason)).await?;
     Ok(Retried {
         run: run.id,
         retried: retried.items,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ferry_domain::{RunState, ports::Controls};
+use ferry_domain::{RunState, ports::Orders};
 use serde::Serialize;
 
 use crate::{Access, Error};
@@ -12,8 +12,8 @@ use crate::{Access, Error};
 pub struct Question {
     /// To stop, or to let all be sent again.
     pub stop: bool,
-    /// What operators said so far, with the runs that have not ended.
-    pub controls: Controls,
+    /// What operators ordered so far, with the runs that have not ended.
+    pub orders: Orders,
     /// Worker processes.
     pub workers: usize,
 }
@@ -21,15 +21,15 @@ pub struct Question {
 impl Question {
     /// Whether there is anything to change, and so to ask about.
     pub fn is_needed(&self) -> bool {
-        self.controls.stop_all != self.stop
+        self.orders.stop_all != self.stop
     }
 
     /// `2 runs: 1 running, 1 paused; 3 workers`
     fn concerned(&self) -> String {
-        let runs = &self.controls.runs;
+        let runs = &self.orders.runs;
         let states: Vec<String> = RunState::ALL
             .iter()
-            .map(|state| (state, runs.iter().filter(|(_, of_run)| of_run == state).count()))
+            .map(|state| (state, runs.iter().filter(|run| run.state == *state).count()))
             .filter(|(_, runs)| *runs > 0)
             .map(|(state, runs)| format!("{runs} {state}"))
             .collect();
@@ -60,8 +60,8 @@ impl fmt::Display for Question {
 /// # Errors
 /// When the ledger fails.
 pub async fn ask(access: &Access, stop: bool) -> Result<Question, Error> {
-    let controls = access.ledger.controls().await?;
-    Ok(Question { stop, controls, workers: access.ledger.workers().await?.len() })
+    let orders = access.ledger.orders().await?;
+    Ok(Question { stop, orders, workers: access.ledger.workers().await?.len() })
 }
 
 /// What it did.
@@ -86,7 +86,7 @@ pub async fn act(access: &Access, question: &Question, reason: Option<&str>) -> 
     if question.is_needed() {
         changed = access.ledger.stop_all(question.stop, &access.command(reason)).await?;
     }
-    let (runs, workers) = (question.controls.runs.len(), question.workers);
+    let (runs, workers) = (question.orders.runs.len(), question.workers);
     Ok(Switched { stop_all: question.stop, changed, runs, workers })
 }
 
@@ -94,14 +94,16 @@ pub async fn act(access: &Access, question: &Question, reason: Option<&str>) -> 
 mod tests {
     use ferry_domain::RunId;
 
+    use ferry_domain::ports::ActiveRun;
+
     use super::*;
 
     #[test]
     fn a_question_counts_runs_by_state_and_workers() {
         let run = RunId(Default::default());
         let of = |states: &[RunState], workers| {
-            let runs = states.iter().map(|state| (run, *state)).collect();
-            Question { stop: true, controls: Controls { runs, ..Controls::default() }, workers }.to_string()
+            let runs = states.iter().map(|state| ActiveRun { id: run, state: *state }).collect();
+            Question { stop: true, orders: Orders { runs, ..Orders::default() }, workers }.to_string()
         };
         assert_eq!(of(&[], 0), "Stop all sending until ferry resume-all (no run has not ended; no worker)?");
         let both = of(&[RunState::Paused, RunState::Running, RunState::Running], 1);
@@ -110,9 +112,9 @@ mod tests {
 
     #[test]
     fn nothing_is_asked_where_nothing_would_change() {
-        let mut question = Question { stop: true, controls: Controls::default(), workers: 0 };
+        let mut question = Question { stop: true, orders: Orders::default(), workers: 0 };
         assert!(question.is_needed());
-        question.controls.stop_all = true;
+        question.orders.stop_all = true;
         assert!(!question.is_needed());
         question.stop = false;
         assert!(question.is_needed() && question.to_string().contains("sent again"), "{question}");

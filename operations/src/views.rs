@@ -1,11 +1,9 @@
 //! What is shown, as objects: their field names are part of the command's output and
 //! must not change.
 
-use std::time::Duration;
-
 use ferry_domain::{
     BatchId, Code, JobId, JobKind, JobState, RunId, RunState, RunView, WorkerId,
-    ports::{DeadView, WorkerView},
+    ports::{DeadView, QueueCount, WorkerView},
 };
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -189,14 +187,13 @@ pub struct JobsOfKind {
 }
 
 /// A line for each kind, also where it has no job.
-pub fn jobs_of_kinds(counted: &[(JobKind, String, i64, Option<Duration>)]) -> Vec<JobsOfKind> {
+pub fn jobs_of_kinds(counted: &[QueueCount]) -> Vec<JobsOfKind> {
     let of_kind = |kind: JobKind| {
-        let lines = || counted.iter().filter(move |line| line.0 == kind);
-        let count =
-            |state: JobState| lines().filter(|line| line.1 == state.as_str()).map(|line| line.2).sum();
+        let lines = || counted.iter().filter(move |line| line.kind == kind);
+        let count = |state: JobState| lines().filter(|line| line.state == state).map(|line| line.jobs).sum();
         JobsOfKind {
             kind,
-            oldest_due_seconds: lines().filter_map(|line| line.3).max().map(|age| age.as_secs_f64()),
+            oldest_due_seconds: lines().filter_map(|line| line.oldest).max().map(|age| age.as_secs_f64()),
             ready: count(JobState::Ready),
             queued: count(JobState::Queued),
             leased: count(JobState::Leased),
@@ -243,13 +240,15 @@ impl From<&WorkerView> for Worker {
             watched: worker.watched,
             silent_seconds: worker.silent_for.as_secs_f64(),
             leases: worker.leases,
-            waits: worker.record.waits.clone(),
+            waits: worker.record.waiting_for.as_ref().map(ToString::to_string),
         }
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::time::Duration;
+
     use ferry_domain::{
         OnExisting, RunSpec, SourceIdentity, Tally,
         ports::{Candidate, Source, SourceError},
@@ -386,8 +385,11 @@ pub(crate) mod tests {
     #[test]
     fn every_kind_of_job_has_a_line() {
         let second = Some(Duration::from_secs(1));
-        let counted =
-            [(JobKind::Provision, "ready".to_owned(), 3, second), (JobKind::Verify, "done".into(), 2, None)];
+        let count = |kind, state, jobs, oldest| QueueCount { kind, state, jobs, oldest };
+        let counted = [
+            count(JobKind::Provision, JobState::Ready, 3, second),
+            count(JobKind::Verify, JobState::Done, 2, None),
+        ];
         let lines = jobs_of_kinds(&counted);
         assert_eq!(lines.len(), JobKind::ALL.len());
         assert_eq!((lines[0].ready, lines[0].done, lines[0].oldest_due_seconds), (3, 0, Some(1.0)));

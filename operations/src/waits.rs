@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ferry_domain::{
     Code, RunState, RunView,
     liveness::FRESH,
-    ports::{Controls, LedgerError, WorkerView},
+    ports::{LedgerError, Orders, WorkerView},
 };
 
 use crate::Access;
@@ -13,8 +13,8 @@ use crate::Access;
 /// What decides on a run's pace besides itself.
 #[derive(Debug, Default)]
 pub struct Around {
-    /// What operators said.
-    pub controls: Controls,
+    /// What operators ordered.
+    pub orders: Orders,
     /// Who works.
     pub workers: Vec<WorkerView>,
 }
@@ -25,7 +25,7 @@ impl Around {
     /// # Errors
     /// When it fails.
     pub async fn of(access: &Access) -> Result<Around, LedgerError> {
-        Ok(Around { controls: access.ledger.controls().await?, workers: access.ledger.workers().await? })
+        Ok(Around { orders: access.ledger.orders().await?, workers: access.ledger.workers().await? })
     }
 
     /// Why a run waits, with what lets it go on; `None` while users move.
@@ -36,7 +36,7 @@ impl Around {
             RunState::Paused => return Some(format!("paused: ferry run resume {id}{}", said(run))),
             RunState::Stopped => return Some(format!("stopped: ferry run resume {id}{}", said(run))),
             RunState::Planned | RunState::Planning => return Some("waits: not started".into()),
-            _ if self.controls.stop_all => {
+            _ if self.orders.stop_all => {
                 return Some("waits: all sending is stopped: ferry resume-all".into());
             }
             _ => {}
@@ -60,8 +60,8 @@ impl Around {
 /// where it is not all of them.
 fn waits_of(live: &[&WorkerView]) -> Option<String> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for waits in live.iter().filter_map(|worker| worker.record.waits.as_deref()) {
-        *counts.entry(waits).or_default() += 1;
+    for waits in live.iter().filter_map(|worker| worker.record.waiting_for.as_ref()) {
+        *counts.entry(&waits.0).or_default() += 1;
     }
     let (text, workers) = counts.into_iter().max_by_key(|(_, workers)| *workers)?;
     let text = if text.starts_with("wait") { text.to_owned() } else { format!("waits: {text}") };
@@ -87,7 +87,10 @@ pub fn code_of(run: &RunView) -> Option<Code> {
 mod tests {
     use std::time::Duration;
 
-    use ferry_domain::{WorkerId, ports::WorkerRecord};
+    use ferry_domain::{
+        WorkerId,
+        ports::{WaitReason, WorkerRecord},
+    };
 
     use super::*;
     use crate::views::tests::run_view;
@@ -98,7 +101,7 @@ mod tests {
             host: "h".into(),
             pid: 1,
             slots: 8,
-            waits: waits.map(str::to_owned),
+            waiting_for: waits.map(|reason| WaitReason(reason.to_owned())),
         };
         WorkerView { record, watched: true, silent_for: Duration::from_secs(silent), leases: 0 }
     }
@@ -116,15 +119,15 @@ mod tests {
         );
     }
 
-    fn why(run: &RunView, controls: Controls, workers: Vec<WorkerView>) -> Option<String> {
-        Around { controls, workers }.why(run)
+    fn why(run: &RunView, orders: Orders, workers: Vec<WorkerView>) -> Option<String> {
+        Around { orders, workers }.why(run)
     }
 
     #[test]
     fn what_a_person_has_to_do_comes_before_what_workers_say() {
         let busy = || vec![worker(Some("Auth0 does not answer"), 0)];
         let of = |state| {
-            let why = why(&run_view(state), Controls::default(), busy());
+            let why = why(&run_view(state), Orders::default(), busy());
             why.unwrap_or_default()
         };
         assert!(
@@ -136,18 +139,18 @@ mod tests {
         assert_eq!(of(RunState::Planned), "waits: not started");
         assert_eq!(of(RunState::Sealed), "");
         assert_eq!(of(RunState::Running), "waits: Auth0 does not answer");
-        let stopped = Controls { stop_all: true, ..Controls::default() };
+        let stopped = Orders { stop_all: true, ..Orders::default() };
         let text = why(&run_view(RunState::Running), stopped, busy()).unwrap();
         assert!(text.contains("ferry resume-all"), "{text}");
         let mut paused = run_view(RunState::Paused);
         paused.why = Some("lunch".into());
-        assert!(why(&paused, Controls::default(), busy()).unwrap().ends_with(" (lunch)"));
+        assert!(why(&paused, Orders::default(), busy()).unwrap().ends_with(" (lunch)"));
     }
 
     #[test]
     fn a_worker_that_is_silent_for_long_is_none() {
         let run = run_view(RunState::Running);
-        let of = |workers| why(&run, Controls::default(), workers);
+        let of = |workers| why(&run, Orders::default(), workers);
         assert!(of(vec![]).unwrap().contains("no worker runs"));
         assert!(of(vec![worker(None, 11)]).unwrap().contains("no worker runs"));
         assert_eq!(of(vec![worker(None, 10)]), None, "users move");
@@ -156,7 +159,7 @@ mod tests {
     #[test]
     fn the_end_of_a_run_says_what_is_left() {
         let mut run = run_view(RunState::Cancelling);
-        let of = |run: &RunView| why(run, Controls::default(), vec![worker(None, 0)]).unwrap_or_default();
+        let of = |run: &RunView| why(run, Orders::default(), vec![worker(None, 0)]).unwrap_or_default();
         assert!(of(&run).contains("asking Auth0"));
         run.tally.pending = 0;
         assert_eq!(of(&run), "reading users back");

@@ -160,8 +160,8 @@ impl Dispatcher {
     }
 
     async fn failed(&self, lease: &Lease<Job>, code: Code) -> Verdict {
-        let max = match self.env.run_spec(lease.of.run).await {
-            Ok((_, spec, _)) => spec.max_attempts,
+        let max = match self.env.ledger.run_now(lease.of.run).await {
+            Ok(run) => run.spec.max_attempts,
             Err(_) => i32::MAX, // not known now: one try too many is better than users failed too early
         };
         retry::after_failure(lease.of.attempts, max, code, &*self.env.random)

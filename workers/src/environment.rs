@@ -4,10 +4,9 @@
 use std::{sync::Arc, time::Duration};
 
 use ferry_domain::{
-    Figures, RunId,
+    Figures,
     limits::LimitPlan,
-    ports::{Clock, Directory, Ledger, LedgerError, Limiter, Queue, Random, WorkerRecord},
-    run::{RunSpec, RunState},
+    ports::{Clock, Directory, Ledger, Limiter, Queue, Random, WaitReason, WorkerRecord},
 };
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -142,7 +141,7 @@ impl Environment {
 
     /// This process as other processes see it, with why its work waits.
     pub(crate) fn record(&self) -> WorkerRecord {
-        WorkerRecord { waits: self.waits(), ..self.identity.record() }
+        WorkerRecord { waiting_for: self.waiting_for(), ..self.identity.record() }
     }
 
     /// Wakes the relay of this process: there is something to send.
@@ -156,26 +155,20 @@ impl Environment {
     }
 
     /// Why work waits, for people.
-    pub(crate) fn waits(&self) -> Option<String> {
+    pub(crate) fn waiting_for(&self) -> Option<WaitReason> {
+        let reason = |text: &str| Some(WaitReason(text.to_owned()));
         if !self.send_gate.ledger_answers() {
-            return Some("waiting for the ledger: it does not answer".to_owned());
+            return reason("waiting for the ledger: it does not answer");
         }
         if self.directory.is_open() {
-            return Some(
-                "waiting for Auth0: it does not answer as it should, only probes are sent".to_owned(),
-            );
+            return reason("waiting for Auth0: it does not answer as it should, only probes are sent");
         }
         if self.figures.ready.get() == 1 && self.figures.queue_reachable.get() == 0 {
-            return Some("waiting for the queue: Redis does not answer".to_owned());
+            return reason("waiting for the queue: Redis does not answer");
         }
         if self.held.count() == 0 {
             return None;
         }
-        self.limiter.waiting().map(|waiting| waiting.to_string())
-    }
-
-    /// A run's migration, its settings and its present state.
-    pub(crate) async fn run_spec(&self, run: RunId) -> Result<(String, RunSpec, RunState), LedgerError> {
-        self.ledger.run_spec(run).await
+        self.limiter.waiting().map(|waiting| WaitReason(waiting.to_string()))
     }
 }

@@ -4,15 +4,15 @@
 
 use ferry_domain::{
     Figures, JobKind, RunId, RunState,
-    ports::{Controls, LedgerError},
+    ports::{LedgerError, Orders},
 };
 use std::sync::Arc;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-/// What decides whether requests may be sent: controls of operators, and whether the ledger answers.
+/// What decides whether requests may be sent: orders of operators, and whether the ledger answers.
 pub(crate) struct SendGate {
-    controls: watch::Sender<Controls>,
+    orders: watch::Sender<Orders>,
     ledger_answers: watch::Sender<bool>,
     figures: Arc<Figures>,
 }
@@ -20,30 +20,30 @@ pub(crate) struct SendGate {
 impl SendGate {
     pub(crate) fn new(figures: Arc<Figures>) -> Self {
         SendGate {
-            controls: watch::Sender::new(Controls::default()),
+            orders: watch::Sender::new(Orders::default()),
             ledger_answers: watch::Sender::new(true),
             figures,
         }
     }
 
     /// Takes in what operators asked for last.
-    pub(crate) fn heard(&self, controls: Controls) {
-        self.controls.send_if_modified(|known| {
-            let news = *known != controls;
-            *known = controls;
+    pub(crate) fn heard(&self, orders: Orders) {
+        self.orders.send_if_modified(|known| {
+            let news = *known != orders;
+            *known = orders;
             news
         });
     }
 
     /// Whether jobs of a kind of a run may be worked on.
     pub(crate) fn allows(&self, run: RunId, kind: JobKind) -> bool {
-        allowed(&self.controls.borrow(), run, kind)
+        allowed(&self.orders.borrow(), run, kind)
     }
 
     /// Resolves when an operator stops what a handler works on.
     pub(crate) async fn halted(&self, run: RunId, kind: JobKind) {
         // Can't fail: the sender lives as long as `self`.
-        let _ = self.controls.subscribe().wait_for(|controls| !allowed(controls, run, kind)).await;
+        let _ = self.orders.subscribe().wait_for(|orders| !allowed(orders, run, kind)).await;
     }
 
     /// Takes note of whether the ledger answered. Anything but silence is an answer.
@@ -72,36 +72,38 @@ impl SendGate {
 }
 
 /// A run that is not listed was opened or has ended since: its own row decides, at the next write.
-fn allowed(controls: &Controls, run: RunId, kind: JobKind) -> bool {
-    let may_run = match controls.state_of(run) {
+fn allowed(orders: &Orders, run: RunId, kind: JobKind) -> bool {
+    let may_run = match orders.state_of(run) {
         None | Some(RunState::Running) => true,
         // What is at Auth0 already is still read back; users are looked up, not sent.
         Some(RunState::Cancelling) => kind != JobKind::Provision,
         Some(RunState::Sealing) => kind == JobKind::Report,
         Some(_) => false,
     };
-    may_run && !controls.stop_all
+    may_run && !orders.stop_all
 }
 
 #[cfg(test)]
 mod tests {
+    use ferry_domain::ports::ActiveRun;
+
     use super::*;
 
     const RUN: RunId = RunId(uuid::Uuid::from_u128(1));
 
-    fn controls(state: RunState) -> Controls {
-        Controls { runs: vec![(RUN, state)], ..Controls::default() }
+    fn orders(state: RunState) -> Orders {
+        Orders { runs: vec![ActiveRun { id: RUN, state }], ..Orders::default() }
     }
 
     #[test]
     fn a_paused_run_stops_and_a_cancelled_one_only_reads() {
         for kind in JobKind::ALL {
-            assert!(allowed(&Controls::default(), RUN, kind), "a run that is not listed");
-            assert!(!allowed(&controls(RunState::Paused), RUN, kind));
-            assert!(!allowed(&Controls { stop_all: true, ..controls(RunState::Running) }, RUN, kind));
+            assert!(allowed(&Orders::default(), RUN, kind), "a run that is not listed");
+            assert!(!allowed(&orders(RunState::Paused), RUN, kind));
+            assert!(!allowed(&Orders { stop_all: true, ..orders(RunState::Running) }, RUN, kind));
         }
-        assert!(!allowed(&controls(RunState::Cancelling), RUN, JobKind::Provision));
-        assert!(allowed(&controls(RunState::Cancelling), RUN, JobKind::Verify));
+        assert!(!allowed(&orders(RunState::Cancelling), RUN, JobKind::Provision));
+        assert!(allowed(&orders(RunState::Cancelling), RUN, JobKind::Verify));
     }
 
     #[tokio::test]

@@ -8,7 +8,8 @@ use std::sync::{
     atomic::{AtomicI64, AtomicU64, Ordering},
 };
 
-pub use store::{ENDED_RUNS_STAY, MOST_RUNS, QueueFigures, RunFigures, StoreBoard, StoreFigures};
+use crate::ports::WaitReason;
+pub use store::{ENDED_RUNS_STAY, MOST_RUNS, RunFigures, StoreBoard, StoreFigures};
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -99,17 +100,17 @@ pub struct Figures {
     pub queue_reachable: Level,
     /// What the store holds, where this process is the elected exporter.
     pub store: StoreBoard,
-    waits: Mutex<Option<String>>,
+    waiting_for: Mutex<Option<WaitReason>>,
 }
 
 impl Figures {
-    /// Says why work waits, for people; `None` when it does not.
-    pub fn say_waits(&self, why: Option<String>) {
-        *self.waits.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    /// Sets why work waits, for people; `None` when it does not.
+    pub fn set_waiting_for(&self, why: Option<WaitReason>) {
+        *self.waiting_for.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
     /// Why work waits.
-    pub fn waits(&self) -> Option<String> {
-        self.waits.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn waiting_for(&self) -> Option<WaitReason> {
+        self.waiting_for.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -9,7 +9,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::ports::{Clock, Random};
+use crate::clock::{Clock, Random};
 
 macro_rules! made_by_ferry {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
@@ -75,7 +75,7 @@ impl SourceKey {
     /// The key as reports and logs may show it: an address becomes a short digest.
     pub fn shown(&self) -> String {
         if self.0.contains('@') {
-            format!("key-{}", &crate::record::hex_digest(self.0.as_bytes())[..12])
+            format!("key-{}", &crate::hex::hex_digest(self.0.as_bytes())[..12])
         } else {
             self.0.clone()
         }

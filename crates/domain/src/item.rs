@@ -10,7 +10,7 @@ use crate::{
     record::UserRecord,
 };
 
-/// Where an item stands. "In flight" is the job's lease, not a state here, so
+/// The state of an item. "In flight" is the job's lease, not a state here, so
 /// taking a batch costs one row, not a hundred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -71,11 +71,11 @@ impl ItemState {
             _ => false,
         }
     }
+}
 
-    /// Whether a verification reads this user back.
-    pub fn is_at_target(self) -> bool {
-        matches!(self, ItemState::Created | ItemState::Adopted)
-    }
+/// Whether `run retry` may take an item up again.
+pub fn retryable(state: ItemState, code: Option<Code>, has_record: bool) -> bool {
+    has_record && state.may_become(ItemState::Pending) && code.is_none_or(Code::retryable)
 }
 
 /// Where in the source an item stands: a file and a line, or a table and a row.
@@ -204,6 +204,15 @@ mod tests {
                 assert_eq!(from.may_become(to), expected, "{from:?} to {to:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_rejected_record_is_never_retried() {
+        assert!(retryable(ItemState::Failed, Some(Code::ServerError), true));
+        assert!(retryable(ItemState::Conflict, Some(Code::Ghost), true));
+        assert!(!retryable(ItemState::Failed, Some(Code::EmailMissing), false));
+        assert!(!retryable(ItemState::Failed, Some(Code::DuplicateEmail), true));
+        assert!(!retryable(ItemState::Created, None, true));
     }
 
     #[test]

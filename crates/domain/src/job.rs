@@ -67,9 +67,9 @@ pub enum Lane {
     Rescued,
 }
 
-/// All queues. Reports have no backlog to wait behind. Verifications don't keep what they have
-/// read when their holder dies: with more of them at once each lasts longer, and under steady
-/// faults fewer come to their end (seen in a soak: 15,500 users verified instead of 57,600).
+/// All queues. Reports have no backlog to wait behind. Verify has no second queue: a killed
+/// verification starts from zero, so running more in parallel finishes fewer (measured under
+/// steady faults: 15,500 users verified instead of 57,600).
 pub const QUEUES: [(JobKind, Lane); 4] = [
     (JobKind::Provision, Lane::Usual),
     (JobKind::Verify, Lane::Usual),
@@ -77,7 +77,7 @@ pub const QUEUES: [(JobKind, Lane); 4] = [
     (JobKind::Provision, Lane::Rescued),
 ];
 
-/// Where a job stands.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
@@ -112,11 +112,20 @@ pub enum JobMove {
     GiveUp,
     /// Workers died over it: the rescue gives it up while nobody holds it.
     Bury,
-    /// Its run is cancelled and it was never in a worker's hands: nothing is to be done.
+    /// Its run is cancelled and no worker ever held it: nothing is to be done.
     Withdraw,
 }
 
 impl JobState {
+    /// All states.
+    pub const ALL: [JobState; 5] =
+        [JobState::Ready, JobState::Queued, JobState::Leased, JobState::Done, JobState::Dead];
+
+    /// The state a word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+
     /// The word used in databases and labels.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -160,8 +169,8 @@ pub struct Envelope {
     pub batch: Option<BatchId>,
     /// How often the job has been sent. A delivery with an old number is stale.
     pub send: i32,
-    /// How often it was taken back from a holder that was gone since it last got on: one over which holders
-    /// died is worked on alone ([`crate::poison::is_suspect`]).
+    /// Rescues since the last progress; a job near its limit begins alone
+    /// ([`crate::poison::is_suspect`]).
     #[serde(default, skip_serializing_if = "never")]
     pub rescues: i32,
     /// W3C trace context of whoever made the job.
@@ -218,13 +227,13 @@ pub struct Job {
     pub batch: Option<BatchId>,
     /// Tries so far that did not succeed and counted.
     pub attempts: i32,
-    /// How often it was taken back from a holder that was gone, since it last got on.
+    /// Rescues since the last progress; see [`crate::poison`].
     pub rescues: i32,
     /// Trace context of whoever made the job.
     pub traceparent: Option<String>,
 }
 
-/// What a handler answers.
+/// What a handler returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Finished, in a transaction of the handler's own.
@@ -271,8 +280,6 @@ pub struct Attempt {
 mod tests {
     use super::*;
 
-    const STATES: [JobState; 5] =
-        [JobState::Ready, JobState::Queued, JobState::Leased, JobState::Done, JobState::Dead];
     const MOVES: [JobMove; 9] = [
         JobMove::Send,
         JobMove::Unsend,
@@ -290,7 +297,7 @@ mod tests {
         for step in MOVES {
             assert_eq!(JobState::Done.after(step), None);
             assert_eq!(JobState::Dead.after(step), None);
-            for state in STATES {
+            for state in JobState::ALL {
                 let ends = matches!(state.after(step), Some(JobState::Done | JobState::Dead));
                 let by_holder = matches!(step, JobMove::Finish | JobMove::GiveUp);
                 if ends {

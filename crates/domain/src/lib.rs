@@ -7,9 +7,12 @@
 
 pub mod adoption;
 pub mod breaker;
+pub mod clock;
 pub mod code;
 pub mod crash;
+pub mod ending;
 pub mod figures;
+pub mod hex;
 pub mod ids;
 pub mod item;
 pub mod job;
@@ -20,12 +23,14 @@ pub mod plan;
 pub mod poison;
 pub mod ports;
 pub mod record;
+pub mod redrive;
 pub mod retry;
 pub mod run;
 pub mod tally;
 pub mod telemetry;
 pub mod threshold;
 pub mod verification;
+pub mod withdrawal;
 
 // Time and chance that tests hold. The file is ferry-contract's, where tests of other
 // packages find it, and calls this crate by its name.

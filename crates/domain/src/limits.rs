@@ -2,7 +2,31 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::ports::Group;
+/// Endpoint groups with buckets of their own (FACTS §12.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Group {
+    /// `POST`, `PATCH` and `DELETE` of users.
+    UserWrites,
+    /// `GET` of users.
+    UserReads,
+    /// All other endpoints.
+    Rest,
+}
+
+impl Group {
+    /// Every group, in the order of [`crate::ports::LimiterFigures::groups`].
+    pub const ALL: [Group; 3] = [Group::UserWrites, Group::UserReads, Group::Rest];
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Group::UserWrites => "user writes",
+            Group::UserReads => "user reads",
+            Group::Rest => "other requests",
+        })
+    }
+}
 
 /// One token bucket: `burst` requests at once, then `per_minute` each minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

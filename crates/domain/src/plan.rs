@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{ids::SourceKey, record::hex, run::SourceIdentity, tally::Tally};
+use crate::{hex::hex, ids::SourceKey, run::SourceIdentity, tally::Tally};
 
 /// Layout of the plan file.
 pub const PLAN_VERSION: u32 = 1;
@@ -49,7 +49,7 @@ impl PlanFile {
     pub fn compute_digest(&self) -> String {
         let without = PlanFile { digest: String::new(), ..self.clone() };
         let json = serde_json::to_vec(&without).unwrap_or_default(); // can't fail: strings and numbers only
-        crate::record::hex_digest(&json)
+        crate::hex::hex_digest(&json)
     }
 }
 

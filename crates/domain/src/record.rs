@@ -4,7 +4,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 use crate::ids::SourceKey;
 
@@ -90,7 +89,7 @@ impl UserRecord {
     /// the canonical JSON (fields in the order above, metadata keys sorted).
     pub fn digest(&self) -> String {
         let json = serde_json::to_vec(self).unwrap_or_default(); // can't fail: string keys and plain values only
-        hex_digest(&json)[..32].to_owned()
+        crate::hex::hex_digest(&json)[..32].to_owned()
     }
 }
 
@@ -98,20 +97,6 @@ impl fmt::Debug for UserRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "UserRecord {{ key: {:?}, … }}", self.key)
     }
-}
-
-/// SHA-256 as 64 lower-case hex digits.
-pub fn hex_digest(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-/// Bytes as lower-case hex digits.
-pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|b| [DIGITS[usize::from(b >> 4)] as char, DIGITS[usize::from(b & 15)] as char])
-        .collect()
 }
 
 #[cfg(test)]

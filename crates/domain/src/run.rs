@@ -5,9 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::{code::Code, ids::RunId, item::ItemState, tally::Tally, threshold::StopAfter};
+use crate::{ids::RunId, tally::Tally, threshold::StopAfter};
 
-/// Where a run stands.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
@@ -23,7 +23,7 @@ pub enum RunState {
     Sealing,
     /// Ended, with a report.
     Sealed,
-    /// Given up by a person; what may be at Auth0 is still asked for, and what runs is drained.
+    /// Given up by a person; users that may exist are looked up at Auth0, and running work finishes.
     Cancelling,
     /// Given up by a person, with a report.
     Cancelled,
@@ -52,6 +52,35 @@ pub enum RunMove {
     Cancel,
     /// A person takes failed items up again.
     Retry,
+}
+
+impl RunMove {
+    /// The word used in the audit, in logs and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            RunMove::Plan => "plan",
+            RunMove::Start => "start",
+            RunMove::Pause => "pause",
+            RunMove::Resume => "resume",
+            RunMove::Stop => "stop",
+            RunMove::BeginSealing => "begin_sealing",
+            RunMove::Seal => "seal",
+            RunMove::Cancel => "cancel",
+            RunMove::Retry => "retry",
+        }
+    }
+
+    /// Whether people and thresholds ask for it as a bare move; the others belong to the work
+    /// of a run.
+    pub const fn is_asked_for(self) -> bool {
+        matches!(self, RunMove::Pause | RunMove::Resume | RunMove::Stop | RunMove::Cancel)
+    }
+}
+
+impl fmt::Display for RunMove {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 impl RunState {
@@ -101,6 +130,8 @@ impl RunState {
             (Sealing, RunMove::Seal) => Sealed,
             (Planning | Planned, RunMove::Cancel) => Cancelled,
             (Running | Paused | Stopped, RunMove::Cancel) => Cancelling,
+            // Its report job was given up: another one is made.
+            (Sealing, RunMove::BeginSealing) => Sealing,
             // Its last batch is read back; the report ends it.
             (Cancelling, RunMove::BeginSealing) => Cancelling,
             (Cancelling, RunMove::Seal) => Cancelled,
@@ -109,7 +140,43 @@ impl RunState {
         })
     }
 
-    /// What asking for a move comes to. Asking for what is already so is no error:
+    /// The run's state as holders of its jobs see it: while all sending is stopped, a run that
+    /// sends is as if paused. One that does not send stays what it is.
+    pub const fn seen_by_holder(self, all_stopped: bool) -> RunState {
+        if all_stopped && self.is_sending() { RunState::Paused } else { self }
+    }
+
+    /// Why a run has no such move in this state, and what to do instead, as commands that work
+    /// when pasted. Completes "run … is sealed: …".
+    pub fn refusal(self, run: RunId, step: RunMove) -> String {
+        use RunState::{Cancelled, Cancelling, Paused, Planned, Planning, Running, Sealed, Sealing, Stopped};
+        match (self, step) {
+            (_, RunMove::Plan) => "a plan is written once. ferry run start begins a new run".to_owned(),
+            (Cancelling | Cancelled, _) => {
+                "it was cancelled for good. ferry run start begins a new run; users made \
+                                            already are found again"
+                    .to_owned()
+            }
+            (Sealed, _) => format!(
+                "it has ended. ferry run retry {run} takes failed users up again, ferry run start begins a new run"
+            ),
+            (Sealing, _) => format!("its report is being made. Wait for its end: ferry run watch {run}"),
+            (Planning | Planned, _) => {
+                format!(
+                    "it was not started. ferry run cancel {run} removes it, ferry run start begins a new run"
+                )
+            }
+            (Paused | Stopped, _) => format!(
+                "nothing is sent. ferry run resume {run} lets it go on, ferry run cancel {run} gives it up"
+            ),
+            (Running, RunMove::BeginSealing | RunMove::Seal) => {
+                format!("some of its users are still to be done. See ferry run show {run}")
+            }
+            (Running, _) => format!("it is running already. See ferry run show {run}"),
+        }
+    }
+
+    /// The result of asking for a move. Asking for what is already so is no error:
     /// operators press twice, and scripts run twice.
     pub fn asked(self, step: RunMove) -> Asked {
         use RunState::{Cancelled, Cancelling, Paused, Running, Stopped};
@@ -139,18 +206,18 @@ impl fmt::Display for RunState {
     }
 }
 
-/// What asking for a move comes to.
+/// The result of asking for a move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// It moves there.
     Moves(RunState),
-    /// It stands there already.
+    /// It is there already.
     Already,
     /// There is no such move from here.
     Refused,
 }
 
-/// Where a batch stands.
+/// The state of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BatchState {
@@ -215,8 +282,7 @@ pub struct WriteBackTarget {
     pub id_column: String,
 }
 
-/// What is decided when a run starts and holds until it ends, whatever the
-/// settings say later.
+/// Settings fixed at the start of a run, whatever the settings file holds later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunSpec {
     /// Tenant, as in the chosen ids.
@@ -253,7 +319,7 @@ pub struct RunView {
     pub source: SourceIdentity,
     /// What was decided at its start.
     pub spec: RunSpec,
-    /// Where it stands.
+    /// Its state.
     pub state: RunState,
     /// Sum over its batches.
     pub tally: Tally,
@@ -283,11 +349,6 @@ pub struct RunView {
     pub sealed_at: Option<OffsetDateTime>,
 }
 
-/// Whether `run retry` may take an item up again.
-pub fn retryable(state: ItemState, code: Option<Code>, has_record: bool) -> bool {
-    has_record && state.may_become(ItemState::Pending) && code.is_none_or(Code::retryable)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -304,6 +365,26 @@ mod tests {
     }
 
     #[test]
+    fn every_move_that_is_missing_is_refused_with_what_to_do() {
+        for state in RunState::ALL {
+            for step in [RunMove::Pause, RunMove::Resume, RunMove::Stop, RunMove::Cancel, RunMove::Retry] {
+                if state.asked(step) != Asked::Refused {
+                    continue;
+                }
+                let text = state.refusal(RunId(uuid::Uuid::nil()), step);
+                assert!(text.contains("ferry run "), "{step} of a run that is {state}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_stop_of_all_sending_hides_no_state_but_sending() {
+        assert_eq!(RunState::Running.seen_by_holder(true), RunState::Paused);
+        assert_eq!(RunState::Stopped.seen_by_holder(true), RunState::Stopped);
+        assert_eq!(RunState::Cancelling.seen_by_holder(false), RunState::Cancelling);
+    }
+
+    #[test]
     fn asking_twice_is_no_error_and_a_running_run_is_drained_before_it_is_cancelled() {
         use RunMove::*;
         assert_eq!(RunState::Running.asked(Pause), Asked::Moves(RunState::Paused));
@@ -314,14 +395,5 @@ mod tests {
         assert_eq!(RunState::Cancelling.asked(Resume), Asked::Refused);
         assert_eq!(RunState::Cancelling.after(Seal), Some(RunState::Cancelled));
         assert!(RunState::Cancelling.is_active() && RunState::Cancelling.is_sending());
-    }
-
-    #[test]
-    fn a_rejected_record_is_never_retried() {
-        assert!(retryable(ItemState::Failed, Some(Code::ServerError), true));
-        assert!(retryable(ItemState::Conflict, Some(Code::Ghost), true));
-        assert!(!retryable(ItemState::Failed, Some(Code::EmailMissing), false));
-        assert!(!retryable(ItemState::Failed, Some(Code::DuplicateEmail), true));
-        assert!(!retryable(ItemState::Created, None, true));
     }
 }

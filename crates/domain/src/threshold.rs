@@ -22,11 +22,6 @@ pub struct StopAfter {
 }
 
 impl StopAfter {
-    /// Whether any limit is set.
-    pub fn is_set(&self) -> bool {
-        self.failures.is_some() || self.rate.is_some()
-    }
-
     /// Why the run has to stop, if it has to. `ended` counts what workers did since the
     /// run was started or resumed, not what rules settled.
     pub fn exceeded(&self, ended: &Tally) -> Option<Code> {
@@ -38,6 +33,16 @@ impl StopAfter {
         let over = |rate: u32| all >= FEWEST && failures * 10_000 > i64::from(rate) * all;
         self.rate.is_some_and(over).then_some(Code::FailureRate)
     }
+}
+
+/// What counts against the limits of a run since it was started or resumed. Failures and
+/// conflicts are both `failed`, everything else that ended is `created`: limits ask for no
+/// more. `failed` and `ended` are differences of sums, so a retry, which takes items back to
+/// pending, may make them negative: then nothing counts.
+pub fn since(failed: i64, ended: i64, pending: i64) -> Tally {
+    let ended = ended.max(0);
+    let failed = failed.clamp(0, ended);
+    Tally { source: ended + pending, created: ended - failed, failed, pending, ..Tally::default() }
 }
 
 #[cfg(test)]
@@ -62,5 +67,14 @@ mod tests {
         assert_eq!(stop.exceeded(&tally(9, 40, 0)), None, "49 ended");
         assert_eq!(stop.exceeded(&tally(45, 5, 0)), None, "exactly a tenth");
         assert_eq!(stop.exceeded(&tally(44, 6, 0)), Some(Code::FailureRate));
+    }
+
+    #[test]
+    fn what_counts_always_adds_up() {
+        for (failed, ended, pending) in [(0, 0, 7), (2, 5, 1), (-3, -1, 4), (3, 2, 0)] {
+            let tally = since(failed, ended, pending);
+            assert!(tally.adds_up() && tally.pending == pending, "{tally:?}");
+        }
+        assert_eq!((since(2, 5, 1).failed, since(2, 5, 1).finished()), (2, 5));
     }
 }

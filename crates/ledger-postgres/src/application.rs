@@ -6,14 +6,22 @@
 //! would serve. Rows are locked in order of key; a partial unique index (see
 //! `prepare`) keeps Ferry and the application from waiting for each other's index entries.
 
+mod prepare;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ferry_domain::{Code, ItemSeq, WriteBackTarget, ports::LedgerError};
+use ferry_domain::{
+    Code, ItemSeq, WriteBackTarget,
+    ports::{LedgerError, RefusedRow},
+};
+use ferry_ledger::refusals;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, query, query_scalar};
+
+pub(crate) use prepare::prepare;
 
 use crate::{
     PostgresLedger,
-    errors::{self, Fault},
+    errors::{self, Fault, Tried},
 };
 
 /// A row that is to get an id.
@@ -100,14 +108,13 @@ pub(crate) fn update_statement(
     table: Option<&Table>,
 ) -> Result<String, LedgerError> {
     let lacks = |what: String| LedgerError::WriteBackTarget(what);
-    let shown = shown(target);
-    let table = table.ok_or_else(|| lacks(format!("there is no table {shown}")))?;
+    let shown = refusals::shown(target);
+    let table = table.ok_or_else(|| refusals::no_table(target))?;
     let (Some(key), Some(key_type)) = (&table.key, &table.key_type) else {
-        return Err(lacks(format!("{shown} has no column {}", target.key_column)));
+        return Err(refusals::no_key_column(target));
     };
     let Some(id) = &table.id else {
-        let column = &target.id_column;
-        return Err(lacks(format!("{shown} has no column {column}: run `ferry migrate --app`")));
+        return Err(refusals::no_id_column(target));
     };
     if !table.id_is_text {
         return Err(lacks(format!("column {} of {shown} is not text", target.id_column)));
@@ -137,14 +144,6 @@ pub(crate) fn update_statement(
     ))
 }
 
-/// A target as people write it.
-pub(crate) fn shown(target: &WriteBackTarget) -> String {
-    match &target.schema {
-        Some(schema) => format!("{schema}.{}", target.table),
-        None => target.table.clone(),
-    }
-}
-
 /// Statements of the targets met so far: one or two in a process's life.
 #[derive(Default)]
 pub(crate) struct Targets(Mutex<Vec<(WriteBackTarget, Arc<str>)>>);
@@ -171,7 +170,7 @@ impl Targets {
         statement: &Arc<str>,
         rows: &[AppRow<'_>],
         group: Group,
-    ) -> Result<Vec<(ItemSeq, Code)>, Fault> {
+    ) -> Tried<Vec<RefusedRow>> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
@@ -194,7 +193,7 @@ impl PostgresLedger {
         &self,
         connection: &mut PgConnection,
         target: &WriteBackTarget,
-    ) -> Result<Arc<str>, Fault> {
+    ) -> Tried<Arc<str>> {
         if let Some(statement) = self.targets.get(target) {
             return Ok(statement);
         }
@@ -209,7 +208,7 @@ async fn update(
     connection: &mut PgConnection,
     statement: &Arc<str>,
     rows: &[AppRow<'_>],
-) -> Result<Vec<(ItemSeq, Code)>, Fault> {
+) -> Tried<Vec<RefusedRow>> {
     let keys: Vec<&str> = rows.iter().map(|row| row.key).collect();
     let ids: Vec<&str> = rows.iter().map(|row| row.id).collect();
     // Names come quoted from the catalogue, values are bound.
@@ -229,7 +228,7 @@ async fn update(
         }
     }
     let refused = rows.iter().zip(missing).filter(|(_, missing)| *missing);
-    Ok(refused.map(|(row, _)| (row.seq, Code::AppRowChanged)).collect())
+    Ok(refused.map(|(row, _)| RefusedRow { seq: row.seq, code: Code::AppRowChanged }).collect())
 }
 
 /// One bad row of n costs about 2·log₂ n statements, and nothing else.
@@ -237,7 +236,7 @@ async fn split(
     connection: &mut PgConnection,
     statement: &Arc<str>,
     rows: &[AppRow<'_>],
-) -> Result<Vec<(ItemSeq, Code)>, Fault> {
+) -> Tried<Vec<RefusedRow>> {
     let mut refused = Vec::new();
     let mut left = vec![rows];
     while let Some(part) = left.pop() {
@@ -250,7 +249,7 @@ async fn split(
             Err(Fault::AppRows(code)) => {
                 savepoint.rollback().await?;
                 if let [row] = part {
-                    refused.push((row.seq, code));
+                    refused.push(RefusedRow { seq: row.seq, code });
                 } else {
                     let (first, second) = part.split_at(part.len() / 2);
                     left.extend([second, first]);

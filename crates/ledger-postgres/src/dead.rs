@@ -1,27 +1,29 @@
-//! Dead letters: kept, looked at, discarded and removed. How they go again is in `redrive`.
+//! Dead letters: kept, looked at, sent again, discarded and removed.
+
+mod filter;
+mod redrive;
 
 use std::time::Duration;
 
-use ferry_domain::ports::{Command, DeadFilter, DeadLetter, DeadState, DeadView, LedgerError};
-use serde_json::json;
-use sqlx::{query, query_as, query_scalar};
-
-use crate::{
-    PostgresLedger,
-    errors::Fault,
-    operating::words,
-    planning::audit,
-    rows::{self, DeadRow},
-    tries::Tries,
+use async_trait::async_trait;
+use ferry_domain::{
+    BatchId,
+    ports::{Command, DeadCount, DeadFilter, DeadLetter, DeadLetters, DeadState, DeadView, Redriven},
 };
+use ferry_ledger::{Result, audit::Line, rows};
+use sqlx::{PgConnection, query, query_as, query_scalar};
+use time::OffsetDateTime;
 
-type Result<T> = std::result::Result<T, LedgerError>;
+use crate::{PostgresLedger, audit, errors::Tried};
 
-/// How much of an unreadable payload is kept.
+type DeadRow = rows::DeadRow<OffsetDateTime>;
+
+/// Bytes kept of an unreadable payload.
 const KEPT: usize = 4096;
 
-impl PostgresLedger {
-    pub(crate) async fn keep_payload(&self, letter: &DeadLetter) -> Result<()> {
+#[async_trait]
+impl DeadLetters for PostgresLedger {
+    async fn bury(&self, letter: &DeadLetter) -> Result<()> {
         let payload = &letter.payload[..letter.payload.len().min(KEPT)];
         query!(
             "INSERT INTO ferry.dead_letters (queue, payload, reason, code, given_up_by) VALUES ($1, $2, $3, $4, $5)",
@@ -37,113 +39,90 @@ impl PostgresLedger {
         Ok(())
     }
 
-    pub(crate) async fn letters(&self, filter: &DeadFilter, most: i64) -> Result<Vec<DeadView>> {
-        let asked = Asked::of(filter);
+    async fn dead(&self, filter: &DeadFilter, most: i64) -> Result<Vec<DeadView>> {
+        let failed = self.failed("could not list dead letters");
+        let mut connection = self.pool.acquire().await.map_err(self.sql_failed("could not be reached"))?;
+        let ids = filter::ids(&mut connection, filter, most).await.map_err(&failed)?;
         let rows = query_as!(
             DeadRow,
             r#"
             SELECT id, received_at, kind, state, queue, job_id, job_kind, run_id, batch_id, code, reason, attempts,
                    rescues, users, given_up_by, resolved_by, resolved_at
-            FROM ferry.dead_letters
-            WHERE (cardinality($1::bigint[]) = 0 OR id = ANY($1))
-              AND ($2::uuid IS NULL OR run_id = $2)
-              AND (cardinality($3::text[]) = 0 OR code = ANY($3))
-              AND ($4::text IS NULL OR state = $4)
-              AND ($5::float8 IS NULL OR received_at <= clock_timestamp() - make_interval(secs => $5))
-            ORDER BY id DESC
-            LIMIT $6
+            FROM ferry.dead_letters WHERE id = ANY($1) ORDER BY id DESC
             "#,
-            asked.ids,
-            asked.run,
-            &asked.codes as &[&str],
-            asked.state,
-            asked.age,
-            most,
+            &ids,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *connection)
         .await
         .map_err(self.sql_failed("could not list dead letters"))?;
-        rows::all(rows)
+        rows.into_iter().map(DeadRow::view).collect()
     }
 
-    pub(crate) async fn letter_payload(&self, id: i64) -> Result<Option<Vec<u8>>> {
+    async fn dead_payload(&self, id: i64) -> Result<Option<Vec<u8>>> {
         query_scalar!("SELECT payload FROM ferry.dead_letters WHERE id = $1 AND kind = 'payload'", id)
             .fetch_optional(&self.pool)
             .await
             .map_err(self.sql_failed("could not read a dead letter"))
     }
 
-    pub(crate) async fn count_letters(&self, filter: &DeadFilter) -> Result<(i64, i64)> {
-        let asked = Asked::of(filter);
-        let counted = query!(
-            r#"
-            SELECT count(*) AS "letters!", coalesce(sum(users), 0)::bigint AS "users!"
-            FROM ferry.dead_letters
-            WHERE (cardinality($1::bigint[]) = 0 OR id = ANY($1))
-              AND ($2::uuid IS NULL OR run_id = $2)
-              AND (cardinality($3::text[]) = 0 OR code = ANY($3))
-              AND ($4::text IS NULL OR state = $4)
-              AND ($5::float8 IS NULL OR received_at <= clock_timestamp() - make_interval(secs => $5))
-            "#,
-            asked.ids,
-            asked.run,
-            &asked.codes as &[&str],
-            asked.state,
-            asked.age,
-        )
-        .fetch_one(&self.pool)
-        .await
-        .map_err(self.sql_failed("could not count dead letters"))?;
-        Ok((counted.letters, counted.users))
+    async fn count_dead(&self, filter: &DeadFilter) -> Result<DeadCount> {
+        let failed = self.failed("could not count dead letters");
+        let mut connection = self.pool.acquire().await.map_err(self.sql_failed("could not be reached"))?;
+        filter::count(&mut connection, filter).await.map_err(failed)
     }
 
-    pub(crate) async fn discard_letters(&self, filter: &DeadFilter, command: &Command<'_>) -> Result<i64> {
-        let mut tries = Tries::default();
-        loop {
-            match self.try_discard_letters(filter, command).await {
-                Err(fault) if tries.again(&fault).await => {}
-                done => return done.map_err(self.failed("could not discard dead letters")),
-            }
-        }
-    }
-
-    async fn try_discard_letters(
+    async fn redrive(
         &self,
         filter: &DeadFilter,
+        batch_ids: &[BatchId],
         command: &Command<'_>,
-    ) -> std::result::Result<i64, Fault> {
-        let asked = Asked::of(filter);
-        let mut tx = self.begin().await?;
-        let ids = query_scalar!(
-            r#"
-            UPDATE ferry.dead_letters
-            SET state = 'discarded', resolved_by = $6, resolved_at = clock_timestamp()
-            WHERE state = 'kept'
-              AND (cardinality($1::bigint[]) = 0 OR id = ANY($1))
-              AND ($2::uuid IS NULL OR run_id = $2)
-              AND (cardinality($3::text[]) = 0 OR code = ANY($3))
-              AND ($4::text IS NULL OR state = $4)
-              AND ($5::float8 IS NULL OR received_at <= clock_timestamp() - make_interval(secs => $5))
-            RETURNING id
-            "#,
-            asked.ids,
-            asked.run,
-            &asked.codes as &[&str],
-            asked.state,
-            asked.age,
-            command.by,
-        )
-        .fetch_all(&mut *tx)
-        .await?;
-        if ids.is_empty() {
-            return Ok(0);
-        }
-        audit(&mut tx, command.by, "discard", filter.run, &json!({ "letters": ids }), command.reason).await?;
-        tx.commit().await?;
-        Ok(ids.len() as i64)
+    ) -> Result<Redriven> {
+        self.trying("could not redrive dead letters", || async {
+            let mut tx = self.begin_long().await?;
+            let letters = filter::lock_kept(&mut tx, filter).await?;
+            let mut done = Redriven { left: letters.payloads.len() as i64, ..Redriven::default() };
+            let mut ids = batch_ids.iter().copied();
+            for (run, letters) in letters.of_runs {
+                match redrive::redrive(&mut tx, run, &letters, &mut ids).await? {
+                    None => done.left += letters.len() as i64,
+                    Some(users) => {
+                        let numbers: Vec<i64> = letters.iter().map(|letter| letter.id).collect();
+                        resolve(&mut tx, &numbers, DeadState::Redriven, command.by).await?;
+                        audit::write(&mut tx, &Line::redriven(run, &numbers, users, command)).await?;
+                        done.letters += numbers.len() as i64;
+                        done.users += users;
+                    }
+                }
+            }
+            tx.commit().await?;
+            Ok(done)
+        })
+        .await
     }
 
-    pub(crate) async fn remove_letters(&self, resolved_before: Duration) -> Result<i64> {
+    async fn discard(&self, filter: &DeadFilter, command: &Command<'_>) -> Result<i64> {
+        self.trying("could not discard dead letters", || async {
+            let mut tx = self.begin().await?;
+            let letters = filter::lock_kept(&mut tx, filter).await?;
+            let mut discarded = 0;
+            let of_runs = letters.of_runs.into_iter().map(|(run, letters)| {
+                (Some(run), letters.into_iter().map(|letter| letter.id).collect::<Vec<_>>())
+            });
+            for (run, numbers) in of_runs.chain([(None, letters.payloads)]) {
+                if numbers.is_empty() {
+                    continue;
+                }
+                resolve(&mut tx, &numbers, DeadState::Discarded, command.by).await?;
+                audit::write(&mut tx, &Line::discarded(run, &numbers, command)).await?;
+                discarded += numbers.len() as i64;
+            }
+            tx.commit().await?;
+            Ok(discarded)
+        })
+        .await
+    }
+
+    async fn prune_dead(&self, resolved_before: Duration) -> Result<i64> {
         let removed = query!(
             r#"
             DELETE FROM ferry.dead_letters
@@ -158,23 +137,18 @@ impl PostgresLedger {
     }
 }
 
-/// A filter as the statements take it.
-pub(crate) struct Asked<'a> {
-    pub ids: &'a [i64],
-    pub run: Option<uuid::Uuid>,
-    pub codes: Vec<&'static str>,
-    pub state: Option<&'static str>,
-    pub age: Option<f64>,
-}
-
-impl<'a> Asked<'a> {
-    pub(crate) fn of(filter: &'a DeadFilter) -> Self {
-        Asked {
-            ids: &filter.ids,
-            run: filter.run.map(|run| run.0),
-            codes: words(&filter.codes),
-            state: filter.state.map(DeadState::as_str),
-            age: filter.older_than.map(|age| age.as_secs_f64()),
-        }
-    }
+/// A person decided on locked letters.
+async fn resolve(connection: &mut PgConnection, letters: &[i64], state: DeadState, by: &str) -> Tried<()> {
+    query!(
+        r#"
+        UPDATE ferry.dead_letters SET state = $2, resolved_by = $3, resolved_at = clock_timestamp()
+        WHERE id = ANY($1)
+        "#,
+        letters,
+        state.as_str(),
+        by,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }

@@ -23,6 +23,9 @@ pub(crate) enum Fault {
     AppRows(Code),
 }
 
+/// What a part of a transaction returns.
+pub(crate) type Tried<T> = std::result::Result<T, Fault>;
+
 impl From<LedgerError> for Fault {
     fn from(error: LedgerError) -> Self {
         Fault::Ledger(error)

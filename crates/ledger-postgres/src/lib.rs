@@ -1,47 +1,41 @@
 //! The ledger on PostgreSQL 14 or newer: schema `ferry`, beside the application's tables.
 //!
-//! Decisions are functions of `ferry-domain`; the SQL here only keeps what they
+//! One file for each trait of the port, with what it needs below it in a folder of the same
+//! name; `ferry-ledger-sqlite` has the same files. Decisions are functions of
+//! `ferry-domain`, words and rows are those of `ferry-ledger`; the SQL here only keeps what they
 //! say. Fixed SQL goes through sqlx's checked macros (`.sqlx` holds what they
 //! learned, so a build needs no database); only COPY, the application's own table and
 //! what must not be prepared need SQL made at run time (`application`, `copy`, `presence`).
 //!
 //! Three rules hold for all transactions of this crate:
 //! - **A leased write begins by locking the job row with its token**
-//!   (`lease::fence`). A token that is merely read in a subquery does not fence: the
+//!   (`leases::fence`). A token that is merely read in a subquery does not fence: the
 //!   late owner's write waits, and then commits.
 //! - **Locks go in one order**: job, items, application rows, run, batches. Runs are
 //!   locked `FOR NO KEY UPDATE`, because inserting a job takes a key share of its run.
 //! - **Locked rows are waited for 500 ms**, then the whole transaction is tried
-//!   again a few times (`tries`), and at last it is `LedgerError::Busy`.
+//!   again a few times (`transaction`), and at last it is `LedgerError::Busy`.
 //!
 //! Rejected: `SERIALIZABLE` (conflicts would also hit the application's
 //! transactions), one connection for everything (a slow report would stop heartbeats).
 
 mod application;
-mod conclude;
+mod audit;
 mod controls;
 mod copy;
 mod dead;
 mod errors;
-mod finishing;
-mod giving_up;
-mod halving;
-mod lease;
-mod moving;
-mod operating;
+mod items;
+mod jobs;
+mod leases;
+mod moves;
 mod planning;
 mod pool;
-mod prepare;
 mod presence;
-mod redrive;
-mod relaying;
-mod rescue;
-mod retry;
-mod rows;
-mod settling;
-mod tries;
-mod working;
-mod write_back;
+mod processes;
+mod reports;
+mod runs;
+mod transaction;
 
 use std::{fmt, sync::Arc, time::Duration};
 

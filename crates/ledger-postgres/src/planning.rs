@@ -1,4 +1,7 @@
-//! What the planner asks. A run is invisible to workers until `start`.
+//! Planning: a run is opened, filled by COPY, and invisible to workers until `start`.
+
+mod remove;
+mod settle;
 
 use std::time::Duration;
 
@@ -6,18 +9,20 @@ use async_trait::async_trait;
 use ferry_domain::{
     NewItem, RunId, WriteBackTarget,
     ports::{LedgerError, NewRun, Planned, Planning},
+    run::RunMove,
 };
+use ferry_ledger::{Result, audit::Line, refusals, words};
 use serde_json::json;
 use sqlx::{Connection, PgConnection, query, query_scalar};
 
-use crate::{
-    PostgresLedger, application,
-    copy::{self, Rows},
-    errors::{self, Fault},
-    finishing, rows,
-};
+pub(crate) use settle::settle;
 
-type Result<T> = std::result::Result<T, LedgerError>;
+use crate::{
+    PostgresLedger, application, audit,
+    copy::{self, Rows},
+    errors::{self, Tried},
+    runs,
+};
 
 /// A planning that wrote nothing for this long was left behind by its process.
 const ABANDONED: Duration = Duration::from_secs(60);
@@ -42,47 +47,75 @@ impl Planning for PostgresLedger {
     }
 
     async fn open_run(&self, run: &NewRun) -> Result<()> {
-        self.open(run).await.map_err(self.failed("could not open a run"))
+        self.trying("could not open a run", || async {
+            let mut tx = self.begin_long().await?;
+            clear_abandoned(&mut tx, run).await?;
+            insert_run(&mut tx, run).await?;
+            audit::write(&mut tx, &Line::opened(run)).await?;
+            tx.commit().await?;
+            Ok(())
+        })
+        .await
     }
 
     async fn add_items(&self, run: RunId, items: &[NewItem]) -> Result<()> {
-        self.copy_items(run, items).await.map_err(self.failed("could not take items"))
+        self.trying("could not take items", || async {
+            let mut tx = self.begin().await?;
+            let state = runs::lock(&mut tx, run).await?;
+            refusals::planning(run, state)?;
+            runs::touch(&mut tx, run).await?;
+            copy_items(&mut tx, run, items).await?;
+            tx.commit().await?;
+            Ok(())
+        })
+        .await
     }
 
     async fn finish_planning(&self, run: RunId) -> Result<Planned> {
-        self.plan(run).await.map_err(self.failed("could not finish planning"))
+        self.trying("could not finish planning", || async {
+            let mut tx = self.begin_long().await?;
+            runs::advance(&mut tx, run, RunMove::Plan).await?;
+            let planned = settle(&mut tx, run).await?;
+            tx.commit().await?;
+            Ok(planned)
+        })
+        .await
     }
 
     async fn start(&self, run: RunId) -> Result<()> {
-        let started = query!(
-            r#"
-            UPDATE ferry.runs
-            SET state = 'running', started_at = clock_timestamp(), failed_before = sums.failed,
-                ended_before = sums.ended
-            FROM (
-                SELECT coalesce(sum(failed + conflict), 0)::bigint AS failed,
-                       coalesce(sum(source - pending), 0)::bigint AS ended
-                FROM ferry.batches WHERE run_id = $1
-            ) AS sums
-            WHERE id = $1 AND state = 'planned'
-            "#,
-            run.0
-        )
-        .execute(&self.pool)
+        self.trying("could not start a run", || async {
+            let mut tx = self.begin().await?;
+            runs::advance(&mut tx, run, RunMove::Start).await?;
+            query!("UPDATE ferry.runs SET started_at = clock_timestamp() WHERE id = $1", run.0)
+                .execute(&mut *tx)
+                .await?;
+            runs::count_failures_from_here(&mut tx, run).await?;
+            tx.commit().await?;
+            Ok(())
+        })
         .await
-        .map_err(self.sql_failed("could not start a run"))?;
-        match started.rows_affected() {
-            0 => Err(self.not_so(run, "only a planned run is started").await),
-            _ => Ok(()),
-        }
     }
 
     async fn abandon(&self, run: RunId) -> Result<()> {
-        self.remove(run).await.map_err(self.failed("could not abandon a run"))
+        self.trying("could not abandon a run", || async {
+            let mut tx = self.begin_long().await?;
+            let state = runs::lock(&mut tx, run).await?;
+            refusals::unsent(run, state)?;
+            remove::remove(&mut tx, run).await?;
+            tx.commit().await?;
+            Ok(())
+        })
+        .await
     }
 
     async fn prepare_application(&self, target: &WriteBackTarget) -> Result<bool> {
-        self.prepare_target(target).await
+        let failed = self.failed("could not prepare the application's table");
+        // A connection of its own: settings and the lock end with it, whatever happens.
+        let connected = PgConnection::connect_with(&self.pool.connect_options()).await;
+        let mut connection = connected.map_err(|error| failed(error.into()))?;
+        let changed = application::prepare(&mut connection, target).await;
+        drop(connection.close().await);
+        changed.map_err(failed)
     }
 
     async fn check_application(&self, target: &WriteBackTarget) -> Result<()> {
@@ -93,132 +126,86 @@ impl Planning for PostgresLedger {
     }
 }
 
-impl PostgresLedger {
-    async fn open(&self, run: &NewRun) -> std::result::Result<(), Fault> {
-        let mut tx = self.begin_long().await?;
-        let abandoned = query_scalar!(
-            r#"
-            SELECT id FROM ferry.runs
-            WHERE source_kind = $1 AND source_location = $2 AND state = 'planning'
-              AND touched_at < clock_timestamp() - make_interval(secs => $3)
-            FOR UPDATE
-            "#,
-            run.source.kind,
-            run.source.location,
-            ABANDONED.as_secs_f64(),
-        )
-        .fetch_all(&mut *tx)
-        .await?;
-        for id in abandoned {
-            delete_run(&mut tx, id).await?;
-        }
-        let spec = json!(run.spec);
-        let opened = query!(
-            r#"
-            INSERT INTO ferry.runs (id, migration, source_kind, source_location, spec, state, settled_batch,
-                                    requested_by, reason)
-            VALUES ($1, $2, $3, $4, $5, 'planning', $6, $7, $8)
-            ON CONFLICT (source_kind, source_location) WHERE state NOT IN ('sealed', 'cancelled') DO NOTHING
-            "#,
-            run.id.0,
-            run.migration,
-            run.source.kind,
-            run.source.location,
-            spec,
-            run.settled_batch.0,
-            run.requested_by,
-            run.reason,
-        )
-        .execute(&mut *tx)
-        .await?;
-        if opened.rows_affected() == 0 {
-            return Err(other_active(&mut tx, run).await?.into());
-        }
-        let detail = json!({ "migration": run.migration, "source": run.source.to_string() });
-        audit(&mut tx, &run.requested_by, "open_run", run.id, &detail, run.reason.as_deref()).await?;
-        tx.commit().await?;
-        Ok(())
+async fn clear_abandoned(connection: &mut PgConnection, run: &NewRun) -> Tried<()> {
+    let abandoned = query_scalar!(
+        r#"
+        SELECT id FROM ferry.runs
+        WHERE source_kind = $1 AND source_location = $2 AND state = 'planning'
+          AND touched_at < clock_timestamp() - make_interval(secs => $3)
+        FOR UPDATE
+        "#,
+        run.source.kind,
+        run.source.location,
+        ABANDONED.as_secs_f64(),
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    for id in abandoned {
+        remove::remove(connection, RunId(id)).await?;
     }
+    Ok(())
+}
 
-    async fn copy_items(&self, run: RunId, items: &[NewItem]) -> std::result::Result<(), Fault> {
-        let mut tx = self.begin().await?;
-        let planning = query!(
-            r#"
-            UPDATE ferry.runs SET touched_at = clock_timestamp()
-            WHERE id = $1 AND state = 'planning'
-            "#,
-            run.0
-        )
-        .execute(&mut *tx)
-        .await?;
-        if planning.rows_affected() == 0 {
-            drop(tx); // the answer needs a connection too
-            return Err(self.not_so(run, "items are taken while it is planning").await.into());
-        }
-        let mut rows = Rows::of(run.0);
-        let mut copy = tx.copy_in_raw(copy::STATEMENT).await?;
-        for item in items {
-            if let Err(refused) = rows.push(item) {
-                copy.abort("refused").await?;
-                return Err(refused.into());
-            }
-            if rows.len() >= PIECE {
-                copy.send(rows.take()).await?;
-            }
-        }
-        copy.send(rows.take()).await?;
-        copy.finish().await?;
-        tx.commit().await?;
-        Ok(())
+async fn insert_run(connection: &mut PgConnection, run: &NewRun) -> Tried<()> {
+    let opened = query!(
+        r#"
+        INSERT INTO ferry.runs (id, migration, source_kind, source_location, spec, state, settled_batch,
+                                requested_by, reason)
+        VALUES ($1, $2, $3, $4, $5, 'planning', $6, $7, $8)
+        ON CONFLICT (source_kind, source_location) WHERE state NOT IN ('sealed', 'cancelled') DO NOTHING
+        "#,
+        run.id.0,
+        run.migration,
+        run.source.kind,
+        run.source.location,
+        json!(run.spec),
+        run.settled_batch.0,
+        run.requested_by,
+        run.reason,
+    )
+    .execute(&mut *connection)
+    .await?;
+    if opened.rows_affected() > 0 {
+        return Ok(());
     }
+    Err(other_active(connection, run).await?.into())
+}
 
-    async fn plan(&self, run: RunId) -> std::result::Result<Planned, Fault> {
-        let mut tx = self.begin_long().await?;
-        let settled_batch = query_scalar!(
-            r#"
-            UPDATE ferry.runs SET state = 'planned', touched_at = clock_timestamp()
-            WHERE id = $1 AND state = 'planning'
-            RETURNING settled_batch
-            "#,
-            run.0
-        )
-        .fetch_optional(&mut *tx)
-        .await?;
-        let Some(settled_batch) = settled_batch else {
-            drop(tx);
-            return Err(self.not_so(run, "planning ends once").await.into());
-        };
-        let planned = finishing::finish(&mut tx, run.0, settled_batch).await?;
-        tx.commit().await?;
-        Ok(planned)
-    }
+async fn other_active(connection: &mut PgConnection, run: &NewRun) -> Tried<LedgerError> {
+    let other = query!(
+        r#"
+        SELECT id, state FROM ferry.runs
+        WHERE source_kind = $1 AND source_location = $2 AND state NOT IN ('sealed', 'cancelled')
+        "#,
+        run.source.kind,
+        run.source.location,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(match other {
+        Some(other) => LedgerError::AnotherRunActive {
+            run: RunId(other.id),
+            state: words::run_state(other.id, &other.state)?,
+        },
+        None => LedgerError::Busy, // it ended just now
+    })
+}
 
-    async fn remove(&self, run: RunId) -> std::result::Result<(), Fault> {
-        let mut tx = self.begin_long().await?;
-        let found = query_scalar!(
-            "SELECT id FROM ferry.runs WHERE id = $1 AND state IN ('planning', 'planned') FOR UPDATE",
-            run.0
-        )
-        .fetch_optional(&mut *tx)
-        .await?;
-        if found.is_none() {
-            drop(tx);
-            return Err(self.not_so(run, "only a run that has not started is abandoned").await.into());
+async fn copy_items(connection: &mut PgConnection, run: RunId, items: &[NewItem]) -> Tried<()> {
+    let mut rows = Rows::of(run.0);
+    let mut copy = connection.copy_in_raw(copy::STATEMENT).await?;
+    for item in items {
+        if let Err(refused) = rows.push(item) {
+            copy.abort("refused").await?;
+            return Err(refused.into());
         }
-        delete_run(&mut tx, run.0).await?;
-        tx.commit().await?;
-        Ok(())
-    }
-
-    /// Why a move was refused.
-    pub(crate) async fn not_so(&self, run: RunId, rule: &str) -> LedgerError {
-        let state = query_scalar!("SELECT state FROM ferry.runs WHERE id = $1", run.0);
-        match state.fetch_optional(&self.pool).await {
-            Ok(Some(state)) => LedgerError::Refused(format!("run {run} is {state}: {rule}")),
-            Ok(None) => LedgerError::Refused(format!("there is no run {run}")),
-            Err(error) => self.sql_failed("could not read a run")(error),
+        if rows.len() >= PIECE {
+            copy.send(rows.take()).await?;
         }
     }
+    copy.send(rows.take()).await?;
+    copy.finish().await?;
+    Ok(())
 }
 
 fn migration_reason(error: &sqlx::migrate::MigrateError) -> String {
@@ -236,56 +223,4 @@ fn migration_reason(error: &sqlx::migrate::MigrateError) -> String {
         }
         _ => "a migration was interrupted: look at ferry._migrations".to_owned(),
     }
-}
-
-async fn other_active(
-    connection: &mut PgConnection,
-    run: &NewRun,
-) -> std::result::Result<LedgerError, Fault> {
-    let other = query!(
-        r#"
-        SELECT id, state FROM ferry.runs
-        WHERE source_kind = $1 AND source_location = $2 AND state NOT IN ('sealed', 'cancelled')
-        "#,
-        run.source.kind,
-        run.source.location,
-    )
-    .fetch_optional(connection)
-    .await?;
-    Ok(match other {
-        Some(other) => LedgerError::AnotherRunActive {
-            run: RunId(other.id),
-            state: rows::run_state(other.id, &other.state)?,
-        },
-        None => LedgerError::Busy, // it ended just now
-    })
-}
-
-pub(crate) async fn audit(
-    connection: &mut PgConnection,
-    actor: &str,
-    action: &str,
-    run: impl Into<Option<RunId>>,
-    detail: &serde_json::Value,
-    reason: Option<&str>,
-) -> std::result::Result<(), Fault> {
-    query!(
-        "INSERT INTO ferry.audit (actor, action, run_id, detail, reason) VALUES ($1, $2, $3, $4, $5)",
-        actor,
-        action,
-        run.into().map(|run| run.0),
-        detail,
-        reason,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-async fn delete_run(connection: &mut PgConnection, run: uuid::Uuid) -> std::result::Result<(), Fault> {
-    query!("DELETE FROM ferry.jobs WHERE run_id = $1", run).execute(&mut *connection).await?;
-    query!("DELETE FROM ferry.batches WHERE run_id = $1", run).execute(&mut *connection).await?;
-    query!("DELETE FROM ferry.items WHERE run_id = $1", run).execute(&mut *connection).await?;
-    query!("DELETE FROM ferry.runs WHERE id = $1", run).execute(&mut *connection).await?;
-    Ok(())
 }

@@ -9,13 +9,10 @@
 //! Rejected: heartbeats with a short time-out (a busy process would be taken for a dead
 //! one), LISTEN (nobody is told of a death).
 
-use std::{future::pending, time::Duration};
+use std::time::Duration;
 
-use ferry_domain::{
-    WorkerId,
-    ports::{LedgerError, Presence, WorkerRecord},
-};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, Row, query};
+use ferry_domain::WorkerId;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, Row};
 use tokio::time::{sleep, timeout};
 
 use crate::PostgresLedger;
@@ -40,11 +37,23 @@ const SWITCHED_OFF: &str =
     "ledger.death_lock is off, so the death of a process shows only when its leases run out";
 
 /// What stands in the way of a registration.
-enum Trouble {
+pub(crate) enum Trouble {
     Pooled,
     SwitchedOff,
     Taken,
     Sql(sqlx::Error),
+}
+
+impl Trouble {
+    /// What it means, for people.
+    pub(crate) fn for_people(&self) -> &'static str {
+        match self {
+            Trouble::Pooled => POOLED,
+            Trouble::SwitchedOff => SWITCHED_OFF,
+            Trouble::Taken => "the identity is registered already",
+            Trouble::Sql(_) => "the database failed",
+        }
+    }
 }
 
 impl From<sqlx::Error> for Trouble {
@@ -54,49 +63,12 @@ impl From<sqlx::Error> for Trouble {
 }
 
 impl PostgresLedger {
-    pub(crate) async fn announce(&self, worker: &WorkerRecord) -> Result<Presence, LedgerError> {
-        let failed = self.sql_failed("could not register this process");
-        let mut other = self.pool.acquire().await.map_err(&failed)?;
-        let lock = match self.death_lock {
-            true => self.take_lock(worker.id, &mut other).await,
-            false => Err(Trouble::SwitchedOff),
-        };
-        let presence = match lock {
-            Ok(connection) => Presence { unwatched: None, lost: Box::pin(hold(connection)) },
-            Err(Trouble::Pooled) => {
-                Presence { unwatched: Some(POOLED.to_owned()), lost: Box::pin(pending()) }
-            }
-            Err(Trouble::SwitchedOff) => {
-                Presence { unwatched: Some(SWITCHED_OFF.to_owned()), lost: Box::pin(pending()) }
-            }
-            Err(Trouble::Taken) => {
-                let why = format!("{} is registered already: take another identity", worker.id);
-                return Err(LedgerError::Refused(why));
-            }
-            Err(Trouble::Sql(error)) => return Err(failed(error)),
-        };
-        // After the lock: a row that says "watched" never stands there without it.
-        query!(
-            r#"
-            INSERT INTO ferry.workers (id, host, pid, slots, watched, waits) VALUES ($1, $2, $3, $4, $5, $6)
-            ON CONFLICT (id) DO UPDATE
-            SET slots = excluded.slots, watched = excluded.watched, waits = excluded.waits,
-                seen_at = clock_timestamp()
-            "#,
-            worker.id.0,
-            worker.host,
-            worker.pid,
-            worker.slots,
-            presence.unwatched.is_none(),
-            worker.waits,
-        )
-        .execute(&mut *other)
-        .await
-        .map_err(failed)?;
-        Ok(presence)
-    }
-
-    async fn take_lock(&self, worker: WorkerId, other: &mut PgConnection) -> Result<PgConnection, Trouble> {
+    /// A connection of its own that holds the lock of this worker, as long as it is open.
+    pub(crate) async fn take_lock(
+        &self,
+        worker: WorkerId,
+        other: &mut PgConnection,
+    ) -> Result<PgConnection, Trouble> {
         let options = (*self.pool.connect_options()).clone().application_name("ferry presence");
         let key = sqlx::query_scalar!(r#"SELECT ferry.presence_key($1) AS "key!""#, worker.0)
             .fetch_one(&mut *other)
@@ -143,7 +115,7 @@ async fn lock_in_sight(
 }
 
 /// Resolves when the connection is lost. Dropped, it closes the connection.
-async fn hold(mut connection: PgConnection) {
+pub(crate) async fn hold(mut connection: PgConnection) {
     loop {
         sleep(EVERY).await;
         match timeout(PATIENCE, connection.ping()).await {

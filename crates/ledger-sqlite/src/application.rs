@@ -3,16 +3,23 @@
 //! The only SQL that is made at run time. Names come from settings, so each is
 //! looked up in the catalogue first and quoted always.
 
+mod prepare;
+
 use std::collections::HashSet;
 
-use ferry_domain::{Auth0UserId, Code, SourceKey, WriteBackTarget, ports::LedgerError};
+use ferry_domain::{
+    Auth0UserId, Code, ItemSeq, SourceKey, WriteBackTarget,
+    ports::{LedgerError, RefusedRow},
+};
+use ferry_ledger::{Result, refusals};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use crate::errors::{Doing, Result, is_constraint, is_unique};
+pub(crate) use prepare::prepare;
+
+use crate::errors::{Doing, is_constraint, is_unique};
 
 const LOOKING: &str = "could not look at the application's table";
-const PREPARING: &str = "could not prepare the application's table";
 const WRITING: &str = "could not write to the application's table";
 
 /// What was found of the application's table.
@@ -67,10 +74,7 @@ impl Table {
         if self.has(&target.id_column) {
             return Ok(self);
         }
-        Err(LedgerError::WriteBackTarget(format!(
-            "table {} has no column {}; `ferry migrate --app` adds it",
-            target.table, target.id_column
-        )))
+        Err(refusals::no_id_column(target))
     }
 }
 
@@ -92,99 +96,49 @@ pub(crate) async fn look(connection: &mut SqliteConnection, target: &WriteBackTa
     .await
     .doing(LOOKING)?;
     if columns.is_empty() {
-        return Err(LedgerError::WriteBackTarget(format!("there is no table {}", target.table)));
+        return Err(refusals::no_table(target));
     }
     let key = columns.iter().find(|column| column.name.eq_ignore_ascii_case(&target.key_column));
-    let key = key.ok_or_else(|| {
-        LedgerError::WriteBackTarget(format!("table {} has no column {}", target.table, target.key_column))
-    })?;
+    let key = key.ok_or_else(|| refusals::no_key_column(target))?;
     Ok(Table {
         key: KeyType::of(&key.declared),
         columns: columns.into_iter().map(|column| column.name).collect(),
     })
 }
 
-/// Adds the column and its index where they are missing; says whether it did.
-/// The index is partial: rows without an id cost it nothing.
-pub(crate) async fn prepare(connection: &mut SqliteConnection, target: &WriteBackTarget) -> Result<bool> {
-    let table = look(connection, target).await?;
-    let (name, column) = (quoted(&target.table), quoted(&target.id_column));
-    let add_column = !table.has(&target.id_column);
-    if add_column {
-        run(connection, format!("ALTER TABLE main.{name} ADD COLUMN {column} TEXT"))
-            .await
-            .doing(PREPARING)?;
-    }
-    let add_index = !has_unique_index(connection, target).await?;
-    if add_index {
-        let index = quoted(&format!("ferry_{}_{}", target.table, target.id_column));
-        let sql = format!("CREATE UNIQUE INDEX main.{index} ON {name} ({column}) WHERE {column} IS NOT NULL");
-        let made = run(connection, sql).await;
-        if made.as_ref().is_err_and(is_constraint) {
-            return Err(LedgerError::WriteBackTarget(format!(
-                "several rows of {} have the same {}; decide which is right, then try again",
-                target.table, target.id_column
-            )));
-        }
-        made.doing(PREPARING)?;
-    }
-    Ok(add_column || add_index)
-}
-
-async fn has_unique_index(connection: &mut SqliteConnection, target: &WriteBackTarget) -> Result<bool> {
-    sqlx::query_scalar!(
-        r#"
-        SELECT EXISTS (
-            SELECT 1 FROM sqlite_schema AS t JOIN pragma_index_list(t.name) AS i
-            WHERE t.type = 'table' AND t.name = ?1 COLLATE NOCASE AND i."unique"
-              AND (SELECT count(*) FROM pragma_index_info(i.name)) = 1
-              AND (SELECT name FROM pragma_index_info(i.name)) = ?2 COLLATE NOCASE
-        ) AS "has!: bool"
-        "#,
-        target.table,
-        target.id_column
-    )
-    .fetch_one(connection)
-    .await
-    .doing(LOOKING)
-}
-
-/// An id for a row of the application.
-pub(crate) struct NewId<'a> {
-    /// Position in the results.
-    pub at: usize,
-    /// The row.
+/// A row that is to get an id.
+pub(crate) struct AppRow<'a> {
+    pub seq: ItemSeq,
     pub key: &'a SourceKey,
-    /// What it gets.
     pub id: &'a Auth0UserId,
 }
 
-/// Writes ids where there is none, or the same one. Answers which did not come
-/// to be, by position, and why. A constraint costs its own row only: the group
+/// Writes ids where there is none, or the same one. Returns the rows that did not take
+/// theirs, and why. A constraint costs its own row only: the group
 /// is halved until that row is alone.
 pub(crate) async fn write_ids(
     connection: &mut SqliteConnection,
     target: &WriteBackTarget,
-    ids: &[NewId<'_>],
-) -> Result<Vec<(usize, Code)>> {
+    rows: &[AppRow<'_>],
+) -> Result<Vec<RefusedRow>> {
     let table = look(connection, target).await?.with_id_column(target)?;
     let sql = update_sql(target);
     let mut refused = Vec::new();
-    let mut groups = vec![ids];
+    let mut groups = vec![rows];
     while let Some(group) = groups.pop() {
         match write_group(connection, &sql, table.key, group).await? {
             Group::Written(written) => {
                 let missing = group.iter().filter(|new| !written.contains(new.id.0.as_str()));
-                refused.extend(missing.map(|new| (new.at, Code::AppRowChanged)));
+                refused.extend(missing.map(|new| RefusedRow { seq: new.seq, code: Code::AppRowChanged }));
             }
-            Group::Refused(code) if group.len() == 1 => refused.push((group[0].at, code)),
+            Group::Refused(code) if group.len() == 1 => refused.push(RefusedRow { seq: group[0].seq, code }),
             Group::Refused(_) => {
                 let (first, second) = group.split_at(group.len() / 2);
                 groups.extend([second, first]);
             }
         }
     }
-    refused.sort_unstable_by_key(|(at, _)| *at);
+    refused.sort_unstable_by_key(|row| row.seq);
     Ok(refused)
 }
 
@@ -199,7 +153,7 @@ async fn write_group(
     connection: &mut SqliteConnection,
     sql: &str,
     key: KeyType,
-    group: &[NewId<'_>],
+    group: &[AppRow<'_>],
 ) -> Result<Group> {
     if group.is_empty() {
         return Ok(Group::Written(HashSet::new()));

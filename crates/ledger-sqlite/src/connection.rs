@@ -3,12 +3,13 @@
 use std::{path::Path, time::Duration};
 
 use ferry_domain::ports::LedgerError;
+use ferry_ledger::Result;
 use sqlx::{
     ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use crate::errors::{Doing, Result};
+use crate::errors::Doing;
 
 /// How long to wait for another process's write, for example the application's.
 const BUSY: Duration = Duration::from_secs(5);

@@ -3,9 +3,7 @@
 //! SQLite's messages name tables and columns, never values, so they may be shown.
 
 use ferry_domain::ports::LedgerError;
-
-/// What this crate answers.
-pub(crate) type Result<T> = std::result::Result<T, LedgerError>;
+use ferry_ledger::Result;
 
 // Primary result codes: the low eight bits of what SQLite answers.
 const BUSY: i32 = 5;
@@ -55,9 +53,4 @@ pub(crate) fn is_constraint(error: &sqlx::Error) -> bool {
 /// Whether the constraint was one of uniqueness.
 pub(crate) fn is_unique(error: &sqlx::Error) -> bool {
     matches!(extended_code(error), Some(CONSTRAINT_UNIQUE | CONSTRAINT_PRIMARY_KEY))
-}
-
-/// The answer about a run that isn't there.
-pub(crate) fn no_such_run(run: ferry_domain::RunId) -> LedgerError {
-    LedgerError::Refused(format!("there is no run {run}; `ferry run list` shows all"))
 }

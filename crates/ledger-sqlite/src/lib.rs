@@ -1,5 +1,10 @@
 //! The ledger on SQLite, in the application's own file.
 //!
+//! One file for each trait of the port, with what it needs below it in a folder of the same
+//! name; `ferry-ledger-postgres` has the same files. Decisions are functions of
+//! `ferry-domain`, words and rows are those of `ferry-ledger`; the SQL here only keeps what they
+//! say.
+//!
 //! Writes of one process go through one connection, so that they queue here,
 //! in order, and not by waiting for SQLite's lock; a few more connections
 //! read, which WAL allows beside a writer. Every write of several statements
@@ -7,33 +12,28 @@
 //! write later is refused when the application wrote in between.
 //!
 //! Since a transaction holds the only write lock from its first statement on,
-//! the fence of leased writes is a plain read at its beginning (`fence.rs`).
+//! the fence of leased writes is a plain read at its beginning (`leases::fence`).
 //! Fixed SQL is checked against the migrations when the crate is compiled; only
 //! the application's table, whose names are known at run time, has SQL made here.
 //!
 //! One process per file: [`EmbeddedLock`].
 
 mod application;
-mod concluding;
+mod audit;
 mod connection;
-mod controlling;
+mod controls;
 mod dead;
-mod ending;
 mod errors;
-mod fence;
+mod items;
+mod jobs;
+mod leases;
 mod lock;
-mod moving;
-mod operating;
+mod moves;
 mod planning;
-mod redriving;
-mod relaying;
-mod removing;
-mod rescuing;
-mod retrying;
-mod rows;
-mod settling;
-mod working;
-mod write_back;
+mod processes;
+mod reports;
+mod runs;
+mod values;
 
 pub use connection::SqliteLedger;
 pub use lock::{EmbeddedLock, LockError};

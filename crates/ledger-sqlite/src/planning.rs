@@ -1,4 +1,7 @@
-//! What the planner asks.
+//! Planning: a run is opened, filled, and invisible to workers until `start`.
+
+mod remove;
+mod settle;
 
 use async_trait::async_trait;
 use ferry_domain::{
@@ -6,15 +9,17 @@ use ferry_domain::{
     ports::{LedgerError, NewRun, Planned, Planning},
     run::RunMove,
 };
+use ferry_ledger::{Result, audit::Line, refusals, words};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
+pub(crate) use settle::{insert_provision_jobs, settle};
+
 use crate::{
-    SqliteLedger, application, controlling,
-    errors::{Doing, Result},
-    fence::move_run,
-    rows::{hex, json, run_state},
-    settling,
+    SqliteLedger, application, audit,
+    errors::Doing,
+    runs,
+    values::{hex, json},
 };
 
 const MIGRATING: &str = "could not be brought up to date";
@@ -22,9 +27,12 @@ const OPENING: &str = "could not open a run";
 const ADDING: &str = "could not add items";
 const FINISHING: &str = "could not finish a plan";
 const STARTING: &str = "could not start a run";
+const LOOKING: &str = "could not look at the application's table";
+const PREPARING: &str = "could not prepare the application's table";
 
-/// A planning without a chunk for so long is abandoned: 60 s, in microseconds.
-const ABANDONED_AFTER: i64 = 60_000_000;
+/// A planning that wrote nothing for this long was left behind by its process: 60 s, in
+/// microseconds.
+const ABANDONED: i64 = 60_000_000;
 /// Items in one statement; bounds the JSON that carries them to some megabytes.
 const STATEMENT: usize = 1_000;
 
@@ -68,25 +76,15 @@ impl Planning for SqliteLedger {
         .execute(&mut *tx)
         .await
         .doing(OPENING)?;
-        audit(&mut tx, &run.requested_by, "open_run", run.id, "{}", run.reason.as_deref()).await?;
+        audit::write(&mut tx, &Line::opened(run)).await?;
         tx.commit().await.doing(OPENING)
     }
 
     async fn add_items(&self, run: RunId, items: &[NewItem]) -> Result<()> {
         let mut tx = self.write(ADDING).await?;
-        let touched = sqlx::query!(
-            r#"
-            UPDATE ferry_runs SET touched_at = (SELECT at FROM ferry_now)
-            WHERE id = ?1 AND state = 'planning' AND touched_at > 0
-            "#,
-            run.0
-        )
-        .execute(&mut *tx)
-        .await
-        .doing(ADDING)?;
-        if touched.rows_affected() == 0 {
-            return Err(LedgerError::Refused(format!("run {run} is not being planned; plan it anew")));
-        }
+        let state = runs::lock(&mut tx, run).await?;
+        refusals::planning(run, state)?;
+        runs::touch(&mut tx, run).await?;
         for part in items.chunks(STATEMENT) {
             insert_items(&mut tx, run, part).await?;
         }
@@ -95,37 +93,37 @@ impl Planning for SqliteLedger {
 
     async fn finish_planning(&self, run: RunId) -> Result<Planned> {
         let mut tx = self.write(FINISHING).await?;
-        move_run(&mut tx, run, RunMove::Plan).await?;
-        let planned = settling::settle(&mut tx, run).await?;
+        runs::advance(&mut tx, run, RunMove::Plan).await?;
+        let planned = settle(&mut tx, run).await?;
         tx.commit().await.doing(FINISHING)?;
         Ok(planned)
     }
 
     async fn start(&self, run: RunId) -> Result<()> {
         let mut tx = self.write(STARTING).await?;
-        move_run(&mut tx, run, RunMove::Start).await?;
+        runs::advance(&mut tx, run, RunMove::Start).await?;
         sqlx::query!("UPDATE ferry_runs SET started_at = (SELECT at FROM ferry_now) WHERE id = ?1", run.0)
             .execute(&mut *tx)
             .await
             .doing(STARTING)?;
-        controlling::count_anew(&mut tx, run).await?;
+        runs::count_failures_from_here(&mut tx, run).await?;
         tx.commit().await.doing(STARTING)
     }
 
     async fn abandon(&self, run: RunId) -> Result<()> {
-        self.remove_unsent(run).await
+        remove::begin(self, run).await?;
+        remove::finish(self, run).await
     }
 
     async fn prepare_application(&self, target: &WriteBackTarget) -> Result<bool> {
-        let mut tx = self.write("could not prepare the application's table").await?;
+        let mut tx = self.write(PREPARING).await?;
         let changed = application::prepare(&mut tx, target).await?;
-        tx.commit().await.doing("could not prepare the application's table")?;
+        tx.commit().await.doing(PREPARING)?;
         Ok(changed)
     }
 
     async fn check_application(&self, target: &WriteBackTarget) -> Result<()> {
-        let mut connection =
-            self.reader().acquire().await.doing("could not look at the application's table")?;
+        let mut connection = self.reader().acquire().await.doing(LOOKING)?;
         application::look(&mut connection, target).await?.with_id_column(target).map(drop)
     }
 }
@@ -141,13 +139,13 @@ impl SqliteLedger {
             "#,
             run.source.kind,
             run.source.location,
-            ABANDONED_AFTER
+            ABANDONED
         )
         .fetch_optional(self.writer())
         .await
         .doing(OPENING)?;
         match abandoned {
-            Some(id) => self.finish_removal(RunId(id)).await,
+            Some(id) => remove::finish(self, RunId(id)).await,
             None => Ok(()),
         }
     }
@@ -166,38 +164,12 @@ async fn refuse_second(connection: &mut SqliteConnection, run: &NewRun) -> Resul
     .await
     .doing(OPENING)?;
     match other {
-        Some(row) => {
-            Err(LedgerError::AnotherRunActive { run: RunId(row.id), state: run_state(&row.state, row.id)? })
+        Some(other) => {
+            let state = words::run_state(other.id, &other.state)?;
+            Err(LedgerError::AnotherRunActive { run: RunId(other.id), state })
         }
         None => Ok(()),
     }
-}
-
-/// Writes down who did what; without a run, to all of them.
-pub(crate) async fn audit(
-    connection: &mut SqliteConnection,
-    actor: &str,
-    action: &str,
-    run: impl Into<Option<RunId>>,
-    detail: &str,
-    reason: Option<&str>,
-) -> Result<()> {
-    let run = run.into().map(|run| run.0);
-    sqlx::query!(
-        r#"
-        INSERT INTO ferry_audit (at, actor, action, run_id, detail, reason)
-        SELECT at, ?1, ?2, ?3, ?4, ?5 FROM ferry_now
-        "#,
-        actor,
-        action,
-        run,
-        detail,
-        reason
-    )
-    .execute(connection)
-    .await
-    .doing("could not write its audit")?;
-    Ok(())
 }
 
 async fn insert_items(connection: &mut SqliteConnection, run: RunId, items: &[NewItem]) -> Result<()> {

@@ -145,7 +145,11 @@ fn group(found: &FailureGroup) -> Group {
         count: found.count,
         remedy: found.code.remedy().to_owned(),
         retryable: found.state != ItemState::Skipped && found.code.retryable(),
-        examples: found.examples.iter().map(|(key, at)| format!("{} ({at})", key.shown())).collect(),
+        examples: found
+            .examples
+            .iter()
+            .map(|found| format!("{} ({})", found.key.shown(), found.origin))
+            .collect(),
     }
 }
 

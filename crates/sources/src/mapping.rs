@@ -8,7 +8,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use ferry_domain::{ports::SourceError, record::hex_digest};
+use ferry_domain::{hex::hex_digest, ports::SourceError};
 use serde::{Deserialize, Serialize};
 
 use crate::presets::{PRESETS, UnknownPreset};

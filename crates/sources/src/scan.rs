@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use ferry_domain::record::hex;
+use ferry_domain::hex::hex;
 use sha2::{Digest, Sha256};
 
 /// The most bytes that one record may have. A record that seems longer is a quote or a

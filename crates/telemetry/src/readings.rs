@@ -2,13 +2,13 @@
 //! `ferry_domain::telemetry::metrics`, read it here, and describe it in `docs/TELEMETRY.md`;
 //! tests fail if one of these is missing.
 
-use std::{iter::once, sync::Arc};
+use std::sync::Arc;
 
 use ferry_domain::{
-    ItemState, JobKind,
+    ItemState, JobKind, JobState,
     figures::{Count, Level, StoreFigures},
     ports::{Group, GroupFigures},
-    telemetry::metrics::{self as m, JOB_STATES, Label, Metric, OTHER},
+    telemetry::metrics::{self as m, Label, Metric},
 };
 
 use crate::{Sources, health, process};
@@ -58,7 +58,7 @@ pub(crate) const READINGS: &[(Metric, Read)] = &[
     (m::WORKER_LEASES, |s| one(level(&s.figures.leases))),
     (m::WORKER_WATCHED, |s| one(level(&s.figures.watched))),
     // The reason of waiting is a free text, so it is no label.
-    (m::WORKER_WAITING, |s| one(if s.figures.waits().is_some() { 1.0 } else { 0.0 })),
+    (m::WORKER_WAITING, |s| one(if s.figures.waiting_for().is_some() { 1.0 } else { 0.0 })),
     (m::IDENTITIES_LOST, |s| one(count(&s.figures.identities_lost))),
     (m::RENEWAL_AGE, |s| {
         let renewed_at = s.figures.renewed_at_ms.get();
@@ -87,23 +87,20 @@ fn store(sources: &Sources) -> Option<Arc<StoreFigures>> {
 
 /// Every kind and state has a series, 0 if there is nothing, so that a graph has no gaps.
 fn queue_jobs(store: &StoreFigures) -> Vec<Row> {
-    let jobs = |kind: JobKind, wanted: &dyn Fn(&str) -> bool| -> i64 {
-        store.queues.iter().filter(|q| q.kind == kind && wanted(&q.state)).map(|q| q.jobs).sum()
+    let jobs = |kind: JobKind, state: JobState| -> i64 {
+        store.queues.iter().filter(|q| q.kind == kind && q.state == state).map(|q| q.jobs).sum()
     };
-    let known = |word: &str| JOB_STATES.iter().any(|state| state.as_str() == word);
     let of_kind = |kind: JobKind| {
-        let listed = JOB_STATES.into_iter().map(move |state| {
-            (vec![kind.into(), state.into()], signed(jobs(kind, &|word| word == state.as_str())))
-        });
-        let other = (vec![kind.into(), OTHER.into()], signed(jobs(kind, &|word| !known(word))));
-        listed.chain(once(other).filter(|(_, jobs)| *jobs != 0.0)).collect::<Vec<_>>()
+        JobState::ALL
+            .into_iter()
+            .map(move |state| (vec![kind.into(), state.into()], signed(jobs(kind, state))))
     };
     JobKind::ALL.into_iter().flat_map(of_kind).collect()
 }
 
 fn oldest_ready(store: &StoreFigures) -> Vec<Row> {
     let of_kind = |kind: JobKind| {
-        let ages = store.queues.iter().filter(|q| q.kind == kind).filter_map(|q| q.oldest_due);
+        let ages = store.queues.iter().filter(|q| q.kind == kind).filter_map(|q| q.oldest);
         (vec![kind.into()], ages.max().unwrap_or_default().as_secs_f64())
     };
     JobKind::ALL.into_iter().map(of_kind).collect()

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ferry_domain::ports::{Ledger, LedgerError, WorkerRecord};
+use ferry_domain::ports::{Ledger, LedgerError, WaitReason, WorkerRecord};
 use secrecy::SecretString;
 
 use super::{Line, error, ok, warning};
@@ -53,7 +53,8 @@ async fn postgres(url: &SecretString, shown: &str, setup: &Setup, lines: &mut Ve
 /// Registers as a worker would, without slots, and leaves at once. Says why deaths are
 /// not seen, if they are not.
 async fn registration(ledger: &Arc<dyn Ledger>, setup: &Setup) -> Result<Option<String>, LedgerError> {
-    let record = WorkerRecord { waits: Some("only checks".to_owned()), ..wiring::record(setup, 0) };
+    let record =
+        WorkerRecord { waiting_for: Some(WaitReason("only checks".to_owned())), ..wiring::record(setup, 0) };
     let presence = ledger.register(&record).await?;
     let unwatched = presence.unwatched.clone();
     drop(presence);

@@ -28,8 +28,8 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
             let around = Around::of(&access).await?;
             let jobs = access.ledger.job_counts(options.run).await?;
             print(&run, &around);
-            for (kind, state, count) in jobs {
-                line("jobs", format!("{kind} {state}: {count}"));
+            for found in jobs {
+                line("jobs", format!("{} {}: {}", found.kind, found.state.as_str(), found.jobs));
             }
         }
     }

@@ -1,6 +1,11 @@
 //! Dead letters: listed, shown, redriven, discarded.
 
-use ferry_domain::{Code, ports::DeadLetter};
+use std::time::Duration;
+
+use ferry_domain::{
+    Code, WorkerId,
+    ports::{DeadLetter, WorkerRecord},
+};
 
 use super::stage::{Stage, on_both_ledgers};
 use crate::world::assert_adds_up;
@@ -30,7 +35,11 @@ async fn give_up(stage: &Stage) -> i64 {
     let failed = |shown: &serde_json::Value| shown["failed"].as_i64().unwrap();
     let before = failed(&stage.show());
     let sends = stage.ledger.take_ready(1).await.unwrap();
-    assert!(stage.ledger.give_up(sends[0].job, Code::CrashedWorker, "host/8").await.unwrap());
+    let rescuer =
+        WorkerRecord { id: WorkerId(stage.id().0), host: "host".into(), pid: 8, slots: 1, waiting_for: None };
+    stage.ledger.heartbeat(&rescuer, Duration::from_secs(60), &[]).await.unwrap();
+    assert!(stage.ledger.give_up(sends[0].job, Code::CrashedWorker, rescuer.id).await.unwrap());
+    stage.ledger.retire(rescuer.id).await.unwrap();
     failed(&stage.show()) - before
 }
 

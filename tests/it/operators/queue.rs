@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use ferry_domain::{WorkerId, ports::WorkerRecord};
+use ferry_domain::{
+    WorkerId,
+    ports::{WaitReason, WorkerRecord},
+};
 
 use super::stage::{Stage, on_both_ledgers};
 
@@ -38,7 +41,7 @@ async fn the_queue_is_listed_with_its_workers(stage: &mut Stage) {
         host: "ward-7".into(),
         pid: 4_711,
         slots: 9,
-        waits: Some(waits.into()),
+        waiting_for: Some(WaitReason(waits.into())),
     };
     let presence = stage.ledger.register(&record).await.unwrap();
     stage.ledger.heartbeat(&record, Duration::from_secs(6), &[]).await.unwrap();

@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use ferry_domain::{WorkerId, ports::WorkerRecord};
+use ferry_domain::{
+    WorkerId,
+    ports::{WaitReason, WorkerRecord},
+};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -72,7 +75,7 @@ async fn watching_says_why_a_run_waits(stage: &mut Stage) {
         host: "ward-7".into(),
         pid: 4_711,
         slots: 9,
-        waits: Some("Auth0 does not answer".into()),
+        waiting_for: Some(WaitReason("Auth0 does not answer".into())),
     };
     let presence = stage.ledger.register(&record).await.unwrap();
     stage.ledger.heartbeat(&record, Duration::from_secs(6), &[]).await.unwrap();

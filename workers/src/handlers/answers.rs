@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use ferry_domain::{
-    Auth0UserId, Code, Item, Job, Lease, Outcome, RunSpec, Verdict, adoption,
-    ports::{Directory, DirectoryError},
+    Code, Item, Job, Lease, Outcome, Verdict, adoption,
+    ports::{Directory, DirectoryError, RunNow},
     retry::{self, Class},
 };
 use tracing::warn;
@@ -54,11 +54,10 @@ pub(crate) fn trouble(error: DirectoryError) -> Trouble {
 pub(crate) async fn outcome_at_auth0(
     env: &Environment,
     lease: &Lease<Job>,
-    migration: &str,
-    spec: &RunSpec,
+    run: &RunNow,
     item: &Item,
 ) -> Result<Option<Outcome>, DirectoryError> {
-    let id = Auth0UserId::chosen(&spec.tenant, &spec.connection, migration, &item.record.key);
+    let id = run.id_of(&item.record.key);
     let found = env.directory.get(&id).await?;
     Ok(found.map(|user| adoption::by_id(&item.record, lease.of.run, &user)))
 }

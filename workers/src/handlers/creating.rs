@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use ferry_domain::{
-    Auth0UserId, Code, Item, ItemResult, Outcome, RunId, RunSpec, adoption, crash, password,
-    ports::{Directory, DirectoryError, NewUser, Random},
+    Auth0UserId, Code, Item, ItemResult, Outcome, RunId, adoption, crash, password,
+    ports::{Directory, DirectoryError, NewUser, Random, RunNow},
     retry::{self, Class},
 };
 use tokio::time::{Instant, timeout_at};
@@ -28,9 +28,8 @@ pub(crate) enum Tried {
 pub(crate) struct CreateUser<'a> {
     pub(crate) directory: &'a dyn Directory,
     pub(crate) random: &'a dyn Random,
-    pub(crate) run: RunId,
-    pub(crate) migration: &'a str,
-    pub(crate) spec: &'a RunSpec,
+    pub(crate) id: RunId,
+    pub(crate) run: &'a RunNow,
     /// How long a user may take from the first answer on.
     pub(crate) deadline: Duration,
 }
@@ -51,8 +50,7 @@ impl CreateUser<'_> {
     }
 
     async fn outcome(&self, item: &Item, requests: &mut i64) -> Result<Outcome, Trouble> {
-        let id =
-            Auth0UserId::chosen(&self.spec.tenant, &self.spec.connection, self.migration, &item.record.key);
+        let id = self.run.id_of(&item.record.key);
         let mut doubt = DirectoryError::Exists;
         let mut answered = None;
         for _try in 0..2 {
@@ -88,20 +86,20 @@ impl CreateUser<'_> {
     ) -> Result<Option<Outcome>, Trouble> {
         *requests += 1;
         if let Some(found) = self.directory.get(id).await.map_err(trouble)? {
-            return Ok(Some(adoption::by_id(&item.record, self.run, &found)));
+            return Ok(Some(adoption::by_id(&item.record, self.id, &found)));
         }
         *requests += 1;
         let found = self.directory.by_email(item.record.email.expose()).await.map_err(trouble)?;
-        Ok(adoption::by_email(&item.record, &self.spec.connection, self.spec.on_existing, &found))
+        Ok(adoption::by_email(&item.record, &self.run.spec.connection, self.run.spec.on_existing, &found))
     }
 
     fn new_user(&self, item: &Item, id: &Auth0UserId) -> NewUser {
         NewUser {
             id: id.clone(),
-            connection: self.spec.connection.clone(),
+            connection: self.run.spec.connection.clone(),
             record: item.record.clone(),
             password: password::generate(self.random),
-            mark: adoption::mark(&item.record, self.run),
+            mark: adoption::mark(&item.record, self.id),
         }
     }
 }
@@ -123,7 +121,7 @@ fn refused(error: DirectoryError) -> Result<Outcome, Trouble> {
 #[cfg(test)]
 mod tests {
     use ferry_contract::{FakeDirectory, SeededRandom, directory_user};
-    use ferry_domain::{Email, ItemSeq, ItemState, OnExisting, SourceKey, UserRecord};
+    use ferry_domain::{Email, ItemSeq, ItemState, OnExisting, RunSpec, RunState, SourceKey, UserRecord};
 
     use super::*;
 
@@ -149,10 +147,9 @@ mod tests {
     }
 
     async fn create(directory: &FakeDirectory) -> Tried {
-        let (spec, random) = (spec(), SeededRandom::new(1));
-        let deadline = Duration::from_secs(120);
-        let creating =
-            CreateUser { directory, random: &random, run: RUN, migration: "m", spec: &spec, deadline };
+        let run = RunNow { migration: "m".into(), spec: spec(), state: RunState::Running };
+        let (random, deadline) = (SeededRandom::new(1), Duration::from_secs(120));
+        let creating = CreateUser { directory, random: &random, id: RUN, run: &run, deadline };
         creating.create(item()).await.0
     }
 

@@ -4,7 +4,8 @@
 //! this a user that was there was reported as failed, and its id was never written back.
 
 use ferry_domain::{
-    Code, Item, ItemResult, Job, Lease, RunSpec, RunState, Verdict, crash, ports::LedgerError,
+    Code, Item, ItemResult, Job, Lease, RunState, Verdict, crash,
+    ports::{LedgerError, RunNow},
 };
 use tracing::info;
 
@@ -18,10 +19,10 @@ pub(crate) async fn final_check(
     env: &Environment,
     lease: &Lease<Job>,
     hold: &HeldLease,
-    (migration, spec): (&str, &RunSpec),
+    run: &RunNow,
     item: Item,
 ) -> Result<Ended, LedgerError> {
-    let answer = outcome_at_auth0(env, lease, migration, spec, &item).await;
+    let answer = outcome_at_auth0(env, lease, run, &item).await;
     crash::pass("poison.asked");
     match answer {
         Ok(Some(outcome)) => {

@@ -29,11 +29,11 @@ pub(crate) async fn provision(
     lease: &Lease<Job>,
     hold: &HeldLease,
 ) -> Result<Ended, LedgerError> {
-    let (migration, spec, state) = env.run_spec(lease.of.run).await?;
-    if state == RunState::Cancelling {
-        return withdraw(env, lease, hold, &migration, &spec).await;
+    let run = env.ledger.run_now(lease.of.run).await?;
+    if run.state == RunState::Cancelling {
+        return withdraw(env, lease, hold, &run).await;
     }
-    if state != RunState::Running {
+    if run.state != RunState::Running {
         return Ok(Ended::With(handed_back()));
     }
     let mut items = env.ledger.pending_items(lease).await?;
@@ -44,17 +44,16 @@ pub(crate) async fn provision(
     if poison::is_only_asked_for(lease.of.rescues, items.len())
         && let Some(item) = items.pop()
     {
-        return final_check(env, lease, hold, (&migration, &spec), item).await;
+        return final_check(env, lease, hold, &run, item).await;
     }
     let creating = CreateUser {
         directory: &env.directory,
         random: &*env.random,
-        run: lease.of.run,
-        migration: &migration,
-        spec: &spec,
+        id: lease.of.run,
+        run: &run,
         deadline: env.tuning.user_deadline,
     };
-    let mut results = ResultBuffer::new(env, lease, hold, state);
+    let mut results = ResultBuffer::new(env, lease, hold, run.state);
     let mut progress = BatchProgress::new(env, lease, items);
 
     // New users are started only while nothing forbids it; those under way are awaited,
@@ -92,7 +91,7 @@ pub(crate) async fn provision(
         info!("batch provisioned");
         return Ok(Ended::InLedger);
     }
-    Ok(Ended::With(progress.verdict(spec.max_attempts)))
+    Ok(Ended::With(progress.verdict(run.spec.max_attempts)))
 }
 
 /// How far a batch is: which users are still to be done, and what forbids starting them.

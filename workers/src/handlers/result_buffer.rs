@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ferry_domain::{
     ItemResult, Job, Lease, RunState, crash,
-    ports::{LedgerError, WriteBack},
+    ports::{LedgerError, RefusedRow, WriteBack},
     retry,
 };
 use tokio::time::{Instant, sleep};
@@ -98,7 +98,7 @@ impl<'a> ResultBuffer<'a> {
         if !self.finished {
             self.hold.note_progress();
         }
-        for (seq, code) in &written.refused_rows {
+        for RefusedRow { seq, code } in &written.refused_rows {
             warn!(item.seq = seq.0, code = code.as_str(), "the application's row did not take the id");
         }
         self.results.clear();

@@ -22,14 +22,14 @@ pub(crate) async fn verify(
     lease: &Lease<Job>,
     hold: &HeldLease,
 ) -> Result<Ended, LedgerError> {
-    let (_, spec, state) = env.run_spec(lease.of.run).await?;
-    if !matches!(state, RunState::Running | RunState::Cancelling) {
+    let run = env.ledger.run_now(lease.of.run).await?;
+    if !matches!(run.state, RunState::Running | RunState::Cancelling) {
         return Ok(Ended::With(handed_back()));
     }
     let items = env.ledger.items_at_target(lease).await?;
     let mut found = BatchVerification { requests: items.len() as i64, ..Default::default() };
     let mut readings = stream::iter(items)
-        .map(|item| read_back(env, &spec.connection, item))
+        .map(|item| read_back(env, &run.spec.connection, item))
         .buffer_unordered(env.tuning.users);
     loop {
         let reading = tokio::select! {
@@ -47,14 +47,14 @@ pub(crate) async fn verify(
                 warn!(%error, "a user could not be read back; the batch is read again later");
                 return Ok(Ended::With(match trouble(error) {
                     Trouble::Blocked(code) => Verdict::Snooze { after: BLOCKED_FOR, code },
-                    Trouble::Stops(code) if state == RunState::Running => Verdict::Stop { code },
+                    Trouble::Stops(code) if run.state == RunState::Running => Verdict::Stop { code },
                     // Auth0 is ill, not this batch.
                     Trouble::Failed(code) | Trouble::Stops(code) if env.directory.is_open() => {
                         Verdict::Snooze { after: BLOCKED_FOR, code }
                     }
                     Trouble::Stops(code) => Verdict::Snooze { after: BLOCKED_FOR, code },
                     Trouble::Failed(code) => {
-                        retry::after_failure(lease.of.attempts, spec.max_attempts, code, &*env.random)
+                        retry::after_failure(lease.of.attempts, run.spec.max_attempts, code, &*env.random)
                     }
                 }));
             }

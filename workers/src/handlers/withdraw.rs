@@ -3,8 +3,8 @@
 //! that was ever leased may have sent any of its pending users.
 
 use ferry_domain::{
-    Item, ItemResult, Job, JobKind, Lease, Outcome, RunSpec, RunState, Verdict, crash,
-    ports::{DirectoryError, LedgerError},
+    Item, ItemResult, Job, JobKind, Lease, Outcome, RunState, Verdict, crash,
+    ports::{DirectoryError, LedgerError, RunNow},
 };
 use futures_util::{StreamExt, stream};
 use tracing::info;
@@ -19,17 +19,15 @@ pub(crate) async fn withdraw(
     env: &Environment,
     lease: &Lease<Job>,
     hold: &HeldLease,
-    migration: &str,
-    spec: &RunSpec,
+    run: &RunNow,
 ) -> Result<Ended, LedgerError> {
     let items = env.ledger.pending_items(lease).await?;
     if items.is_empty() {
         return Ok(Ended::With(Verdict::Done));
     }
     let mut results = ResultBuffer::new(env, lease, hold, RunState::Cancelling);
-    let mut answers = stream::iter(items)
-        .map(|item| ask(env, lease, migration, spec, item))
-        .buffer_unordered(env.tuning.users);
+    let mut answers =
+        stream::iter(items).map(|item| ask(env, lease, run, item)).buffer_unordered(env.tuning.users);
     loop {
         let answer = tokio::select! {
             biased;
@@ -67,11 +65,10 @@ pub(crate) async fn withdraw(
 async fn ask(
     env: &Environment,
     lease: &Lease<Job>,
-    migration: &str,
-    spec: &RunSpec,
+    run: &RunNow,
     item: Item,
 ) -> Result<ItemResult, DirectoryError> {
-    let there = outcome_at_auth0(env, lease, migration, spec, &item).await?;
+    let there = outcome_at_auth0(env, lease, run, &item).await?;
     let outcome = there.unwrap_or_else(Outcome::cancelled);
     Ok(ItemResult { seq: item.seq, key: item.record.key, outcome })
 }

@@ -14,16 +14,16 @@ const EVERY: Duration = Duration::from_millis(500);
 pub(crate) async fn controls(env: &Environment, end: &CancellationToken) {
     let mut rate: Option<String> = None;
     loop {
-        let heard = env.ledger.controls().await;
+        let heard = env.ledger.orders().await;
         env.send_gate.note(&heard);
-        if let Ok(controls) = heard {
-            if controls.rate != rate {
-                set_rate(env, controls.rate.as_deref());
-                rate.clone_from(&controls.rate);
+        if let Ok(orders) = heard {
+            if orders.rate != rate {
+                set_rate(env, orders.rate.as_deref());
+                rate.clone_from(&orders.rate);
             }
-            env.send_gate.heard(controls);
+            env.send_gate.heard(orders);
         }
-        env.figures.say_waits(env.waits());
+        env.figures.set_waiting_for(env.waiting_for());
         if !pause(EVERY, end).await {
             return;
         }

@@ -3,14 +3,16 @@
 
 use std::time::Duration;
 
-use ferry_domain::{figures::StoreFigures, ports::LedgerError};
+use ferry_domain::{
+    figures::StoreFigures,
+    ports::{Duty, LedgerError},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::pause;
 use crate::environment::Environment;
 
-const ROLE: &str = "exporter";
 /// How often the store is read; the elected process leads for two turns without renewal.
 const EVERY: Duration = Duration::from_secs(5);
 /// How many runs are looked at; fewer get a series of their own.
@@ -26,13 +28,16 @@ pub(crate) async fn exporter(env: &Environment, end: &CancellationToken) {
             break;
         }
     }
-    if env.figures.store.get().is_some() && env.ledger.step_down(ROLE, env.identity.id()).await.is_err() {
-        info!("the exporter's role will be free in {} s", (EVERY * 2).as_secs());
+    if env.figures.store.get().is_some()
+        && env.ledger.step_down(Duty::Exporter, env.identity.id()).await.is_err()
+    {
+        info!("another process can be the exporter in {} s", (EVERY * 2).as_secs());
     }
 }
 
 async fn turn(env: &Environment) -> Result<(), LedgerError> {
-    let elected = env.identity.is_registered() && env.ledger.lead(ROLE, env.identity.id(), EVERY * 2).await?;
+    let elected =
+        env.identity.is_registered() && env.ledger.lead(Duty::Exporter, env.identity.id(), EVERY * 2).await?;
     if !elected {
         env.figures.store.clear();
         return Ok(());

@@ -103,7 +103,7 @@ async fn hand_back(env: &Environment, old: WorkerId, held: &[JobId]) {
         Err(error) => warn!(%error, "what the lost registration held is left to the rescue"),
     }
     if !held.is_empty()
-        && let Err(error) = env.ledger.absolve(held).await
+        && let Err(error) = env.ledger.undo_rescue(held).await
     {
         warn!(%error, "jobs of the lost registration keep a rescue although their holder lives");
     }

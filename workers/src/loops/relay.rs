@@ -10,7 +10,7 @@ use std::time::Duration;
 use ferry_domain::{
     Envelope, WorkerId, crash,
     liveness::FRESH,
-    ports::{LedgerError, QueueError},
+    ports::{Duty, LedgerError, QueueError},
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -18,12 +18,11 @@ use tracing::{info, warn};
 
 use crate::environment::Environment;
 
-const ROLE: &str = "relay";
 /// How long the process stays the relay without renewal.
 const TERM: Duration = Duration::from_secs(3);
 /// How often queued sends are compared with the queue.
 const RECONCILE_EVERY: Duration = Duration::from_secs(1);
-/// How often a process that is not the relay asks for the role: a dead relay is followed immediately.
+/// How often a process that is not the relay asks to become it: a dead relay is replaced within this time.
 const ASK_EVERY: Duration = Duration::from_millis(200);
 /// Sends looked at in one pass.
 const PASS: i64 = 1_000;
@@ -56,9 +55,9 @@ pub(crate) async fn relay(env: &Environment, end: &CancellationToken) {
         }
     }
     if let (Some(_), Some(holder)) = (term.renewed, term.holder)
-        && env.ledger.step_down(ROLE, holder).await.is_err()
+        && env.ledger.step_down(Duty::Relay, holder).await.is_err()
     {
-        info!("the relay's role will be free in {} s", TERM.as_secs());
+        info!("another process can be the relay in {} s", TERM.as_secs());
     }
 }
 
@@ -67,7 +66,7 @@ struct Term {
     renewed: Option<Instant>,
     reconciled: Instant,
     slots: i64,
-    /// The identity under which the role was taken.
+    /// The identity that leads.
     holder: Option<WorkerId>,
 }
 
@@ -94,7 +93,7 @@ impl Term {
         self.holder = Some(me);
         let before = Instant::now();
         let was = self.renewed.is_some();
-        let leads = env.ledger.lead(ROLE, me, TERM).await?;
+        let leads = env.ledger.lead(Duty::Relay, me, TERM).await?;
         self.renewed = leads.then_some(before);
         env.figures.relay.set(i64::from(leads));
         if leads && !was {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ferry_domain::{
     BatchId, crash,
     poison::{self, Remedy},
-    ports::{Command, LedgerError, Loss, Rescued},
+    ports::{Command, LedgerError, Loss, Rescued, WatchedRun},
     run::RunMove,
 };
 use tokio_util::sync::CancellationToken;
@@ -86,8 +86,7 @@ async fn heal(env: &Environment, rescued: &Rescued) -> Result<(), LedgerError> {
             }
         }
         Remedy::GiveUp(code) => {
-            let by = env.identity.record();
-            if env.ledger.give_up(job, code, &format!("{}/{}", by.host, by.pid)).await? {
+            if env.ledger.give_up(job, code, env.identity.id()).await? {
                 env.figures.jobs_dead.one();
                 error!(job.id = %job, rescues, code = code.as_str(), remedy = code.remedy(), "given up");
             }
@@ -98,8 +97,8 @@ async fn heal(env: &Environment, rescued: &Rescued) -> Result<(), LedgerError> {
 
 /// Stops runs in which more users fail than was agreed.
 async fn stop_failing(env: &Environment) -> Result<(), LedgerError> {
-    for (run, stop_after, ended) in env.ledger.watched_runs().await? {
-        let Some(code) = stop_after.exceeded(&ended) else { continue };
+    for WatchedRun { run, limits, tally } in env.ledger.watched_runs().await? {
+        let Some(code) = limits.exceeded(&tally) else { continue };
         let command = Command { by: "ferry", reason: Some(code.as_str()) };
         match env.ledger.move_run(run, RunMove::Stop, &command).await {
             Ok(moved) if moved.changed() => {

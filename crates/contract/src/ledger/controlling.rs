@@ -4,20 +4,19 @@ use std::time::Duration;
 
 use super::{
     LedgerWorld,
-    scene::{Scene, created, failed, jobs, pending, settled},
+    scene::{ANN, Scene, created, failed, jobs, pending, settled, user},
 };
 use ferry_domain::{
     code::Code,
     ids::RunId,
     item::Outcome,
-    job::{JobKind, Verdict},
-    ports::{Command, LedgerError, Moved},
+    job::{JobKind, JobState, Verdict},
+    ports::{Cancellable, Command, LedgerError, Moved, WaitReason, WatchedRun},
     run::{RunMove, RunState},
     tally::Tally,
     threshold::StopAfter,
 };
 
-const ANN: Command<'static> = Command { by: "ann@host", reason: Some("maintenance") };
 const FERRY: Command<'static> = Command { by: "ferry", reason: Some(Code::TooManyFailures.as_str()) };
 const NOW: Duration = Duration::ZERO;
 
@@ -37,7 +36,7 @@ pub async fn a_run_is_paused_and_resumed_and_asking_twice_changes_nothing(world:
     assert_eq!(world.count("audit").await, lines + 1, "asking twice is one line");
     let view = scene.view(run).await;
     assert_eq!((view.state, view.why.as_deref()), (RunState::Paused, Some("maintenance")));
-    assert_eq!(scene.ledger.controls().await.unwrap().state_of(run), Some(RunState::Paused));
+    assert_eq!(scene.ledger.orders().await.unwrap().state_of(run), Some(RunState::Paused));
     assert!(scene.ledger.take_ready(10).await.unwrap().is_empty());
 
     let results = scene.results(&lease, created).await;
@@ -53,7 +52,7 @@ pub async fn a_run_is_paused_and_resumed_and_asking_twice_changes_nothing(world:
     assert_eq!(world.count("audit").await, lines + 2);
     scene.finish(created).await;
     assert_eq!(scene.view(run).await.tally, Tally { source: 4, created: 4, ..Tally::default() });
-    assert_eq!(scene.ledger.controls().await.unwrap().state_of(run), None, "it has ended");
+    assert_eq!(scene.ledger.orders().await.unwrap().state_of(run), None, "it has ended");
 }
 
 /// The answer names the state, so that a person knows what to do instead.
@@ -98,7 +97,7 @@ pub async fn a_run_that_was_not_started_is_cancelled_at_once(world: impl LedgerW
     assert!(scene.ledger.add_items(planning.id, &[pending(2, scene.batch())]).await.is_err());
 
     let run = scene.planned("a.csv", 5, 2).await;
-    assert_eq!(scene.ledger.count_cancellable(run).await.unwrap(), (5, 0));
+    assert_eq!(scene.ledger.count_cancellable(run).await.unwrap(), Cancellable { at_once: 5, to_ask: 0 });
     let moved = scene.ledger.move_run(run, RunMove::Cancel, &ANN).await.unwrap();
     let expected = Moved { before: RunState::Planned, after: RunState::Cancelled, cancelled: 5, to_ask: 0 };
     assert_eq!(moved, expected);
@@ -125,7 +124,11 @@ pub async fn a_cancel_settles_what_nobody_held_and_leaves_the_rest_to_workers(wo
     let snooze = Verdict::Snooze { after: NOW, code: Code::RateLimited };
     scene.ledger.conclude(&handed_back, &snooze, None).await.unwrap();
 
-    assert_eq!(scene.ledger.count_cancellable(run).await.unwrap(), (4, 3), "one batch is queued, one ready");
+    assert_eq!(
+        scene.ledger.count_cancellable(run).await.unwrap(),
+        Cancellable { at_once: 4, to_ask: 3 },
+        "one batch is queued, one ready"
+    );
     let moved = scene.ledger.move_run(run, RunMove::Cancel, &ANN).await.unwrap();
     let expected = Moved { before: RunState::Running, after: RunState::Cancelling, cancelled: 4, to_ask: 3 };
     assert_eq!(moved, expected);
@@ -144,7 +147,7 @@ pub async fn a_cancel_settles_what_nobody_held_and_leaves_the_rest_to_workers(wo
     for step in [RunMove::Pause, RunMove::Resume, RunMove::Stop] {
         assert!(matches!(scene.ledger.move_run(run, step, &ANN).await, Err(LedgerError::Refused(_))));
     }
-    let retried = scene.ledger.retry(run, &[], &scene.batches(1), "ann", None).await;
+    let retried = scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await;
     assert!(matches!(retried, Err(LedgerError::Refused(_))), "{retried:?}");
 
     let results = scene.results(&held, |_| Outcome::cancelled()).await;
@@ -209,8 +212,8 @@ pub async fn users_tried_before_are_never_cancelled_unasked(world: impl LedgerWo
 
     let retried = scene.running("b.csv", 2, 2).await;
     scene.finish(failed).await;
-    scene.ledger.retry(retried, &[], &scene.batches(1), "ann", None).await.unwrap();
-    assert_eq!(scene.ledger.count_cancellable(retried).await.unwrap(), (0, 2));
+    scene.ledger.retry(retried, &[], &scene.batches(1), &ANN).await.unwrap();
+    assert_eq!(scene.ledger.count_cancellable(retried).await.unwrap(), Cancellable { at_once: 0, to_ask: 2 });
     let moved = scene.ledger.move_run(retried, RunMove::Cancel, &ANN).await.unwrap();
     assert_eq!((moved.cancelled, moved.to_ask), (0, 2));
     assert_eq!(scene.finish(|_| Outcome::cancelled()).await, 2);
@@ -266,8 +269,10 @@ pub async fn limits_count_from_the_start_and_from_each_resume(world: impl Ledger
     scene.ledger.start(run).await.unwrap();
     let counted = async || {
         let watched = scene.ledger.watched_runs().await.unwrap();
-        let (id, limits, tally) = watched.first().copied()?;
+        let WatchedRun { run: id, limits, tally } = watched.first().copied()?;
         assert_eq!((id, watched.len()), (run, 1));
+        assert_eq!(tally.pending, scene.view(run).await.tally.pending);
+        assert!(tally.adds_up(), "{tally:?}");
         Some((tally.failed + tally.conflict, tally.finished(), limits.exceeded(&tally)))
     };
 
@@ -284,7 +289,7 @@ pub async fn limits_count_from_the_start_and_from_each_resume(world: impl Ledger
     assert_eq!(counted().await, Some((0, 0, None)), "a person has seen them");
     scene.provision(&leases[2], failed).await;
     assert_eq!(counted().await, Some((2, 2, Some(Code::TooManyFailures))));
-    scene.ledger.retry(run, &[Code::ServerError], &scene.batches(1), "ann", None).await.unwrap();
+    scene.ledger.retry(run, &[Code::ServerError], &scene.batches(1), &ANN).await.unwrap();
     assert_eq!(counted().await, Some((0, 0, None)), "so has who retries");
     scene.provision(&leases[3], failed).await;
     assert_eq!(counted().await, Some((2, 2, Some(Code::TooManyFailures))));
@@ -296,13 +301,13 @@ pub async fn all_sending_is_stopped_and_released(world: impl LedgerWorld) {
     let run = scene.running("a.csv", 4, 2).await;
     let lines = world.count("audit").await;
     assert!(!scene.ledger.stop_all(false, &ANN).await.unwrap(), "it was never stopped");
-    assert!(!scene.ledger.controls().await.unwrap().stop_all);
+    assert!(!scene.ledger.orders().await.unwrap().stop_all);
     let sends = scene.ledger.take_ready(1).await.unwrap();
     let lease = scene.claim(&sends[0], scene.worker().id).await;
 
     assert!(scene.ledger.stop_all(true, &ANN).await.unwrap());
     assert!(!scene.ledger.stop_all(true, &ANN).await.unwrap());
-    let controls = world.other().controls().await.unwrap();
+    let controls = world.other().orders().await.unwrap();
     assert_eq!((controls.stop_all, controls.state_of(run)), (true, Some(RunState::Running)));
     assert!(scene.ledger.take_ready(10).await.unwrap().is_empty());
     let results = scene.results(&lease, created).await;
@@ -322,9 +327,9 @@ pub async fn all_sending_is_stopped_and_released(world: impl LedgerWorld) {
 /// Also without any active run.
 pub async fn controls_are_there_without_any_run(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
-    assert_eq!(scene.ledger.controls().await.unwrap(), ferry_domain::ports::Controls::default());
+    assert_eq!(scene.ledger.orders().await.unwrap(), ferry_domain::ports::Orders::default());
     scene.ledger.stop_all(true, &ANN).await.unwrap();
-    let controls = scene.ledger.controls().await.unwrap();
+    let controls = scene.ledger.orders().await.unwrap();
     assert!(controls.stop_all && controls.runs.is_empty());
 }
 
@@ -334,7 +339,7 @@ pub async fn the_newest_active_runs_rate_counts(world: impl LedgerWorld) {
     let old = scene.running("a.csv", 1, 1).await;
     world.sleep(Duration::from_millis(5)).await;
     let new = scene.planned("b.csv", 1, 1).await;
-    let rate = async || scene.ledger.controls().await.unwrap().rate;
+    let rate = async || scene.ledger.orders().await.unwrap().rate;
     assert_eq!(rate().await, None);
     scene.ledger.set_rate(old, Some("free"), &ANN).await.unwrap();
     assert_eq!(rate().await.as_deref(), Some("free"));
@@ -354,7 +359,7 @@ pub async fn workers_are_listed_with_what_they_hold(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     scene.running("a.csv", 2, 1).await;
     let (first, mut second) = (scene.worker(), scene.worker());
-    second.waits = Some("waiting for the limit".into());
+    second.waiting_for = Some(WaitReason("waiting for the limit".into()));
     scene.ledger.heartbeat(&first, NOW, &[]).await.unwrap();
     world.advance(Duration::from_secs(5)).await;
     world.sleep(Duration::from_millis(5)).await;
@@ -365,10 +370,10 @@ pub async fn workers_are_listed_with_what_they_hold(world: impl LedgerWorld) {
     let seen: Vec<_> = workers.iter().map(|view| (view.record.id, view.leases)).collect();
     assert_eq!(seen, [(first.id, 0), (second.id, 2)]);
     assert!(workers[0].silent_for >= Duration::from_secs(5) && workers[1].silent_for < workers[0].silent_for);
-    assert_eq!(workers[1].record.waits.as_deref(), Some("waiting for the limit"));
-    second.waits = None;
+    assert_eq!(workers[1].record.waiting_for, second.waiting_for);
+    second.waiting_for = None;
     scene.ledger.heartbeat(&second, NOW, &[]).await.unwrap();
-    assert_eq!(scene.ledger.workers().await.unwrap()[1].record.waits, None);
+    assert_eq!(scene.ledger.workers().await.unwrap()[1].record.waiting_for, None);
 }
 
 /// Only what waits for nothing but its turn has an age.
@@ -378,17 +383,92 @@ pub async fn queues_are_counted_with_the_age_of_what_is_due(world: impl LedgerWo
     let lease = scene.claim(&scene.ledger.take_ready(1).await.unwrap()[0], scene.worker().id).await;
     scene.ledger.take_ready(1).await.unwrap();
     world.advance(Duration::from_secs(10)).await;
-    let count = async |state: &str| {
+    let count = async |state: JobState| {
         let counts = scene.ledger.queue_counts().await.unwrap();
-        let found = counts.into_iter().find(|(kind, word, ..)| *kind == JobKind::Provision && word == state);
-        found.map(|(_, _, count, age)| (count, age.is_some_and(|age| age >= Duration::from_secs(10))))
+        let found = counts.into_iter().find(|found| found.kind == JobKind::Provision && found.state == state);
+        found.map(|found| (found.jobs, found.oldest.is_some_and(|age| age >= Duration::from_secs(10))))
     };
-    assert_eq!(count("ready").await, Some((1, true)));
-    assert_eq!(count("queued").await, Some((1, true)));
-    assert_eq!(count("leased").await, Some((1, false)));
+    assert_eq!(count(JobState::Ready).await, Some((1, true)));
+    assert_eq!(count(JobState::Queued).await, Some((1, true)));
+    assert_eq!(count(JobState::Leased).await, Some((1, false)));
     let snooze = Verdict::Snooze { after: Duration::from_secs(60), code: Code::RateLimited };
     scene.ledger.conclude(&lease, &snooze, None).await.unwrap();
-    assert_eq!(count("ready").await, Some((2, true)));
+    assert_eq!(count(JobState::Ready).await, Some((2, true)));
     scene.ledger.move_run(run, RunMove::Pause, &ANN).await.unwrap();
-    assert_eq!(count("ready").await, Some((2, false)), "a paused run's jobs wait for a person");
+    assert_eq!(count(JobState::Ready).await, Some((2, false)), "a paused run's jobs wait for a person");
+}
+
+/// A `run start` that died left a run in `planning`. What it had read is cancelled with it, and
+/// counted like any other plan: also the records that a rule or a duplicate settled.
+pub async fn a_run_left_in_planning_is_cancelled_with_all_its_users(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let new = scene.new_run("a.csv");
+    scene.ledger.open_run(&new).await.unwrap();
+    let batch = scene.batch();
+    let items = [
+        pending(1, batch),
+        pending(2, batch),
+        user(3, batch, "1", "double@example.com"),
+        settled(4, new.settled_batch, Outcome::failed(Code::EmailMissing)),
+        pending(5, scene.batch()),
+    ];
+    scene.ledger.add_items(new.id, &items).await.unwrap();
+    let counted = scene.ledger.count_cancellable(new.id).await.unwrap();
+    assert_eq!((counted.at_once, counted.to_ask), (4, 0), "one of them will turn out to be a duplicate");
+
+    let moved = scene.ledger.move_run(new.id, RunMove::Cancel, &ANN).await.unwrap();
+    let expected = Moved { before: RunState::Planning, after: RunState::Cancelled, cancelled: 3, to_ask: 0 };
+    assert_eq!(moved, expected);
+    let view = scene.view(new.id).await;
+    assert_eq!(view.state, RunState::Cancelled);
+    assert_eq!(view.tally, Tally { source: 5, cancelled: 3, failed: 2, ..Tally::default() });
+    assert_eq!(scene.jobs(new.id).await, jobs([("provision done", 2)]));
+    let late = scene.ledger.add_items(new.id, &[pending(6, batch)]).await;
+    assert!(matches!(late, Err(LedgerError::Refused(_))), "its planner may still be there: {late:?}");
+    scene.planned("a.csv", 1, 1).await;
+}
+
+/// Each says what state the run is in and what to do, whatever the database.
+pub async fn a_refused_move_says_what_to_do_instead(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let refused = async |run, step| {
+        let answer = scene.ledger.move_run(run, step, &ANN).await;
+        let Err(LedgerError::Refused(text)) = answer else { panic!("{step}: {answer:?}") };
+        assert!(text.contains("ferry run "), "{text}");
+    };
+    let planned = scene.planned("a.csv", 1, 1).await;
+    for step in [RunMove::Pause, RunMove::Resume, RunMove::Stop] {
+        refused(planned, step).await;
+    }
+    let unknown = scene.ledger.move_run(scene.new_run("b.csv").id, RunMove::Pause, &ANN).await;
+    assert!(unknown.unwrap_err().to_string().contains("ferry run list"));
+    for step in [RunMove::Plan, RunMove::Start, RunMove::BeginSealing, RunMove::Seal, RunMove::Retry] {
+        let answer = scene.ledger.move_run(planned, step, &ANN).await.unwrap_err().to_string();
+        assert!(answer.contains(step.as_str()), "{answer}");
+    }
+    scene.ledger.start(planned).await.unwrap();
+    scene.finish(created).await;
+    for step in [RunMove::Pause, RunMove::Resume, RunMove::Stop, RunMove::Cancel] {
+        refused(planned, step).await;
+    }
+    let rate = scene.ledger.set_rate(planned, Some("free"), &ANN).await.unwrap_err().to_string();
+    assert!(rate.contains("sealed"), "{rate}");
+    assert!(scene.ledger.start(planned).await.is_err());
+    assert!(scene.ledger.abandon(planned).await.is_err());
+    assert!(scene.ledger.finish_planning(planned).await.is_err());
+}
+
+/// While all sending is stopped a running run looks paused to its holders, a stopped one stopped.
+pub async fn a_holder_learns_that_its_run_is_stopped_also_while_all_are(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 2, 2).await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    let results = scene.results(&lease, created).await;
+    scene.ledger.stop_all(true, &ANN).await.unwrap();
+    scene.ledger.move_run(run, RunMove::Stop, &FERRY).await.unwrap();
+    let written = scene.ledger.write_back(&lease, &results[..1], 1).await.unwrap();
+    assert_eq!(written.run, RunState::Stopped);
+    scene.ledger.move_run(run, RunMove::Resume, &ANN).await.unwrap();
+    let written = scene.ledger.write_back(&lease, &results[1..], 1).await.unwrap();
+    assert_eq!(written.run, RunState::Paused);
 }

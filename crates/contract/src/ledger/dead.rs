@@ -4,19 +4,17 @@ use std::time::Duration;
 
 use super::{
     LedgerWorld,
-    scene::{Scene, created, id, jobs},
+    scene::{ANN, Scene, created, id, jobs},
 };
 use ferry_domain::{
     code::Code,
     ids::{ItemSeq, RunId},
     item::{ItemState, Outcome},
     job::{Attempt, JobKind, Verdict},
-    ports::{Command, DeadFilter, DeadKind, DeadLetter, DeadState, LedgerError, Redriven},
+    ports::{DeadCount, DeadFilter, DeadKind, DeadLetter, DeadState, LedgerError, Redriven},
     run::{RunMove, RunState},
     tally::Tally,
 };
-
-const ANN: Command<'static> = Command { by: "ann@host", reason: Some("outage is over") };
 
 /// The letters that wait for a person.
 fn kept() -> DeadFilter {
@@ -68,7 +66,7 @@ pub async fn a_job_given_up_leaves_a_letter_that_says_all(world: impl LedgerWorl
     assert_eq!(letter.given_up_by, "host/1");
     assert!(!letter.reason.is_empty());
     assert_eq!((letter.resolved_by.as_deref(), letter.resolved_at), (None, None));
-    assert_eq!(scene.ledger.count_dead(&kept()).await.unwrap(), (1, 2));
+    assert_eq!(scene.ledger.count_dead(&kept()).await.unwrap(), DeadCount { letters: 1, users: 2 });
     assert_eq!(scene.ledger.dead_payload(letter.id).await.unwrap(), None, "a job has no payload");
     assert_eq!(scene.view(run).await.tally.failed, 2);
 }
@@ -95,8 +93,9 @@ pub async fn letters_are_found_by_what_they_are(world: impl LedgerWorld) {
 
     let found = async |filter: DeadFilter| {
         let letters = scene.ledger.dead(&filter, 10).await.unwrap();
-        let (count, _) = scene.ledger.count_dead(&filter).await.unwrap();
-        assert_eq!(usize::try_from(count).unwrap(), letters.len());
+        let count = scene.ledger.count_dead(&filter).await.unwrap();
+        assert_eq!(usize::try_from(count.letters).unwrap(), letters.len());
+        assert_eq!(count.users, letters.iter().map(|letter| letter.users).sum::<i64>());
         letters.into_iter().map(|letter| letter.id).collect::<Vec<_>>()
     };
     let ids: Vec<_> = all.iter().map(|letter| letter.id).collect();
@@ -119,7 +118,7 @@ pub async fn a_redrive_sends_the_users_of_given_up_jobs_again(world: impl Ledger
         scene.ledger.write_back(&lease, &results[..1], 1).await.unwrap();
         discard(&scene, &lease).await;
     }
-    assert_eq!(scene.ledger.count_dead(&kept()).await.unwrap(), (2, 4));
+    assert_eq!(scene.ledger.count_dead(&kept()).await.unwrap(), DeadCount { letters: 2, users: 4 });
     let short = scene.ledger.redrive(&kept(), &scene.batches(1), &ANN).await;
     assert!(matches!(short, Err(LedgerError::Refused(_))), "{short:?}");
 
@@ -172,7 +171,7 @@ pub async fn a_letter_whose_users_were_retried_moves_nothing(world: impl LedgerW
     let run = scene.running("a.csv", 2, 2).await;
     let lease = scene.take_one(JobKind::Provision).await;
     discard(&scene, &lease).await;
-    scene.ledger.retry(run, &[], &scene.batches(1), "ann", None).await.unwrap();
+    scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await.unwrap();
     scene.finish(created).await;
     let done = scene.ledger.redrive(&kept(), &scene.batches(1), &ANN).await.unwrap();
     assert_eq!(done, Redriven { letters: 1, users: 0, left: 0 });
@@ -246,7 +245,11 @@ pub async fn payloads_and_letters_of_cancelled_runs_are_left(world: impl LedgerW
     scene.finish(created).await;
     assert_eq!(scene.view(run).await.state, RunState::Cancelled);
     assert_eq!(scene.ledger.redrive(&kept(), &scene.batches(2), &ANN).await.unwrap(), left);
-    assert_eq!(scene.ledger.count_dead(&kept()).await.unwrap(), (2, 2), "they wait as before");
+    assert_eq!(
+        scene.ledger.count_dead(&kept()).await.unwrap(),
+        DeadCount { letters: 2, users: 2 },
+        "they wait as before"
+    );
 }
 
 /// Discarding is a decision on record, not a removal; only what was decided on is ever removed.
@@ -277,4 +280,45 @@ pub async fn discarded_letters_stay_on_record_until_they_are_pruned(world: impl 
     let left = scene.ledger.dead(&DeadFilter::default(), 10).await.unwrap();
     assert_eq!(left.iter().map(|letter| letter.state).collect::<Vec<_>>(), [DeadState::Kept]);
     assert_eq!(scene.item(run, 1).await.state, ItemState::Failed);
+}
+
+/// "In the audit" means: under the run whose letters they were.
+pub async fn each_run_of_a_redrive_or_discard_has_its_line_in_the_audit(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let mut runs = Vec::new();
+    for source in ["a.csv", "b.csv"] {
+        runs.push(scene.running(source, 4, 2).await);
+        for lease in scene.take_all().await {
+            discard(&scene, &lease).await;
+        }
+    }
+    bury(&scene, Code::Undecodable).await;
+    let lines_of = async |run: RunId, action: &str| {
+        let lines = world.audit().await;
+        lines.iter().filter(|line| line.contains(action) && line.contains(&run.to_string())).count()
+    };
+    let newest = scene.ledger.dead(&DeadFilter { run: Some(runs[0]), ..kept() }, 1).await.unwrap().remove(0);
+    let oldest = scene.ledger.dead(&DeadFilter { run: Some(runs[1]), ..kept() }, 1).await.unwrap().remove(0);
+    let two = DeadFilter { ids: vec![newest.id, oldest.id], ..kept() };
+    assert_eq!(scene.ledger.redrive(&two, &scene.batches(2), &ANN).await.unwrap().letters, 2);
+    assert_eq!((lines_of(runs[0], "redrive").await, lines_of(runs[1], "redrive").await), (1, 1));
+    let lines = world.count("audit").await;
+    assert_eq!(scene.ledger.discard(&kept(), &ANN).await.unwrap(), 3);
+    assert_eq!((lines_of(runs[0], "discard").await, lines_of(runs[1], "discard").await), (1, 1));
+    assert_eq!(world.count("audit").await, lines + 3, "one for the payload, which has no run");
+}
+
+/// Nothing goes again, so it does not matter that another run of the source is active.
+pub async fn a_letter_with_nothing_left_is_answered_while_its_source_is_busy(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 2, 2).await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    discard(&scene, &lease).await;
+    scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await.unwrap();
+    scene.finish(created).await;
+    let active = scene.planned("a.csv", 1, 1).await;
+    let done = scene.ledger.redrive(&kept(), &scene.batches(1), &ANN).await.unwrap();
+    assert_eq!(done, Redriven { letters: 1, users: 0, left: 0 });
+    assert_eq!(scene.view(run).await.state, RunState::Sealed);
+    assert_eq!(scene.view(active).await.state, RunState::Planned);
 }

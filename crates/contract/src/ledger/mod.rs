@@ -24,6 +24,7 @@ pub mod scene;
 pub mod sealing;
 pub mod storm;
 pub mod together;
+pub mod told;
 pub mod working;
 pub mod write_back;
 
@@ -46,7 +47,7 @@ pub trait LedgerWorld: Send + Sync {
     /// Makes all stored times that the ledger compares older by so much, as if
     /// it had passed: `touched_at` of runs; `not_before`, `queued_at`,
     /// `expires_at`, `created_at` and `ended_at` of jobs; `seen_at` of workers;
-    /// `expires_at` of roles.
+    /// `expires_at` of leaders; times of dead letters.
     async fn advance(&self, time: Duration);
 
     /// The process that registered as this worker is killed, with all its connections.
@@ -59,6 +60,10 @@ pub trait LedgerWorld: Send + Sync {
 
     /// Rows of one of the ledger's tables, named without schema or prefix.
     async fn count(&self, table: &str) -> i64;
+
+    /// Lines of the audit, oldest first: `actor action run detail reason`. The detail is JSON
+    /// with its keys in order.
+    async fn audit(&self) -> Vec<String>;
 
     /// Makes the application's table `people (id integer primary key, email)`
     /// with ids 1 to `count`, without a column for Auth0's id.
@@ -124,7 +129,8 @@ macro_rules! ledger_suite {
                 a_discarded_batch_still_ends,
                 a_batch_is_not_done_while_items_are_pending,
                 without_the_lease_nothing_is_stored,
-                a_stale_owner_stores_nothing_after_the_new_one_has_read;
+                a_stale_owner_stores_nothing_after_the_new_one_has_read,
+                a_stop_within_a_cancelled_run_waits;
             write_back:
                 results_and_ids_are_stored_together,
                 the_last_item_ends_the_batch_once,
@@ -135,7 +141,8 @@ macro_rules! ledger_suite {
                 one_taken_id_costs_one_row,
                 one_refused_row_costs_one_row,
                 the_application_is_prepared_once,
-                a_table_without_the_columns_is_refused;
+                a_table_without_the_columns_is_refused,
+                a_result_told_twice_leaves_the_applications_row_alone;
             sealing:
                 two_verifiers_at_the_end_seal_once,
                 discrepancies_are_kept_and_paged,
@@ -181,7 +188,10 @@ macro_rules! ledger_suite {
                 controls_are_there_without_any_run,
                 the_newest_active_runs_rate_counts,
                 workers_are_listed_with_what_they_hold,
-                queues_are_counted_with_the_age_of_what_is_due;
+                queues_are_counted_with_the_age_of_what_is_due,
+                a_run_left_in_planning_is_cancelled_with_all_its_users,
+                a_refused_move_says_what_to_do_instead,
+                a_holder_learns_that_its_run_is_stopped_also_while_all_are;
             dead:
                 a_job_given_up_leaves_a_letter_that_says_all,
                 letters_are_found_by_what_they_are,
@@ -191,7 +201,9 @@ macro_rules! ledger_suite {
                 a_redriven_verification_starts_afresh,
                 a_redriven_report_is_made_at_once_and_once,
                 payloads_and_letters_of_cancelled_runs_are_left,
-                discarded_letters_stay_on_record_until_they_are_pruned;
+                discarded_letters_stay_on_record_until_they_are_pruned,
+                each_run_of_a_redrive_or_discard_has_its_line_in_the_audit,
+                a_letter_with_nothing_left_is_answered_while_its_source_is_busy;
             storm:
                 crashing_workers_settle_every_item_once;
         }
@@ -201,7 +213,9 @@ macro_rules! ledger_suite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
                 if let Some(world) = super::$world().await {
-                    $crate::ledger::$part::$case(world).await;
+                    let told = $crate::ledger::told::Told::of(world);
+                    $crate::ledger::$part::$case(told.clone()).await;
+                    told.check(stringify!($part), stringify!($case));
                 }
             })+
         })+

@@ -38,8 +38,8 @@ pub async fn failures_are_grouped_with_examples(world: impl LedgerWorld) {
     ];
     assert_eq!(found, expected);
     assert_eq!(groups.iter().map(|group| group.examples.len()).collect::<Vec<_>>(), [3, 2, 1]);
-    let (key, origin) = &groups[1].examples[0];
-    assert_eq!((key.0.as_str(), origin.to_string().as_str()), ("6", "people.csv:7"));
+    let example = &groups[1].examples[0];
+    assert_eq!((example.key.0.as_str(), example.origin.to_string().as_str()), ("6", "people.csv:7"));
 }
 
 /// Pages follow the source; filters add up.

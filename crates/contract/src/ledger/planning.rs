@@ -11,7 +11,7 @@ use ferry_domain::{
     code::Code,
     item::{ItemState, Outcome},
     job::JobKind,
-    ports::LedgerError,
+    ports::{LedgerError, SettledGroup},
     run::RunState,
     tally::Tally,
 };
@@ -46,12 +46,13 @@ pub async fn a_plan_adds_up(world: impl LedgerWorld) {
     ];
     scene.ledger.add_items(new.id, &first).await.unwrap();
     scene.ledger.add_items(new.id, &second).await.unwrap();
-    let mut planned = scene.ledger.finish_planning(new.id).await.unwrap();
+    let planned = scene.ledger.finish_planning(new.id).await.unwrap();
 
     let tally = Tally { source: 7, pending: 4, failed: 2, skipped: 1, ..Tally::default() };
-    planned.settled.sort_by_key(|(_, code, _)| *code);
     assert_eq!((planned.tally, planned.batches), (tally, 3));
-    let expected = [(ItemState::Failed, Code::EmailMissing, 2), (ItemState::Skipped, Code::Federated, 1)];
+    let group = |state, code, count| SettledGroup { state, code, count };
+    let expected =
+        [group(ItemState::Failed, Code::EmailMissing, 2), group(ItemState::Skipped, Code::Federated, 1)];
     assert_eq!(planned.settled, expected);
 
     let view = scene.view(new.id).await;

@@ -11,7 +11,7 @@ use ferry_domain::{
     code::Code,
     ids::JobId,
     job::{Envelope, JobKind, Lane, Verdict},
-    ports::{Command, DeadLetter},
+    ports::{Command, DeadLetter, Duty},
 };
 
 const NOW: Duration = Duration::ZERO;
@@ -181,24 +181,24 @@ pub async fn a_role_has_one_holder(world: impl LedgerWorld) {
     let other = world.other();
     let (ann, bob) = (scene.worker().id, scene.worker().id);
     let ttl = Duration::from_secs(10);
-    let (a, b) = both(scene.ledger.lead("relay", ann, ttl), other.lead("relay", bob, ttl)).await;
+    let (a, b) = both(scene.ledger.lead(Duty::Relay, ann, ttl), other.lead(Duty::Relay, bob, ttl)).await;
     let (a, b) = (a.unwrap(), b.unwrap());
     assert!(a != b, "one of two at once");
     let (holder, waiting) = if a { (ann, bob) } else { (bob, ann) };
 
-    assert!(other.lead("janitor", waiting, ttl).await.unwrap(), "roles are apart");
+    assert!(other.lead(Duty::Exporter, waiting, ttl).await.unwrap(), "duties are apart");
     world.advance(Duration::from_secs(6)).await;
-    assert!(scene.ledger.lead("relay", holder, ttl).await.unwrap(), "the holder keeps it");
+    assert!(scene.ledger.lead(Duty::Relay, holder, ttl).await.unwrap(), "the holder keeps it");
     world.advance(Duration::from_secs(6)).await;
-    assert!(!other.lead("relay", waiting, ttl).await.unwrap(), "it was renewed 6 s ago");
+    assert!(!other.lead(Duty::Relay, waiting, ttl).await.unwrap(), "it was renewed 6 s ago");
     world.advance(Duration::from_secs(5)).await;
-    assert!(other.lead("relay", waiting, ttl).await.unwrap(), "it ran out");
-    assert!(!scene.ledger.lead("relay", holder, ttl).await.unwrap());
+    assert!(other.lead(Duty::Relay, waiting, ttl).await.unwrap(), "it ran out");
+    assert!(!scene.ledger.lead(Duty::Relay, holder, ttl).await.unwrap());
 
-    scene.ledger.step_down("relay", holder).await.unwrap();
-    assert!(!scene.ledger.lead("relay", holder, ttl).await.unwrap(), "only the holder can give it up");
-    other.step_down("relay", waiting).await.unwrap();
-    assert!(scene.ledger.lead("relay", holder, ttl).await.unwrap(), "given up, it is free at once");
+    scene.ledger.step_down(Duty::Relay, holder).await.unwrap();
+    assert!(!scene.ledger.lead(Duty::Relay, holder, ttl).await.unwrap(), "only the holder can give it up");
+    other.step_down(Duty::Relay, waiting).await.unwrap();
+    assert!(scene.ledger.lead(Duty::Relay, holder, ttl).await.unwrap(), "given up, it is free at once");
 }
 
 /// The window follows from the slots of processes that live.

@@ -12,7 +12,7 @@ use ferry_domain::{
     ids::{BatchId, ItemSeq, JobId, RunId, WorkerId},
     item::ItemState,
     job::{Envelope, Job, JobKind, Lease, Verdict},
-    ports::{Loss, Rescued, Unclaimed, WorkerRecord},
+    ports::{Duty, Loss, Rescued, Unclaimed, WorkerRecord},
     run::RunState,
     tally::Tally,
 };
@@ -158,9 +158,9 @@ pub async fn a_dead_holder_of_a_role_is_followed_at_once(world: impl LedgerWorld
         if struck_off_first {
             scene.ledger.rescue(next.id, false).await.unwrap();
         }
-        assert!(scene.ledger.lead("relay", next.id, ttl).await.unwrap(), "after {last:?}");
-        assert!(scene.ledger.lead("relay", next.id, ttl).await.unwrap());
-        assert!(!scene.ledger.lead("relay", WorkerId(uuid::Uuid::max()), ttl).await.unwrap());
+        assert!(scene.ledger.lead(Duty::Relay, next.id, ttl).await.unwrap(), "after {last:?}");
+        assert!(scene.ledger.lead(Duty::Relay, next.id, ttl).await.unwrap());
+        assert!(!scene.ledger.lead(Duty::Relay, WorkerId(uuid::Uuid::max()), ttl).await.unwrap());
         last = Some(next.id);
     }
 }
@@ -292,16 +292,24 @@ pub async fn a_deadly_batch_is_given_up_with_a_letter(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     let run = scene.running("a.csv", 3, 1).await;
     let rescued = dies_three_times(&scene, &world).await;
-    assert!(scene.ledger.give_up(rescued.job, Code::CrashedWorker, "host/9").await.unwrap());
-    assert!(!scene.ledger.give_up(rescued.job, Code::CrashedWorker, "host/9").await.unwrap(), "it has ended");
+    let rescuer = scene.worker();
+    scene.ledger.heartbeat(&rescuer, LEASE, &[]).await.unwrap();
+    assert!(scene.ledger.give_up(rescued.job, Code::CrashedWorker, rescuer.id).await.unwrap());
+    assert!(
+        !scene.ledger.give_up(rescued.job, Code::CrashedWorker, scene.worker().id).await.unwrap(),
+        "it has ended"
+    );
     assert_eq!(world.count("dead_letters").await, 1);
     let letter = scene.ledger.dead(&Default::default(), 10).await.unwrap().remove(0);
     assert_eq!((letter.job, letter.code, letter.users), (Some(rescued.job), Code::CrashedWorker, 1));
-    assert_eq!((letter.rescues, letter.given_up_by.as_str()), (3, "host/9"));
+    assert_eq!((letter.rescues, letter.given_up_by.as_str()), (3, "host/1"));
 
     let send = scene.ledger.take_ready(1).await.unwrap().remove(0);
     let held = scene.claim(&send, scene.worker().id).await;
-    assert!(!scene.ledger.give_up(held.of.id, Code::CrashedWorker, "host/9").await.unwrap(), "it is held");
+    assert!(
+        !scene.ledger.give_up(held.of.id, Code::CrashedWorker, scene.worker().id).await.unwrap(),
+        "it is held"
+    );
     scene.provision(&held, created).await;
     scene.finish(created).await;
     let tally = scene.view(run).await.tally;
@@ -322,7 +330,10 @@ pub async fn a_deadly_verification_and_report_are_given_up(world: impl LedgerWor
     let lease = scene.take_one(JobKind::Provision).await;
     scene.provision(&lease, created).await;
     let verify = scene.ledger.take_ready(1).await.unwrap().remove(0);
-    assert!(scene.ledger.give_up(verify.job, Code::CrashedWorker, "host/9").await.unwrap(), "while queued");
+    assert!(
+        scene.ledger.give_up(verify.job, Code::CrashedWorker, scene.worker().id).await.unwrap(),
+        "while queued"
+    );
     let view = scene.view(run).await;
     assert_eq!((view.state, view.verified, view.discrepancies), (RunState::Sealing, 0, 2));
     assert_eq!(scene.ledger.discrepancies(run, ItemSeq(0), 10).await.unwrap().len(), 2);
@@ -331,7 +342,10 @@ pub async fn a_deadly_verification_and_report_are_given_up(world: impl LedgerWor
     let report = scene.ledger.take_ready(1).await.unwrap().remove(0);
     assert_eq!(report.kind, JobKind::Report);
     assert_eq!(scene.ledger.unsend(std::slice::from_ref(&report)).await.unwrap(), 1);
-    assert!(scene.ledger.give_up(report.job, Code::CrashedWorker, "host/9").await.unwrap(), "while ready");
+    assert!(
+        scene.ledger.give_up(report.job, Code::CrashedWorker, scene.worker().id).await.unwrap(),
+        "while ready"
+    );
     assert_eq!(world.count("dead_letters").await, 2);
     world.advance(Duration::from_secs(31)).await;
     assert_eq!(scene.ledger.seal_finished().await.unwrap(), 1);

@@ -2,14 +2,14 @@
 
 use super::{
     LedgerWorld,
-    scene::{Scene, created, failed, id, jobs, pending, settled, user},
+    scene::{ANN, Scene, created, failed, id, jobs, pending, settled, user},
 };
 use ferry_domain::{
     code::Code,
     ids::RunId,
     item::{ItemState, Outcome},
     job::JobKind,
-    ports::{LedgerError, Retried},
+    ports::{LedgerError, Retried, Retryable},
     run::RunState,
     tally::Tally,
 };
@@ -24,17 +24,14 @@ pub async fn failed_items_of_a_sealed_run_go_into_a_new_round(world: impl Ledger
         _ => created(seq),
     };
     assert_eq!(scene.finish(decide).await, 1);
-    assert_eq!(scene.ledger.count_retryable(run, &[]).await.unwrap(), (12, 0));
+    assert_eq!(scene.ledger.count_retryable(run, &[]).await.unwrap(), Retryable { take: 12, left: 0 });
     assert!(
-        matches!(
-            scene.ledger.retry(run, &[], &scene.batches(1), "ann", None).await,
-            Err(LedgerError::Refused(_))
-        ),
+        matches!(scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await, Err(LedgerError::Refused(_))),
         "12 items need two batches of 10"
     );
 
     let spare = scene.batches(3);
-    let retried = scene.ledger.retry(run, &[], &spare, "ann", Some("outage is over")).await.unwrap();
+    let retried = scene.ledger.retry(run, &[], &spare, &ANN).await.unwrap();
     assert_eq!(retried, Retried { items: 12, batches: 2, left: 0, round: 2 });
     let view = scene.view(run).await;
     assert_eq!((view.state, view.round, view.revision, view.open_batches), (RunState::Running, 2, 1, 2));
@@ -88,10 +85,10 @@ pub async fn rejected_records_and_other_codes_are_left(world: impl LedgerWorld) 
     };
     scene.finish(decide).await;
 
-    assert_eq!(scene.ledger.count_retryable(new.id, &[]).await.unwrap(), (2, 2));
+    assert_eq!(scene.ledger.count_retryable(new.id, &[]).await.unwrap(), Retryable { take: 2, left: 2 });
     let codes = [Code::Ghost, Code::EmailMissing, Code::DuplicateKey, Code::Disabled];
-    assert_eq!(scene.ledger.count_retryable(new.id, &codes).await.unwrap(), (1, 3));
-    let retried = scene.ledger.retry(new.id, &codes, &scene.batches(1), "ann", None).await.unwrap();
+    assert_eq!(scene.ledger.count_retryable(new.id, &codes).await.unwrap(), Retryable { take: 1, left: 3 });
+    let retried = scene.ledger.retry(new.id, &codes, &scene.batches(1), &ANN).await.unwrap();
     assert_eq!(retried, Retried { items: 1, batches: 1, left: 3, round: 2 });
     let view = scene.view(new.id).await;
     let expected = Tally { source: 6, created: 1, skipped: 1, failed: 3, pending: 1, ..Tally::default() };
@@ -107,7 +104,7 @@ pub async fn with_nothing_to_retry_nothing_changes(world: impl LedgerWorld) {
     let run = scene.running("a.csv", 2, 2).await;
     scene.finish(|seq| if seq == 1 { failed(seq) } else { created(seq) }).await;
     for codes in [vec![Code::Ghost], vec![Code::EmailMissing]] {
-        let retried = scene.ledger.retry(run, &codes, &scene.batches(1), "ann", None).await.unwrap();
+        let retried = scene.ledger.retry(run, &codes, &scene.batches(1), &ANN).await.unwrap();
         assert_eq!(retried, Retried { items: 0, batches: 0, left: 1, round: 1 });
         let view = scene.view(run).await;
         assert_eq!((view.state, view.round, view.revision), (RunState::Sealed, 1, 1));
@@ -121,7 +118,7 @@ pub async fn a_running_run_is_retried_beside_its_open_batches(world: impl Ledger
     let run = scene.running("a.csv", 4, 2).await;
     let leases = scene.take_all().await;
     scene.provision(&leases[0], failed).await;
-    let retried = scene.ledger.retry(run, &[], &scene.batches(1), "ann", None).await.unwrap();
+    let retried = scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await.unwrap();
     assert_eq!((retried.items, retried.round), (2, 2));
     assert_eq!(scene.view(run).await.tally, Tally { source: 4, pending: 4, ..Tally::default() });
 
@@ -137,21 +134,21 @@ pub async fn a_retry_waits_for_another_run_of_the_source(world: impl LedgerWorld
     let ended = scene.running("a.csv", 1, 1).await;
     scene.finish(failed).await;
     let active = scene.planned("a.csv", 1, 1).await;
-    match scene.ledger.retry(ended, &[], &scene.batches(1), "ann", None).await {
+    match scene.ledger.retry(ended, &[], &scene.batches(1), &ANN).await {
         Err(LedgerError::AnotherRunActive { run, state }) => {
             assert_eq!((run, state), (active, RunState::Planned))
         }
         other => panic!("{other:?}"),
     }
     scene.ledger.abandon(active).await.unwrap();
-    assert_eq!(scene.ledger.retry(ended, &[], &scene.batches(1), "ann", None).await.unwrap().items, 1);
+    assert_eq!(scene.ledger.retry(ended, &[], &scene.batches(1), &ANN).await.unwrap().items, 1);
 }
 
 /// Planned, sealing and unknown runs.
 pub async fn a_run_without_that_move_is_not_retried(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     let refused = async |run: RunId| {
-        let answer = scene.ledger.retry(run, &[], &scene.batches(1), "ann", None).await;
+        let answer = scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await;
         assert!(matches!(answer, Err(LedgerError::Refused(_))), "{answer:?}");
     };
     let run = scene.planned("a.csv", 1, 1).await;

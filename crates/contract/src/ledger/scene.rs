@@ -9,11 +9,14 @@ use ferry_domain::{
     ids::{Auth0UserId, BatchId, ItemSeq, JobId, RunId, SourceKey, WorkerId},
     item::{Item, ItemResult, NewItem, Origin, Outcome},
     job::{Envelope, Job, JobKind, Lease},
-    ports::{BatchVerification, ItemFilter, ItemView, Ledger, NewRun, SealedRun, WorkerRecord},
+    ports::{BatchVerification, Command, ItemFilter, ItemView, Ledger, NewRun, SealedRun, WorkerRecord},
     record::{Email, UserRecord},
     run::{OnExisting, RunSpec, RunView, SourceIdentity, WriteBackTarget},
     tally::Tally,
 };
+
+/// A person who gives orders.
+pub const ANN: Command<'static> = Command { by: "ann@host", reason: Some("maintenance") };
 
 /// Longer than any case takes.
 pub const LEASE: Duration = Duration::from_secs(60);
@@ -52,7 +55,7 @@ impl<'w> Scene<'w> {
             host: "host".into(),
             pid: 1,
             slots: 4,
-            waits: None,
+            waiting_for: None,
         }
     }
 
@@ -229,7 +232,10 @@ impl<'w> Scene<'w> {
     /// Jobs of a run, as `provision ready` to count.
     pub async fn jobs(&self, run: RunId) -> BTreeMap<String, i64> {
         let counts = self.ledger.job_counts(run).await.unwrap();
-        counts.into_iter().map(|(kind, state, count)| (format!("{kind} {state}"), count)).collect()
+        counts
+            .into_iter()
+            .map(|found| (format!("{} {}", found.kind, found.state.as_str()), found.jobs))
+            .collect()
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     LedgerWorld,
-    scene::{Scene, created, id, jobs},
+    scene::{ANN, Scene, created, id, jobs},
     together::both,
 };
 use ferry_domain::{
@@ -129,7 +129,7 @@ pub async fn reports_are_kept_by_revision(world: impl LedgerWorld) {
         assert_eq!((view.state, view.revision), (RunState::Sealed, revision));
         assert!(view.sealed_at.is_some());
         if revision == 1 {
-            scene.ledger.retry(run, &[], &scene.batches(1), "ann", None).await.unwrap();
+            scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await.unwrap();
         }
     }
     let newest = scene.ledger.report(run, None).await.unwrap().unwrap();

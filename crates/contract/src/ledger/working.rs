@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::{
     LedgerWorld,
-    scene::{LEASE, Scene, created, failed, jobs},
+    scene::{ANN, LEASE, Scene, created, failed, jobs},
 };
 use ferry_domain::{
     code::Code,
     item::ItemState,
     job::{Attempt, JobKind, Verdict},
     ports::{BatchVerification, LedgerError, SealedRun},
-    run::RunState,
+    run::{RunMove, RunState},
 };
 
 /// Renewal keeps a lease; without it the lease ends.
@@ -226,4 +226,20 @@ pub async fn a_stale_owner_stores_nothing_after_the_new_one_has_read(world: impl
     assert_eq!((view.tally.pending, view.requests), (4, 0));
     scene.provision(&new, created).await;
     assert_eq!(scene.view(run).await.tally.created, 4);
+}
+
+/// A holder that wants to stop a run which is being cancelled goes back, and is not due again
+/// immediately: it would be sent and fail in a circle.
+pub async fn a_stop_within_a_cancelled_run_waits(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 2, 2).await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    scene.ledger.move_run(run, RunMove::Cancel, &ANN).await.unwrap();
+    scene.ledger.conclude(&lease, &Verdict::Stop { code: Code::ScopeMissing }, None).await.unwrap();
+    let view = scene.view(run).await;
+    assert_eq!((view.state, view.tally.pending), (RunState::Cancelling, 2));
+    assert!(scene.ledger.take_ready(10).await.unwrap().is_empty(), "not yet");
+    world.advance(Duration::from_secs(10)).await;
+    assert_eq!(scene.ledger.take_ready(10).await.unwrap().len(), 1);
+    assert_eq!(world.count("attempts").await, 0);
 }

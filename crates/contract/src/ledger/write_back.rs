@@ -10,10 +10,14 @@ use ferry_domain::{
     ids::ItemSeq,
     item::{ItemState, Outcome},
     job::JobKind,
-    ports::LedgerError,
+    ports::{LedgerError, RefusedRow},
     run::RunState,
     tally::Tally,
 };
+
+fn refused(seq: i64, code: Code) -> RefusedRow {
+    RefusedRow { seq: ItemSeq(seq), code }
+}
 
 /// Items, tally and the application's rows move in one transaction.
 pub async fn results_and_ids_are_stored_together(world: impl LedgerWorld) {
@@ -105,7 +109,7 @@ pub async fn a_row_the_application_changed_is_a_conflict(world: impl LedgerWorld
     let results = scene.results(&lease, created).await;
     let written = scene.ledger.write_back(&lease, &results, 3).await.unwrap();
 
-    assert_eq!(written.refused_rows, [(ItemSeq(2), Code::AppRowChanged)], "its own id in row 1 is fine");
+    assert_eq!(written.refused_rows, [refused(2, Code::AppRowChanged)], "its own id in row 1 is fine");
     assert!(written.finished());
     assert_eq!(world.auth0_user_id("2").await.as_deref(), Some("auth0|somebody-else"));
     let item = scene.item(run, 2).await;
@@ -122,7 +126,7 @@ pub async fn a_vanished_row_is_a_conflict(world: impl LedgerWorld) {
     let lease = scene.take_one(JobKind::Provision).await;
     let results = scene.results(&lease, |seq| Outcome::adopted(id(seq))).await;
     let written = scene.ledger.write_back(&lease, &results, 3).await.unwrap();
-    assert_eq!(written.refused_rows, [(ItemSeq(3), Code::AppRowChanged)]);
+    assert_eq!(written.refused_rows, [refused(3, Code::AppRowChanged)]);
     let tally = scene.view(run).await.tally;
     assert_eq!((tally.adopted, tally.conflict), (2, 1));
 }
@@ -137,7 +141,7 @@ pub async fn one_taken_id_costs_one_row(world: impl LedgerWorld) {
     assert_eq!(results.len(), 64);
     let written = scene.ledger.write_back(&lease, &results, 64).await.unwrap();
 
-    assert_eq!(written.refused_rows, [(ItemSeq(40), Code::AppIdTaken)]);
+    assert_eq!(written.refused_rows, [refused(40, Code::AppIdTaken)]);
     assert!(written.finished());
     for seq in 1..=64 {
         let expected = (seq != 40).then(|| id(seq).0);
@@ -158,12 +162,9 @@ pub async fn one_refused_row_costs_one_row(world: impl LedgerWorld) {
     let lease = scene.take_one(JobKind::Provision).await;
     let results = scene.results(&lease, created).await;
     let mut written = scene.ledger.write_back(&lease, &results, 20).await.unwrap();
-    written.refused_rows.sort();
-    let expected = [
-        (ItemSeq(6), Code::AppRowRefused),
-        (ItemSeq(7), Code::AppRowChanged),
-        (ItemSeq(20), Code::AppRowRefused),
-    ];
+    written.refused_rows.sort_by_key(|row| row.seq);
+    let expected =
+        [refused(6, Code::AppRowRefused), refused(7, Code::AppRowChanged), refused(20, Code::AppRowRefused)];
     assert_eq!(written.refused_rows, expected);
     assert_eq!(scene.view(run).await.tally.created, 17);
     assert_eq!(world.auth0_user_id("19").await, Some(id(19).0));
@@ -203,4 +204,21 @@ pub async fn a_table_without_the_columns_is_refused(world: impl LedgerWorld) {
             }
         }
     }
+}
+
+/// The answer to the first telling was lost, and the application changed its row meanwhile: no
+/// warning about a user that is there, and the application's word stays.
+pub async fn a_result_told_twice_leaves_the_applications_row_alone(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running_over_people(3, 3).await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    let results = scene.results(&lease, created).await;
+    scene.ledger.write_back(&lease, &results[..2], 2).await.unwrap();
+    world.set_auth0_user_id("1", "auth0|by-the-application").await;
+    world.remove_person("2").await;
+    let written = scene.ledger.write_back(&lease, &results[..2], 2).await.unwrap();
+    assert_eq!((written.pending, written.refused_rows), (1, vec![]));
+    assert_eq!(world.auth0_user_id("1").await.as_deref(), Some("auth0|by-the-application"));
+    let view = scene.view(run).await;
+    assert_eq!((view.tally.created, view.tally.conflict, view.tally.pending), (2, 0, 1));
 }

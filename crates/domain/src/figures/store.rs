@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 
 use crate::{
     ids::RunId,
-    job::JobKind,
+    ports::QueueCount,
     run::{RunState, RunView},
     tally::Tally,
 };
@@ -24,25 +24,12 @@ pub const MOST_RUNS: usize = 20;
 /// How long a run that has ended keeps its series: two scrapes of the slowest Prometheus, and time to look.
 pub const ENDED_RUNS_STAY: Duration = Duration::from_secs(60 * 60);
 
-/// Jobs of one kind in one state.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueueFigures {
-    /// What they do.
-    pub kind: JobKind,
-    /// The ledger's word for where they stand.
-    pub state: String,
-    /// How many.
-    pub jobs: i64,
-    /// Age of the oldest that may run now, if one may.
-    pub oldest_due: Option<Duration>,
-}
-
 /// Users of one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunFigures {
     /// Which.
     pub run: RunId,
-    /// Where its users stand.
+    /// Its users by state.
     pub tally: Tally,
 }
 
@@ -52,25 +39,15 @@ pub struct StoreFigures {
     /// Milliseconds of the process's monotonic clock when it was read.
     pub taken_at_ms: i64,
     /// Jobs by kind and state.
-    pub queues: Vec<QueueFigures>,
+    pub queues: Vec<QueueCount>,
     /// Runs worth a series, at most [`MOST_RUNS`].
     pub runs: Vec<RunFigures>,
 }
 
 impl StoreFigures {
-    /// Puts together what `Operating::queue_counts` and `Operating::runs` answered. Of the
-    /// runs stay those that have not ended, then those that ended within the last hour, the
+    /// Puts together what `Jobs::queue_counts` and `Runs::runs` returned. Of the runs stay those that have not ended, then those that ended within the last hour, the
     /// newest first.
-    pub fn read(
-        counts: Vec<(JobKind, String, i64, Option<Duration>)>,
-        runs: &[RunView],
-        now: OffsetDateTime,
-        taken_at_ms: i64,
-    ) -> Self {
-        let queues = counts
-            .into_iter()
-            .map(|(kind, state, jobs, oldest_due)| QueueFigures { kind, state, jobs, oldest_due })
-            .collect();
+    pub fn read(queues: Vec<QueueCount>, runs: &[RunView], now: OffsetDateTime, taken_at_ms: i64) -> Self {
         let mut shown: Vec<&RunView> = runs
             .iter()
             .filter(|run| run.state.is_active() || now - last_moment(run) < ENDED_RUNS_STAY)

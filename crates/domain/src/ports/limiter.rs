@@ -4,33 +4,7 @@ use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 
-use crate::limits::LimitPlan;
-
-/// Endpoint groups with buckets of their own (FACTS §12.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Group {
-    /// `POST`, `PATCH` and `DELETE` of users.
-    UserWrites,
-    /// `GET` of users.
-    UserReads,
-    /// All other endpoints.
-    Rest,
-}
-
-impl Group {
-    /// Every group, in the order of [`LimiterFigures::groups`].
-    pub const ALL: [Group; 3] = [Group::UserWrites, Group::UserReads, Group::Rest];
-}
-
-impl fmt::Display for Group {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Group::UserWrites => "user writes",
-            Group::UserReads => "user reads",
-            Group::Rest => "other requests",
-        })
-    }
-}
+use crate::limits::{Group, LimitPlan};
 
 /// What an answer's headers said about a bucket (FACTS §2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

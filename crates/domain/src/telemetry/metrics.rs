@@ -82,13 +82,6 @@ impl From<&'static str> for Label {
     }
 }
 
-/// States a job of a queue is shown in; what a newer ledger calls otherwise is [`OTHER`].
-pub const JOB_STATES: [JobState; 5] =
-    [JobState::Ready, JobState::Queued, JobState::Leased, JobState::Done, JobState::Dead];
-
-/// Stands for words that are not on a list.
-pub const OTHER: &str = "other";
-
 macro_rules! metrics {
     ($($constant:ident: $kind:ident $name:literal [$($label:literal),*] $help:literal;)+) => {
         $(

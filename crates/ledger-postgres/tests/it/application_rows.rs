@@ -1,6 +1,6 @@
 use ferry_domain::{
     Code, ItemSeq, ItemState, RunId, WriteBackTarget,
-    ports::{ItemFilter, LedgerError, Operating, Planning, Working},
+    ports::{ItemFilter, Items, LedgerError, Planning, RefusedRow, Runs},
 };
 
 use crate::world::{
@@ -40,12 +40,12 @@ async fn one_bad_row_never_costs_the_other_sixty_three() {
         let written = ledger.write_back(&lease, &results, 64).await.unwrap();
 
         let mut refused = written.refused_rows.clone();
-        refused.sort_unstable();
+        refused.sort_unstable_by_key(|row| row.seq);
         let expected = [
-            (ItemSeq(7), Code::AppIdTaken),
-            (ItemSeq(9), Code::AppRowChanged),
-            (ItemSeq(10), Code::AppRowChanged),
-            (ItemSeq(33), Code::AppRowRefused),
+            RefusedRow { seq: ItemSeq(7), code: Code::AppIdTaken },
+            RefusedRow { seq: ItemSeq(9), code: Code::AppRowChanged },
+            RefusedRow { seq: ItemSeq(10), code: Code::AppRowChanged },
+            RefusedRow { seq: ItemSeq(33), code: Code::AppRowRefused },
         ];
         assert_eq!(refused, expected);
         assert!(written.finished());
@@ -139,7 +139,7 @@ async fn a_key_that_is_no_number_costs_its_own_row() {
         let lease = lease_all(&ledger, worker(1), LEASE).await.remove(0);
         let results = created(&ledger, &lease).await;
         let written = ledger.write_back(&lease, &results, 3).await.unwrap();
-        assert_eq!(written.refused_rows, [(ItemSeq(2), Code::AppRowRefused)]);
+        assert_eq!(written.refused_rows, [RefusedRow { seq: ItemSeq(2), code: Code::AppRowRefused }]);
         assert_eq!(database.ask("SELECT count(auth0_user_id) FROM users").await, "2");
     })
     .await;

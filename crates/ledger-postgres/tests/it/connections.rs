@@ -1,4 +1,4 @@
-use ferry_domain::ports::{LedgerError, Operating, Planning, Relaying};
+use ferry_domain::ports::{Jobs, LedgerError, Planning, Reports, Runs};
 use ferry_ledger_postgres::{Options, PostgresLedger};
 
 use crate::world::in_database;

@@ -1,6 +1,6 @@
 use ferry_domain::{
     Code, ItemState, Outcome,
-    ports::{ItemFilter, LedgerError, Operating, Planning, Working},
+    ports::{ItemFilter, Items, LedgerError, Planning, Runs},
 };
 
 use crate::world::{LEASE, in_database, item, lease_all, new_run, worker};

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use ferry_domain::{
-    JobKind, RunId, RunState,
-    ports::{BatchVerification, LedgerError, Operating, Relaying, Working},
+    JobKind, JobState, RunId, RunState,
+    ports::{BatchVerification, Items, JobCount, Jobs, Leases, LedgerError, Reports, Runs},
 };
 
 use crate::world::{self, LEASE, created, execute, id, in_database, keys, lease_all, running, worker};
@@ -92,8 +92,9 @@ async fn of_two_verifiers_at_once_exactly_one_seals_the_run() {
                 "round {round}"
             );
             let jobs = ledger.job_counts(run.id).await.unwrap();
-            let reports = jobs.iter().filter(|(kind, ..)| *kind == JobKind::Report).collect::<Vec<_>>();
-            assert_eq!(reports, [&(JobKind::Report, "ready".to_owned(), 1)]);
+            let reports = jobs.iter().filter(|found| found.kind == JobKind::Report).collect::<Vec<_>>();
+            let ready = JobCount { kind: JobKind::Report, state: JobState::Ready, jobs: 1 };
+            assert_eq!(reports, [&ready]);
             lease_all(&ledger, worker(1), LEASE).await; // out of the way of the next round
         }
     })

@@ -1,6 +1,6 @@
 //! Ferry writes while the application works on the same table.
 
-use ferry_domain::ports::{LedgerError, Planning, Working};
+use ferry_domain::ports::{Items, LedgerError, Planning};
 use ferry_testbed::until;
 use sqlx::Connection;
 

@@ -1,6 +1,8 @@
 use ferry_domain::{
     Code, RunState,
-    ports::{DeadFilter, DeadKind, DeadState, Operating, Planning, Relaying, Working},
+    ports::{
+        Controls, DeadFilter, DeadKind, DeadLetters, DeadState, Duty, Leases, Planning, Processes, Runs,
+    },
 };
 
 use crate::world::{LEASE, in_database, worker};
@@ -23,7 +25,7 @@ async fn nine_processes_migrate_at_once_and_leave_the_applications_table_alone()
         for one in nine {
             one.await.unwrap().unwrap();
         }
-        assert_eq!(database.ask("SELECT count(*) FROM ferry._migrations WHERE success").await, "3");
+        assert_eq!(database.ask("SELECT count(*) FROM ferry._migrations WHERE success").await, "4");
         assert_eq!(database.ask("SELECT mark FROM _sqlx_migrations").await, "the application's own");
         let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' \
                      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
@@ -69,6 +71,15 @@ const OLD_ROWS: &str = "
     INSERT INTO ferry.dead_letters (queue, payload, reason) VALUES ('ferry:provision', 'x', 'no JSON');
     INSERT INTO ferry.audit (actor, action, detail) VALUES ('ann', 'open_run', '{}')";
 
+/// As a process of the version before becomes the relay, and stays it.
+const OLD_LEADER: &str = "
+    INSERT INTO ferry.roles AS mine (role, holder, expires_at, registered)
+    VALUES ('relay', '00000000-0000-0000-0000-00000000001a', clock_timestamp() + interval '10 s', false)
+    ON CONFLICT (role) DO UPDATE SET expires_at = excluded.expires_at WHERE mine.holder = excluded.holder;
+    INSERT INTO ferry.roles AS mine (role, holder, expires_at, registered)
+    VALUES ('relay', '00000000-0000-0000-0000-00000000001a', clock_timestamp() + interval '20 s', false)
+    ON CONFLICT (role) DO UPDATE SET expires_at = excluded.expires_at WHERE mine.holder = excluded.holder";
+
 #[tokio::test]
 async fn rows_of_the_version_before_are_read_also_when_they_come_late() {
     in_database(|database| async move {
@@ -77,6 +88,9 @@ async fn rows_of_the_version_before_are_read_also_when_they_come_late() {
         database.execute(&OLD_ROWS.replace('@', "1")).await;
         database.execute(include_str!("../../../../migrations/postgres/0002_controls.sql")).await;
         database.execute(&OLD_ROWS.replace('@', "2")).await;
+        database.execute(include_str!("../../../../migrations/postgres/0003_rescued.sql")).await;
+        database.execute(include_str!("../../../../migrations/postgres/0004_leaders.sql")).await;
+        database.execute(OLD_LEADER).await;
 
         let ledger = database.ledger().await;
         let runs = ledger.runs(10).await.unwrap();
@@ -85,7 +99,7 @@ async fn rows_of_the_version_before_are_read_also_when_they_come_late() {
             [(RunState::Running, 1), (RunState::Running, 1)]
         );
         assert!(runs.iter().all(|run| run.rate.is_none() && run.why.is_none()));
-        let controls = ledger.controls().await.unwrap();
+        let controls = ledger.orders().await.unwrap();
         assert_eq!((controls.stop_all, controls.runs.len(), controls.rate), (false, 2, None));
         let workers = ledger.workers().await.unwrap();
         assert_eq!(
@@ -93,7 +107,10 @@ async fn rows_of_the_version_before_are_read_also_when_they_come_late() {
             [(false, 1); 2]
         );
         assert!(ledger.rescue(worker(1), true).await.unwrap().is_empty(), "an old process is not watched");
-        assert!(!ledger.lead("relay-1", worker(1), LEASE).await.unwrap());
+        assert!(!ledger.lead(Duty::Relay, worker(1), LEASE).await.unwrap(), "an old process leads");
+        assert!(ledger.lead(Duty::Exporter, worker(1), LEASE).await.unwrap());
+        let seen = "SELECT count(*) FROM ferry.roles WHERE role = 'exporter'";
+        assert_eq!(database.ask(seen).await, "1", "an old process sees who leads");
         let letters = ledger.dead(&DeadFilter::default(), 10).await.unwrap();
         for letter in &letters {
             let told = (letter.kind, letter.state, letter.code, letter.given_up_by.as_str());

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use ferry_domain::ports::{Loss, Planning, Relaying, WorkerRecord, Working};
+use ferry_domain::ports::{Leases, Loss, Planning, Processes, WorkerRecord};
 use ferry_ledger_postgres::{Options, PostgresLedger};
 use sqlx::postgres::PgConnectOptions;
 
@@ -81,7 +81,7 @@ impl Pooler {
 }
 
 fn record(number: u128) -> WorkerRecord {
-    WorkerRecord { id: worker(number), host: "host".into(), pid: 7, slots: 4, waits: None }
+    WorkerRecord { id: worker(number), host: "host".into(), pid: 7, slots: 4, waiting_for: None }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,14 +2,14 @@ use std::time::Instant;
 
 use ferry_domain::{
     WorkerId,
-    ports::{LedgerError, Loss, Operating, Relaying, WorkerRecord, Working},
+    ports::{Items, Leases, LedgerError, Loss, Processes, WorkerRecord},
 };
 use ferry_testbed::until;
 
 use crate::world::{LEASE, in_database, keys, lease_all, running, worker};
 
 fn record(id: WorkerId) -> WorkerRecord {
-    WorkerRecord { id, host: "host".into(), pid: 7, slots: 4, waits: None }
+    WorkerRecord { id, host: "host".into(), pid: 7, slots: 4, waiting_for: None }
 }
 
 #[tokio::test(flavor = "multi_thread")]

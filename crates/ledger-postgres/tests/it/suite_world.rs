@@ -48,7 +48,7 @@ impl LedgerWorld for PostgresWorld {
             ("runs", &["touched_at"][..]),
             ("jobs", &["not_before", "queued_at", "expires_at", "created_at", "ended_at"]),
             ("workers", &["seen_at"]),
-            ("roles", &["expires_at"]),
+            ("leaders", &["expires_at"]),
             ("dead_letters", &["received_at", "resolved_at"]),
         ] {
             let older: Vec<_> = columns.iter().map(|column| format!("{column} = {column} - {by}")).collect();
@@ -67,6 +67,16 @@ impl LedgerWorld for PostgresWorld {
     async fn count(&self, table: &str) -> i64 {
         let sql = format!("SELECT count(*) FROM ferry.{table}");
         sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.application).await.unwrap()
+    }
+
+    async fn audit(&self) -> Vec<String> {
+        type Line = (String, String, Option<uuid::Uuid>, serde_json::Value, Option<String>);
+        let sql = "SELECT actor, action, run_id, detail, reason FROM ferry.audit ORDER BY id";
+        let lines: Vec<Line> = sqlx::query_as(sql).fetch_all(&self.application).await.unwrap();
+        let line = |(actor, action, run, detail, reason): Line| {
+            format!("{actor} {action} {run:?} {detail} {reason:?}")
+        };
+        lines.into_iter().map(line).collect()
     }
 
     async fn create_people(&self, count: i64) {

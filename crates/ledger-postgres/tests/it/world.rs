@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use ferry_domain::{
     Auth0UserId, BatchId, Email, Envelope, ItemResult, ItemSeq, Job, JobKind, Lease, NewItem, OnExisting,
     Origin, Outcome, RunId, RunSpec, SourceIdentity, SourceKey, UserRecord, WorkerId, WriteBackTarget,
-    ports::{NewRun, Planned, Planning, Relaying, Working},
+    ports::{Items, Jobs, Leases, NewRun, Planned, Planning},
 };
 use ferry_ledger_postgres::{Options, PostgresLedger};
 use ferry_testbed::until;

@@ -39,7 +39,7 @@ async fn move_all(world: &SqliteWorld, target: &WriteBackTarget, keys: &[&str]) 
         })
         .collect();
     let written = scene.ledger.write_back(&lease, &results, 0).await.unwrap();
-    (new.id, written.refused_rows.iter().map(|(seq, _)| seq.0).collect())
+    (new.id, written.refused_rows.iter().map(|row| row.seq.0).collect())
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use ferry_contract::ledger::{
 };
 use ferry_domain::{
     Code, JobKind, Verdict,
-    ports::{Command, LedgerError, Loss, Operating, Relaying, Working},
+    ports::{Command, Duty, Items, Jobs, Leases, LedgerError, Loss, Processes},
     run::RunMove,
 };
 use ferry_ledger_sqlite::{EmbeddedLock, SqliteLedger};
@@ -28,7 +28,7 @@ async fn what_a_dead_process_held_is_taken_back_when_the_next_one_starts() {
     let dying = SqliteLedger::open_existing(&world.path()).await.unwrap();
     let presence = dying.register(&first).await.unwrap();
     assert_eq!(presence.unwatched, None);
-    assert!(dying.lead("relay", first.id, TTL).await.unwrap());
+    assert!(dying.lead(Duty::Relay, first.id, TTL).await.unwrap());
     let mut leases = Vec::new();
     for send in dying.take_ready(2).await.unwrap() {
         leases.push(dying.claim(send.job, send.send, first.id, LEASE).await.unwrap().unwrap());
@@ -43,12 +43,12 @@ async fn what_a_dead_process_held_is_taken_back_when_the_next_one_starts() {
         scene.ledger.rescue(looking.id, true).await.unwrap().is_empty(),
         "a look from outside knows no death"
     );
-    assert!(!scene.ledger.lead("relay", looking.id, TTL).await.unwrap());
+    assert!(!scene.ledger.lead(Duty::Relay, looking.id, TTL).await.unwrap());
 
     let _lock = EmbeddedLock::take(&world.path()).unwrap();
     let next = SqliteLedger::open_existing(&world.path()).await.unwrap();
     let _presence = next.register(&second).await.unwrap();
-    assert!(next.lead("relay", second.id, TTL).await.unwrap(), "the role is followed at once");
+    assert!(next.lead(Duty::Relay, second.id, TTL).await.unwrap(), "a dead leader is followed immediately");
     let rescued = next.rescue(second.id, false).await.unwrap();
     let facts: Vec<_> =
         rescued.iter().map(|it| (it.job, it.kind, it.holder, it.rescues, it.pending, it.because)).collect();

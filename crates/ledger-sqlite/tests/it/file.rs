@@ -1,7 +1,7 @@
 //! The application's file: what is opened, changed and left alone.
 
 use ferry_contract::ledger::{LedgerWorld, scene::Scene};
-use ferry_domain::ports::{LedgerError, Operating, Planning};
+use ferry_domain::ports::{LedgerError, Planning, Runs};
 use ferry_ledger_sqlite::SqliteLedger;
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 
@@ -76,7 +76,7 @@ async fn the_applications_own_migrations_are_untouched() {
         .text("SELECT group_concat(version || description || hex(checksum)) FROM _sqlx_migrations")
         .await;
     assert_eq!(before, after);
-    assert_eq!(world.count("migrations").await, 3);
+    assert_eq!(world.count("migrations").await, 4);
     let foreign = world
         .text(
             "SELECT group_concat(name) FROM sqlite_schema WHERE type IN ('table', 'view') \
@@ -108,7 +108,7 @@ async fn a_row_that_makes_no_sense_is_named() {
     world.run("UPDATE ferry_items SET state = 'failed', code = 'NO_SUCH_CODE' WHERE seq = 2").await;
     match scene.ledger.items(run, &Default::default(), ferry_domain::ItemSeq(0), 10).await {
         Err(error @ LedgerError::Corrupt { .. }) => {
-            assert!(error.to_string().contains("row 2 of ferry_items"), "{error}");
+            assert!(error.to_string().contains("row 2 of items"), "{error}");
         }
         other => panic!("{other:?}"),
     }

@@ -3,7 +3,9 @@
 use ferry_contract::ledger::{LedgerWorld, scene::Scene};
 use ferry_domain::{
     Code, RunState,
-    ports::{Command, DeadFilter, DeadKind, DeadState, LedgerError, Operating, Planning},
+    ports::{
+        Command, DeadFilter, DeadKind, DeadLetters, DeadState, LedgerError, Moves, Planning, Reports, Runs,
+    },
     run::RunMove,
 };
 use ferry_ledger_sqlite::SqliteLedger;
@@ -55,7 +57,7 @@ async fn a_file_of_the_first_release_keeps_its_rows_and_references() {
     let ledger = SqliteLedger::open_existing(&world.path()).await.unwrap();
     ledger.migrate().await.unwrap();
     ledger.migrate().await.unwrap();
-    assert_eq!(world.count("migrations").await, 3);
+    assert_eq!(world.count("migrations").await, 4);
 
     let runs = ledger.runs(10).await.unwrap();
     let facts: Vec<_> =

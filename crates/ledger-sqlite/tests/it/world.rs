@@ -58,7 +58,8 @@ impl LedgerWorld for SqliteWorld {
             ("ferry_runs", vec!["touched_at"]),
             ("ferry_jobs", vec!["not_before", "queued_at", "expires_at", "created_at", "ended_at"]),
             ("ferry_workers", vec!["seen_at"]),
-            ("ferry_roles", vec!["expires_at"]),
+            ("ferry_leaders", vec!["expires_at"]),
+            ("ferry_dead_letters", vec!["received_at", "resolved_at"]),
         ] {
             let older: Vec<_> = columns.iter().map(|column| format!("{column} = {column} - {by}")).collect();
             self.run(format!("UPDATE {table} SET {}", older.join(", "))).await;
@@ -72,6 +73,17 @@ impl LedgerWorld for SqliteWorld {
     async fn count(&self, table: &str) -> i64 {
         let sql = format!("SELECT count(*) FROM ferry_{table}");
         sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.application).await.unwrap()
+    }
+
+    async fn audit(&self) -> Vec<String> {
+        type Line = (String, String, Option<uuid::Uuid>, String, Option<String>);
+        let sql = "SELECT actor, action, run_id, detail, reason FROM ferry_audit ORDER BY id";
+        let lines: Vec<Line> = sqlx::query_as(sql).fetch_all(&self.application).await.unwrap();
+        let line = |(actor, action, run, detail, reason): Line| {
+            let detail: serde_json::Value = serde_json::from_str(&detail).unwrap();
+            format!("{actor} {action} {run:?} {detail} {reason:?}")
+        };
+        lines.into_iter().map(line).collect()
     }
 
     async fn create_people(&self, count: i64) {

@@ -19,7 +19,7 @@ pub fn worker(number: usize) -> WorkerId {
 pub const BYSTANDER: WorkerId = WorkerId(Uuid::from_u128(99));
 
 pub fn record(number: usize) -> WorkerRecord {
-    WorkerRecord { id: worker(number), host: "host".into(), pid: 1, slots: 4, waits: None }
+    WorkerRecord { id: worker(number), host: "host".into(), pid: 1, slots: 4, waiting_for: None }
 }
 
 pub fn outcomes(seq: i64, choice: usize) -> Outcome {

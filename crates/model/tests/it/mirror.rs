@@ -324,7 +324,7 @@ impl Mirror {
     /// Positions that a retry takes up.
     pub fn retryable(&self) -> Vec<i64> {
         let back = |item: &Entry| {
-            ferry_domain::run::retryable(item.state, item.code, item.code != Some(Code::EmailMissing))
+            ferry_domain::item::retryable(item.state, item.code, item.code != Some(Code::EmailMissing))
         };
         (1..).zip(&self.items).filter(|(_, item)| back(item)).map(|(seq, _)| seq).collect()
     }
@@ -395,7 +395,7 @@ impl Mirror {
         for seq in gone {
             self.items[*seq as usize - 1].batch = self.batches.len();
         }
-        let (token, attempts, rescues) = (row.token, row.attempts, poison::deaths_of_half(row.rescues));
+        let (token, attempts, rescues) = (row.token, row.attempts, poison::rescues_of_half(row.rescues));
         self.jobs[job].rescues = rescues;
         self.add_batch(into, false);
         let half = self.jobs.last_mut().expect("it was just added");

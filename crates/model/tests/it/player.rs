@@ -6,7 +6,7 @@ use ferry_domain::{
     Attempt, BatchId, Code, Envelope, ItemResult, ItemSeq, ItemState, Job, JobId, JobKind, JobState, Lease,
     NewItem, RunId, RunState, SourceKey, Verdict, WorkerId,
     job::{JobMove, Lane},
-    ports::{BatchVerification, Command, ItemFilter, LedgerError, SealedRun},
+    ports::{BatchVerification, Command, ItemFilter, LedgerError, Retryable, SealedRun},
     run::RunMove,
 };
 use uuid::Uuid;
@@ -365,13 +365,14 @@ impl<'s> Player<'s> {
     async fn retry(&mut self) {
         let taken = self.mirror.retryable().len();
         let counted = self.store.ledger.count_retryable(self.run, &[]).await.unwrap();
-        assert_eq!(counted, (taken as i64, 1));
+        assert_eq!(counted, Retryable { take: taken as i64, left: 1 });
         let first = self.next_batch;
         self.next_batch += 10;
         let ids: Vec<BatchId> = (0..taken.div_ceil(SIZE) as u128)
             .map(|number| BatchId(Uuid::from_u128(first + number)))
             .collect();
-        let retried = self.store.ledger.retry(self.run, &[], &ids, "ann", None).await;
+        let retried =
+            self.store.ledger.retry(self.run, &[], &ids, &Command { by: "ann", reason: None }).await;
         if !self.mirror.retry(&ids, SIZE) {
             return assert!(matches!(retried, Err(LedgerError::Refused(_))), "{retried:?}");
         }
@@ -401,8 +402,10 @@ impl<'s> Player<'s> {
         let expected: Vec<_> = mirror.items.iter().map(|item| (item.state, item.code)).collect();
         assert_eq!(items, expected);
         let jobs = ledger.job_counts(self.run).await.unwrap();
-        let jobs: BTreeMap<String, i64> =
-            jobs.into_iter().map(|(kind, state, count)| (format!("{kind} {state}"), count)).collect();
+        let jobs: BTreeMap<String, i64> = jobs
+            .into_iter()
+            .map(|found| (format!("{} {}", found.kind, found.state.as_str()), found.jobs))
+            .collect();
         assert_eq!(jobs, mirror.job_counts());
         for lease in &self.leases {
             let job = mirror.of(lease.of.id);

@@ -128,6 +128,6 @@ async fn a_large_file_comes_in_chunks_and_its_digest_at_the_end() {
     assert_eq!(rest.len(), 49_900);
     assert_eq!(coded(&rest, Code::RecordInvalid), 0);
     assert_eq!(story(&rest[rest.len() - 1..]), ["50001:50000"]);
-    assert_eq!(source.digest(), Some(ferry_domain::record::hex_digest(text.as_bytes())));
+    assert_eq!(source.digest(), Some(ferry_domain::hex::hex_digest(text.as_bytes())));
     assert!(source.next_chunk(1).await.unwrap().is_empty(), "the end stays the end");
 }

@@ -74,7 +74,7 @@ async fn half_a_document_is_no_document() {
         assert!(!error.to_string().contains("example.com"), "{error}");
     }
     let error = fails("users.json", format!("{TWO}\n{TWO}"), &simple()).await;
-    assert!(error.what.contains("after the end") && error.line == Some(2), "{error}");
+    assert!(error.what.contains("behind the end") && error.line == Some(2), "{error}");
     let error = fails("users.json", "id,email\n1,a@example.com\n", &simple()).await;
     assert!(error.what.contains("not JSON") && error.line == Some(1), "{error}");
     let error = fails("users.json", b"[{\"id\": 1,\n\"email\": \"\xff\"}]", &simple()).await;
@@ -109,5 +109,5 @@ async fn the_digest_is_that_of_the_whole_file() {
     std::fs::write(&path, &text).unwrap();
     let mut source = open(&Location::parse(path.to_str().unwrap(), None).unwrap(), &simple()).await.unwrap();
     read(source.as_mut(), 10).await.unwrap();
-    assert_eq!(source.digest(), Some(ferry_domain::record::hex_digest(text.as_bytes())));
+    assert_eq!(source.digest(), Some(ferry_domain::hex::hex_digest(text.as_bytes())));
 }

@@ -1,21 +1,38 @@
-//! The port to the lasting record, in four parts after who asks: the planner,
-//! the relay and its fellow loops, the workers, and people.
+//! The port to the lasting record: one trait for each subject, so that each user
+//! takes only what it needs. [`Ledger`] is all of them together.
 //!
 //! All times are durations by the store's own clock. Every write that ends or
 //! changes leased work is fenced: its first statement locks the job row and
 //! checks the token (a token checked in a subquery does not fence, design §5.6).
 
-mod operating;
+mod controls;
+mod dead;
+mod items;
+mod jobs;
+mod leases;
+mod moves;
 mod planning;
-mod relaying;
-mod working;
+mod presence;
+mod processes;
+mod reports;
+mod runs;
 
-pub use operating::{FailureGroup, ItemFilter, ItemView, Operating, Retried, StoredReport};
-pub use planning::{NewRun, Planned, Planning};
-pub use relaying::{DeadLetter, Loss, Relaying, Rescued, Unclaimed, WorkerRecord, WorkerView};
-pub use working::{BatchVerification, Discrepancy, SealedRun, Working, WriteBack};
+pub use controls::{ActiveRun, Controls, Orders};
+pub use dead::{DeadCount, DeadFilter, DeadKind, DeadLetter, DeadLetters, DeadState, DeadView, Redriven};
+pub use items::{ItemFilter, ItemView, Items, RefusedRow, WriteBack};
+pub use jobs::{JobCount, Jobs, QueueCount};
+pub use leases::{Leases, Loss, Rescued, Unclaimed};
+pub use moves::{Cancellable, Command, Moved, Moves, Retried, Retryable};
+pub use planning::{NewRun, Planned, Planning, SettledGroup};
+pub use presence::Presence;
+pub use processes::{Duty, Processes, WaitReason, WorkerRecord, WorkerView};
+pub use reports::{BatchVerification, Discrepancy, Example, FailureGroup, Reports, SealedRun, StoredReport};
+pub use runs::{RunNow, Runs, WatchedRun};
 
-use crate::{ids::RunId, run::RunState};
+use crate::{
+    ids::RunId,
+    run::{RunMove, RunState},
+};
 
 /// Why the ledger did not do what was asked, as far as a caller decides on it.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +45,7 @@ pub enum LedgerError {
     AnotherRunActive {
         /// That run.
         run: RunId,
-        /// Where it stands.
+        /// Its state.
         state: RunState,
     },
     /// No such run, or it is in a state without such a move.
@@ -63,6 +80,24 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
+    /// The one refusal of a move that a run does not have in its state, with what to do instead.
+    pub fn no_such_move(run: RunId, state: RunState, step: RunMove) -> Self {
+        LedgerError::Refused(format!("run {run} is {state}: {}", state.refusal(run, step)))
+    }
+
+    /// The one refusal of other limits for a run that has ended.
+    pub fn ended(run: RunId, state: RunState) -> Self {
+        LedgerError::Refused(format!(
+            "run {run} is {state}: it sends nothing any more. Set AUTH0_PLAN, or auth0.limits in ferry.toml, for \
+             the next one"
+        ))
+    }
+
+    /// The one answer about a run that is not in the ledger.
+    pub fn no_such_run(run: RunId) -> Self {
+        LedgerError::Refused(format!("there is no run {run} here; see ferry run list"))
+    }
+
     /// Whether the same may well succeed later without anybody's doing.
     pub fn passes(&self) -> bool {
         matches!(self, LedgerError::Busy | LedgerError::Unavailable { passes: true, .. })
@@ -72,6 +107,12 @@ impl LedgerError {
 type Result<T> = std::result::Result<T, LedgerError>;
 
 /// The lasting record.
-pub trait Ledger: Planning + Relaying + Working + Operating {}
+pub trait Ledger:
+    Planning + Runs + Items + Jobs + Leases + Processes + Moves + DeadLetters + Reports + Controls
+{
+}
 
-impl<T: Planning + Relaying + Working + Operating> Ledger for T {}
+impl<T> Ledger for T where
+    T: Planning + Runs + Items + Jobs + Leases + Processes + Moves + DeadLetters + Reports + Controls
+{
+}

@@ -1,4 +1,4 @@
-//! What the planner asks of the ledger.
+//! Planning a run: its items, their batches, and the application's table.
 
 use async_trait::async_trait;
 
@@ -7,7 +7,7 @@ use crate::{
     code::Code,
     ids::{BatchId, RunId},
     item::{ItemState, NewItem},
-    run::{RunSpec, SourceIdentity},
+    run::{RunSpec, SourceIdentity, WriteBackTarget},
     tally::Tally,
 };
 
@@ -20,7 +20,7 @@ pub struct NewRun {
     pub migration: String,
     /// Where its users come from; one active run per source.
     pub source: SourceIdentity,
-    /// What holds for its life.
+    /// Settings that stay the same until the run ends.
     pub spec: RunSpec,
     /// Batch of the items that a rule settled.
     pub settled_batch: BatchId,
@@ -30,18 +30,29 @@ pub struct NewRun {
     pub reason: Option<String>,
 }
 
-/// What planning came to.
+/// Items that a rule settled at planning, with the same state and code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SettledGroup {
+    /// Failed or skipped.
+    pub state: ItemState,
+    /// Why.
+    pub code: Code,
+    /// Number of items.
+    pub count: i64,
+}
+
+/// The result of planning.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Planned {
     /// All items by state.
     pub tally: Tally,
     /// Settled items by state and code, in order of code.
-    pub settled: Vec<(ItemState, Code, i64)>,
+    pub settled: Vec<SettledGroup>,
     /// Batches to provision.
     pub batches: i64,
 }
 
-/// What the planner asks. A run is visible to nobody else before `start`.
+/// What the planner asks. Workers see no run before `start`.
 #[async_trait]
 pub trait Planning: Send + Sync {
     /// Brings the ledger's own tables up to date. Safe to repeat and to run twice at once.
@@ -67,10 +78,10 @@ pub trait Planning: Send + Sync {
     async fn abandon(&self, run: RunId) -> Result<()>;
 
     /// Adds `auth0_user_id` (nullable, partial unique index) to the
-    /// application's table where it is missing; says whether it changed anything.
-    async fn prepare_application(&self, target: &crate::run::WriteBackTarget) -> Result<bool>;
+    /// application's table where it is missing. Returns whether it changed anything.
+    async fn prepare_application(&self, target: &WriteBackTarget) -> Result<bool>;
 
     /// Refuses with `WriteBackTarget` when the application's table lacks what
     /// write-back needs.
-    async fn check_application(&self, target: &crate::run::WriteBackTarget) -> Result<()>;
+    async fn check_application(&self, target: &WriteBackTarget) -> Result<()>;
 }

@@ -1,0 +1,394 @@
+//! The port, told: calls that change something, or count what would, with their answers.
+//! Reading calls are passed on; the views show what they would.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ferry_domain::{
+    Attempt, BatchId, Code, Envelope, Item, ItemResult, ItemSeq, Job, JobId, Lease, NewItem, RunId, RunView,
+    Verdict, WorkerId, WriteBackTarget,
+    ports::{
+        BatchVerification, Cancellable, Command, Controls, DeadCount, DeadFilter, DeadLetter, DeadLetters,
+        DeadView, Discrepancy, Duty, FailureGroup, ItemFilter, ItemView, Items, JobCount, Jobs, Leases,
+        LedgerError, Moved, Moves, NewRun, Orders, Planned, Planning, Presence, Processes, QueueCount,
+        Redriven, Reports, Rescued, Retried, Retryable, RunNow, Runs, SealedRun, StoredReport, Unclaimed,
+        WatchedRun, WorkerRecord, WorkerView, WriteBack,
+    },
+    run::RunMove,
+};
+
+use super::Told;
+
+type Result<T> = std::result::Result<T, LedgerError>;
+
+impl Told {
+    /// Tells an answer, and passes it on.
+    async fn told<T>(&self, what: String, answer: Result<T>, show: impl Fn(&T) -> String) -> Result<T> {
+        let shown = match &answer {
+            Ok(answer) => show(answer),
+            Err(error) => format!("refused: {error}"),
+        };
+        self.0.tell(what, shown).await;
+        answer
+    }
+}
+
+fn debug<T: std::fmt::Debug>(answer: &T) -> String {
+    format!("{answer:?}")
+}
+
+fn sends(envelopes: &Vec<Envelope>) -> String {
+    let shown =
+        envelopes.iter().map(|e| format!("{} of {}, send {}, rescues {}", e.kind, e.run, e.send, e.rescues));
+    shown.collect::<Vec<_>>().join("; ")
+}
+
+/// In an order of their own, since a store promises none, and without how the loss is known: a
+/// holder that never registered is dead to one store, and runs out for the other.
+fn rescued(jobs: &Vec<Rescued>) -> String {
+    let shown = jobs.iter().map(|r| format!("{}, rescues {}, pending {}", r.kind, r.rescues, r.pending));
+    let mut shown: Vec<_> = shown.collect();
+    shown.sort();
+    shown.join("; ")
+}
+
+fn claimed(lease: &Option<Lease<Job>>) -> String {
+    match lease {
+        None => "nothing".to_owned(),
+        Some(lease) => {
+            let job = &lease.of;
+            format!("{} token {}, attempts {}, rescues {}", job.kind, lease.token, job.attempts, job.rescues)
+        }
+    }
+}
+
+#[async_trait]
+impl Planning for Told {
+    async fn migrate(&self) -> Result<()> {
+        self.0.ledger.migrate().await
+    }
+
+    async fn open_run(&self, run: &NewRun) -> Result<()> {
+        let answer = self.0.ledger.open_run(run).await;
+        self.told(format!("open_run {} over {}", run.id, run.source), answer, debug).await
+    }
+
+    async fn add_items(&self, run: RunId, items: &[NewItem]) -> Result<()> {
+        let answer = self.0.ledger.add_items(run, items).await;
+        self.told(format!("add_items {run}: {}", items.len()), answer, debug).await
+    }
+
+    async fn finish_planning(&self, run: RunId) -> Result<Planned> {
+        let answer = self.0.ledger.finish_planning(run).await;
+        self.told(format!("finish_planning {run}"), answer, debug).await
+    }
+
+    async fn start(&self, run: RunId) -> Result<()> {
+        let answer = self.0.ledger.start(run).await;
+        self.told(format!("start {run}"), answer, debug).await
+    }
+
+    async fn abandon(&self, run: RunId) -> Result<()> {
+        let answer = self.0.ledger.abandon(run).await;
+        self.told(format!("abandon {run}"), answer, debug).await
+    }
+
+    async fn prepare_application(&self, target: &WriteBackTarget) -> Result<bool> {
+        let answer = self.0.ledger.prepare_application(target).await;
+        self.told("prepare_application".to_owned(), answer, debug).await
+    }
+
+    async fn check_application(&self, target: &WriteBackTarget) -> Result<()> {
+        let answer = self.0.ledger.check_application(target).await;
+        self.told("check_application".to_owned(), answer, debug).await
+    }
+}
+
+#[async_trait]
+impl Runs for Told {
+    async fn run(&self, run: RunId) -> Result<Option<RunView>> {
+        self.0.ledger.run(run).await
+    }
+
+    async fn runs(&self, most: i64) -> Result<Vec<RunView>> {
+        self.0.ledger.runs(most).await
+    }
+
+    async fn run_now(&self, run: RunId) -> Result<RunNow> {
+        self.0.ledger.run_now(run).await
+    }
+
+    async fn watched_runs(&self) -> Result<Vec<WatchedRun>> {
+        let answer = self.0.ledger.watched_runs().await;
+        self.told("watched_runs".to_owned(), answer, debug).await
+    }
+}
+
+#[async_trait]
+impl Items for Told {
+    async fn pending_items(&self, lease: &Lease<Job>) -> Result<Vec<Item>> {
+        self.0.ledger.pending_items(lease).await
+    }
+
+    async fn items_at_target(&self, lease: &Lease<Job>) -> Result<Vec<Item>> {
+        self.0.ledger.items_at_target(lease).await
+    }
+
+    async fn write_back(
+        &self,
+        lease: &Lease<Job>,
+        results: &[ItemResult],
+        requests: i64,
+    ) -> Result<WriteBack> {
+        let answer = self.0.ledger.write_back(lease, results, requests).await;
+        self.told(format!("write_back {} results, {requests} requests", results.len()), answer, debug).await
+    }
+
+    async fn items(
+        &self,
+        run: RunId,
+        filter: &ItemFilter,
+        after: ItemSeq,
+        most: i64,
+    ) -> Result<Vec<ItemView>> {
+        self.0.ledger.items(run, filter, after, most).await
+    }
+}
+
+#[async_trait]
+impl Jobs for Told {
+    async fn take_ready(&self, most: i64) -> Result<Vec<Envelope>> {
+        let answer = self.0.ledger.take_ready(most).await;
+        self.told(format!("take_ready {most}"), answer, sends).await
+    }
+
+    async fn take_rescued(&self, most: i64) -> Result<Vec<Envelope>> {
+        let answer = self.0.ledger.take_rescued(most).await;
+        self.told(format!("take_rescued {most}"), answer, sends).await
+    }
+
+    async fn queued(&self) -> Result<i64> {
+        self.0.ledger.queued().await
+    }
+
+    async fn queued_longer_than(&self, age: Duration, most: i64) -> Result<Vec<Envelope>> {
+        let answer = self.0.ledger.queued_longer_than(age, most).await;
+        self.told(format!("queued_longer_than {age:?}"), answer, sends).await
+    }
+
+    async fn unsend(&self, sends: &[Envelope]) -> Result<u64> {
+        let answer = self.0.ledger.unsend(sends).await;
+        self.told(format!("unsend {}", sends.len()), answer, debug).await
+    }
+
+    async fn halve(&self, job: JobId, into: BatchId) -> Result<i64> {
+        let answer = self.0.ledger.halve(job, into).await;
+        self.told("halve".to_owned(), answer, debug).await
+    }
+
+    async fn give_up(&self, job: JobId, code: Code, by: WorkerId) -> Result<bool> {
+        let answer = self.0.ledger.give_up(job, code, by).await;
+        self.told(format!("give_up {code}"), answer, debug).await
+    }
+
+    async fn queue_counts(&self) -> Result<Vec<QueueCount>> {
+        self.0.ledger.queue_counts().await
+    }
+
+    async fn job_counts(&self, run: RunId) -> Result<Vec<JobCount>> {
+        self.0.ledger.job_counts(run).await
+    }
+}
+
+#[async_trait]
+impl Leases for Told {
+    async fn claim(
+        &self,
+        job: JobId,
+        send: i32,
+        holder: WorkerId,
+        lease: Duration,
+    ) -> Result<Option<Lease<Job>>> {
+        let answer = self.0.ledger.claim(job, send, holder, lease).await;
+        self.told(format!("claim send {send}"), answer, claimed).await
+    }
+
+    async fn why_unclaimed(&self, envelope: &Envelope) -> Result<Unclaimed> {
+        let answer = self.0.ledger.why_unclaimed(envelope).await;
+        self.told(format!("why_unclaimed send {}", envelope.send), answer, debug).await
+    }
+
+    async fn conclude(&self, lease: &Lease<Job>, verdict: &Verdict, attempt: Option<&Attempt>) -> Result<()> {
+        let answer = self.0.ledger.conclude(lease, verdict, attempt).await;
+        self.told(format!("conclude {} {verdict:?}, attempt {attempt:?}", lease.of.kind), answer, debug).await
+    }
+
+    async fn rescue(&self, me: WorkerId, expired: bool) -> Result<Vec<Rescued>> {
+        let answer = self.0.ledger.rescue(me, expired).await;
+        self.told(format!("rescue, expired {expired}"), answer, rescued).await
+    }
+
+    async fn undo_rescue(&self, jobs: &[JobId]) -> Result<()> {
+        let answer = self.0.ledger.undo_rescue(jobs).await;
+        self.told(format!("undo_rescue {}", jobs.len()), answer, debug).await
+    }
+}
+
+#[async_trait]
+impl Processes for Told {
+    async fn register(&self, worker: &WorkerRecord) -> Result<Presence> {
+        self.0.ledger.register(worker).await
+    }
+
+    async fn heartbeat(&self, worker: &WorkerRecord, lease: Duration, held: &[JobId]) -> Result<Vec<JobId>> {
+        self.0.ledger.heartbeat(worker, lease, held).await
+    }
+
+    async fn retire(&self, worker: WorkerId) -> Result<u64> {
+        let answer = self.0.ledger.retire(worker).await;
+        self.told("retire".to_owned(), answer, debug).await
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerView>> {
+        self.0.ledger.workers().await
+    }
+
+    async fn live_slots(&self, fresh: Duration) -> Result<i64> {
+        let answer = self.0.ledger.live_slots(fresh).await;
+        self.told(format!("live_slots {fresh:?}"), answer, debug).await
+    }
+
+    async fn lead(&self, duty: Duty, me: WorkerId, ttl: Duration) -> Result<bool> {
+        let answer = self.0.ledger.lead(duty, me, ttl).await;
+        self.told(format!("lead {duty:?}"), answer, debug).await
+    }
+
+    async fn step_down(&self, duty: Duty, me: WorkerId) -> Result<()> {
+        let answer = self.0.ledger.step_down(duty, me).await;
+        self.told(format!("step_down {duty:?}"), answer, debug).await
+    }
+}
+
+#[async_trait]
+impl Moves for Told {
+    async fn move_run(&self, run: RunId, step: RunMove, command: &Command<'_>) -> Result<Moved> {
+        let answer = self.0.ledger.move_run(run, step, command).await;
+        self.told(format!("move_run {run} {step}"), answer, debug).await
+    }
+
+    async fn count_cancellable(&self, run: RunId) -> Result<Cancellable> {
+        let answer = self.0.ledger.count_cancellable(run).await;
+        self.told(format!("count_cancellable {run}"), answer, debug).await
+    }
+
+    async fn retry(
+        &self,
+        run: RunId,
+        codes: &[Code],
+        batch_ids: &[BatchId],
+        command: &Command<'_>,
+    ) -> Result<Retried> {
+        let answer = self.0.ledger.retry(run, codes, batch_ids, command).await;
+        self.told(format!("retry {run} {codes:?}, {} ids", batch_ids.len()), answer, debug).await
+    }
+
+    async fn count_retryable(&self, run: RunId, codes: &[Code]) -> Result<Retryable> {
+        let answer = self.0.ledger.count_retryable(run, codes).await;
+        self.told(format!("count_retryable {run} {codes:?}"), answer, debug).await
+    }
+}
+
+#[async_trait]
+impl DeadLetters for Told {
+    async fn bury(&self, letter: &DeadLetter) -> Result<()> {
+        let answer = self.0.ledger.bury(letter).await;
+        self.told(format!("bury {}", letter.code), answer, debug).await
+    }
+
+    async fn dead(&self, filter: &DeadFilter, most: i64) -> Result<Vec<DeadView>> {
+        self.0.ledger.dead(filter, most).await
+    }
+
+    async fn dead_payload(&self, id: i64) -> Result<Option<Vec<u8>>> {
+        let answer = self.0.ledger.dead_payload(id).await;
+        self.told(format!("dead_payload {id}"), answer, debug).await
+    }
+
+    async fn count_dead(&self, filter: &DeadFilter) -> Result<DeadCount> {
+        let answer = self.0.ledger.count_dead(filter).await;
+        self.told(format!("count_dead {filter:?}"), answer, debug).await
+    }
+
+    async fn redrive(
+        &self,
+        filter: &DeadFilter,
+        batch_ids: &[BatchId],
+        command: &Command<'_>,
+    ) -> Result<Redriven> {
+        let answer = self.0.ledger.redrive(filter, batch_ids, command).await;
+        self.told(format!("redrive {filter:?}, {} ids", batch_ids.len()), answer, debug).await
+    }
+
+    async fn discard(&self, filter: &DeadFilter, command: &Command<'_>) -> Result<i64> {
+        let answer = self.0.ledger.discard(filter, command).await;
+        self.told(format!("discard {filter:?}"), answer, debug).await
+    }
+
+    async fn prune_dead(&self, resolved_before: Duration) -> Result<i64> {
+        let answer = self.0.ledger.prune_dead(resolved_before).await;
+        self.told(format!("prune_dead {resolved_before:?}"), answer, debug).await
+    }
+}
+
+#[async_trait]
+impl Reports for Told {
+    async fn record_verification(&self, lease: &Lease<Job>, found: &BatchVerification) -> Result<()> {
+        let answer = self.0.ledger.record_verification(lease, found).await;
+        self.told(
+            format!("record_verification {} matched, {} differ", found.matched, found.discrepancies.len()),
+            answer,
+            debug,
+        )
+        .await
+    }
+
+    async fn seal_finished(&self) -> Result<u64> {
+        let answer = self.0.ledger.seal_finished().await;
+        self.told("seal_finished".to_owned(), answer, debug).await
+    }
+
+    async fn seal(&self, lease: &Lease<Job>, sealed: &SealedRun) -> Result<i32> {
+        let answer = self.0.ledger.seal(lease, sealed).await;
+        self.told(format!("seal {}", lease.of.run), answer, debug).await
+    }
+
+    async fn failures(&self, run: RunId) -> Result<Vec<FailureGroup>> {
+        let answer = self.0.ledger.failures(run).await;
+        self.told(format!("failures {run}"), answer, debug).await
+    }
+
+    async fn discrepancies(&self, run: RunId, after: ItemSeq, most: i64) -> Result<Vec<Discrepancy>> {
+        self.0.ledger.discrepancies(run, after, most).await
+    }
+
+    async fn report(&self, run: RunId, revision: Option<i32>) -> Result<Option<StoredReport>> {
+        self.0.ledger.report(run, revision).await
+    }
+}
+
+#[async_trait]
+impl Controls for Told {
+    async fn orders(&self) -> Result<Orders> {
+        self.0.ledger.orders().await
+    }
+
+    async fn set_rate(&self, run: RunId, plan: Option<&str>, command: &Command<'_>) -> Result<()> {
+        let answer = self.0.ledger.set_rate(run, plan, command).await;
+        self.told(format!("set_rate {run} {plan:?}"), answer, debug).await
+    }
+
+    async fn stop_all(&self, stop: bool, command: &Command<'_>) -> Result<bool> {
+        let answer = self.0.ledger.stop_all(stop, command).await;
+        self.told(format!("stop_all {stop}"), answer, debug).await
+    }
+}

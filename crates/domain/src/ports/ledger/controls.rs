@@ -1,0 +1,50 @@
+//! What operators order of all processes. It lives in the ledger, so that every
+//! process obeys within moments and nothing is lost with one of them.
+
+use async_trait::async_trait;
+
+use super::{Command, Result};
+use crate::{ids::RunId, run::RunState};
+
+/// A run that has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActiveRun {
+    /// Which run.
+    pub id: RunId,
+    /// Its state.
+    pub state: RunState,
+}
+
+/// What every process obeys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Orders {
+    /// Nothing may be sent, by anybody.
+    pub stop_all: bool,
+    /// Runs that have not ended, newest first.
+    pub runs: Vec<ActiveRun>,
+    /// Name of the plan that replaces the configured limits, set by `run rate`: that
+    /// of the newest run that has one and has not ended.
+    pub rate: Option<String>,
+}
+
+impl Orders {
+    /// The state of a run that has not ended.
+    pub fn state_of(&self, run: RunId) -> Option<RunState> {
+        self.runs.iter().find(|active| active.id == run).map(|active| active.state)
+    }
+}
+
+/// Orders to all processes.
+#[async_trait]
+pub trait Controls: Send + Sync {
+    /// The orders at this moment; asked twice a second, so one cheap statement.
+    async fn orders(&self) -> Result<Orders>;
+
+    /// Sets the plan of limits for a run that has not ended, or lifts it; the newest counts for
+    /// the tenant. With a line in the audit.
+    async fn set_rate(&self, run: RunId, plan: Option<&str>, command: &Command<'_>) -> Result<()>;
+
+    /// Stops all sending, or lets it go on. Returns whether that changed anything; if so, with
+    /// a line in the audit.
+    async fn stop_all(&self, stop: bool, command: &Command<'_>) -> Result<bool>;
+}

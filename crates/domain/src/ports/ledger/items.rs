@@ -1,0 +1,102 @@
+//! Items: users of a run, read by their worker or listed for people, and written back.
+
+use async_trait::async_trait;
+
+use super::Result;
+use crate::{
+    code::Code,
+    ids::{Auth0UserId, ItemSeq, RunId, SourceKey},
+    item::{Item, ItemResult, ItemState, Origin},
+    job::{Job, Lease},
+    run::RunState,
+};
+
+/// An application row that did not take its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefusedRow {
+    /// The item of that row.
+    pub seq: ItemSeq,
+    /// Why; the item is a conflict with this code now.
+    pub code: Code,
+}
+
+/// The result of a write-back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteBack {
+    /// Application rows that did not take the id.
+    pub refused_rows: Vec<RefusedRow>,
+    /// Items of the batch still pending.
+    pub pending: i64,
+    /// The run's state as its holders see it ([`RunState::seen_by_holder`]): a holder
+    /// stops sending when it is not `Running`.
+    pub run: RunState,
+}
+
+impl WriteBack {
+    /// Whether the batch is provisioned and the job done with this write.
+    pub fn finished(&self) -> bool {
+        self.pending == 0
+    }
+}
+
+/// An item as a person sees it; no personal data but the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ItemView {
+    /// Position in the source.
+    pub seq: ItemSeq,
+    /// Its key in the source.
+    pub key: SourceKey,
+    /// Its place in the source.
+    pub origin: Origin,
+    /// Its state.
+    pub state: ItemState,
+    /// Why it is in that state, where there is more to say.
+    pub code: Option<Code>,
+    /// Which field the code speaks of. A name, never a value.
+    pub field: Option<String>,
+    /// The user at Auth0.
+    pub auth0_user_id: Option<Auth0UserId>,
+}
+
+/// Which items to list.
+#[derive(Clone, Debug, Default)]
+pub struct ItemFilter {
+    /// Only these states; all when empty.
+    pub states: Vec<ItemState>,
+    /// Only these codes; all when empty.
+    pub codes: Vec<Code>,
+}
+
+/// Questions about items, and results written back. What a holder asks is fenced.
+#[async_trait]
+pub trait Items: Send + Sync {
+    /// Pending items of the leased provision job's batch, in source order.
+    async fn pending_items(&self, lease: &Lease<Job>) -> Result<Vec<Item>>;
+
+    /// Created and adopted items of the leased verify job's batch, in source order.
+    async fn items_at_target(&self, lease: &Lease<Job>) -> Result<Vec<Item>>;
+
+    /// Writes the results of several items in one transaction: items, tally of
+    /// the batch, `auth0_user_id` of the application's rows. With the last item the
+    /// batch becomes `provisioned`, its verify job is made and this job is done; while some
+    /// are left, the job's rescues are cleared ([`crate::poison`]).
+    /// `requests` are those sent for these results. An item that is not pending any more
+    /// is left alone, and so is its row: its result was told before. An application row that
+    /// does not come back makes its item `conflict APP_ROW_CHANGED`, keeping the id; a
+    /// constraint error costs its own row only.
+    async fn write_back(
+        &self,
+        lease: &Lease<Job>,
+        results: &[ItemResult],
+        requests: i64,
+    ) -> Result<WriteBack>;
+
+    /// Up to `most` items after a position, in source order.
+    async fn items(
+        &self,
+        run: RunId,
+        filter: &ItemFilter,
+        after: ItemSeq,
+        most: i64,
+    ) -> Result<Vec<ItemView>>;
+}

@@ -1,0 +1,102 @@
+//! Verification and report: what was read back, and how a run is sealed.
+
+use async_trait::async_trait;
+use time::OffsetDateTime;
+
+use super::Result;
+use crate::{
+    code::Code,
+    ids::{Auth0UserId, ItemSeq, RunId, SourceKey},
+    item::{ItemState, Origin},
+    job::{Job, Lease},
+};
+
+/// A user read back and not found as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discrepancy {
+    /// Which item.
+    pub seq: ItemSeq,
+    /// Its key in the source.
+    pub key: SourceKey,
+    /// The user at Auth0.
+    pub auth0_user_id: Auth0UserId,
+    /// Names of the fields that differ; empty when the user is missing.
+    pub fields: Vec<String>,
+}
+
+/// The result of reading a batch back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BatchVerification {
+    /// Users found as written.
+    pub matched: i64,
+    /// The others.
+    pub discrepancies: Vec<Discrepancy>,
+    /// Requests it took.
+    pub requests: i64,
+}
+
+/// An item named in a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Example {
+    /// Its key in the source.
+    pub key: SourceKey,
+    /// Its place in the source.
+    pub origin: Origin,
+}
+
+/// Items with the same end, for reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailureGroup {
+    /// Failed, conflict or skipped.
+    pub state: ItemState,
+    /// Why.
+    pub code: Code,
+    /// Number of items.
+    pub count: i64,
+    /// Up to three of them, in source order.
+    pub examples: Vec<Example>,
+}
+
+/// A report to keep.
+#[derive(Clone, Debug)]
+pub struct SealedRun {
+    /// The report as JSON; no personal data.
+    pub report: serde_json::Value,
+}
+
+/// A report as kept.
+#[derive(Clone, Debug)]
+pub struct StoredReport {
+    /// 1 for the first.
+    pub revision: i32,
+    /// When it was sealed.
+    pub sealed_at: OffsetDateTime,
+    /// The report.
+    pub report: serde_json::Value,
+}
+
+/// How runs are read back and sealed, and what their reports are made of.
+#[async_trait]
+pub trait Reports: Send + Sync {
+    /// Ends a verify job: the batch is `verified`. Locks the run row before
+    /// counting; the last batch of a run makes the report job, and the run is `sealing`.
+    async fn record_verification(&self, lease: &Lease<Job>, found: &BatchVerification) -> Result<()>;
+
+    /// Makes the report job of every sending run that has nothing open and none yet.
+    /// Returns their number.
+    async fn seal_finished(&self) -> Result<u64>;
+
+    /// Ends a report job: keeps the report as the next revision, which is returned; the run is
+    /// `sealed`, or `cancelled` if it was being cancelled.
+    async fn seal(&self, lease: &Lease<Job>, sealed: &SealedRun) -> Result<i32>;
+
+    /// Settled items of a run (failed, conflict, skipped) grouped by state and code, largest
+    /// group first, then in order of code and state.
+    async fn failures(&self, run: RunId) -> Result<Vec<FailureGroup>>;
+
+    /// Up to `most` discrepancies after a position, in source order.
+    async fn discrepancies(&self, run: RunId, after: ItemSeq, most: i64) -> Result<Vec<Discrepancy>>;
+
+    /// A revision of the report, or the newest.
+    async fn report(&self, run: RunId, revision: Option<i32>) -> Result<Option<StoredReport>>;
+}

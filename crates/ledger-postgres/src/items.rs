@@ -1,0 +1,118 @@
+//! Items, and the results of several of them in one transaction of six round trips: begin,
+//! fence, items, application rows, tally (with the end of the batch), commit.
+//!
+//! Savepoints would cost two more, so they come only after the application's table
+//! refused something: the transaction is done anew and the group split down to the row.
+
+mod results;
+
+use async_trait::async_trait;
+use ferry_domain::{
+    Item, ItemResult, ItemSeq, ItemState, Job, JobKind, Lease, RunId,
+    ports::{ItemFilter, ItemView, Items, LedgerError, WriteBack},
+};
+use ferry_ledger::{
+    Result, refusals,
+    rows::{ItemRow, ItemViewRow},
+    words,
+};
+use sqlx::{query, query_as};
+
+use crate::{PostgresLedger, application::Group, errors::Fault, transaction::Tries};
+
+#[async_trait]
+impl Items for PostgresLedger {
+    async fn pending_items(&self, lease: &Lease<Job>) -> Result<Vec<Item>> {
+        self.items_of_batch(lease, JobKind::Provision, &["pending"]).await
+    }
+
+    async fn items_at_target(&self, lease: &Lease<Job>) -> Result<Vec<Item>> {
+        self.items_of_batch(lease, JobKind::Verify, &["created", "adopted"]).await
+    }
+
+    async fn write_back(
+        &self,
+        lease: &Lease<Job>,
+        results: &[ItemResult],
+        requests: i64,
+    ) -> Result<WriteBack> {
+        refusals::only(lease, JobKind::Provision)?;
+        refusals::ended(results)?;
+        let mut tries = Tries::default();
+        let mut group = Group::Whole;
+        loop {
+            match self.write_results(lease, results, requests, group).await {
+                Err(Fault::AppRows(_)) if group == Group::Whole => group = Group::Split,
+                Err(fault) if tries.again(&fault).await => {}
+                done => return done.map_err(self.failed("could not write results back")),
+            }
+        }
+    }
+
+    async fn items(
+        &self,
+        run: RunId,
+        filter: &ItemFilter,
+        after: ItemSeq,
+        most: i64,
+    ) -> Result<Vec<ItemView>> {
+        let states: Vec<&str> = filter.states.iter().copied().map(ItemState::as_str).collect();
+        let codes = words::codes(&filter.codes);
+        let rows = query_as!(
+            ItemViewRow,
+            r#"
+            SELECT seq, key, place, line, state, code, field, auth0_user_id
+            FROM ferry.items
+            WHERE run_id = $1 AND seq > $2
+              AND (cardinality($3::text[]) = 0 OR state = ANY($3))
+              AND (cardinality($4::text[]) = 0 OR code = ANY($4))
+            ORDER BY seq
+            LIMIT $5
+            "#,
+            run.0,
+            after.0,
+            &states as &[&str],
+            &codes as &[&str],
+            most,
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.sql_failed("could not list items"))?;
+        rows.into_iter().map(ItemViewRow::view).collect()
+    }
+}
+
+impl PostgresLedger {
+    /// One statement looks at the lease and the items: a lost lease gives no row at
+    /// all, a held one without such items gives one empty row.
+    async fn items_of_batch(&self, lease: &Lease<Job>, kind: JobKind, states: &[&str]) -> Result<Vec<Item>> {
+        refusals::only(lease, kind)?;
+        let found = query!(
+            r#"
+            SELECT item.seq AS "seq?", item.record::text AS record,
+                   item.auth0_user_id AS "auth0_user_id?", item.state AS "state?"
+            FROM ferry.jobs AS job
+            LEFT JOIN ferry.items AS item ON item.batch_id = job.batch_id AND item.state = ANY($3)
+            WHERE job.id = $1 AND job.token = $2 AND job.state = 'leased'
+            ORDER BY item.seq
+            "#,
+            lease.of.id.0,
+            lease.token,
+            states as &[&str],
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.sql_failed("could not read the items of a batch"))?;
+        if found.is_empty() {
+            return Err(LedgerError::LeaseLost);
+        }
+        found
+            .into_iter()
+            .filter_map(|row| {
+                let (seq, state) = (row.seq?, row.state?);
+                Some(ItemRow { seq, record: row.record, auth0_user_id: row.auth0_user_id, state })
+            })
+            .map(|row| row.item(lease.of.run))
+            .collect()
+    }
+}

@@ -1,0 +1,164 @@
+//! The end of planning: duplicates, batches and jobs by six statements, whatever the number
+//! of items.
+
+use ferry_domain::{
+    Code, JobKind, RunId,
+    ports::{Planned, SettledGroup},
+};
+use ferry_ledger::{rows::TallyRow, words};
+use sqlx::{PgConnection, query, query_as, query_scalar};
+use uuid::Uuid;
+
+use crate::errors::Tried;
+
+/// Settles duplicates, writes batches and jobs, and sums up. The run row is locked.
+pub(crate) async fn settle(connection: &mut PgConnection, run: RunId) -> Tried<Planned> {
+    let run = run.0;
+    let settled_batch = query_scalar!("SELECT settled_batch FROM ferry.runs WHERE id = $1", run)
+        .fetch_one(&mut *connection)
+        .await?;
+    settle_equal_keys(connection, run, settled_batch).await?;
+    settle_equal_addresses(connection, run, settled_batch).await?;
+    make_settled_batch(connection, run, settled_batch).await?;
+    let batches = make_batches(connection, run, settled_batch).await?;
+    make_jobs(connection, run).await?;
+    sum_up(connection, run, settled_batch, batches).await
+}
+
+/// A key names one person: all items count here, also those a rule settled.
+async fn settle_equal_keys(connection: &mut PgConnection, run: Uuid, settled_batch: Uuid) -> Tried<()> {
+    query!(
+        r#"
+        WITH doubled AS (
+            SELECT key, min(seq) AS first FROM ferry.items WHERE run_id = $1 GROUP BY key HAVING count(*) > 1
+        )
+        UPDATE ferry.items AS item
+        SET state = 'failed', code = $3, batch_id = $2
+        FROM doubled
+        WHERE item.run_id = $1 AND item.key = doubled.key AND item.seq > doubled.first
+          AND item.state = 'pending'
+        "#,
+        run,
+        settled_batch,
+        Code::DuplicateKey.as_str(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn settle_equal_addresses(connection: &mut PgConnection, run: Uuid, settled_batch: Uuid) -> Tried<()> {
+    query!(
+        r#"
+        WITH doubled AS (
+            SELECT email, min(seq) AS first FROM ferry.items
+            WHERE run_id = $1 AND state = 'pending' AND email IS NOT NULL
+            GROUP BY email HAVING count(*) > 1
+        )
+        UPDATE ferry.items AS item
+        SET state = 'failed', code = $3, batch_id = $2
+        FROM doubled
+        WHERE item.run_id = $1 AND item.email = doubled.email AND item.seq > doubled.first
+          AND item.state = 'pending'
+        "#,
+        run,
+        settled_batch,
+        Code::DuplicateEmail.as_str(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The batch of all items that need no work; there also when it is empty.
+async fn make_settled_batch(connection: &mut PgConnection, run: Uuid, settled_batch: Uuid) -> Tried<()> {
+    query!(
+        r#"
+        INSERT INTO ferry.batches (id, run_id, ordinal, round, state, source, created, adopted, skipped,
+                                   conflict, failed, cancelled, verified_at)
+        SELECT $2::uuid, $1::uuid, 0, 1, 'verified', count(*),
+               count(*) FILTER (WHERE state = 'created'), count(*) FILTER (WHERE state = 'adopted'),
+               count(*) FILTER (WHERE state = 'skipped'), count(*) FILTER (WHERE state = 'conflict'),
+               count(*) FILTER (WHERE state = 'failed'), count(*) FILTER (WHERE state = 'cancelled'),
+               clock_timestamp()
+        FROM ferry.items WHERE batch_id = $2
+        "#,
+        run,
+        settled_batch,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Batches in source order. One whose items were all doubles has none left and gets no row.
+async fn make_batches(connection: &mut PgConnection, run: Uuid, settled_batch: Uuid) -> Tried<i64> {
+    let made = query!(
+        r#"
+        INSERT INTO ferry.batches (id, run_id, ordinal, round, state, source, pending)
+        SELECT batch_id, $1::uuid, row_number() OVER (ORDER BY min(seq)), 1, 'open', count(*), count(*)
+        FROM ferry.items WHERE run_id = $1 AND batch_id <> $2
+        GROUP BY batch_id
+        "#,
+        run,
+        settled_batch,
+    )
+    .execute(connection)
+    .await?;
+    Ok(made.rows_affected() as i64)
+}
+
+/// One provision job for each open batch, of an age in order of the batches.
+async fn make_jobs(connection: &mut PgConnection, run: Uuid) -> Tried<()> {
+    query!(
+        r#"
+        INSERT INTO ferry.jobs (run_id, batch_id, kind, priority, traceparent, created_at)
+        SELECT run_id, id, 'provision', $2, ferry.new_traceparent(),
+               now() + ordinal * interval '1 microsecond'
+        FROM ferry.batches WHERE run_id = $1 AND state = 'open'
+        "#,
+        run,
+        JobKind::Provision.priority(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The tally comes from the batch rows just written, the groups from the items.
+async fn sum_up(
+    connection: &mut PgConnection,
+    run: Uuid,
+    settled_batch: Uuid,
+    batches: i64,
+) -> Tried<Planned> {
+    let tally = query_as!(
+        TallyRow,
+        r#"
+        SELECT sum(source)::bigint AS "source!", sum(created)::bigint AS "created!",
+               sum(adopted)::bigint AS "adopted!", sum(skipped)::bigint AS "skipped!",
+               sum(conflict)::bigint AS "conflict!", sum(failed)::bigint AS "failed!",
+               sum(cancelled)::bigint AS "cancelled!", sum(pending)::bigint AS "pending!"
+        FROM ferry.batches WHERE run_id = $1
+        "#,
+        run,
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    let groups = query!(
+        r#"
+        SELECT state, code, count(*) AS "count!" FROM ferry.items
+        WHERE batch_id = $1 GROUP BY state, code ORDER BY code COLLATE "C", state
+        "#,
+        settled_batch,
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut settled = Vec::new();
+    for group in groups {
+        let state = words::item_state(run, &group.state)?;
+        let code = words::settled_code(run, state, group.code.as_deref())?;
+        settled.push(SettledGroup { state, code, count: group.count });
+    }
+    Ok(Planned { tally: tally.into(), settled, batches })
+}

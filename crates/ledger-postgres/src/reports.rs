@@ -1,0 +1,235 @@
+//! Verification, sealing, and what reports are made of.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ferry_domain::{
+    ItemSeq, Job, JobKind, Lease, RunId, SourceKey,
+    ports::{BatchVerification, Discrepancy, Example, FailureGroup, Reports, SealedRun, StoredReport},
+    run::RunMove,
+};
+use ferry_ledger::{
+    Result,
+    refusals::{self, batch_of},
+    rows::DiscrepancyRow,
+    words,
+};
+use sqlx::{PgConnection, query, query_as, query_scalar};
+
+use crate::{
+    PostgresLedger,
+    errors::Tried,
+    leases::{
+        end::{self, End, ReadBack},
+        fence::fence,
+    },
+    runs,
+};
+
+/// After a report job was given up, the next one is made this much later.
+const REPORT_AGAIN: Duration = Duration::from_secs(30);
+
+#[async_trait]
+impl Reports for PostgresLedger {
+    async fn record_verification(&self, lease: &Lease<Job>, found: &BatchVerification) -> Result<()> {
+        refusals::only(lease, JobKind::Verify)?;
+        self.trying("could not record a verification", || async {
+            let mut tx = self.begin().await?;
+            fence(&mut tx, lease).await?;
+            insert_discrepancies(&mut tx, lease, found).await?;
+            let counts = ReadBack {
+                matched: found.matched,
+                discrepancies: found.discrepancies.len() as i64,
+                requests: found.requests,
+            };
+            end::close_batch(&mut tx, &lease.of, &counts, End::Done).await?;
+            tx.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// A run is locked first and looked at again afterwards: a retry may have given it new
+    /// batches in between.
+    async fn seal_finished(&self) -> Result<u64> {
+        self.trying("could not seal finished runs", || async {
+            let mut tx = self.begin().await?;
+            let mut made = 0;
+            for run in finished_runs(&mut tx).await? {
+                let state = runs::lock(&mut tx, run).await?;
+                let open = query_scalar!(
+                    r#"
+                    SELECT EXISTS (SELECT FROM ferry.batches WHERE run_id = $1 AND state <> 'verified') AS "open!"
+                    "#,
+                    run.0,
+                )
+                .fetch_one(&mut *tx)
+                .await?;
+                if !open && end::begin_sealing(&mut tx, run, state).await? {
+                    made += 1;
+                }
+            }
+            tx.commit().await?;
+            Ok(made)
+        })
+        .await
+    }
+
+    async fn seal(&self, lease: &Lease<Job>, sealed: &SealedRun) -> Result<i32> {
+        refusals::only(lease, JobKind::Report)?;
+        self.trying("could not keep a report", || async {
+            let mut tx = self.begin().await?;
+            fence(&mut tx, lease).await?;
+            runs::advance(&mut tx, lease.of.run, RunMove::Seal).await?;
+            let revision = query_scalar!(
+                r#"
+                WITH sealed AS (
+                    UPDATE ferry.runs SET revision = revision + 1, sealed_at = clock_timestamp() WHERE id = $1
+                    RETURNING id, revision, sealed_at
+                ), kept AS (
+                    INSERT INTO ferry.reports (run_id, revision, sealed_at, report)
+                    SELECT id, revision, sealed_at, $2 FROM sealed
+                )
+                SELECT revision FROM sealed
+                "#,
+                lease.of.run.0,
+                sealed.report,
+            )
+            .fetch_one(&mut *tx)
+            .await?;
+            end::end_job(&mut tx, &lease.of, End::Done).await?;
+            tx.commit().await?;
+            Ok(revision)
+        })
+        .await
+    }
+
+    async fn failures(&self, run: RunId) -> Result<Vec<FailureGroup>> {
+        let rows = query!(
+            r#"
+            SELECT state, code, key, place, line, seq, count AS "count!" FROM (
+                SELECT state, code, key, place, line, seq,
+                       count(*) OVER alike AS count,
+                       row_number() OVER (PARTITION BY state, code ORDER BY seq) AS number
+                FROM ferry.items
+                WHERE run_id = $1 AND state IN ('failed', 'conflict', 'skipped')
+                WINDOW alike AS (PARTITION BY state, code)
+            ) AS numbered
+            WHERE number <= 3
+            ORDER BY count DESC, code COLLATE "C", state, number
+            "#,
+            run.0,
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.sql_failed("could not group failures"))?;
+        let mut groups: Vec<FailureGroup> = Vec::new();
+        for row in rows {
+            let state = words::item_state(row.seq, &row.state)?;
+            let code = words::settled_code(row.seq, state, row.code.as_deref())?;
+            let example =
+                Example { key: SourceKey(row.key), origin: words::origin(row.seq, row.place, row.line)? };
+            match groups.last_mut() {
+                Some(last) if (last.state, last.code) == (state, code) => last.examples.push(example),
+                _ => groups.push(FailureGroup { state, code, count: row.count, examples: vec![example] }),
+            }
+        }
+        Ok(groups)
+    }
+
+    async fn discrepancies(&self, run: RunId, after: ItemSeq, most: i64) -> Result<Vec<Discrepancy>> {
+        let rows = query_as!(
+            DiscrepancyRow,
+            r#"
+            SELECT seq, key, auth0_user_id, fields::text AS "fields!"
+            FROM ferry.discrepancies
+            WHERE run_id = $1 AND seq > $2
+            ORDER BY seq
+            LIMIT $3
+            "#,
+            run.0,
+            after.0,
+            most,
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.sql_failed("could not list discrepancies"))?;
+        rows.into_iter().map(DiscrepancyRow::discrepancy).collect()
+    }
+
+    async fn report(&self, run: RunId, revision: Option<i32>) -> Result<Option<StoredReport>> {
+        let row = query!(
+            r#"
+            SELECT revision, sealed_at, report FROM ferry.reports
+            WHERE run_id = $1 AND ($2::integer IS NULL OR revision = $2)
+            ORDER BY revision DESC
+            LIMIT 1
+            "#,
+            run.0,
+            revision,
+        )
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(self.sql_failed("could not read a report"))?;
+        Ok(row.map(|row| StoredReport {
+            revision: row.revision,
+            sealed_at: row.sealed_at,
+            report: row.report,
+        }))
+    }
+}
+
+/// Sending runs that have nothing open and no report job; not those whose report job was
+/// given up a moment ago.
+async fn finished_runs(connection: &mut PgConnection) -> Tried<Vec<RunId>> {
+    let runs = query_scalar!(
+        r#"
+        SELECT run.id FROM ferry.runs AS run
+        WHERE run.state IN ('running', 'sealing', 'cancelling')
+          AND NOT EXISTS (SELECT FROM ferry.batches WHERE run_id = run.id AND state <> 'verified')
+          AND NOT EXISTS (
+              SELECT FROM ferry.jobs
+              WHERE run_id = run.id AND kind = 'report'
+                AND (state NOT IN ('done', 'dead')
+                     OR state = 'dead' AND ended_at > clock_timestamp() - make_interval(secs => $1)))
+        FOR NO KEY UPDATE SKIP LOCKED
+        "#,
+        REPORT_AGAIN.as_secs_f64(),
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(runs.into_iter().map(RunId).collect())
+}
+
+async fn insert_discrepancies(
+    connection: &mut PgConnection,
+    lease: &Lease<Job>,
+    found: &BatchVerification,
+) -> Tried<()> {
+    if found.discrepancies.is_empty() {
+        return Ok(());
+    }
+    let seqs: Vec<i64> = found.discrepancies.iter().map(|d| d.seq.0).collect();
+    let keys: Vec<&str> = found.discrepancies.iter().map(|d| d.key.0.as_str()).collect();
+    let ids: Vec<&str> = found.discrepancies.iter().map(|d| d.auth0_user_id.0.as_str()).collect();
+    let fields: Vec<serde_json::Value> =
+        found.discrepancies.iter().map(|d| d.fields.clone().into()).collect();
+    query!(
+        r#"
+        INSERT INTO ferry.discrepancies (run_id, seq, batch_id, key, auth0_user_id, fields)
+        SELECT $1::uuid, found.seq, $2::uuid, found.key, found.auth0_user_id, found.fields
+        FROM unnest($3::bigint[], $4::text[], $5::text[], $6::jsonb[])
+            AS found (seq, key, auth0_user_id, fields)
+        ON CONFLICT (run_id, seq) DO UPDATE SET fields = excluded.fields, found_at = clock_timestamp()
+        "#,
+        lease.of.run.0,
+        batch_of(&lease.of)?.0,
+        &seqs,
+        &keys as &[&str],
+        &ids as &[&str],
+        &fields,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

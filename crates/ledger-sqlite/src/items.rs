@@ -1,0 +1,116 @@
+//! Items, and the results of several of them in one transaction: fence, application rows,
+//! items, tally (with the end of the batch).
+
+mod results;
+
+use async_trait::async_trait;
+use ferry_domain::{
+    Item, ItemResult, ItemSeq, Job, JobKind, Lease, RunId,
+    ports::{ItemFilter, ItemView, Items, WriteBack},
+};
+use ferry_ledger::{
+    Result, refusals,
+    rows::{ItemRow, ItemViewRow},
+};
+
+use crate::{
+    SqliteLedger,
+    errors::Doing,
+    leases::{
+        end::{self, End},
+        fence::fence,
+    },
+    values::json,
+};
+
+const READING: &str = "could not read a batch";
+const LISTING: &str = "could not read items";
+const WRITING: &str = "could not write results back";
+
+#[async_trait]
+impl Items for SqliteLedger {
+    async fn pending_items(&self, lease: &Lease<Job>) -> Result<Vec<Item>> {
+        self.items_of_batch(lease, JobKind::Provision, &["pending"]).await
+    }
+
+    async fn items_at_target(&self, lease: &Lease<Job>) -> Result<Vec<Item>> {
+        self.items_of_batch(lease, JobKind::Verify, &["created", "adopted"]).await
+    }
+
+    async fn write_back(
+        &self,
+        lease: &Lease<Job>,
+        results: &[ItemResult],
+        requests: i64,
+    ) -> Result<WriteBack> {
+        refusals::only(lease, JobKind::Provision)?;
+        refusals::ended(results)?;
+        let mut tx = self.write(WRITING).await?;
+        let held = fence(&mut tx, lease).await?;
+        let fresh = results::still_pending(&mut tx, lease, results).await?;
+        let refused_rows = results::application_rows(&mut tx, &held, &fresh).await?;
+        let ended = results::write_items(&mut tx, lease, &fresh, &refused_rows).await?;
+        let pending = end::count_in(&mut tx, &lease.of, &ended, requests, End::Done).await?;
+        tx.commit().await.doing(WRITING)?;
+        Ok(WriteBack { refused_rows, pending, run: held.run.seen_by_holder(held.all_stopped) })
+    }
+
+    async fn items(
+        &self,
+        run: RunId,
+        filter: &ItemFilter,
+        after: ItemSeq,
+        most: i64,
+    ) -> Result<Vec<ItemView>> {
+        let states = json(&filter.states);
+        let codes = json(&filter.codes);
+        let rows = sqlx::query_as!(
+            ItemViewRow,
+            r#"
+            SELECT seq AS "seq!: i64", key AS "key!: String", place AS "place!: String", line AS "line!: i64",
+                   state AS "state!: String", code AS "code?: String", field AS "field?: String",
+                   auth0_user_id AS "auth0_user_id?: String"
+            FROM ferry_items
+            WHERE run_id = ?1 AND seq > ?2
+              AND (?3 = '[]' OR state IN (SELECT value FROM json_each(?3)))
+              AND (?4 = '[]' OR code IN (SELECT value FROM json_each(?4)))
+            ORDER BY seq
+            LIMIT ?5
+            "#,
+            run.0,
+            after.0,
+            states,
+            codes,
+            most
+        )
+        .fetch_all(self.reader())
+        .await
+        .doing(LISTING)?;
+        rows.into_iter().map(ItemViewRow::view).collect()
+    }
+}
+
+impl SqliteLedger {
+    async fn items_of_batch(&self, lease: &Lease<Job>, kind: JobKind, states: &[&str]) -> Result<Vec<Item>> {
+        refusals::only(lease, kind)?;
+        let mut connection = self.reader().acquire().await.doing(READING)?;
+        fence(&mut connection, lease).await?;
+        let (batch, states) = (refusals::batch_of(&lease.of)?, json(states));
+        let rows = sqlx::query_as!(
+            ItemRow,
+            r#"
+            SELECT seq AS "seq!: i64", record AS "record?: String", auth0_user_id AS "auth0_user_id?: String",
+                   state AS "state!: String"
+            FROM ferry_items
+            WHERE batch_id = ?1 AND state IN (SELECT value FROM json_each(?2))
+            ORDER BY seq
+            "#,
+            batch.0,
+            states
+        )
+        .fetch_all(&mut *connection)
+        .await
+        .doing(READING)?;
+        rows.into_iter().map(|row| row.item(lease.of.run)).collect()
+    }
+}

@@ -1,0 +1,107 @@
+//! What a cancel settles immediately (`ferry_domain::withdrawal`).
+
+use ferry_domain::{
+    RunId, RunState,
+    ports::{Cancellable, LedgerError},
+};
+use ferry_ledger::{Result, words};
+use sqlx::SqliteConnection;
+
+use crate::{errors::Doing, values};
+
+const CANCELLING: &str = "could not cancel a run";
+const COUNTING: &str = "could not count what a cancel would settle";
+
+/// What a cancel would settle, and what Auth0 must be asked about. While a run is being
+/// planned, its items have no batches yet, and none was ever sent.
+pub(super) async fn count(connection: &mut SqliteConnection, run: RunId) -> Result<Cancellable> {
+    let state =
+        sqlx::query_scalar!(r#"SELECT state AS "state!: String" FROM ferry_runs WHERE id = ?1"#, run.0)
+            .fetch_optional(&mut *connection)
+            .await
+            .doing(COUNTING)?
+            .ok_or_else(|| LedgerError::no_such_run(run))?;
+    if words::run_state(run.0, &state)? == RunState::Planning {
+        let at_once = sqlx::query_scalar!(
+            r#"SELECT count(*) AS "n!: i64" FROM ferry_items WHERE run_id = ?1 AND state = 'pending'"#,
+            run.0
+        )
+        .fetch_one(connection)
+        .await
+        .doing(COUNTING)?;
+        return Ok(Cancellable { at_once, to_ask: 0 });
+    }
+    let counted = sqlx::query!(
+        r#"
+        SELECT coalesce(sum(b.pending) FILTER (WHERE j.id IS NOT NULL), 0) AS "at_once!: i64",
+               coalesce(sum(b.pending) FILTER (WHERE j.id IS NULL), 0) AS "to_ask!: i64"
+        FROM ferry_batches AS b
+        LEFT JOIN ferry_jobs AS j
+          ON j.batch_id = b.id AND j.kind = 'provision' AND j.token = 0
+         AND j.state IN ('ready', 'queued')
+        WHERE b.run_id = ?1
+        "#,
+        run.0
+    )
+    .fetch_one(connection)
+    .await
+    .doing(COUNTING)?;
+    Ok(Cancellable { at_once: counted.at_once, to_ask: counted.to_ask })
+}
+
+/// Ends the items of batches that no worker ever held (no token was given out for them): there
+/// is nothing to read back, so the batches are verified and their jobs done. Returns the number
+/// of items.
+pub(super) async fn withdraw_untouched(connection: &mut SqliteConnection, run: RunId) -> Result<i64> {
+    let cancelled = sqlx::query!(
+        r#"
+        UPDATE ferry_items SET state = 'cancelled'
+        WHERE run_id = ?1 AND state = 'pending' AND batch_id IN (
+            SELECT batch_id FROM ferry_jobs
+            WHERE run_id = ?1 AND kind = 'provision' AND token = 0 AND state IN ('ready', 'queued')
+        )
+        "#,
+        run.0
+    )
+    .execute(&mut *connection)
+    .await
+    .doing(CANCELLING)?
+    .rows_affected();
+    sqlx::query!(
+        r#"
+        UPDATE ferry_batches
+        SET cancelled = cancelled + pending, pending = 0, state = 'verified',
+            verified_at = (SELECT at FROM ferry_now)
+        WHERE id IN (
+            SELECT batch_id FROM ferry_jobs
+            WHERE run_id = ?1 AND kind = 'provision' AND token = 0 AND state IN ('ready', 'queued')
+        )
+        "#,
+        run.0
+    )
+    .execute(&mut *connection)
+    .await
+    .doing(CANCELLING)?;
+    sqlx::query!(
+        r#"
+        UPDATE ferry_jobs SET state = 'done', queued_at = NULL, ended_at = (SELECT at FROM ferry_now)
+        WHERE run_id = ?1 AND kind = 'provision' AND token = 0 AND state IN ('ready', 'queued')
+        "#,
+        run.0
+    )
+    .execute(&mut *connection)
+    .await
+    .doing(CANCELLING)?;
+    Ok(values::count(cancelled))
+}
+
+/// Items of the run that are still pending.
+pub(super) async fn pending(connection: &mut SqliteConnection, run: RunId) -> Result<i64> {
+    sqlx::query_scalar!(
+        r#"SELECT coalesce(sum(pending), 0) AS "pending!: i64" FROM ferry_batches WHERE run_id = ?1"#,
+        run.0
+    )
+    .fetch_one(connection)
+    .await
+    .doing(CANCELLING)
+}

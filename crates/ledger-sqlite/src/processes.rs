@@ -1,0 +1,189 @@
+//! Worker processes, and which of them leads.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ferry_domain::{
+    JobId, WorkerId,
+    ports::{Duty, Presence, Processes, WaitReason, WorkerRecord, WorkerView},
+};
+use ferry_ledger::Result;
+use uuid::Uuid;
+
+use crate::{
+    SqliteLedger,
+    errors::Doing,
+    values::{hex, json, micros, span},
+};
+
+const REGISTERING: &str = "could not register a worker";
+const BEATING: &str = "could not renew leases";
+const RETIRING: &str = "could not hand a worker's leases back";
+const LISTING: &str = "could not list workers";
+const LEADING: &str = "could not elect a leader";
+
+#[async_trait]
+impl Processes for SqliteLedger {
+    /// The process has the file; what others told of themselves is no longer true.
+    async fn register(&self, worker: &WorkerRecord) -> Result<Presence> {
+        let waits = worker.waiting_for.as_ref().map(|reason| &reason.0);
+        let mut tx = self.write(REGISTERING).await?;
+        sqlx::query!("DELETE FROM ferry_workers WHERE id <> ?1", worker.id.0)
+            .execute(&mut *tx)
+            .await
+            .doing(REGISTERING)?;
+        sqlx::query!(
+            r#"
+            INSERT INTO ferry_workers (id, host, pid, slots, started_at, seen_at, watched, waits)
+            SELECT ?1, ?2, ?3, ?4, at, at, 1, ?5 FROM ferry_now WHERE true
+            ON CONFLICT (id) DO UPDATE
+            SET slots = excluded.slots, seen_at = excluded.seen_at, watched = 1, waits = excluded.waits
+            "#,
+            worker.id.0,
+            worker.host,
+            worker.pid,
+            worker.slots,
+            waits
+        )
+        .execute(&mut *tx)
+        .await
+        .doing(REGISTERING)?;
+        tx.commit().await.doing(REGISTERING)?;
+        Ok(Presence::alone())
+    }
+
+    async fn heartbeat(&self, worker: &WorkerRecord, lease: Duration, held: &[JobId]) -> Result<Vec<JobId>> {
+        let waits = worker.waiting_for.as_ref().map(|reason| &reason.0);
+        let held = json(&held.iter().map(|job| hex(job.0)).collect::<Vec<_>>());
+        let lease = micros(lease);
+        let mut tx = self.write(BEATING).await?;
+        sqlx::query!(
+            r#"
+            INSERT INTO ferry_workers (id, host, pid, slots, started_at, seen_at, waits)
+            SELECT ?1, ?2, ?3, ?4, at, at, ?5 FROM ferry_now WHERE true
+            ON CONFLICT (id) DO UPDATE
+            SET slots = excluded.slots, seen_at = excluded.seen_at, waits = excluded.waits
+            "#,
+            worker.id.0,
+            worker.host,
+            worker.pid,
+            worker.slots,
+            waits
+        )
+        .execute(&mut *tx)
+        .await
+        .doing(BEATING)?;
+        let held = sqlx::query_scalar!(
+            r#"
+            UPDATE ferry_jobs SET expires_at = (SELECT at FROM ferry_now) + ?2
+            WHERE holder = ?1 AND state = 'leased'
+              AND id IN (SELECT unhex(value) FROM json_each(?3))
+            RETURNING id AS "id!: Uuid"
+            "#,
+            worker.id.0,
+            lease,
+            held
+        )
+        .fetch_all(&mut *tx)
+        .await
+        .doing(BEATING)?;
+        tx.commit().await.doing(BEATING)?;
+        Ok(held.into_iter().map(JobId).collect())
+    }
+
+    async fn retire(&self, worker: WorkerId) -> Result<u64> {
+        let mut tx = self.write(RETIRING).await?;
+        let handed_back = sqlx::query!(
+            r#"
+            UPDATE ferry_jobs
+            SET state = 'ready', holder = NULL, expires_at = NULL, not_before = (SELECT at FROM ferry_now)
+            WHERE holder = ?1 AND state = 'leased'
+            "#,
+            worker.0
+        )
+        .execute(&mut *tx)
+        .await
+        .doing(RETIRING)?;
+        sqlx::query!("DELETE FROM ferry_workers WHERE id = ?1", worker.0)
+            .execute(&mut *tx)
+            .await
+            .doing(RETIRING)?;
+        tx.commit().await.doing(RETIRING)?;
+        Ok(handed_back.rows_affected())
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerView>> {
+        let rows = sqlx::query!(
+            r#"
+            SELECT w.id AS "id!: Uuid", w.host AS "host!: String", w.pid AS "pid!: i32", w.slots AS "slots!: i32",
+                   w.waits AS "waits?: String", w.watched AS "watched!: bool", n.at - w.seen_at AS "silent!: i64",
+                   (SELECT count(*) FROM ferry_jobs AS j WHERE j.holder = w.id AND j.state = 'leased')
+                   AS "leases!: i64"
+            FROM ferry_workers AS w CROSS JOIN ferry_now AS n
+            ORDER BY w.started_at, w.id
+            "#
+        )
+        .fetch_all(self.reader())
+        .await
+        .doing(LISTING)?;
+        Ok(rows
+            .into_iter()
+            .map(|row| WorkerView {
+                record: WorkerRecord {
+                    id: WorkerId(row.id),
+                    host: row.host,
+                    pid: row.pid,
+                    slots: row.slots,
+                    waiting_for: row.waits.map(WaitReason),
+                },
+                watched: row.watched,
+                silent_for: span(row.silent),
+                leases: row.leases,
+            })
+            .collect())
+    }
+
+    async fn live_slots(&self, fresh: Duration) -> Result<i64> {
+        let fresh = micros(fresh);
+        sqlx::query_scalar!(
+            r#"
+            SELECT coalesce(sum(slots), 0) AS "slots!: i64" FROM ferry_workers
+            WHERE seen_at >= (SELECT at FROM ferry_now) - ?1
+            "#,
+            fresh
+        )
+        .fetch_one(self.reader())
+        .await
+        .doing("could not count worker slots")
+    }
+
+    /// Once a process has registered, every other leader is dead.
+    async fn lead(&self, duty: Duty, me: WorkerId, ttl: Duration) -> Result<bool> {
+        let (duty, ttl) = (duty.as_str(), micros(ttl));
+        let led = sqlx::query!(
+            r#"
+            INSERT INTO ferry_leaders (duty, holder, expires_at)
+            SELECT ?1, ?2, at + ?3 FROM ferry_now WHERE true
+            ON CONFLICT (duty) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+            WHERE holder = excluded.holder OR expires_at <= (SELECT at FROM ferry_now)
+               OR EXISTS (SELECT 1 FROM ferry_workers WHERE id = excluded.holder AND watched = 1)
+            "#,
+            duty,
+            me.0,
+            ttl
+        )
+        .execute(self.writer())
+        .await
+        .doing(LEADING)?;
+        Ok(led.rows_affected() > 0)
+    }
+
+    async fn step_down(&self, duty: Duty, me: WorkerId) -> Result<()> {
+        let duty = duty.as_str();
+        sqlx::query!("DELETE FROM ferry_leaders WHERE duty = ?1 AND holder = ?2", duty, me.0)
+            .execute(self.writer())
+            .await
+            .doing(LEADING)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,223 @@
+//! Verification, sealing, and what reports are made of.
+
+use async_trait::async_trait;
+use ferry_domain::{
+    ItemSeq, Job, JobKind, Lease, RunId, SourceKey,
+    ports::{BatchVerification, Discrepancy, Example, FailureGroup, Reports, SealedRun, StoredReport},
+    run::RunMove,
+};
+use ferry_ledger::{
+    Result,
+    refusals::{self, batch_of},
+    rows::DiscrepancyRow,
+    words::{self, StoredTime},
+};
+use sqlx::SqliteConnection;
+use uuid::Uuid;
+
+use crate::{
+    SqliteLedger,
+    errors::Doing,
+    leases::{
+        end::{self, End, ReadBack},
+        fence::fence,
+    },
+    runs,
+    values::{count, json},
+};
+
+/// After a report job was given up, the next one is made this much later: 30 s, in microseconds.
+const REPORT_AGAIN: i64 = 30_000_000;
+
+const VERIFYING: &str = "could not record a verification";
+const SWEEPING: &str = "could not look for finished runs";
+const SEALING: &str = "could not seal a run";
+const GROUPING: &str = "could not group failures";
+
+#[async_trait]
+impl Reports for SqliteLedger {
+    async fn record_verification(&self, lease: &Lease<Job>, found: &BatchVerification) -> Result<()> {
+        refusals::only(lease, JobKind::Verify)?;
+        let mut tx = self.write(VERIFYING).await?;
+        fence(&mut tx, lease).await?;
+        insert_discrepancies(&mut tx, lease, found).await?;
+        let counts = ReadBack {
+            matched: found.matched,
+            discrepancies: count(found.discrepancies.len() as u64),
+            requests: found.requests,
+        };
+        end::close_batch(&mut tx, &lease.of, &counts, End::Done).await?;
+        tx.commit().await.doing(VERIFYING)
+    }
+
+    async fn seal_finished(&self) -> Result<u64> {
+        let mut tx = self.write(SWEEPING).await?;
+        let mut made = 0;
+        for run in finished_runs(&mut tx).await? {
+            let state = runs::lock(&mut tx, run).await?;
+            if end::begin_sealing(&mut tx, run, state).await? {
+                made += 1;
+            }
+        }
+        tx.commit().await.doing(SWEEPING)?;
+        Ok(made)
+    }
+
+    async fn seal(&self, lease: &Lease<Job>, sealed: &SealedRun) -> Result<i32> {
+        refusals::only(lease, JobKind::Report)?;
+        let mut tx = self.write(SEALING).await?;
+        fence(&mut tx, lease).await?;
+        runs::advance(&mut tx, lease.of.run, RunMove::Seal).await?;
+        let revision = sqlx::query_scalar!(
+            r#"
+            UPDATE ferry_runs SET revision = revision + 1, sealed_at = (SELECT at FROM ferry_now) WHERE id = ?1
+            RETURNING revision AS "revision!: i32"
+            "#,
+            lease.of.run.0
+        )
+        .fetch_one(&mut *tx)
+        .await
+        .doing(SEALING)?;
+        let report = sealed.report.to_string();
+        sqlx::query!(
+            "INSERT INTO ferry_reports (run_id, revision, sealed_at, report) SELECT ?1, ?2, at, ?3 FROM ferry_now",
+            lease.of.run.0,
+            revision,
+            report
+        )
+        .execute(&mut *tx)
+        .await
+        .doing(SEALING)?;
+        end::end_job(&mut tx, &lease.of, End::Done).await?;
+        tx.commit().await.doing(SEALING)?;
+        Ok(revision)
+    }
+
+    async fn failures(&self, run: RunId) -> Result<Vec<FailureGroup>> {
+        let rows = sqlx::query!(
+            r#"
+            SELECT state AS "state!: String", code AS "code?: String", key AS "key!: String",
+                   place AS "place!: String", line AS "line!: i64", seq AS "seq!: i64", count AS "count!: i64"
+            FROM (
+                SELECT state, code, key, place, line, seq,
+                       count(*) OVER (PARTITION BY state, code) AS count,
+                       row_number() OVER (PARTITION BY state, code ORDER BY seq) AS number
+                FROM ferry_items
+                WHERE run_id = ?1 AND state IN ('skipped', 'conflict', 'failed')
+            )
+            WHERE number <= 3
+            ORDER BY count DESC, code, state, number
+            "#,
+            run.0
+        )
+        .fetch_all(self.reader())
+        .await
+        .doing(GROUPING)?;
+        let mut groups: Vec<FailureGroup> = Vec::new();
+        for row in rows {
+            let state = words::item_state(row.seq, &row.state)?;
+            let code = words::settled_code(row.seq, state, row.code.as_deref())?;
+            let example =
+                Example { key: SourceKey(row.key), origin: words::origin(row.seq, row.place, row.line)? };
+            match groups.last_mut() {
+                Some(last) if (last.state, last.code) == (state, code) => last.examples.push(example),
+                _ => groups.push(FailureGroup { state, code, count: row.count, examples: vec![example] }),
+            }
+        }
+        Ok(groups)
+    }
+
+    async fn discrepancies(&self, run: RunId, after: ItemSeq, most: i64) -> Result<Vec<Discrepancy>> {
+        let rows = sqlx::query_as!(
+            DiscrepancyRow,
+            r#"
+            SELECT seq AS "seq!: i64", key AS "key!: String", auth0_user_id AS "auth0_user_id!: String",
+                   fields AS "fields!: String"
+            FROM ferry_discrepancies
+            WHERE run_id = ?1 AND seq > ?2
+            ORDER BY seq
+            LIMIT ?3
+            "#,
+            run.0,
+            after.0,
+            most
+        )
+        .fetch_all(self.reader())
+        .await
+        .doing("could not read discrepancies")?;
+        rows.into_iter().map(DiscrepancyRow::discrepancy).collect()
+    }
+
+    async fn report(&self, run: RunId, revision: Option<i32>) -> Result<Option<StoredReport>> {
+        let row = sqlx::query!(
+            r#"
+            SELECT revision AS "revision!: i32", sealed_at AS "sealed_at!: i64", report AS "report!: String"
+            FROM ferry_reports
+            WHERE run_id = ?1 AND (?2 IS NULL OR revision = ?2)
+            ORDER BY revision DESC
+            LIMIT 1
+            "#,
+            run.0,
+            revision
+        )
+        .fetch_optional(self.reader())
+        .await
+        .doing("could not read a report")?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(StoredReport {
+            revision: row.revision,
+            sealed_at: row.sealed_at.moment("reports", &run)?,
+            report: words::json("reports", run, "report", &row.report)?,
+        }))
+    }
+}
+
+/// Sending runs that have nothing open and no report job; not those whose report job was
+/// given up a moment ago.
+async fn finished_runs(connection: &mut SqliteConnection) -> Result<Vec<RunId>> {
+    let runs = sqlx::query_scalar!(
+        r#"
+        SELECT r.id AS "id!: Uuid" FROM ferry_runs AS r CROSS JOIN ferry_now AS n
+        WHERE r.state IN ('running', 'sealing', 'cancelling')
+          AND NOT EXISTS (SELECT 1 FROM ferry_batches AS b WHERE b.run_id = r.id AND b.state <> 'verified')
+          AND NOT EXISTS (
+              SELECT 1 FROM ferry_jobs AS j
+              WHERE j.run_id = r.id AND j.kind = 'report'
+                AND (j.state NOT IN ('done', 'dead') OR j.state = 'dead' AND j.ended_at > n.at - ?1)
+          )
+        "#,
+        REPORT_AGAIN
+    )
+    .fetch_all(connection)
+    .await
+    .doing(SWEEPING)?;
+    Ok(runs.into_iter().map(RunId).collect())
+}
+
+async fn insert_discrepancies(
+    connection: &mut SqliteConnection,
+    lease: &Lease<Job>,
+    found: &BatchVerification,
+) -> Result<()> {
+    if found.discrepancies.is_empty() {
+        return Ok(());
+    }
+    let batch = batch_of(&lease.of)?;
+    let rows: Vec<_> =
+        found.discrepancies.iter().map(|d| (d.seq, &d.key, &d.auth0_user_id, &d.fields)).collect();
+    let rows = json(&rows);
+    sqlx::query!(
+        r#"
+        INSERT OR REPLACE INTO ferry_discrepancies (run_id, seq, batch_id, key, auth0_user_id, fields, found_at)
+        SELECT ?1, value ->> 0, ?2, value ->> 1, value ->> 2, value ->> 3, at
+        FROM json_each(?3) CROSS JOIN ferry_now
+        "#,
+        lease.of.run.0,
+        batch.0,
+        rows
+    )
+    .execute(connection)
+    .await
+    .doing(VERIFYING)?;
+    Ok(())
+}

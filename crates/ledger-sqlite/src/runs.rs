@@ -1,0 +1,217 @@
+//! Runs: read for people and workers, locked and advanced for everybody who moves one.
+
+use async_trait::async_trait;
+use ferry_domain::{
+    RunId, RunState, RunView,
+    ports::{LedgerError, RunNow, Runs, WatchedRun},
+    run::RunMove,
+    threshold,
+};
+use ferry_ledger::{Result, refusals, rows, words};
+use sqlx::SqliteConnection;
+use uuid::Uuid;
+
+use crate::{SqliteLedger, errors::Doing};
+
+type RunRow = rows::RunRow<i64>;
+
+const READING_RUNS: &str = "could not read runs";
+const READING: &str = "could not read a run";
+const MOVING: &str = "could not move a run";
+const WATCHING: &str = "could not count failures";
+
+#[async_trait]
+impl Runs for SqliteLedger {
+    async fn run(&self, run: RunId) -> Result<Option<RunView>> {
+        Ok(self.views(Some(run), 1).await?.pop())
+    }
+
+    async fn runs(&self, most: i64) -> Result<Vec<RunView>> {
+        self.views(None, most).await
+    }
+
+    async fn run_now(&self, run: RunId) -> Result<RunNow> {
+        let row = sqlx::query!(
+            r#"
+            SELECT migration AS "migration!: String", spec AS "spec!: String", state AS "state!: String"
+            FROM ferry_runs WHERE id = ?1
+            "#,
+            run.0
+        )
+        .fetch_optional(self.reader())
+        .await
+        .doing(READING)?
+        .ok_or_else(|| LedgerError::no_such_run(run))?;
+        rows::run_now(run, row.migration, &row.spec, &row.state)
+    }
+
+    async fn watched_runs(&self) -> Result<Vec<WatchedRun>> {
+        let rows = sqlx::query!(
+            r#"
+            SELECT r.id AS "id!: Uuid", r.spec ->> 'stop_after' AS "stop_after!: String",
+                   coalesce(sum(b.failed + b.conflict), 0) - r.failed_before AS "failed!: i64",
+                   coalesce(sum(b.source - b.pending), 0) - r.ended_before AS "ended!: i64",
+                   coalesce(sum(b.pending), 0) AS "pending!: i64"
+            FROM ferry_runs AS r LEFT JOIN ferry_batches AS b ON b.run_id = r.id
+            WHERE r.state NOT IN ('sealed', 'cancelled') AND r.state = 'running'
+              AND coalesce(r.spec ->> 'stop_after', '{}') <> '{}'
+            GROUP BY r.id
+            ORDER BY r.id
+            "#
+        )
+        .fetch_all(self.reader())
+        .await
+        .doing(WATCHING)?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(WatchedRun {
+                    run: RunId(row.id),
+                    limits: words::stop_after(row.id, &row.stop_after)?,
+                    tally: threshold::since(row.failed, row.ended, row.pending),
+                })
+            })
+            .collect()
+    }
+}
+
+impl SqliteLedger {
+    async fn views(&self, run: Option<RunId>, most: i64) -> Result<Vec<RunView>> {
+        let run = run.map(|run| run.0);
+        let rows = sqlx::query_as!(
+            RunRow,
+            r#"
+            SELECT r.id AS "id!: Uuid", r.migration AS "migration!: String", r.source_kind AS "source_kind!: String",
+                   r.source_location AS "source_location!: String", r.spec AS "spec!: String",
+                   r.state AS "state!: String", r.round AS "round!: i32", r.revision AS "revision!: i32",
+                   r.rate AS "rate?: String", r.why AS "why?: String",
+                   r.created_at AS "created_at!: i64", r.started_at AS "started_at?: i64",
+                   r.sealed_at AS "sealed_at?: i64", max(b.provisioned_at) AS "provisioned_at?: i64",
+                   coalesce(sum(b.source), 0) AS "source!: i64", coalesce(sum(b.created), 0) AS "created!: i64",
+                   coalesce(sum(b.adopted), 0) AS "adopted!: i64", coalesce(sum(b.skipped), 0) AS "skipped!: i64",
+                   coalesce(sum(b.conflict), 0) AS "conflict!: i64", coalesce(sum(b.failed), 0) AS "failed!: i64",
+                   coalesce(sum(b.cancelled), 0) AS "cancelled!: i64", coalesce(sum(b.pending), 0) AS "pending!: i64",
+                   coalesce(sum(b.verified), 0) AS "verified!: i64",
+                   coalesce(sum(b.discrepancies), 0) AS "discrepancies!: i64",
+                   coalesce(sum(b.requests), 0) AS "requests!: i64",
+                   count(b.id) FILTER (WHERE b.state <> 'verified') AS "open_batches!: i64"
+            FROM ferry_runs AS r LEFT JOIN ferry_batches AS b ON b.run_id = r.id
+            WHERE r.id IN (
+                SELECT id FROM ferry_runs WHERE ?1 IS NULL OR id = ?1 ORDER BY created_at DESC, id DESC LIMIT ?2
+            )
+            GROUP BY r.id
+            ORDER BY r.created_at DESC, r.id DESC
+            "#,
+            run,
+            most
+        )
+        .fetch_all(self.reader())
+        .await
+        .doing(READING_RUNS)?;
+        rows.into_iter().map(RunRow::view).collect()
+    }
+}
+
+/// The state of a run; nobody moves it before this transaction ends, since it holds the only
+/// write lock. A run that is being removed is not there any more.
+pub(crate) async fn lock(connection: &mut SqliteConnection, run: RunId) -> Result<RunState> {
+    let row = sqlx::query!(
+        r#"
+        SELECT state AS "state!: String", touched_at = 0 AS "removed!: bool" FROM ferry_runs WHERE id = ?1
+        "#,
+        run.0
+    )
+    .fetch_optional(connection)
+    .await
+    .doing(READING)?
+    .ok_or_else(|| LedgerError::no_such_run(run))?;
+    if row.removed {
+        return Err(refusals::not_planned_any_more(run));
+    }
+    words::run_state(run.0, &row.state)
+}
+
+/// Moves a run as the domain allows; refuses a move that its state doesn't have.
+pub(crate) async fn advance(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    step: RunMove,
+) -> Result<RunState> {
+    let before = lock(connection, run).await?;
+    let after = before.after(step).ok_or_else(|| LedgerError::no_such_move(run, before, step))?;
+    set_state(connection, run, after, None).await?;
+    Ok(after)
+}
+
+/// Writes the state of a locked run, and why it is paused or stopped.
+pub(crate) async fn set_state(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    state: RunState,
+    why: Option<&str>,
+) -> Result<()> {
+    let word = state.as_str();
+    sqlx::query!(
+        r#"
+        UPDATE ferry_runs SET state = ?2, why = ?3, touched_at = (SELECT at FROM ferry_now) WHERE id = ?1
+        "#,
+        run.0,
+        word,
+        why
+    )
+    .execute(connection)
+    .await
+    .doing(MOVING)?;
+    Ok(())
+}
+
+/// A planner lives: its run is not abandoned.
+pub(crate) async fn touch(connection: &mut SqliteConnection, run: RunId) -> Result<()> {
+    sqlx::query!("UPDATE ferry_runs SET touched_at = (SELECT at FROM ferry_now) WHERE id = ?1", run.0)
+        .execute(connection)
+        .await
+        .doing(MOVING)?;
+    Ok(())
+}
+
+/// Limits on failures count from now on: a person has seen what failed before.
+pub(crate) async fn count_failures_from_here(connection: &mut SqliteConnection, run: RunId) -> Result<()> {
+    sqlx::query!(
+        r#"
+        UPDATE ferry_runs
+        SET (failed_before, ended_before) = (
+            SELECT coalesce(sum(failed + conflict), 0), coalesce(sum(source - pending), 0)
+            FROM ferry_batches WHERE run_id = ?1
+        )
+        WHERE id = ?1
+        "#,
+        run.0
+    )
+    .execute(connection)
+    .await
+    .doing(WATCHING)?;
+    Ok(())
+}
+
+/// One active run of a source holds for runs that come back as well.
+pub(crate) async fn refuse_second(connection: &mut SqliteConnection, run: RunId) -> Result<()> {
+    let other = sqlx::query!(
+        r#"
+        SELECT other.id AS "id!: Uuid", other.state AS "state!: String"
+        FROM ferry_runs AS mine
+        JOIN ferry_runs AS other
+          ON other.source_kind = mine.source_kind AND other.source_location = mine.source_location
+        WHERE mine.id = ?1 AND other.id <> ?1 AND other.state NOT IN ('sealed', 'cancelled')
+        "#,
+        run.0
+    )
+    .fetch_optional(connection)
+    .await
+    .doing(READING)?;
+    match other {
+        None => Ok(()),
+        Some(other) => {
+            let state = words::run_state(other.id, &other.state)?;
+            Err(LedgerError::AnotherRunActive { run: RunId(other.id), state })
+        }
+    }
+}

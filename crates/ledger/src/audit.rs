@@ -1,0 +1,73 @@
+//! Lines of the audit: who ordered what, and what came of it.
+
+use ferry_domain::{
+    Code, RunId,
+    ports::{Command, Moved, NewRun, Retried},
+    run::RunMove,
+};
+use serde_json::{Value, json};
+
+/// One line, without its time.
+#[derive(Debug)]
+pub struct Line<'a> {
+    /// Who gave the order.
+    pub actor: &'a str,
+    /// What was ordered: the word of the command line.
+    pub action: &'static str,
+    /// The run it was about; `None` where it was about all, or about no run.
+    pub run: Option<RunId>,
+    /// What came of it; numbers, states and codes.
+    pub detail: Value,
+    /// Why, in their words.
+    pub reason: Option<&'a str>,
+}
+
+impl<'a> Line<'a> {
+    fn of(command: &Command<'a>, action: &'static str, run: impl Into<Option<RunId>>, detail: Value) -> Self {
+        Line { actor: command.by, action, run: run.into(), detail, reason: command.reason }
+    }
+
+    /// A run was opened.
+    pub fn opened(run: &'a NewRun) -> Self {
+        let command = Command { by: &run.requested_by, reason: run.reason.as_deref() };
+        let detail = json!({ "migration": run.migration, "source": run.source.to_string() });
+        Line::of(&command, "open_run", run.id, detail)
+    }
+
+    /// A run was moved.
+    pub fn moved(run: RunId, step: RunMove, moved: &Moved, command: &Command<'a>) -> Self {
+        let detail = json!({
+            "before": moved.before, "after": moved.after, "cancelled": moved.cancelled, "to_ask": moved.to_ask,
+        });
+        Line::of(command, step.as_str(), run, detail)
+    }
+
+    /// Items were taken up again.
+    pub fn retried(run: RunId, codes: &[Code], retried: &Retried, command: &Command<'a>) -> Self {
+        let detail = json!({
+            "codes": codes, "items": retried.items, "left": retried.left, "batches": retried.batches,
+            "round": retried.round,
+        });
+        Line::of(command, RunMove::Retry.as_str(), run, detail)
+    }
+
+    /// A plan of limits was set, or lifted.
+    pub fn rate(run: RunId, plan: Option<&str>, command: &Command<'a>) -> Self {
+        Line::of(command, "rate", run, json!({ "plan": plan }))
+    }
+
+    /// All sending was stopped, or goes on.
+    pub fn stop_all(stop: bool, command: &Command<'a>) -> Self {
+        Line::of(command, if stop { "stop_all" } else { "resume_all" }, None, json!({}))
+    }
+
+    /// Letters of one run were sent again.
+    pub fn redriven(run: RunId, letters: &[i64], users: i64, command: &Command<'a>) -> Self {
+        Line::of(command, "redrive", run, json!({ "letters": letters, "users": users }))
+    }
+
+    /// Letters of one run, or payloads, were discarded.
+    pub fn discarded(run: Option<RunId>, letters: &[i64], command: &Command<'a>) -> Self {
+        Line::of(command, "discard", run, json!({ "letters": letters }))
+    }
+}

@@ -1,0 +1,17 @@
+//! What the ledgers on PostgreSQL and SQLite share: everything between their rows and the
+//! domain that is not SQL. Written once, so that the same row means the same, the same
+//! refusal is worded the same, and the same order leaves the same line in the audit,
+//! whatever the database.
+//!
+//! Statements stay in each ledger: the databases differ in how they lock, in what an index
+//! can do, and in the cost of a statement.
+
+pub mod audit;
+pub mod refusals;
+pub mod rows;
+pub mod words;
+
+use ferry_domain::ports::LedgerError;
+
+/// What this crate returns.
+pub type Result<T> = std::result::Result<T, LedgerError>;

@@ -1,0 +1,142 @@
+//! Refusals of what was asked, worded once. Those of moves are
+//! [`LedgerError::no_such_move`]; their exit codes do not depend on the words.
+
+use ferry_domain::{
+    BatchId, ItemResult, ItemState, Job, JobKind, Lease, RunId, RunState, WriteBackTarget,
+    ports::LedgerError, run::RunMove,
+};
+
+use crate::{Result, words};
+
+/// Refuses what only a job of another kind may ask.
+pub fn only(lease: &Lease<Job>, kind: JobKind) -> Result<()> {
+    if lease.of.kind == kind {
+        return Ok(());
+    }
+    Err(LedgerError::Refused(format!("job {} is of kind {}, not {kind}", lease.of.id, lease.of.kind)))
+}
+
+/// The batch of a provision or verify job.
+pub fn batch_of(job: &Job) -> Result<BatchId> {
+    job.batch.ok_or_else(|| words::corrupt("jobs", job.id, format!("a {} job without a batch", job.kind)))
+}
+
+/// Refuses `Done` for a batch that still has pending items.
+pub fn complete(job: &Job, pending: i64) -> Result<()> {
+    if pending == 0 {
+        return Ok(());
+    }
+    let job = job.id;
+    Err(LedgerError::Refused(format!("job {job} has {pending} items left: write them back, or hand it back")))
+}
+
+/// Refuses results that leave an item pending.
+pub fn ended(results: &[ItemResult]) -> Result<()> {
+    let open = results.iter().find(|result| !ItemState::Pending.may_become(result.outcome.state));
+    match open {
+        None => Ok(()),
+        Some(result) => {
+            Err(LedgerError::Refused(format!("item {} is written back without an end", result.seq.0)))
+        }
+    }
+}
+
+/// Refuses moves that belong to the work of a run.
+pub fn asked_for(step: RunMove) -> Result<()> {
+    if step.is_asked_for() {
+        return Ok(());
+    }
+    Err(LedgerError::Refused(format!("no run can be asked to {step}: that belongs to its own work")))
+}
+
+/// Refuses items for a run that is not being planned any more.
+pub fn planning(run: RunId, state: RunState) -> Result<()> {
+    if state == RunState::Planning { Ok(()) } else { Err(not_planned_any_more(run)) }
+}
+
+/// Somebody cancelled or removed a run while it was being planned.
+pub fn not_planned_any_more(run: RunId) -> LedgerError {
+    LedgerError::Refused(format!(
+        "run {run} is not being planned any more (it was cancelled or removed); start a new run"
+    ))
+}
+
+/// Refuses to remove a run that was started.
+pub fn unsent(run: RunId, state: RunState) -> Result<()> {
+    if matches!(state, RunState::Planning | RunState::Planned) {
+        return Ok(());
+    }
+    Err(LedgerError::Refused(format!("run {run} is {state}: only a run that was not started can be removed")))
+}
+
+/// Refuses a plan of limits for a run that has ended.
+pub fn unended(run: RunId, state: RunState) -> Result<()> {
+    if state.is_active() {
+        return Ok(());
+    }
+    Err(LedgerError::ended(run, state))
+}
+
+/// The number of batches that a retry needs, of which `ids` has the ids.
+pub fn batch_ids(items: i64, batch_size: i64, ids: &[BatchId]) -> Result<&[BatchId]> {
+    let size = batch_size.max(1);
+    let needed = items / size + i64::from(items % size > 0);
+    usize::try_from(needed).ok().and_then(|needed| ids.get(..needed)).ok_or_else(|| {
+        LedgerError::Refused(format!(
+            "{items} items need {needed} batches now, more than the {} that were counted; try again",
+            ids.len()
+        ))
+    })
+}
+
+/// More letters are kept now than when they were counted.
+pub fn more_letters_than_counted() -> LedgerError {
+    LedgerError::Refused("there are more dead letters now than were counted; try again".to_owned())
+}
+
+/// A target of write-back as people write it.
+pub fn shown(target: &WriteBackTarget) -> String {
+    match &target.schema {
+        Some(schema) => format!("{schema}.{}", target.table),
+        None => target.table.clone(),
+    }
+}
+
+/// The application's table is not there.
+pub fn no_table(target: &WriteBackTarget) -> LedgerError {
+    LedgerError::WriteBackTarget(format!("there is no table {}", shown(target)))
+}
+
+/// The application's table has no column for the key.
+pub fn no_key_column(target: &WriteBackTarget) -> LedgerError {
+    LedgerError::WriteBackTarget(format!("{} has no column {}", shown(target), target.key_column))
+}
+
+/// The application's table has no column for the ids yet.
+pub fn no_id_column(target: &WriteBackTarget) -> LedgerError {
+    let (table, column) = (shown(target), &target.id_column);
+    LedgerError::WriteBackTarget(format!("{table} has no column {column}: run ferry migrate --app"))
+}
+
+/// Two rows have the same id, so the column can't be made unique.
+pub fn equal_ids(target: &WriteBackTarget) -> LedgerError {
+    LedgerError::WriteBackTarget(format!(
+        "several rows of {} have the same {}; decide which is right, then try again",
+        shown(target),
+        target.id_column
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_retry_needs_a_batch_for_each_part_of_a_batch() {
+        let ids: Vec<BatchId> = (0..3).map(|n| BatchId(uuid::Uuid::from_u128(n))).collect();
+        assert_eq!(batch_ids(20, 10, &ids).unwrap().len(), 2);
+        assert_eq!(batch_ids(21, 10, &ids).unwrap().len(), 3);
+        assert!(batch_ids(31, 10, &ids).unwrap_err().to_string().contains("4 batches"));
+        assert_eq!(batch_ids(2, 0, &ids).unwrap().len(), 2, "no division by a broken setting");
+    }
+}
