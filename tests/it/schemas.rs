@@ -16,7 +16,7 @@ type Columns = BTreeMap<String, String>;
 
 /// Columns that only one of them has, with the reason.
 const ONLY_POSTGRES: &[(&str, &str)] = &[(
-    "roles.registered",
+    "leaders.registered",
     "whether a missing worker is a dead one; in SQLite only the process that has the file lives",
 )];
 const ONLY_SQLITE: &[(&str, &str)] =
@@ -75,8 +75,8 @@ async fn postgres(database: &Database) -> Columns {
     let ledger = PostgresLedger::connect(&database.url, Options::default()).await.unwrap();
     ledger.migrate().await.unwrap();
     let sql = "SELECT table_name::text || '.' || column_name::text, data_type::text, is_nullable = 'YES'
-               FROM information_schema.columns
-               WHERE table_schema = 'ferry' AND table_name <> '_migrations'";
+               FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
+               WHERE table_schema = 'ferry' AND table_type = 'BASE TABLE' AND table_name <> '_migrations'";
     let rows = sqlx::query(sql).fetch_all(&mut database.connect().await).await.unwrap();
     rows.iter().map(|row| column(row.get(0), row.get::<String, _>(1).as_str(), row.get(2))).collect()
 }

@@ -61,8 +61,8 @@ async fn a_run_is_given_up_after_its_count_was_shown(stage: &mut Stage) {
     let again = stage.json("run cancel RUN");
     assert_eq!(again["changed"], false, "it does not ask again: {again}");
     stage.says("run cancel RUN", 0, &["already"]);
-    stage.says("run resume RUN", 6, &["given up for good", "ferry run start"]);
-    stage.says("run pause RUN", 6, &["given up for good"]);
+    stage.says("run resume RUN", 6, &["cancelled for good", "ferry run start"]);
+    stage.says("run pause RUN", 6, &["cancelled for good"]);
     stage.assert_audited("enough").await;
 }
 

@@ -285,12 +285,9 @@ pub async fn discarded_letters_stay_on_record_until_they_are_pruned(world: impl 
 /// "In the audit" means: under the run whose letters they were.
 pub async fn each_run_of_a_redrive_or_discard_has_its_line_in_the_audit(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
-    let mut runs = Vec::new();
-    for source in ["a.csv", "b.csv"] {
-        runs.push(scene.running(source, 4, 2).await);
-        for lease in scene.take_all().await {
-            discard(&scene, &lease).await;
-        }
+    let runs = [scene.running("a.csv", 4, 2).await, scene.running("b.csv", 4, 2).await];
+    for lease in scene.take_all().await {
+        discard(&scene, &lease).await;
     }
     bury(&scene, Code::Undecodable).await;
     let lines_of = async |run: RunId, action: &str| {

@@ -74,7 +74,7 @@ async fn half_a_document_is_no_document() {
         assert!(!error.to_string().contains("example.com"), "{error}");
     }
     let error = fails("users.json", format!("{TWO}\n{TWO}"), &simple()).await;
-    assert!(error.what.contains("behind the end") && error.line == Some(2), "{error}");
+    assert!(error.what.contains("after the end") && error.line == Some(2), "{error}");
     let error = fails("users.json", "id,email\n1,a@example.com\n", &simple()).await;
     assert!(error.what.contains("not JSON") && error.line == Some(1), "{error}");
     let error = fails("users.json", b"[{\"id\": 1,\n\"email\": \"\xff\"}]", &simple()).await;
