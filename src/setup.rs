@@ -38,6 +38,6 @@ impl Setup {
     /// What operations may use, with this ledger.
     pub fn access_to(&self, ledger: Arc<dyn Ledger>) -> Access {
         let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
-        Access { ledger, clock, random, by: self.servers.operator.clone() }
+        Access::new(ledger, clock, random, self.servers.operator.clone())
     }
 }

@@ -4,29 +4,60 @@ use std::sync::Arc;
 
 use ferry_domain::{
     BatchId, RunId, RunView,
-    ports::{Clock, Command, Ledger, Random},
+    ports::{
+        Clock, Command, Controls, DeadLetters, Items, Jobs, Ledger, Moves, Planning, Processes, Random,
+        Reports, Runs,
+    },
 };
 
 use crate::error::{Error, NoSuchRun};
 
-/// What an operation may use. The queue is not in it: the few operations that look into
+/// What an operation may use; of the ledger each part by itself, so that an operation names
+/// what it uses. None leases. The queue is not in it: the few operations that look into
 /// the queue are given one, so that all the others work while Redis is away.
 #[derive(Clone)]
 pub struct Access {
-    /// The truth.
-    pub ledger: Arc<dyn Ledger>,
+    /// Runs.
+    pub runs: Arc<dyn Runs>,
+    /// Their jobs.
+    pub jobs: Arc<dyn Jobs>,
+    /// Their users.
+    pub items: Arc<dyn Items>,
+    /// Their reports.
+    pub reports: Arc<dyn Reports>,
+    pub(crate) planning: Arc<dyn Planning>,
+    pub(crate) processes: Arc<dyn Processes>,
+    pub(crate) moves: Arc<dyn Moves>,
+    pub(crate) dead: Arc<dyn DeadLetters>,
+    pub(crate) controls: Arc<dyn Controls>,
     /// Time of day.
     pub clock: Arc<dyn Clock>,
-    /// Chance.
-    pub random: Arc<dyn Random>,
-    /// Who asks, for the audit: `user@host`.
-    pub by: String,
+    pub(crate) random: Arc<dyn Random>,
+    by: String,
 }
 
 impl Access {
+    /// Access to a ledger. `by` is who asks, for the audit: `user@host`.
+    pub fn new(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, random: Arc<dyn Random>, by: String) -> Self {
+        Access {
+            runs: ledger.clone(),
+            jobs: ledger.clone(),
+            items: ledger.clone(),
+            reports: ledger.clone(),
+            planning: ledger.clone(),
+            processes: ledger.clone(),
+            moves: ledger.clone(),
+            dead: ledger.clone(),
+            controls: ledger,
+            clock,
+            random,
+            by,
+        }
+    }
+
     /// A run, or a refusal that says how to find one.
     pub async fn run(&self, id: RunId) -> Result<RunView, Error> {
-        Ok(self.ledger.run(id).await?.ok_or(NoSuchRun(id))?)
+        Ok(self.runs.run(id).await?.ok_or(NoSuchRun(id))?)
     }
 
     pub(crate) fn command<'a>(&'a self, reason: Option<&'a str>) -> Command<'a> {

@@ -44,8 +44,8 @@ pub struct Listed {
 /// # Errors
 /// When the ledger fails.
 pub async fn list(access: &Access, filter: &DeadFilter, most: i64) -> Result<Listed, Error> {
-    let letters = access.ledger.dead(filter, most).await?;
-    Ok(Listed { letters, all: access.ledger.count_dead(filter).await? })
+    let letters = access.dead.dead(filter, most).await?;
+    Ok(Listed { letters, all: access.dead.count_dead(filter).await? })
 }
 
 /// One letter in full. What came over the queue may hold anything, so its content is
@@ -55,9 +55,9 @@ pub async fn list(access: &Access, filter: &DeadFilter, most: i64) -> Result<Lis
 /// When there is no such letter.
 pub async fn show(access: &Access, id: i64, with_payload: bool) -> Result<(DeadView, LetterInFull), Error> {
     let filter = DeadFilter { ids: vec![id], ..DeadFilter::default() };
-    let letter = access.ledger.dead(&filter, 1).await?.pop().ok_or(Refusal::NoSuchLetter(id))?;
+    let letter = access.dead.dead(&filter, 1).await?.pop().ok_or(Refusal::NoSuchLetter(id))?;
     let payload = match letter.kind {
-        DeadKind::Payload => access.ledger.dead_payload(id).await?,
+        DeadKind::Payload => access.dead.dead_payload(id).await?,
         DeadKind::Job => None,
     };
     let payload =
@@ -115,7 +115,7 @@ pub fn counted(letters: i64) -> String {
 /// # Errors
 /// When the ledger fails.
 pub async fn ask(access: &Access, act: Act, filter: DeadFilter) -> Result<Question, Error> {
-    let count = access.ledger.count_dead(&filter).await?;
+    let count = access.dead.count_dead(&filter).await?;
     Ok(Question { act, filter, count })
 }
 
@@ -145,7 +145,7 @@ pub async fn redrive(
     }
     let ids = access.batches(letters + SPARE);
     let Redriven { letters, users, left } =
-        access.ledger.redrive(filter, &ids, &access.command(reason)).await?;
+        access.dead.redrive(filter, &ids, &access.command(reason)).await?;
     Ok(RedriveDone { redriven: letters, users, left })
 }
 
@@ -169,7 +169,7 @@ pub async fn discard(
     if *letters == 0 {
         return Ok(DiscardDone::default());
     }
-    Ok(DiscardDone { discarded: access.ledger.discard(filter, &access.command(reason)).await? })
+    Ok(DiscardDone { discarded: access.dead.discard(filter, &access.command(reason)).await? })
 }
 
 #[cfg(test)]

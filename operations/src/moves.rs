@@ -54,7 +54,7 @@ pub async fn ask(access: &Access, run: RunId, step: RunMove) -> Result<Question,
     }
     let mut cancellable = None;
     if step == RunMove::Cancel && asked != Asked::Already {
-        cancellable = Some(access.ledger.count_cancellable(run.id).await?);
+        cancellable = Some(access.moves.count_cancellable(run.id).await?);
     }
     Ok(Question { run, step, cancellable })
 }
@@ -82,7 +82,7 @@ pub struct Moved {
 /// When the ledger refuses or fails.
 pub async fn act(access: &Access, question: &Question, reason: Option<&str>) -> Result<Moved, Error> {
     let run = question.run.id;
-    let moved = access.ledger.move_run(run, question.step, &access.command(reason)).await?;
+    let moved = access.moves.move_run(run, question.step, &access.command(reason)).await?;
     Ok(Moved {
         run,
         before: moved.before,

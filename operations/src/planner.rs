@@ -77,14 +77,14 @@ pub async fn plan(
         source: subject.source.identity(),
         spec: subject.spec.clone(),
         settled_batch: access.batch(),
-        requested_by: access.by.clone(),
+        requested_by: access.command(reason).by.to_owned(),
         reason: reason.map(str::to_owned),
     };
-    access.ledger.open_run(&run).await?;
+    access.planning.open_run(&run).await?;
     let id = run.id;
     let result = fill(access, &mut *subject.source, run, read).await;
     if result.is_err() {
-        access.ledger.abandon(id).await?;
+        access.planning.abandon(id).await?;
     }
     result
 }
@@ -109,7 +109,7 @@ async fn fill(
                 users.push(&item.key, &item.digest);
             }
         }
-        access.ledger.add_items(run.id, &items).await?;
+        access.planning.add_items(run.id, &items).await?;
         read(batcher.seq.unsigned_abs());
     }
     users.seal();
@@ -118,7 +118,7 @@ async fn fill(
         let (before, after) = (run.spec.source_digest, source_digest);
         return Err(Refusal::ChangedWhileRead { source_name: run.source, before, after }.into());
     }
-    let planned = access.ledger.finish_planning(run.id).await?;
+    let planned = access.planning.finish_planning(run.id).await?;
     Ok(Outcome { run, planned, users, source_digest })
 }
 

@@ -35,9 +35,9 @@ pub struct Listing {
 /// # Errors
 /// When the ledger fails.
 pub async fn list(access: &Access, window: Option<Window>) -> Result<Listing, Error> {
-    let kinds = jobs_of_kinds(&access.ledger.queue_counts().await?);
-    let stop_all = access.ledger.orders().await?.stop_all;
-    let workers = access.ledger.workers().await?.iter().map(Worker::from).collect();
+    let kinds = jobs_of_kinds(&access.jobs.queue_counts().await?);
+    let stop_all = access.controls.orders().await?.stop_all;
+    let workers = access.processes.workers().await?.iter().map(Worker::from).collect();
     Ok(Listing { stop_all, kinds, window, workers })
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for Question {
 /// # Errors
 /// When ledger or queue fail.
 pub async fn ask(access: &Access, queue: &dyn Queue) -> Result<Question, Error> {
-    let queued = access.ledger.queued().await?;
+    let queued = access.jobs.queued().await?;
     let first = missing(access, queue, queued).await?;
     if first.is_empty() {
         return Ok(Question { queued, lost: first });
@@ -77,7 +77,7 @@ pub async fn ask(access: &Access, queue: &dyn Queue) -> Result<Question, Error> 
 
 /// The window bounds what is queued, so one list holds it.
 async fn missing(access: &Access, queue: &dyn Queue, queued: i64) -> Result<Vec<Envelope>, Error> {
-    let sends = access.ledger.queued_longer_than(Duration::ZERO, queued.max(1)).await?;
+    let sends = access.jobs.queued_longer_than(Duration::ZERO, queued.max(1)).await?;
     Ok(queue.missing(&sends).await?)
 }
 
@@ -99,7 +99,7 @@ pub struct Rebuilt {
 pub async fn rebuild(access: &Access, question: &Question) -> Result<Rebuilt, Error> {
     let mut ready_again = 0;
     for pass in question.lost.chunks(PASS) {
-        ready_again += access.ledger.unsend(pass).await?;
+        ready_again += access.jobs.unsend(pass).await?;
     }
     Ok(Rebuilt { queued: question.queued, lost: question.lost.len(), ready_again })
 }

@@ -63,7 +63,7 @@ pub async fn act(
         return Err(LedgerError::ended(run.id, run.state).into());
     }
     let name = plan.map(LimitPlan::name);
-    access.ledger.set_rate(run.id, name, &access.command(reason)).await?;
+    access.controls.set_rate(run.id, name, &access.command(reason)).await?;
     let changed = run.rate.as_deref() != name;
     Ok(Changed { run: run.id, before: run.rate, after: name.map(str::to_owned), changed })
 }

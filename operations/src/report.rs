@@ -52,7 +52,7 @@ pub struct Shown {
 /// # Errors
 /// When there is no such revision.
 pub async fn show(access: &Access, run: &RunView, revision: Option<i32>) -> Result<Shown, Error> {
-    if let Some(stored) = access.ledger.report(run.id, revision).await? {
+    if let Some(stored) = access.reports.report(run.id, revision).await? {
         let report =
             serde_json::from_value(stored.report).map_err(|error| Refusal::Unreadable(error.to_string()))?;
         return Ok(Shown { report, kept: true });
@@ -60,7 +60,7 @@ pub async fn show(access: &Access, run: &RunView, revision: Option<i32>) -> Resu
     if let Some(revision) = revision {
         return Err(Refusal::NoSuchRevision { run: run.id, revision, newest: run.revision }.into());
     }
-    let report = ferry_report::of_run(&*access.ledger, run, &*access.clock).await?;
+    let report = ferry_report::of_run(&*access.reports, run, &*access.clock).await?;
     Ok(Shown { report, kept: false })
 }
 
@@ -78,7 +78,7 @@ pub async fn not_at_target(
         ItemFilter { states: vec![Failed, Conflict, Skipped, Cancelled, Pending], codes: Vec::new() };
     let mut after = ItemSeq(0);
     loop {
-        let page = access.ledger.items(run, &filter, after, PAGE).await?;
+        let page = access.items.items(run, &filter, after, PAGE).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = last.seq;
         page.iter().for_each(&mut *each);

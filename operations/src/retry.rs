@@ -34,7 +34,7 @@ impl fmt::Display for Question {
 /// When there is no such run.
 pub async fn ask(access: &Access, run: RunId, codes: Vec<Code>) -> Result<Question, Error> {
     let run = access.run(run).await?;
-    let Retryable { take: users, left } = access.ledger.count_retryable(run.id, &codes).await?;
+    let Retryable { take: users, left } = access.moves.count_retryable(run.id, &codes).await?;
     Ok(Question { run, codes, users, left })
 }
 
@@ -65,7 +65,7 @@ pub async fn act(access: &Access, question: &Question, reason: Option<&str>) -> 
     }
     let batch_size = i64::from(run.spec.batch_size);
     let ids = access.batches((users + batch_size - 1) / batch_size);
-    let retried = access.ledger.retry(run.id, codes, &ids, &access.command(reason)).await?;
+    let retried = access.moves.retry(run.id, codes, &ids, &access.command(reason)).await?;
     Ok(Retried {
         run: run.id,
         retried: retried.items,

@@ -64,13 +64,13 @@ pub async fn ask(
     read: &mut (dyn FnMut(u64) + Send),
 ) -> Result<Question, Error> {
     if let Some(target) = &subject.spec.write_back {
-        access.ledger.check_application(target).await?;
+        access.planning.check_application(target).await?;
     }
     let outcome = planner::plan(access, subject, reason, read).await?;
     if let Some(Promised { plan, source_change_accepted }) = promised
         && let Err(stale) = plan::check_users(plan, &outcome, source_change_accepted)
     {
-        access.ledger.abandon(outcome.run.id).await?;
+        access.planning.abandon(outcome.run.id).await?;
         return Err(stale.into());
     }
     Ok(Question { outcome })
@@ -99,7 +99,7 @@ pub struct Started {
 /// When the ledger refuses or fails.
 pub async fn begin(access: &Access, question: &Question) -> Result<Started, Error> {
     let Outcome { run, planned, .. } = &question.outcome;
-    access.ledger.start(run.id).await?;
+    access.planning.start(run.id).await?;
     Ok(Started {
         run: run.id,
         source: planned.tally.source,
@@ -115,5 +115,5 @@ pub async fn begin(access: &Access, question: &Question) -> Result<Started, Erro
 /// # Errors
 /// When the ledger fails.
 pub async fn give_up(access: &Access, question: &Question) -> Result<(), Error> {
-    Ok(access.ledger.abandon(question.outcome.run.id).await?)
+    Ok(access.planning.abandon(question.outcome.run.id).await?)
 }

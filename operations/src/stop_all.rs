@@ -60,8 +60,8 @@ impl fmt::Display for Question {
 /// # Errors
 /// When the ledger fails.
 pub async fn ask(access: &Access, stop: bool) -> Result<Question, Error> {
-    let orders = access.ledger.orders().await?;
-    Ok(Question { stop, orders, workers: access.ledger.workers().await?.len() })
+    let orders = access.controls.orders().await?;
+    Ok(Question { stop, orders, workers: access.processes.workers().await?.len() })
 }
 
 /// What it did.
@@ -84,7 +84,7 @@ pub struct Switched {
 pub async fn act(access: &Access, question: &Question, reason: Option<&str>) -> Result<Switched, Error> {
     let mut changed = false;
     if question.is_needed() {
-        changed = access.ledger.stop_all(question.stop, &access.command(reason)).await?;
+        changed = access.controls.stop_all(question.stop, &access.command(reason)).await?;
     }
     let (runs, workers) = (question.orders.runs.len(), question.workers);
     Ok(Switched { stop_all: question.stop, changed, runs, workers })

@@ -25,7 +25,7 @@ impl Around {
     /// # Errors
     /// When it fails.
     pub async fn of(access: &Access) -> Result<Around, LedgerError> {
-        Ok(Around { orders: access.ledger.orders().await?, workers: access.ledger.workers().await? })
+        Ok(Around { orders: access.controls.orders().await?, workers: access.processes.workers().await? })
     }
 
     /// Why a run waits, with what lets it go on; `None` while users move.

@@ -75,7 +75,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
 
     let access = setup.access_to(wiring::ledger(&Place::Sqlite(file.clone()), setup).await?);
     let report = write_report(&access, &run, &folder).await?;
-    let odd = outcome::not_as_planted(&*access.ledger, &run, &population).await?;
+    let odd = outcome::not_as_planted(&*access.items, &run, &population).await?;
     let seconds = (SystemClock.now() - started).as_seconds_f64();
     match options.output {
         Output::Json => output::json(&outcome::summary(&run, seconds, &report))?,

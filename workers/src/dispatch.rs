@@ -69,7 +69,7 @@ impl Dispatcher {
         // Before the claim: a job that waits here is not leased, so no death is charged to it.
         let permit = env.start_gate.permit(envelope.kind, envelope.rescues).await;
         let began = Instant::now();
-        let claim = env.ledger.claim(envelope.job, envelope.send, me, env.tuning.lease).await;
+        let claim = env.leases.claim(envelope.job, envelope.send, me, env.tuning.lease).await;
         env.send_gate.note(&claim);
         let lease = match claim {
             Ok(Some(lease)) => lease,
@@ -126,7 +126,7 @@ impl Dispatcher {
 
     /// Nearly always a repeated delivery. Anything else is kept for a person to look at, and stops no work.
     async fn not_claimed(&self, envelope: &Envelope) {
-        let why = match self.env.ledger.why_unclaimed(envelope).await {
+        let why = match self.env.leases.why_unclaimed(envelope).await {
             Ok(why) => why,
             Err(error) => return debug!(%error, "a delivery with nothing to do"),
         };
@@ -160,7 +160,7 @@ impl Dispatcher {
     }
 
     async fn failed(&self, lease: &Lease<Job>, code: Code) -> Verdict {
-        let max = match self.env.ledger.run_now(lease.of.run).await {
+        let max = match self.env.runs.run_now(lease.of.run).await {
             Ok(run) => run.spec.max_attempts,
             Err(_) => i32::MAX, // not known now: one try too many is better than users failed too early
         };
@@ -176,7 +176,7 @@ impl Dispatcher {
             }),
             Verdict::Done | Verdict::Snooze { .. } | Verdict::Stop { .. } => None,
         };
-        match self.env.ledger.conclude(lease, verdict, attempt.as_ref()).await {
+        match self.env.leases.conclude(lease, verdict, attempt.as_ref()).await {
             Ok(()) => {
                 crash::pass("worker.concluded");
                 self.count(verdict);
@@ -204,7 +204,7 @@ impl Dispatcher {
         warn!(queue, reason, bytes = payload.len(), "a payload goes to the dead letters");
         let me = self.env.worker();
         let letter = DeadLetter { queue, payload, code, reason, by: format!("{}/{}", me.host, me.pid) };
-        if let Err(error) = self.env.ledger.bury(&letter).await {
+        if let Err(error) = self.env.dead.bury(&letter).await {
             error!(%error, "the dead letter could not be kept");
         }
     }

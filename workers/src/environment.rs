@@ -6,7 +6,10 @@ use std::{sync::Arc, time::Duration};
 use ferry_domain::{
     Figures,
     limits::LimitPlan,
-    ports::{Clock, Directory, Ledger, Limiter, Queue, Random, WaitReason, WorkerRecord},
+    ports::{
+        Clock, Controls, DeadLetters, Directory, Items, Jobs, Leases, Ledger, Limiter, Moves, Processes,
+        Queue, Random, Reports, Runs, WaitReason, WorkerRecord,
+    },
 };
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -91,9 +94,18 @@ pub struct Parts {
     pub stopping: CancellationToken,
 }
 
-/// Everything a worker process works with.
+/// Everything a worker process works with. Of the ledger each part by itself: a loop or handler
+/// names what it uses. None plans.
 pub struct Environment {
-    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) runs: Arc<dyn Runs>,
+    pub(crate) items: Arc<dyn Items>,
+    pub(crate) jobs: Arc<dyn Jobs>,
+    pub(crate) leases: Arc<dyn Leases>,
+    pub(crate) processes: Arc<dyn Processes>,
+    pub(crate) moves: Arc<dyn Moves>,
+    pub(crate) dead: Arc<dyn DeadLetters>,
+    pub(crate) reports: Arc<dyn Reports>,
+    pub(crate) controls: Arc<dyn Controls>,
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) directory: Guarded,
     pub(crate) limiter: Arc<dyn Limiter>,
@@ -123,7 +135,15 @@ impl Environment {
             nudge: Notify::new(),
             start_gate: StartGate::default(),
             since: Instant::now(),
-            ledger,
+            runs: ledger.clone(),
+            items: ledger.clone(),
+            jobs: ledger.clone(),
+            leases: ledger.clone(),
+            processes: ledger.clone(),
+            moves: ledger.clone(),
+            dead: ledger.clone(),
+            reports: ledger.clone(),
+            controls: ledger,
             queue,
             limiter,
             clock,

@@ -121,7 +121,7 @@ pub async fn run(env: Arc<Environment>, roles: &[Role]) -> Result<(), LedgerErro
     env.limiter.give_back().await;
     end.cancel();
     loops.join_all().await;
-    match env.ledger.retire(env.identity.id()).await {
+    match env.processes.retire(env.identity.id()).await {
         Ok(0) => info!("stopped"),
         Ok(jobs) => info!(jobs, "stopped; jobs were handed back"),
         Err(error) => warn!(%error, "stopped; leases will run out by themselves"),

@@ -14,7 +14,7 @@ pub use markdown::markdown;
 
 use ferry_domain::{
     ItemSeq, RunView,
-    ports::{Clock, Ledger, LedgerError},
+    ports::{Clock, LedgerError, Reports},
 };
 /// Discrepancies named in the report itself; all of them are in the ledger.
 const NAMED: i64 = 100;
@@ -23,8 +23,8 @@ const NAMED: i64 = 100;
 ///
 /// # Errors
 /// When the ledger fails.
-pub async fn of_run(ledger: &dyn Ledger, run: &RunView, clock: &dyn Clock) -> Result<Report, LedgerError> {
-    let failures = ledger.failures(run.id).await?;
-    let discrepancies = ledger.discrepancies(run.id, ItemSeq(0), NAMED).await?;
+pub async fn of_run(reports: &dyn Reports, run: &RunView, clock: &dyn Clock) -> Result<Report, LedgerError> {
+    let failures = reports.failures(run.id).await?;
+    let discrepancies = reports.discrepancies(run.id, ItemSeq(0), NAMED).await?;
     Ok(Report::new(run, &failures, &discrepancies, clock.now()))
 }

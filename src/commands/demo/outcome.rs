@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use ferry_domain::{
     ItemSeq, RunId, RunView, Tally,
-    ports::{ItemFilter, ItemView, Ledger},
+    ports::{ItemFilter, ItemView, Items},
 };
 use ferry_seed::Population;
 use serde::Serialize;
@@ -15,14 +15,14 @@ const PAGE: i64 = 2_000;
 
 /// One line for each kind of case that came out otherwise than planted.
 pub async fn not_as_planted(
-    ledger: &dyn Ledger,
+    items: &dyn Items,
     run: &RunView,
     population: &Population,
 ) -> anyhow::Result<Vec<String>> {
     let mut odd: BTreeMap<String, u64> = BTreeMap::new();
     let (mut seen, mut after) = (0, ItemSeq(0));
     loop {
-        let page = ledger.items(run.id, &ItemFilter::default(), after, PAGE).await?;
+        let page = items.items(run.id, &ItemFilter::default(), after, PAGE).await?;
         let Some(last) = page.last() else { break };
         after = last.seq;
         seen += page.len() as u64;

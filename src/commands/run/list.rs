@@ -17,7 +17,7 @@ pub struct Options {
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    let runs = setup.access().await?.ledger.runs(options.limit).await?;
+    let runs = setup.access().await?.runs.runs(options.limit).await?;
     match options.output {
         Output::Json => output::json(&runs.iter().map(RunLine::from).collect::<Vec<_>>())?,
         Output::Table if runs.is_empty() => output::say("No runs yet. Begin with ferry run start."),

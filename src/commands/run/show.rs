@@ -26,7 +26,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
         Output::Json => output::json(&RunInFull::from(&run))?,
         Output::Table => {
             let around = Around::of(&access).await?;
-            let jobs = access.ledger.job_counts(options.run).await?;
+            let jobs = access.jobs.job_counts(options.run).await?;
             print(&run, &around);
             for found in jobs {
                 line("jobs", format!("{} {}: {}", found.kind, found.state.as_str(), found.jobs));

@@ -84,7 +84,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
 
 async fn look(access: &Access, id: RunId) -> Result<(Option<RunView>, Around), Error> {
     let seen = async {
-        let run = access.ledger.run(id).await?;
+        let run = access.runs.run(id).await?;
         Ok::<_, LedgerError>((run, Around::of(access).await?))
     };
     let unanswered = LedgerError::Unavailable {

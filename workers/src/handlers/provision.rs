@@ -29,14 +29,14 @@ pub(crate) async fn provision(
     lease: &Lease<Job>,
     hold: &HeldLease,
 ) -> Result<Ended, LedgerError> {
-    let run = env.ledger.run_now(lease.of.run).await?;
+    let run = env.runs.run_now(lease.of.run).await?;
     if run.state == RunState::Cancelling {
         return withdraw(env, lease, hold, &run).await;
     }
     if run.state != RunState::Running {
         return Ok(Ended::With(handed_back()));
     }
-    let mut items = env.ledger.pending_items(lease).await?;
+    let mut items = env.items.pending_items(lease).await?;
     if items.is_empty() {
         return Ok(Ended::With(Verdict::Done));
     }

@@ -66,7 +66,7 @@ impl<'a> ResultBuffer<'a> {
             if !self.hold.is_ours() {
                 return Err(LedgerError::LeaseLost);
             }
-            let answer = self.env.ledger.write_back(self.lease, &self.results, self.requests).await;
+            let answer = self.env.items.write_back(self.lease, &self.results, self.requests).await;
             self.env.send_gate.note(&answer);
             match answer {
                 Err(error @ (LedgerError::Busy | LedgerError::Unavailable { .. })) => {

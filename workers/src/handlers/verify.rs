@@ -22,11 +22,11 @@ pub(crate) async fn verify(
     lease: &Lease<Job>,
     hold: &HeldLease,
 ) -> Result<Ended, LedgerError> {
-    let run = env.ledger.run_now(lease.of.run).await?;
+    let run = env.runs.run_now(lease.of.run).await?;
     if !matches!(run.state, RunState::Running | RunState::Cancelling) {
         return Ok(Ended::With(handed_back()));
     }
-    let items = env.ledger.items_at_target(lease).await?;
+    let items = env.items.items_at_target(lease).await?;
     let mut found = BatchVerification { requests: items.len() as i64, ..Default::default() };
     let mut readings = stream::iter(items)
         .map(|item| read_back(env, &run.spec.connection, item))
@@ -66,7 +66,7 @@ pub(crate) async fn verify(
     if !hold.is_ours() {
         return Err(LedgerError::LeaseLost);
     }
-    env.ledger.record_verification(lease, &found).await?;
+    env.reports.record_verification(lease, &found).await?;
     crash::pass("verify.recorded");
     Ok(Ended::InLedger)
 }

@@ -21,7 +21,7 @@ pub(crate) async fn withdraw(
     hold: &HeldLease,
     run: &RunNow,
 ) -> Result<Ended, LedgerError> {
-    let items = env.ledger.pending_items(lease).await?;
+    let items = env.items.pending_items(lease).await?;
     if items.is_empty() {
         return Ok(Ended::With(Verdict::Done));
     }

@@ -14,7 +14,7 @@ const EVERY: Duration = Duration::from_millis(500);
 pub(crate) async fn controls(env: &Environment, end: &CancellationToken) {
     let mut rate: Option<String> = None;
     loop {
-        let heard = env.ledger.orders().await;
+        let heard = env.controls.orders().await;
         env.send_gate.note(&heard);
         if let Ok(orders) = heard {
             if orders.rate != rate {

@@ -29,20 +29,20 @@ pub(crate) async fn exporter(env: &Environment, end: &CancellationToken) {
         }
     }
     if env.figures.store.get().is_some()
-        && env.ledger.step_down(Duty::Exporter, env.identity.id()).await.is_err()
+        && env.processes.step_down(Duty::Exporter, env.identity.id()).await.is_err()
     {
         info!("another process can be the exporter in {} s", (EVERY * 2).as_secs());
     }
 }
 
 async fn turn(env: &Environment) -> Result<(), LedgerError> {
-    let elected =
-        env.identity.is_registered() && env.ledger.lead(Duty::Exporter, env.identity.id(), EVERY * 2).await?;
+    let elected = env.identity.is_registered()
+        && env.processes.lead(Duty::Exporter, env.identity.id(), EVERY * 2).await?;
     if !elected {
         env.figures.store.clear();
         return Ok(());
     }
-    let (counts, runs) = (env.ledger.queue_counts().await?, env.ledger.runs(RUNS).await?);
+    let (counts, runs) = (env.jobs.queue_counts().await?, env.runs.runs(RUNS).await?);
     env.figures.store.put(StoreFigures::read(counts, &runs, env.clock.now(), env.uptime_ms()));
     Ok(())
 }

@@ -15,7 +15,7 @@ pub(crate) async fn heartbeat(env: &Environment, end: &CancellationToken) {
     loop {
         if env.identity.is_registered() {
             let ((round, held), began) = (env.held.begin_heartbeat(), Instant::now());
-            let answer = env.ledger.heartbeat(&env.record(), lease, &held).await;
+            let answer = env.processes.heartbeat(&env.record(), lease, &held).await;
             env.send_gate.note(&answer);
             match answer {
                 Ok(jobs) => {

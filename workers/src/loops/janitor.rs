@@ -37,7 +37,7 @@ pub(crate) async fn janitor(env: &Environment, end: &CancellationToken) {
 
 /// Never silent: what is removed is counted in the log.
 async fn prune(env: &Environment, keep: Duration) {
-    match env.ledger.prune_dead(keep).await {
+    match env.dead.prune_dead(keep).await {
         Ok(0) => {}
         Ok(letters) => info!(letters, days = keep.as_secs() / 86_400, "resolved dead letters were removed"),
         Err(error) => warn!(%error, "resolved dead letters could not be removed"),

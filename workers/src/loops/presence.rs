@@ -21,7 +21,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 
 /// Registers the process under its present identity.
 async fn register(env: &Environment) -> Result<Presence, LedgerError> {
-    let presence = env.ledger.register(&env.identity.record()).await?;
+    let presence = env.processes.register(&env.identity.record()).await?;
     env.identity.register();
     env.figures.ledger_reachable.set(1);
     env.figures.watched.set(i64::from(presence.unwatched.is_none()));
@@ -52,7 +52,7 @@ pub(crate) async fn come_up(env: &Environment) -> Result<Option<Presence>, Ledge
 
 async fn register_and_beat(env: &Environment) -> Result<Presence, LedgerError> {
     let presence = register(env).await?;
-    if let Err(error) = env.ledger.heartbeat(&env.record(), env.tuning.lease, &[]).await {
+    if let Err(error) = env.processes.heartbeat(&env.record(), env.tuning.lease, &[]).await {
         env.identity.unregister();
         return Err(error);
     }
@@ -97,13 +97,13 @@ async fn start_anew(env: &Environment, end: &CancellationToken) -> Option<Presen
 /// Hands back what the old identity still holds, without a rescue. Takes one rescue off
 /// the jobs that others took meanwhile: their holder was not dead.
 async fn hand_back(env: &Environment, old: WorkerId, held: &[JobId]) {
-    match env.ledger.retire(old).await {
+    match env.processes.retire(old).await {
         Ok(0) => {}
         Ok(jobs) => info!(jobs, "what the lost registration held was handed back"),
         Err(error) => warn!(%error, "what the lost registration held is left to the rescue"),
     }
     if !held.is_empty()
-        && let Err(error) = env.ledger.undo_rescue(held).await
+        && let Err(error) = env.leases.undo_rescue(held).await
     {
         warn!(%error, "jobs of the lost registration keep a rescue although their holder lives");
     }

@@ -55,7 +55,7 @@ pub(crate) async fn relay(env: &Environment, end: &CancellationToken) {
         }
     }
     if let (Some(_), Some(holder)) = (term.renewed, term.holder)
-        && env.ledger.step_down(Duty::Relay, holder).await.is_err()
+        && env.processes.step_down(Duty::Relay, holder).await.is_err()
     {
         info!("another process can be the relay in {} s", TERM.as_secs());
     }
@@ -78,7 +78,7 @@ impl Term {
         }
         if self.reconciled.elapsed() >= RECONCILE_EVERY {
             self.reconciled = Instant::now();
-            self.slots = env.ledger.live_slots(FRESH).await?;
+            self.slots = env.processes.live_slots(FRESH).await?;
             reconcile(env).await?;
         }
         send(env, self.window(env)).await
@@ -93,12 +93,12 @@ impl Term {
         self.holder = Some(me);
         let before = Instant::now();
         let was = self.renewed.is_some();
-        let leads = env.ledger.lead(Duty::Relay, me, TERM).await?;
+        let leads = env.processes.lead(Duty::Relay, me, TERM).await?;
         self.renewed = leads.then_some(before);
         env.figures.relay.set(i64::from(leads));
         if leads && !was {
             info!("this process is the relay now");
-            self.slots = env.ledger.live_slots(FRESH).await?;
+            self.slots = env.processes.live_slots(FRESH).await?;
         }
         Ok(leads)
     }
@@ -113,12 +113,12 @@ impl Term {
 /// Rescued jobs first, even if the window is full: their users were on their way already, and
 /// they have slots of their own.
 async fn send(env: &Environment, window: i64) -> Result<bool, RelayError> {
-    push(env, env.ledger.take_rescued(window).await?).await?;
-    let room = window - env.ledger.queued().await?;
+    push(env, env.jobs.take_rescued(window).await?).await?;
+    let room = window - env.jobs.queued().await?;
     if room <= 0 {
         return Ok(false);
     }
-    push(env, env.ledger.take_ready(room).await?).await?;
+    push(env, env.jobs.take_ready(room).await?).await?;
     Ok(false)
 }
 
@@ -140,7 +140,7 @@ async fn push(env: &Environment, ready: Vec<Envelope>) -> Result<(), RelayError>
 
 async fn take_back(env: &Environment, unsent: &[Envelope]) -> Result<(), RelayError> {
     if !unsent.is_empty() {
-        env.ledger.unsend(unsent).await?;
+        env.jobs.unsend(unsent).await?;
     }
     Ok(())
 }
@@ -148,13 +148,13 @@ async fn take_back(env: &Environment, unsent: &[Envelope]) -> Result<(), RelayEr
 /// What has been `queued` too long and is not in the queue any more is sent
 /// again, under a new send counter. A second delivery is harmless: the lease decides.
 async fn reconcile(env: &Environment) -> Result<(), RelayError> {
-    let waiting = env.ledger.queued_longer_than(env.tuning.lost_after, PASS).await?;
+    let waiting = env.jobs.queued_longer_than(env.tuning.lost_after, PASS).await?;
     if waiting.is_empty() {
         return Ok(());
     }
     let missing = env.queue.missing(&waiting).await?;
     if !missing.is_empty() {
-        let again = env.ledger.unsend(&missing).await?;
+        let again = env.jobs.unsend(&missing).await?;
         warn!(again, "the queue lost jobs; they are sent again");
     }
     Ok(())

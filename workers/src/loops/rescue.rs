@@ -43,7 +43,7 @@ async fn look(env: &Environment, sweep: bool) -> Result<(), LedgerError> {
     if !env.identity.is_registered() {
         return Ok(()); // a process that is not registered does not judge others
     }
-    let rescued = env.ledger.rescue(env.identity.id(), true).await?;
+    let rescued = env.leases.rescue(env.identity.id(), true).await?;
     if !rescued.is_empty() {
         crash::pass("rescue.taken");
         count(env, &rescued);
@@ -54,7 +54,7 @@ async fn look(env: &Environment, sweep: bool) -> Result<(), LedgerError> {
     }
     if sweep {
         stop_failing(env).await?;
-        let sealing = env.ledger.seal_finished().await?;
+        let sealing = env.reports.seal_finished().await?;
         if sealing > 0 {
             info!(sealing, "runs have nothing left and will be sealed");
             env.nudge();
@@ -78,7 +78,7 @@ async fn heal(env: &Environment, rescued: &Rescued) -> Result<(), LedgerError> {
         Remedy::Again => {}
         Remedy::Halve => {
             let into = BatchId::new(&*env.clock, &*env.random);
-            let moved = env.ledger.halve(job, into).await?;
+            let moved = env.jobs.halve(job, into).await?;
             if moved > 0 {
                 crash::pass("rescue.halved");
                 env.figures.halvings.one();
@@ -86,7 +86,7 @@ async fn heal(env: &Environment, rescued: &Rescued) -> Result<(), LedgerError> {
             }
         }
         Remedy::GiveUp(code) => {
-            if env.ledger.give_up(job, code, env.identity.id()).await? {
+            if env.jobs.give_up(job, code, env.identity.id()).await? {
                 env.figures.jobs_dead.one();
                 error!(job.id = %job, rescues, code = code.as_str(), remedy = code.remedy(), "given up");
             }
@@ -97,10 +97,10 @@ async fn heal(env: &Environment, rescued: &Rescued) -> Result<(), LedgerError> {
 
 /// Stops runs in which more users fail than was agreed.
 async fn stop_failing(env: &Environment) -> Result<(), LedgerError> {
-    for WatchedRun { run, limits, tally } in env.ledger.watched_runs().await? {
+    for WatchedRun { run, limits, tally } in env.runs.watched_runs().await? {
         let Some(code) = limits.exceeded(&tally) else { continue };
         let command = Command { by: "ferry", reason: Some(code.as_str()) };
-        match env.ledger.move_run(run, RunMove::Stop, &command).await {
+        match env.moves.move_run(run, RunMove::Stop, &command).await {
             Ok(moved) if moved.changed() => {
                 error!(run.id = %run, code = code.as_str(), remedy = code.remedy(), "the run is stopped");
             }
