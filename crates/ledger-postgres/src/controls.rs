@@ -3,18 +3,25 @@
 use async_trait::async_trait;
 use ferry_domain::{
     RunId,
-    ports::{ActiveRun, Command, Controls, Orders},
+    ports::{Command, Controls, Orders},
 };
-use ferry_ledger::{Result, audit::Line, refusals, words};
-use sqlx::query;
+use ferry_ledger::{
+    Result,
+    audit::Line,
+    lists::{self, OrderRow},
+    refusals,
+    steps::RunSteps,
+};
+use sqlx::{query, query_as};
 
-use crate::{PostgresLedger, audit, runs};
+use crate::{PostgresLedger, transaction::Tx};
 
 #[async_trait]
 impl Controls for PostgresLedger {
     /// One statement; it has a row even when no run is active. The newest run's rate counts.
     async fn orders(&self) -> Result<Orders> {
-        let rows = query!(
+        let rows = query_as!(
+            OrderRow,
             r#"
             SELECT EXISTS (SELECT FROM ferry.controls WHERE name = 'stop_all' AND value = 'true') AS "stop_all!",
                    run.id AS "id?", run.state AS "state?", run.rate
@@ -26,23 +33,16 @@ impl Controls for PostgresLedger {
         .fetch_all(&self.pool)
         .await
         .map_err(self.sql_failed("could not read the controls"))?;
-        let mut orders = Orders::default();
-        for row in rows {
-            orders.stop_all = row.stop_all;
-            let (Some(id), Some(state)) = (row.id, row.state) else { continue };
-            orders.runs.push(ActiveRun { id: RunId(id), state: words::run_state(id, &state)? });
-            orders.rate = orders.rate.or(row.rate);
-        }
-        Ok(orders)
+        lists::orders(rows)
     }
 
     async fn set_rate(&self, run: RunId, plan: Option<&str>, command: &Command<'_>) -> Result<()> {
         self.trying("could not set a rate", || async {
             let mut tx = self.begin().await?;
-            let state = runs::lock(&mut tx, run).await?;
+            let state = Tx(&mut tx).lock(run).await?;
             refusals::unended(run, state)?;
             query!("UPDATE ferry.runs SET rate = $2 WHERE id = $1", run.0, plan).execute(&mut *tx).await?;
-            audit::write(&mut tx, &Line::rate(run, plan, command)).await?;
+            Tx(&mut tx).write_audit(&Line::rate(run, plan, command)).await?;
             tx.commit().await?;
             Ok(())
         })
@@ -73,7 +73,7 @@ impl Controls for PostgresLedger {
             .rows_affected()
                 > 0;
             if changed {
-                audit::write(&mut tx, &Line::stop_all(stop, command)).await?;
+                Tx(&mut tx).write_audit(&Line::stop_all(stop, command)).await?;
                 tx.commit().await?;
             }
             Ok(changed)

@@ -8,13 +8,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ferry_domain::{
     BatchId,
-    ports::{Command, DeadCount, DeadFilter, DeadLetter, DeadLetters, DeadState, DeadView, Redriven},
+    ports::{Command, DeadCount, DeadFilter, DeadLetter, DeadLetters, DeadView, Redriven},
 };
-use ferry_ledger::{Result, audit::Line, rows};
-use sqlx::{PgConnection, query, query_as, query_scalar};
+use ferry_ledger::{Result, rows, scripts};
+use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
 
-use crate::{PostgresLedger, audit, errors::Tried};
+use crate::{PostgresLedger, transaction::Tx};
 
 type DeadRow = rows::DeadRow<OffsetDateTime>;
 
@@ -80,20 +80,7 @@ impl DeadLetters for PostgresLedger {
         self.trying("could not redrive dead letters", || async {
             let mut tx = self.begin_long().await?;
             let letters = filter::lock_kept(&mut tx, filter).await?;
-            let mut done = Redriven { left: letters.payloads.len() as i64, ..Redriven::default() };
-            let mut ids = batch_ids.iter().copied();
-            for (run, letters) in letters.of_runs {
-                match redrive::redrive(&mut tx, run, &letters, &mut ids).await? {
-                    None => done.left += letters.len() as i64,
-                    Some(users) => {
-                        let numbers: Vec<i64> = letters.iter().map(|letter| letter.id).collect();
-                        resolve(&mut tx, &numbers, DeadState::Redriven, command.by).await?;
-                        audit::write(&mut tx, &Line::redriven(run, &numbers, users, command)).await?;
-                        done.letters += numbers.len() as i64;
-                        done.users += users;
-                    }
-                }
-            }
+            let done = scripts::redrive(&mut Tx(&mut tx), &letters, batch_ids, command).await?;
             tx.commit().await?;
             Ok(done)
         })
@@ -104,18 +91,7 @@ impl DeadLetters for PostgresLedger {
         self.trying("could not discard dead letters", || async {
             let mut tx = self.begin().await?;
             let letters = filter::lock_kept(&mut tx, filter).await?;
-            let mut discarded = 0;
-            let of_runs = letters.of_runs.into_iter().map(|(run, letters)| {
-                (Some(run), letters.into_iter().map(|letter| letter.id).collect::<Vec<_>>())
-            });
-            for (run, numbers) in of_runs.chain([(None, letters.payloads)]) {
-                if numbers.is_empty() {
-                    continue;
-                }
-                resolve(&mut tx, &numbers, DeadState::Discarded, command.by).await?;
-                audit::write(&mut tx, &Line::discarded(run, &numbers, command)).await?;
-                discarded += numbers.len() as i64;
-            }
+            let discarded = scripts::discard(&mut Tx(&mut tx), letters, command).await?;
             tx.commit().await?;
             Ok(discarded)
         })
@@ -135,20 +111,4 @@ impl DeadLetters for PostgresLedger {
         .map_err(self.sql_failed("could not remove old dead letters"))?;
         Ok(removed.rows_affected() as i64)
     }
-}
-
-/// A person decided on locked letters.
-async fn resolve(connection: &mut PgConnection, letters: &[i64], state: DeadState, by: &str) -> Tried<()> {
-    query!(
-        r#"
-        UPDATE ferry.dead_letters SET state = $2, resolved_by = $3, resolved_at = clock_timestamp()
-        WHERE id = ANY($1)
-        "#,
-        letters,
-        state.as_str(),
-        by,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
 }

@@ -11,12 +11,13 @@ use ferry_domain::{
 };
 use ferry_ledger::{
     Result,
+    lists::CountRow,
     rows::{JobRow, SendRow},
-    words,
+    scripts, words,
 };
 use sqlx::{PgConnection, query, query_as, query_scalar};
 
-use crate::{PostgresLedger, errors::Tried, leases::give_up::give_up};
+use crate::{PostgresLedger, errors::Tried, transaction::Tx};
 
 #[async_trait]
 impl Jobs for PostgresLedger {
@@ -156,7 +157,7 @@ impl Jobs for PostgresLedger {
         self.trying("could not give a job up", || async {
             let mut tx = self.begin().await?;
             let Some(job) = lock_unheld(&mut tx, job).await? else { return Ok(false) };
-            give_up(&mut tx, &job, code, ending::leftover(job.kind), by).await?;
+            scripts::give_up(&mut Tx(&mut tx), &job, code, ending::leftover(job.kind), by).await?;
             tx.commit().await?;
             Ok(true)
         })
@@ -190,18 +191,15 @@ impl Jobs for PostgresLedger {
         .map_err(self.sql_failed("could not count the queue"))?;
         rows.into_iter()
             .map(|row| {
-                Ok(QueueCount {
-                    kind: words::job_kind("queue", &row.kind)?,
-                    state: words::job_state("queue", &row.state)?,
-                    jobs: row.count,
-                    oldest: row.age.map(words::span),
-                })
+                let counted = CountRow { kind: row.kind, state: row.state, count: row.count };
+                counted.of_all(row.age.map(words::span))
             })
             .collect()
     }
 
     async fn job_counts(&self, run: RunId) -> Result<Vec<JobCount>> {
-        let rows = query!(
+        let rows = query_as!(
+            CountRow,
             r#"
             SELECT kind, state, count(*) AS "count!" FROM ferry.jobs
             WHERE run_id = $1 GROUP BY kind, state ORDER BY kind, state
@@ -211,12 +209,7 @@ impl Jobs for PostgresLedger {
         .fetch_all(&self.pool)
         .await
         .map_err(self.sql_failed("could not count jobs"))?;
-        rows.into_iter()
-            .map(|row| {
-                let (kind, state) = (words::job_kind(run, &row.kind)?, words::job_state(run, &row.state)?);
-                Ok(JobCount { kind, state, jobs: row.count })
-            })
-            .collect()
+        rows.into_iter().map(CountRow::of_run).collect()
     }
 }
 

@@ -1,28 +1,24 @@
 //! Leases: claimed, ended by a verdict, taken back.
 
-pub(crate) mod end;
+mod end;
 pub(crate) mod fence;
-pub(crate) mod give_up;
 mod rescue;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    Attempt, Envelope, Job, JobId, JobKind, Lease, Tally, Verdict, WorkerId,
-    ending::{self, Ending},
-    ports::{Command, Leases, Rescued, Unclaimed},
-    run::RunMove,
+    Attempt, Envelope, Job, JobId, Lease, Verdict, WorkerId, ending,
+    ports::{Leases, Rescued, Unclaimed},
 };
 use ferry_ledger::{
-    Result, refusals,
+    Result,
     rows::{JobRow, SendRow},
+    scripts,
 };
-use sqlx::{PgConnection, query, query_as};
+use sqlx::{query, query_as};
 
-use crate::{PostgresLedger, errors::Tried, moves};
-
-use end::End;
+use crate::{PostgresLedger, transaction::Tx};
 
 #[async_trait]
 impl Leases for PostgresLedger {
@@ -71,7 +67,7 @@ impl Leases for PostgresLedger {
             let mut tx = self.begin().await?;
             let held = fence::fence(&mut tx, lease).await?;
             let ending = ending::of(lease.of.kind, verdict, attempt, held.run);
-            conclude(&mut tx, lease, &ending).await?;
+            scripts::conclude(&mut Tx(&mut tx), lease, &ending).await?;
             tx.commit().await?;
             Ok(())
         })
@@ -95,33 +91,4 @@ impl Leases for PostgresLedger {
             .map_err(self.sql_failed("could not undo rescues"))?;
         Ok(())
     }
-}
-
-/// Writes an ending down; the lease is checked.
-async fn conclude(connection: &mut PgConnection, lease: &Lease<Job>, ending: &Ending) -> Tried<()> {
-    if let Ending::Back { attempt: Some(attempt), .. } | Ending::Dead { attempt: Some(attempt), .. } = ending
-    {
-        end::count_attempt(connection, lease, attempt).await?;
-    }
-    match *ending {
-        Ending::Done => finish_complete(connection, lease).await,
-        Ending::Back { after, code, stops, .. } => {
-            end::hand_back(connection, lease, after, code).await?;
-            if stops {
-                let command = Command { by: "ferry", reason: Some(code.as_str()) };
-                moves::ask(connection, lease.of.run, RunMove::Stop, &command).await?;
-            }
-            Ok(())
-        }
-        Ending::Dead { code, leftover, .. } => {
-            give_up::give_up(connection, &lease.of, code, leftover, lease.holder).await
-        }
-    }
-}
-
-/// `Done` without results: right only for a batch with nothing pending.
-async fn finish_complete(connection: &mut PgConnection, lease: &Lease<Job>) -> Tried<()> {
-    refusals::only(lease, JobKind::Provision)?;
-    let pending = end::count_in(connection, &lease.of, &Tally::default(), 0, End::Done).await?;
-    Ok(refusals::complete(&lease.of, pending)?)
 }

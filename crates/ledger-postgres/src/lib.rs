@@ -20,7 +20,6 @@
 //! transactions), one connection for everything (a slow report would stop heartbeats).
 
 mod application;
-mod audit;
 mod controls;
 mod copy;
 mod dead;

@@ -11,17 +11,18 @@ use ferry_domain::{
     ports::{LedgerError, NewRun, Planned, Planning},
     run::RunMove,
 };
-use ferry_ledger::{Result, audit::Line, refusals, words};
+use ferry_ledger::{Result, audit::Line, refusals, scripts, steps::RunSteps, words};
 use serde_json::json;
 use sqlx::{Connection, PgConnection, query, query_scalar};
 
 pub(crate) use settle::settle;
 
 use crate::{
-    PostgresLedger, application, audit,
+    PostgresLedger, application,
     copy::{self, Rows},
     errors::{self, Tried},
     runs,
+    transaction::Tx,
 };
 
 /// A planning that wrote nothing for this long was left behind by its process.
@@ -51,7 +52,7 @@ impl Planning for PostgresLedger {
             let mut tx = self.begin_long().await?;
             clear_abandoned(&mut tx, run).await?;
             insert_run(&mut tx, run).await?;
-            audit::write(&mut tx, &Line::opened(run)).await?;
+            Tx(&mut tx).write_audit(&Line::opened(run)).await?;
             tx.commit().await?;
             Ok(())
         })
@@ -61,7 +62,7 @@ impl Planning for PostgresLedger {
     async fn add_items(&self, run: RunId, items: &[NewItem]) -> Result<()> {
         self.trying("could not take items", || async {
             let mut tx = self.begin().await?;
-            let state = runs::lock(&mut tx, run).await?;
+            let state = Tx(&mut tx).lock(run).await?;
             refusals::planning(run, state)?;
             runs::touch(&mut tx, run).await?;
             copy_items(&mut tx, run, items).await?;
@@ -74,7 +75,7 @@ impl Planning for PostgresLedger {
     async fn finish_planning(&self, run: RunId) -> Result<Planned> {
         self.trying("could not finish planning", || async {
             let mut tx = self.begin_long().await?;
-            runs::advance(&mut tx, run, RunMove::Plan).await?;
+            scripts::advance(&mut Tx(&mut tx), run, RunMove::Plan).await?;
             let planned = settle(&mut tx, run).await?;
             tx.commit().await?;
             Ok(planned)
@@ -85,11 +86,11 @@ impl Planning for PostgresLedger {
     async fn start(&self, run: RunId) -> Result<()> {
         self.trying("could not start a run", || async {
             let mut tx = self.begin().await?;
-            runs::advance(&mut tx, run, RunMove::Start).await?;
+            scripts::advance(&mut Tx(&mut tx), run, RunMove::Start).await?;
             query!("UPDATE ferry.runs SET started_at = clock_timestamp() WHERE id = $1", run.0)
                 .execute(&mut *tx)
                 .await?;
-            runs::count_failures_from_here(&mut tx, run).await?;
+            Tx(&mut tx).count_failures_from_here(run).await?;
             tx.commit().await?;
             Ok(())
         })
@@ -99,7 +100,7 @@ impl Planning for PostgresLedger {
     async fn abandon(&self, run: RunId) -> Result<()> {
         self.trying("could not abandon a run", || async {
             let mut tx = self.begin_long().await?;
-            let state = runs::lock(&mut tx, run).await?;
+            let state = Tx(&mut tx).lock(run).await?;
             refusals::unsent(run, state)?;
             remove::remove(&mut tx, run).await?;
             tx.commit().await?;

@@ -5,9 +5,9 @@ use std::{future::pending, time::Duration};
 use async_trait::async_trait;
 use ferry_domain::{
     JobId, WorkerId,
-    ports::{Duty, LedgerError, Presence, Processes, WaitReason, WorkerRecord, WorkerView},
+    ports::{Duty, LedgerError, Presence, Processes, WorkerRecord, WorkerView},
 };
-use ferry_ledger::{Result, words};
+use ferry_ledger::{Result, lists::WorkerRow, words};
 use sqlx::{query, query_scalar};
 
 use crate::{
@@ -115,17 +115,10 @@ impl Processes for PostgresLedger {
         .map_err(self.sql_failed("could not list workers"))?;
         Ok(rows
             .into_iter()
-            .map(|row| WorkerView {
-                record: WorkerRecord {
-                    id: WorkerId(row.id),
-                    host: row.host,
-                    pid: row.pid,
-                    slots: row.slots,
-                    waiting_for: row.waits.map(WaitReason),
-                },
-                watched: row.watched,
-                silent_for: words::span(row.silent),
-                leases: row.leases,
+            .map(|row| {
+                let (id, host, pid, slots) = (row.id, row.host, row.pid, row.slots);
+                let (watched, waits, leases) = (row.watched, row.waits, row.leases);
+                WorkerRow { id, host, pid, slots, watched, waits, leases }.view(words::span(row.silent))
             })
             .collect())
     }

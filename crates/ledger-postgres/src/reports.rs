@@ -4,27 +4,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    ItemSeq, Job, JobKind, Lease, RunId, SourceKey,
-    ports::{BatchVerification, Discrepancy, Example, FailureGroup, Reports, SealedRun, StoredReport},
+    ItemSeq, Job, JobKind, Lease, RunId,
+    ports::{BatchVerification, Discrepancy, FailureGroup, Reports, SealedRun, StoredReport},
     run::RunMove,
 };
 use ferry_ledger::{
     Result,
+    lists::{self, FailureRow},
     refusals::{self, batch_of},
     rows::DiscrepancyRow,
-    words,
+    scripts,
+    steps::{End, EndSteps, RunSteps},
 };
 use sqlx::{PgConnection, query, query_as, query_scalar};
 
-use crate::{
-    PostgresLedger,
-    errors::Tried,
-    leases::{
-        end::{self, End, ReadBack},
-        fence::fence,
-    },
-    runs,
-};
+use crate::{PostgresLedger, errors::Tried, leases::fence::fence, transaction::Tx};
 
 /// After a report job was given up, the next one is made this much later.
 const REPORT_AGAIN: Duration = Duration::from_secs(30);
@@ -37,12 +31,7 @@ impl Reports for PostgresLedger {
             let mut tx = self.begin().await?;
             fence(&mut tx, lease).await?;
             insert_discrepancies(&mut tx, lease, found).await?;
-            let counts = ReadBack {
-                matched: found.matched,
-                discrepancies: found.discrepancies.len() as i64,
-                requests: found.requests,
-            };
-            end::close_batch(&mut tx, &lease.of, &counts, End::Done).await?;
+            scripts::record_verification(&mut Tx(&mut tx), lease, found).await?;
             tx.commit().await?;
             Ok(())
         })
@@ -56,7 +45,7 @@ impl Reports for PostgresLedger {
             let mut tx = self.begin().await?;
             let mut made = 0;
             for run in finished_runs(&mut tx).await? {
-                let state = runs::lock(&mut tx, run).await?;
+                let state = Tx(&mut tx).lock(run).await?;
                 let open = query_scalar!(
                     r#"
                     SELECT EXISTS (SELECT FROM ferry.batches WHERE run_id = $1 AND state <> 'verified') AS "open!"
@@ -65,7 +54,7 @@ impl Reports for PostgresLedger {
                 )
                 .fetch_one(&mut *tx)
                 .await?;
-                if !open && end::begin_sealing(&mut tx, run, state).await? {
+                if !open && Tx(&mut tx).begin_sealing(run, state).await? {
                     made += 1;
                 }
             }
@@ -80,7 +69,7 @@ impl Reports for PostgresLedger {
         self.trying("could not keep a report", || async {
             let mut tx = self.begin().await?;
             fence(&mut tx, lease).await?;
-            runs::advance(&mut tx, lease.of.run, RunMove::Seal).await?;
+            scripts::advance(&mut Tx(&mut tx), lease.of.run, RunMove::Seal).await?;
             let revision = query_scalar!(
                 r#"
                 WITH sealed AS (
@@ -97,7 +86,7 @@ impl Reports for PostgresLedger {
             )
             .fetch_one(&mut *tx)
             .await?;
-            end::end_job(&mut tx, &lease.of, End::Done).await?;
+            Tx(&mut tx).end_job(&lease.of, End::Done).await?;
             tx.commit().await?;
             Ok(revision)
         })
@@ -105,7 +94,8 @@ impl Reports for PostgresLedger {
     }
 
     async fn failures(&self, run: RunId) -> Result<Vec<FailureGroup>> {
-        let rows = query!(
+        let rows = query_as!(
+            FailureRow,
             r#"
             SELECT state, code, key, place, line, seq, count AS "count!" FROM (
                 SELECT state, code, key, place, line, seq,
@@ -123,18 +113,7 @@ impl Reports for PostgresLedger {
         .fetch_all(&self.pool)
         .await
         .map_err(self.sql_failed("could not group failures"))?;
-        let mut groups: Vec<FailureGroup> = Vec::new();
-        for row in rows {
-            let state = words::item_state(row.seq, &row.state)?;
-            let code = words::settled_code(row.seq, state, row.code.as_deref())?;
-            let example =
-                Example { key: SourceKey(row.key), origin: words::origin(row.seq, row.place, row.line)? };
-            match groups.last_mut() {
-                Some(last) if (last.state, last.code) == (state, code) => last.examples.push(example),
-                _ => groups.push(FailureGroup { state, code, count: row.count, examples: vec![example] }),
-            }
-        }
-        Ok(groups)
+        lists::failure_groups(rows)
     }
 
     async fn discrepancies(&self, run: RunId, after: ItemSeq, most: i64) -> Result<Vec<Discrepancy>> {

@@ -4,15 +4,13 @@ use async_trait::async_trait;
 use ferry_domain::{
     RunId, RunState, RunView,
     ports::{LedgerError, RunNow, Runs, WatchedRun},
-    run::RunMove,
-    threshold,
 };
-use ferry_ledger::{Result, rows, words};
+use ferry_ledger::{Result, audit::Line, lists::WatchedRow, rows, steps::RunSteps, words};
 use sqlx::{PgConnection, query, query_as, query_scalar};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{PostgresLedger, errors::Tried};
+use crate::{PostgresLedger, errors::Tried, transaction::Tx};
 
 type RunRow = rows::RunRow<OffsetDateTime>;
 
@@ -37,7 +35,8 @@ impl Runs for PostgresLedger {
     }
 
     async fn watched_runs(&self) -> Result<Vec<WatchedRun>> {
-        let rows = query!(
+        let rows = query_as!(
+            WatchedRow,
             r#"
             SELECT run.id, run.spec ->> 'stop_after' AS "stop_after!",
                    sums.failed - run.failed_before AS "failed!",
@@ -58,15 +57,7 @@ impl Runs for PostgresLedger {
         .fetch_all(&self.pool)
         .await
         .map_err(self.sql_failed("could not look for runs with limits"))?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(WatchedRun {
-                    run: RunId(row.id),
-                    limits: words::stop_after(row.id, &row.stop_after)?,
-                    tally: threshold::since(row.failed, row.ended, row.pending),
-                })
-            })
-            .collect()
+        rows.into_iter().map(WatchedRow::watched).collect()
     }
 }
 
@@ -113,42 +104,6 @@ impl PostgresLedger {
     }
 }
 
-/// Locks a run, so that its state and its batches stay as they are read next. `NO KEY`,
-/// because inserting a job takes a key share of its run.
-pub(crate) async fn lock(connection: &mut PgConnection, run: RunId) -> Tried<RunState> {
-    let state = query_scalar!("SELECT state FROM ferry.runs WHERE id = $1 FOR NO KEY UPDATE", run.0)
-        .fetch_optional(connection)
-        .await?
-        .ok_or_else(|| LedgerError::no_such_run(run))?;
-    Ok(words::run_state(run.0, &state)?)
-}
-
-/// Moves a run as the domain allows; refuses a move that its state doesn't have.
-pub(crate) async fn advance(connection: &mut PgConnection, run: RunId, step: RunMove) -> Tried<RunState> {
-    let before = lock(connection, run).await?;
-    let after = before.after(step).ok_or_else(|| LedgerError::no_such_move(run, before, step))?;
-    set_state(connection, run, after, None).await?;
-    Ok(after)
-}
-
-/// Writes the state of a locked run, and why it is paused or stopped.
-pub(crate) async fn set_state(
-    connection: &mut PgConnection,
-    run: RunId,
-    state: RunState,
-    why: Option<&str>,
-) -> Tried<()> {
-    query!(
-        "UPDATE ferry.runs SET state = $2, why = $3, touched_at = clock_timestamp() WHERE id = $1",
-        run.0,
-        state.as_str(),
-        why,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
 /// A planner lives: its run is not abandoned.
 pub(crate) async fn touch(connection: &mut PgConnection, run: RunId) -> Tried<()> {
     query!("UPDATE ferry.runs SET touched_at = clock_timestamp() WHERE id = $1", run.0)
@@ -157,44 +112,80 @@ pub(crate) async fn touch(connection: &mut PgConnection, run: RunId) -> Tried<()
     Ok(())
 }
 
-/// Limits on failures count from now on: a person has seen what failed before.
-pub(crate) async fn count_failures_from_here(connection: &mut PgConnection, run: RunId) -> Tried<()> {
-    query!(
-        r#"
-        UPDATE ferry.runs SET failed_before = sums.failed, ended_before = sums.ended
-        FROM (
-            SELECT coalesce(sum(failed + conflict), 0)::bigint AS failed,
-                   coalesce(sum(source - pending), 0)::bigint AS ended
-            FROM ferry.batches WHERE run_id = $1
-        ) AS sums
-        WHERE id = $1
-        "#,
-        run.0,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
+#[async_trait]
+impl RunSteps for Tx<'_> {
+    /// `NO KEY`, because inserting a job takes a key share of its run.
+    async fn lock(&mut self, run: RunId) -> Tried<RunState> {
+        let state = query_scalar!("SELECT state FROM ferry.runs WHERE id = $1 FOR NO KEY UPDATE", run.0)
+            .fetch_optional(&mut *self.0)
+            .await?
+            .ok_or_else(|| LedgerError::no_such_run(run))?;
+        Ok(words::run_state(run.0, &state)?)
+    }
 
-/// One active run of a source holds for runs that come back as well.
-pub(crate) async fn refuse_second(connection: &mut PgConnection, run: RunId) -> Tried<()> {
-    let other = query!(
-        r#"
-        SELECT other.id, other.state
-        FROM ferry.runs AS mine
-        JOIN ferry.runs AS other
-          ON other.source_kind = mine.source_kind AND other.source_location = mine.source_location
-        WHERE mine.id = $1 AND other.id <> $1 AND other.state NOT IN ('sealed', 'cancelled')
-        "#,
-        run.0,
-    )
-    .fetch_optional(connection)
-    .await?;
-    match other {
-        None => Ok(()),
-        Some(other) => {
-            let state = words::run_state(other.id, &other.state)?;
-            Err(LedgerError::AnotherRunActive { run: RunId(other.id), state }.into())
+    async fn set_state(&mut self, run: RunId, state: RunState, why: Option<&str>) -> Tried<()> {
+        query!(
+            "UPDATE ferry.runs SET state = $2, why = $3, touched_at = clock_timestamp() WHERE id = $1",
+            run.0,
+            state.as_str(),
+            why,
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+
+    async fn count_failures_from_here(&mut self, run: RunId) -> Tried<()> {
+        query!(
+            r#"
+            UPDATE ferry.runs SET failed_before = sums.failed, ended_before = sums.ended
+            FROM (
+                SELECT coalesce(sum(failed + conflict), 0)::bigint AS failed,
+                       coalesce(sum(source - pending), 0)::bigint AS ended
+                FROM ferry.batches WHERE run_id = $1
+            ) AS sums
+            WHERE id = $1
+            "#,
+            run.0,
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+
+    async fn refuse_second(&mut self, run: RunId) -> Tried<()> {
+        let other = query!(
+            r#"
+            SELECT other.id, other.state
+            FROM ferry.runs AS mine
+            JOIN ferry.runs AS other
+              ON other.source_kind = mine.source_kind AND other.source_location = mine.source_location
+            WHERE mine.id = $1 AND other.id <> $1 AND other.state NOT IN ('sealed', 'cancelled')
+            "#,
+            run.0,
+        )
+        .fetch_optional(&mut *self.0)
+        .await?;
+        match other {
+            None => Ok(()),
+            Some(other) => {
+                let state = words::run_state(other.id, &other.state)?;
+                Err(LedgerError::AnotherRunActive { run: RunId(other.id), state }.into())
+            }
         }
+    }
+
+    async fn write_audit(&mut self, line: &Line<'_>) -> Tried<()> {
+        query!(
+            "INSERT INTO ferry.audit (actor, action, run_id, detail, reason) VALUES ($1, $2, $3, $4, $5)",
+            line.actor,
+            line.action,
+            line.run.map(|run| run.0),
+            &line.detail,
+            line.reason,
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ferry_domain::ports::LedgerError;
-use sqlx::{PgTransaction, Postgres, Transaction};
+use sqlx::{PgConnection, PgTransaction, Postgres, Transaction};
 
 use crate::{
     PostgresLedger,
@@ -30,6 +30,13 @@ impl Tries {
         tokio::time::sleep(PAUSE * self.0).await;
         true
     }
+}
+
+/// A transaction's connection, on which the steps of scripts are done.
+pub(crate) struct Tx<'c>(pub &'c mut PgConnection);
+
+impl ferry_ledger::steps::Transaction for Tx<'_> {
+    type Fault = Fault;
 }
 
 impl PostgresLedger {

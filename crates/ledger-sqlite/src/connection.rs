@@ -25,6 +25,13 @@ pub struct SqliteLedger {
     readers: SqlitePool,
 }
 
+/// A transaction's connection, on which the steps of scripts are done.
+pub(crate) struct Tx<'c>(pub &'c mut SqliteConnection);
+
+impl ferry_ledger::steps::Transaction for Tx<'_> {
+    type Fault = LedgerError;
+}
+
 impl SqliteLedger {
     /// Opens the file, and makes it where there is none. Turns the file to WAL,
     /// which lasts beyond this process, and says so in the log.

@@ -3,12 +3,18 @@
 use async_trait::async_trait;
 use ferry_domain::{
     RunId,
-    ports::{ActiveRun, Command, Controls, Orders},
+    ports::{Command, Controls, Orders},
 };
-use ferry_ledger::{Result, audit::Line, refusals, words};
+use ferry_ledger::{
+    Result,
+    audit::Line,
+    lists::{self, OrderRow},
+    refusals,
+    steps::RunSteps,
+};
 use uuid::Uuid;
 
-use crate::{SqliteLedger, audit, errors::Doing, runs};
+use crate::{SqliteLedger, connection::Tx, errors::Doing};
 
 const READING: &str = "could not read the controls";
 const SETTING: &str = "could not set a control";
@@ -17,7 +23,8 @@ const SETTING: &str = "could not set a control";
 impl Controls for SqliteLedger {
     /// One statement; it has a row even when no run is active. The newest run's rate counts.
     async fn orders(&self) -> Result<Orders> {
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            OrderRow,
             r#"
             SELECT s.stop_all AS "stop_all!: bool", r.id AS "id?: Uuid", r.state AS "state?: String",
                    r.rate AS "rate?: String"
@@ -31,25 +38,18 @@ impl Controls for SqliteLedger {
         .fetch_all(self.reader())
         .await
         .doing(READING)?;
-        let mut orders = Orders::default();
-        for row in rows {
-            orders.stop_all = row.stop_all;
-            let (Some(id), Some(state)) = (row.id, row.state) else { continue };
-            orders.runs.push(ActiveRun { id: RunId(id), state: words::run_state(id, &state)? });
-            orders.rate = orders.rate.or(row.rate);
-        }
-        Ok(orders)
+        lists::orders(rows)
     }
 
     async fn set_rate(&self, run: RunId, plan: Option<&str>, command: &Command<'_>) -> Result<()> {
         let mut tx = self.write(SETTING).await?;
-        let state = runs::lock(&mut tx, run).await?;
+        let state = Tx(&mut tx).lock(run).await?;
         refusals::unended(run, state)?;
         sqlx::query!("UPDATE ferry_runs SET rate = ?2 WHERE id = ?1", run.0, plan)
             .execute(&mut *tx)
             .await
             .doing(SETTING)?;
-        audit::write(&mut tx, &Line::rate(run, plan, command)).await?;
+        Tx(&mut tx).write_audit(&Line::rate(run, plan, command)).await?;
         tx.commit().await.doing(SETTING)
     }
 
@@ -76,7 +76,7 @@ impl Controls for SqliteLedger {
         .rows_affected()
             > 0;
         if changed {
-            audit::write(&mut tx, &Line::stop_all(stop, command)).await?;
+            Tx(&mut tx).write_audit(&Line::stop_all(stop, command)).await?;
         }
         tx.commit().await.doing(SETTING)?;
         Ok(changed)

@@ -8,14 +8,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ferry_domain::{
     BatchId,
-    ports::{Command, DeadCount, DeadFilter, DeadLetter, DeadLetters, DeadState, DeadView, Redriven},
+    ports::{Command, DeadCount, DeadFilter, DeadLetter, DeadLetters, DeadView, Redriven},
 };
-use ferry_ledger::{Result, audit::Line, rows};
-use sqlx::SqliteConnection;
+use ferry_ledger::{Result, rows, scripts};
 use uuid::Uuid;
 
 use crate::{
-    SqliteLedger, audit,
+    SqliteLedger,
+    connection::Tx,
     errors::Doing,
     values::{count, json, micros},
 };
@@ -97,20 +97,7 @@ impl DeadLetters for SqliteLedger {
     ) -> Result<Redriven> {
         let mut tx = self.write(REDRIVING).await?;
         let letters = filter::kept(&mut tx, filter).await?;
-        let mut done = Redriven { left: count(letters.payloads.len() as u64), ..Redriven::default() };
-        let mut ids = batch_ids.iter().copied();
-        for (run, letters) in letters.of_runs {
-            match redrive::redrive(&mut tx, run, &letters, &mut ids).await? {
-                None => done.left += count(letters.len() as u64),
-                Some(users) => {
-                    let numbers: Vec<i64> = letters.iter().map(|letter| letter.id).collect();
-                    resolve(&mut tx, &numbers, DeadState::Redriven, command.by).await?;
-                    audit::write(&mut tx, &Line::redriven(run, &numbers, users, command)).await?;
-                    done.letters += count(numbers.len() as u64);
-                    done.users += users;
-                }
-            }
-        }
+        let done = scripts::redrive(&mut Tx(&mut tx), &letters, batch_ids, command).await?;
         tx.commit().await.doing(REDRIVING)?;
         Ok(done)
     }
@@ -118,18 +105,7 @@ impl DeadLetters for SqliteLedger {
     async fn discard(&self, filter: &DeadFilter, command: &Command<'_>) -> Result<i64> {
         let mut tx = self.write(DISCARDING).await?;
         let letters = filter::kept(&mut tx, filter).await?;
-        let mut discarded = 0;
-        let of_runs = letters.of_runs.into_iter().map(|(run, letters)| {
-            (Some(run), letters.into_iter().map(|letter| letter.id).collect::<Vec<_>>())
-        });
-        for (run, numbers) in of_runs.chain([(None, letters.payloads)]) {
-            if numbers.is_empty() {
-                continue;
-            }
-            resolve(&mut tx, &numbers, DeadState::Discarded, command.by).await?;
-            audit::write(&mut tx, &Line::discarded(run, &numbers, command)).await?;
-            discarded += count(numbers.len() as u64);
-        }
+        let discarded = scripts::discard(&mut Tx(&mut tx), letters, command).await?;
         tx.commit().await.doing(DISCARDING)?;
         Ok(discarded)
     }
@@ -148,27 +124,4 @@ impl DeadLetters for SqliteLedger {
         .doing("could not remove old dead letters")?;
         Ok(count(removed.rows_affected()))
     }
-}
-
-/// A person decided on kept letters.
-async fn resolve(
-    connection: &mut SqliteConnection,
-    letters: &[i64],
-    state: DeadState,
-    by: &str,
-) -> Result<()> {
-    let (letters, state) = (json(letters), state.as_str());
-    sqlx::query!(
-        r#"
-        UPDATE ferry_dead_letters SET state = ?2, resolved_by = ?3, resolved_at = (SELECT at FROM ferry_now)
-        WHERE id IN (SELECT value FROM json_each(?1)) AND state = 'kept'
-        "#,
-        letters,
-        state,
-        by
-    )
-    .execute(connection)
-    .await
-    .doing("could not resolve dead letters")?;
-    Ok(())
 }

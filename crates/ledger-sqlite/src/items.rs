@@ -11,17 +11,10 @@ use ferry_domain::{
 use ferry_ledger::{
     Result, refusals,
     rows::{ItemRow, ItemViewRow},
+    steps::{End, EndSteps},
 };
 
-use crate::{
-    SqliteLedger,
-    errors::Doing,
-    leases::{
-        end::{self, End},
-        fence::fence,
-    },
-    values::json,
-};
+use crate::{SqliteLedger, connection::Tx, errors::Doing, leases::fence::fence, values::json};
 
 const READING: &str = "could not read a batch";
 const LISTING: &str = "could not read items";
@@ -50,7 +43,7 @@ impl Items for SqliteLedger {
         let fresh = results::still_pending(&mut tx, lease, results).await?;
         let refused_rows = results::application_rows(&mut tx, &held, &fresh).await?;
         let ended = results::write_items(&mut tx, lease, &fresh, &refused_rows).await?;
-        let pending = end::count_in(&mut tx, &lease.of, &ended, requests, End::Done).await?;
+        let pending = Tx(&mut tx).count_in(&lease.of, &ended, requests, End::Done).await?;
         tx.commit().await.doing(WRITING)?;
         Ok(WriteBack { refused_rows, pending, run: held.run.seen_by_holder(held.all_stopped) })
     }

@@ -12,16 +12,17 @@ use ferry_domain::{
 };
 use ferry_ledger::{
     Result,
+    lists::CountRow,
     rows::{JobRow, SendRow},
-    words,
+    scripts,
 };
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use crate::{
     SqliteLedger,
+    connection::Tx,
     errors::Doing,
-    leases::give_up::give_up,
     values::{hex, json, micros, span},
 };
 
@@ -177,7 +178,7 @@ impl Jobs for SqliteLedger {
     async fn give_up(&self, job: JobId, code: Code, by: WorkerId) -> Result<bool> {
         let mut tx = self.write(GIVING_UP).await?;
         let Some(job) = unheld(&mut tx, job).await? else { return Ok(false) };
-        give_up(&mut tx, &job, code, ending::leftover(job.kind), by).await?;
+        scripts::give_up(&mut Tx(&mut tx), &job, code, ending::leftover(job.kind), by).await?;
         tx.commit().await.doing(GIVING_UP)?;
         Ok(true)
     }
@@ -202,18 +203,15 @@ impl Jobs for SqliteLedger {
         .doing(COUNTING)?;
         rows.into_iter()
             .map(|row| {
-                Ok(QueueCount {
-                    kind: words::job_kind("queue", &row.kind)?,
-                    state: words::job_state("queue", &row.state)?,
-                    jobs: row.count,
-                    oldest: row.oldest.map(span),
-                })
+                let counted = CountRow { kind: row.kind, state: row.state, count: row.count };
+                counted.of_all(row.oldest.map(span))
             })
             .collect()
     }
 
     async fn job_counts(&self, run: RunId) -> Result<Vec<JobCount>> {
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            CountRow,
             r#"
             SELECT kind AS "kind!: String", state AS "state!: String", count(*) AS "count!: i64"
             FROM ferry_jobs WHERE run_id = ?1
@@ -224,12 +222,7 @@ impl Jobs for SqliteLedger {
         .fetch_all(self.reader())
         .await
         .doing(COUNTING)?;
-        rows.into_iter()
-            .map(|row| {
-                let (kind, state) = (words::job_kind(run, &row.kind)?, words::job_state(run, &row.state)?);
-                Ok(JobCount { kind, state, jobs: row.count })
-            })
-            .collect()
+        rows.into_iter().map(CountRow::of_run).collect()
     }
 }
 

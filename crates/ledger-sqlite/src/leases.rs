@@ -1,34 +1,29 @@
 //! Leases: claimed, ended by a verdict, taken back.
 
-pub(crate) mod end;
+mod end;
 pub(crate) mod fence;
-pub(crate) mod give_up;
 mod rescue;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    Attempt, Envelope, Job, JobId, JobKind, Lease, Tally, Verdict, WorkerId,
-    ending::{self, Ending},
-    ports::{Command, Leases, Rescued, Unclaimed},
-    run::RunMove,
+    Attempt, Envelope, Job, JobId, Lease, Verdict, WorkerId, ending,
+    ports::{Leases, Rescued, Unclaimed},
 };
 use ferry_ledger::{
-    Result, refusals,
+    Result,
     rows::{JobRow, SendRow},
+    scripts,
 };
-use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use crate::{
     SqliteLedger,
+    connection::Tx,
     errors::Doing,
-    moves,
     values::{hex, json, micros},
 };
-
-use end::End;
 
 const CONCLUDING: &str = "could not conclude a job";
 
@@ -86,7 +81,7 @@ impl Leases for SqliteLedger {
         let mut tx = self.write(CONCLUDING).await?;
         let held = fence::fence(&mut tx, lease).await?;
         let ending = ending::of(lease.of.kind, verdict, attempt, held.run);
-        conclude(&mut tx, lease, &ending).await?;
+        scripts::conclude(&mut Tx(&mut tx), lease, &ending).await?;
         tx.commit().await.doing(CONCLUDING)
     }
 
@@ -108,33 +103,4 @@ impl Leases for SqliteLedger {
         .doing("could not undo rescues")?;
         Ok(())
     }
-}
-
-/// Writes an ending down; the lease is checked.
-async fn conclude(connection: &mut SqliteConnection, lease: &Lease<Job>, ending: &Ending) -> Result<()> {
-    if let Ending::Back { attempt: Some(attempt), .. } | Ending::Dead { attempt: Some(attempt), .. } = ending
-    {
-        end::count_attempt(connection, lease, attempt).await?;
-    }
-    match *ending {
-        Ending::Done => finish_complete(connection, lease).await,
-        Ending::Back { after, code, stops, .. } => {
-            end::hand_back(connection, lease, after, code).await?;
-            if stops {
-                let command = Command { by: "ferry", reason: Some(code.as_str()) };
-                moves::ask(connection, lease.of.run, RunMove::Stop, &command).await?;
-            }
-            Ok(())
-        }
-        Ending::Dead { code, leftover, .. } => {
-            give_up::give_up(connection, &lease.of, code, leftover, lease.holder).await
-        }
-    }
-}
-
-/// `Done` without results: right only for a batch with nothing pending.
-async fn finish_complete(connection: &mut SqliteConnection, lease: &Lease<Job>) -> Result<()> {
-    refusals::only(lease, JobKind::Provision)?;
-    let pending = end::count_in(connection, &lease.of, &Tally::default(), 0, End::Done).await?;
-    refusals::complete(&lease.of, pending)
 }

@@ -19,7 +19,6 @@
 //! One process per file: [`EmbeddedLock`].
 
 mod application;
-mod audit;
 mod connection;
 mod controls;
 mod dead;

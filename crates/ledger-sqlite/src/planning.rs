@@ -9,14 +9,15 @@ use ferry_domain::{
     ports::{LedgerError, NewRun, Planned, Planning},
     run::RunMove,
 };
-use ferry_ledger::{Result, audit::Line, refusals, words};
+use ferry_ledger::{Result, audit::Line, refusals, scripts, steps::RunSteps, words};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 pub(crate) use settle::{insert_provision_jobs, settle};
 
 use crate::{
-    SqliteLedger, application, audit,
+    SqliteLedger, application,
+    connection::Tx,
     errors::Doing,
     runs,
     values::{hex, json},
@@ -76,13 +77,13 @@ impl Planning for SqliteLedger {
         .execute(&mut *tx)
         .await
         .doing(OPENING)?;
-        audit::write(&mut tx, &Line::opened(run)).await?;
+        Tx(&mut tx).write_audit(&Line::opened(run)).await?;
         tx.commit().await.doing(OPENING)
     }
 
     async fn add_items(&self, run: RunId, items: &[NewItem]) -> Result<()> {
         let mut tx = self.write(ADDING).await?;
-        let state = runs::lock(&mut tx, run).await?;
+        let state = Tx(&mut tx).lock(run).await?;
         refusals::planning(run, state)?;
         runs::touch(&mut tx, run).await?;
         for part in items.chunks(STATEMENT) {
@@ -93,7 +94,7 @@ impl Planning for SqliteLedger {
 
     async fn finish_planning(&self, run: RunId) -> Result<Planned> {
         let mut tx = self.write(FINISHING).await?;
-        runs::advance(&mut tx, run, RunMove::Plan).await?;
+        scripts::advance(&mut Tx(&mut tx), run, RunMove::Plan).await?;
         let planned = settle(&mut tx, run).await?;
         tx.commit().await.doing(FINISHING)?;
         Ok(planned)
@@ -101,12 +102,12 @@ impl Planning for SqliteLedger {
 
     async fn start(&self, run: RunId) -> Result<()> {
         let mut tx = self.write(STARTING).await?;
-        runs::advance(&mut tx, run, RunMove::Start).await?;
+        scripts::advance(&mut Tx(&mut tx), run, RunMove::Start).await?;
         sqlx::query!("UPDATE ferry_runs SET started_at = (SELECT at FROM ferry_now) WHERE id = ?1", run.0)
             .execute(&mut *tx)
             .await
             .doing(STARTING)?;
-        runs::count_failures_from_here(&mut tx, run).await?;
+        Tx(&mut tx).count_failures_from_here(run).await?;
         tx.commit().await.doing(STARTING)
     }
 

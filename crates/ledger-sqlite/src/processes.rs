@@ -5,9 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ferry_domain::{
     JobId, WorkerId,
-    ports::{Duty, Presence, Processes, WaitReason, WorkerRecord, WorkerView},
+    ports::{Duty, Presence, Processes, WorkerRecord, WorkerView},
 };
-use ferry_ledger::Result;
+use ferry_ledger::{Result, lists::WorkerRow};
 use uuid::Uuid;
 
 use crate::{
@@ -128,17 +128,10 @@ impl Processes for SqliteLedger {
         .doing(LISTING)?;
         Ok(rows
             .into_iter()
-            .map(|row| WorkerView {
-                record: WorkerRecord {
-                    id: WorkerId(row.id),
-                    host: row.host,
-                    pid: row.pid,
-                    slots: row.slots,
-                    waiting_for: row.waits.map(WaitReason),
-                },
-                watched: row.watched,
-                silent_for: span(row.silent),
-                leases: row.leases,
+            .map(|row| {
+                let (id, host, pid, slots) = (row.id, row.host, row.pid, row.slots);
+                let (watched, waits, leases) = (row.watched, row.waits, row.leases);
+                WorkerRow { id, host, pid, slots, watched, waits, leases }.view(span(row.silent))
             })
             .collect())
     }

@@ -2,29 +2,23 @@
 
 use async_trait::async_trait;
 use ferry_domain::{
-    ItemSeq, Job, JobKind, Lease, RunId, SourceKey,
-    ports::{BatchVerification, Discrepancy, Example, FailureGroup, Reports, SealedRun, StoredReport},
+    ItemSeq, Job, JobKind, Lease, RunId,
+    ports::{BatchVerification, Discrepancy, FailureGroup, Reports, SealedRun, StoredReport},
     run::RunMove,
 };
 use ferry_ledger::{
     Result,
+    lists::{self, FailureRow},
     refusals::{self, batch_of},
     rows::DiscrepancyRow,
+    scripts,
+    steps::{End, EndSteps, RunSteps},
     words::{self, StoredTime},
 };
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use crate::{
-    SqliteLedger,
-    errors::Doing,
-    leases::{
-        end::{self, End, ReadBack},
-        fence::fence,
-    },
-    runs,
-    values::{count, json},
-};
+use crate::{SqliteLedger, connection::Tx, errors::Doing, leases::fence::fence, values::json};
 
 /// After a report job was given up, the next one is made this much later: 30 s, in microseconds.
 const REPORT_AGAIN: i64 = 30_000_000;
@@ -41,12 +35,7 @@ impl Reports for SqliteLedger {
         let mut tx = self.write(VERIFYING).await?;
         fence(&mut tx, lease).await?;
         insert_discrepancies(&mut tx, lease, found).await?;
-        let counts = ReadBack {
-            matched: found.matched,
-            discrepancies: count(found.discrepancies.len() as u64),
-            requests: found.requests,
-        };
-        end::close_batch(&mut tx, &lease.of, &counts, End::Done).await?;
+        scripts::record_verification(&mut Tx(&mut tx), lease, found).await?;
         tx.commit().await.doing(VERIFYING)
     }
 
@@ -54,8 +43,8 @@ impl Reports for SqliteLedger {
         let mut tx = self.write(SWEEPING).await?;
         let mut made = 0;
         for run in finished_runs(&mut tx).await? {
-            let state = runs::lock(&mut tx, run).await?;
-            if end::begin_sealing(&mut tx, run, state).await? {
+            let state = Tx(&mut tx).lock(run).await?;
+            if Tx(&mut tx).begin_sealing(run, state).await? {
                 made += 1;
             }
         }
@@ -67,7 +56,7 @@ impl Reports for SqliteLedger {
         refusals::only(lease, JobKind::Report)?;
         let mut tx = self.write(SEALING).await?;
         fence(&mut tx, lease).await?;
-        runs::advance(&mut tx, lease.of.run, RunMove::Seal).await?;
+        scripts::advance(&mut Tx(&mut tx), lease.of.run, RunMove::Seal).await?;
         let revision = sqlx::query_scalar!(
             r#"
             UPDATE ferry_runs SET revision = revision + 1, sealed_at = (SELECT at FROM ferry_now) WHERE id = ?1
@@ -88,13 +77,14 @@ impl Reports for SqliteLedger {
         .execute(&mut *tx)
         .await
         .doing(SEALING)?;
-        end::end_job(&mut tx, &lease.of, End::Done).await?;
+        Tx(&mut tx).end_job(&lease.of, End::Done).await?;
         tx.commit().await.doing(SEALING)?;
         Ok(revision)
     }
 
     async fn failures(&self, run: RunId) -> Result<Vec<FailureGroup>> {
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            FailureRow,
             r#"
             SELECT state AS "state!: String", code AS "code?: String", key AS "key!: String",
                    place AS "place!: String", line AS "line!: i64", seq AS "seq!: i64", count AS "count!: i64"
@@ -113,18 +103,7 @@ impl Reports for SqliteLedger {
         .fetch_all(self.reader())
         .await
         .doing(GROUPING)?;
-        let mut groups: Vec<FailureGroup> = Vec::new();
-        for row in rows {
-            let state = words::item_state(row.seq, &row.state)?;
-            let code = words::settled_code(row.seq, state, row.code.as_deref())?;
-            let example =
-                Example { key: SourceKey(row.key), origin: words::origin(row.seq, row.place, row.line)? };
-            match groups.last_mut() {
-                Some(last) if (last.state, last.code) == (state, code) => last.examples.push(example),
-                _ => groups.push(FailureGroup { state, code, count: row.count, examples: vec![example] }),
-            }
-        }
-        Ok(groups)
+        lists::failure_groups(rows)
     }
 
     async fn discrepancies(&self, run: RunId, after: ItemSeq, most: i64) -> Result<Vec<Discrepancy>> {

@@ -4,14 +4,12 @@ use async_trait::async_trait;
 use ferry_domain::{
     RunId, RunState, RunView,
     ports::{LedgerError, RunNow, Runs, WatchedRun},
-    run::RunMove,
-    threshold,
 };
-use ferry_ledger::{Result, refusals, rows, words};
+use ferry_ledger::{Result, audit::Line, lists::WatchedRow, refusals, rows, steps::RunSteps, words};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use crate::{SqliteLedger, errors::Doing};
+use crate::{SqliteLedger, connection::Tx, errors::Doing};
 
 type RunRow = rows::RunRow<i64>;
 
@@ -46,7 +44,8 @@ impl Runs for SqliteLedger {
     }
 
     async fn watched_runs(&self) -> Result<Vec<WatchedRun>> {
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            WatchedRow,
             r#"
             SELECT r.id AS "id!: Uuid", r.spec ->> 'stop_after' AS "stop_after!: String",
                    coalesce(sum(b.failed + b.conflict), 0) - r.failed_before AS "failed!: i64",
@@ -62,15 +61,7 @@ impl Runs for SqliteLedger {
         .fetch_all(self.reader())
         .await
         .doing(WATCHING)?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(WatchedRun {
-                    run: RunId(row.id),
-                    limits: words::stop_after(row.id, &row.stop_after)?,
-                    tally: threshold::since(row.failed, row.ended, row.pending),
-                })
-            })
-            .collect()
+        rows.into_iter().map(WatchedRow::watched).collect()
     }
 }
 
@@ -111,59 +102,6 @@ impl SqliteLedger {
     }
 }
 
-/// The state of a run; nobody moves it before this transaction ends, since it holds the only
-/// write lock. A run that is being removed is not there any more.
-pub(crate) async fn lock(connection: &mut SqliteConnection, run: RunId) -> Result<RunState> {
-    let row = sqlx::query!(
-        r#"
-        SELECT state AS "state!: String", touched_at = 0 AS "removed!: bool" FROM ferry_runs WHERE id = ?1
-        "#,
-        run.0
-    )
-    .fetch_optional(connection)
-    .await
-    .doing(READING)?
-    .ok_or_else(|| LedgerError::no_such_run(run))?;
-    if row.removed {
-        return Err(refusals::not_planned_any_more(run));
-    }
-    words::run_state(run.0, &row.state)
-}
-
-/// Moves a run as the domain allows; refuses a move that its state doesn't have.
-pub(crate) async fn advance(
-    connection: &mut SqliteConnection,
-    run: RunId,
-    step: RunMove,
-) -> Result<RunState> {
-    let before = lock(connection, run).await?;
-    let after = before.after(step).ok_or_else(|| LedgerError::no_such_move(run, before, step))?;
-    set_state(connection, run, after, None).await?;
-    Ok(after)
-}
-
-/// Writes the state of a locked run, and why it is paused or stopped.
-pub(crate) async fn set_state(
-    connection: &mut SqliteConnection,
-    run: RunId,
-    state: RunState,
-    why: Option<&str>,
-) -> Result<()> {
-    let word = state.as_str();
-    sqlx::query!(
-        r#"
-        UPDATE ferry_runs SET state = ?2, why = ?3, touched_at = (SELECT at FROM ferry_now) WHERE id = ?1
-        "#,
-        run.0,
-        word,
-        why
-    )
-    .execute(connection)
-    .await
-    .doing(MOVING)?;
-    Ok(())
-}
-
 /// A planner lives: its run is not abandoned.
 pub(crate) async fn touch(connection: &mut SqliteConnection, run: RunId) -> Result<()> {
     sqlx::query!("UPDATE ferry_runs SET touched_at = (SELECT at FROM ferry_now) WHERE id = ?1", run.0)
@@ -173,45 +111,99 @@ pub(crate) async fn touch(connection: &mut SqliteConnection, run: RunId) -> Resu
     Ok(())
 }
 
-/// Limits on failures count from now on: a person has seen what failed before.
-pub(crate) async fn count_failures_from_here(connection: &mut SqliteConnection, run: RunId) -> Result<()> {
-    sqlx::query!(
-        r#"
-        UPDATE ferry_runs
-        SET (failed_before, ended_before) = (
-            SELECT coalesce(sum(failed + conflict), 0), coalesce(sum(source - pending), 0)
-            FROM ferry_batches WHERE run_id = ?1
+#[async_trait]
+impl RunSteps for Tx<'_> {
+    /// The transaction holds the only write lock. A run that is being removed is not there any more.
+    async fn lock(&mut self, run: RunId) -> Result<RunState> {
+        let row = sqlx::query!(
+            r#"
+            SELECT state AS "state!: String", touched_at = 0 AS "removed!: bool" FROM ferry_runs WHERE id = ?1
+            "#,
+            run.0
         )
-        WHERE id = ?1
-        "#,
-        run.0
-    )
-    .execute(connection)
-    .await
-    .doing(WATCHING)?;
-    Ok(())
-}
-
-/// One active run of a source holds for runs that come back as well.
-pub(crate) async fn refuse_second(connection: &mut SqliteConnection, run: RunId) -> Result<()> {
-    let other = sqlx::query!(
-        r#"
-        SELECT other.id AS "id!: Uuid", other.state AS "state!: String"
-        FROM ferry_runs AS mine
-        JOIN ferry_runs AS other
-          ON other.source_kind = mine.source_kind AND other.source_location = mine.source_location
-        WHERE mine.id = ?1 AND other.id <> ?1 AND other.state NOT IN ('sealed', 'cancelled')
-        "#,
-        run.0
-    )
-    .fetch_optional(connection)
-    .await
-    .doing(READING)?;
-    match other {
-        None => Ok(()),
-        Some(other) => {
-            let state = words::run_state(other.id, &other.state)?;
-            Err(LedgerError::AnotherRunActive { run: RunId(other.id), state })
+        .fetch_optional(&mut *self.0)
+        .await
+        .doing(READING)?
+        .ok_or_else(|| LedgerError::no_such_run(run))?;
+        if row.removed {
+            return Err(refusals::not_planned_any_more(run));
         }
+        words::run_state(run.0, &row.state)
+    }
+
+    async fn set_state(&mut self, run: RunId, state: RunState, why: Option<&str>) -> Result<()> {
+        let word = state.as_str();
+        sqlx::query!(
+            r#"
+            UPDATE ferry_runs SET state = ?2, why = ?3, touched_at = (SELECT at FROM ferry_now) WHERE id = ?1
+            "#,
+            run.0,
+            word,
+            why
+        )
+        .execute(&mut *self.0)
+        .await
+        .doing(MOVING)?;
+        Ok(())
+    }
+
+    async fn count_failures_from_here(&mut self, run: RunId) -> Result<()> {
+        sqlx::query!(
+            r#"
+            UPDATE ferry_runs
+            SET (failed_before, ended_before) = (
+                SELECT coalesce(sum(failed + conflict), 0), coalesce(sum(source - pending), 0)
+                FROM ferry_batches WHERE run_id = ?1
+            )
+            WHERE id = ?1
+            "#,
+            run.0
+        )
+        .execute(&mut *self.0)
+        .await
+        .doing(WATCHING)?;
+        Ok(())
+    }
+
+    async fn refuse_second(&mut self, run: RunId) -> Result<()> {
+        let other = sqlx::query!(
+            r#"
+            SELECT other.id AS "id!: Uuid", other.state AS "state!: String"
+            FROM ferry_runs AS mine
+            JOIN ferry_runs AS other
+              ON other.source_kind = mine.source_kind AND other.source_location = mine.source_location
+            WHERE mine.id = ?1 AND other.id <> ?1 AND other.state NOT IN ('sealed', 'cancelled')
+            "#,
+            run.0
+        )
+        .fetch_optional(&mut *self.0)
+        .await
+        .doing(READING)?;
+        match other {
+            None => Ok(()),
+            Some(other) => {
+                let state = words::run_state(other.id, &other.state)?;
+                Err(LedgerError::AnotherRunActive { run: RunId(other.id), state })
+            }
+        }
+    }
+
+    async fn write_audit(&mut self, line: &Line<'_>) -> Result<()> {
+        let (run, detail) = (line.run.map(|run| run.0), line.detail.to_string());
+        sqlx::query!(
+            r#"
+            INSERT INTO ferry_audit (at, actor, action, run_id, detail, reason)
+            SELECT at, ?1, ?2, ?3, ?4, ?5 FROM ferry_now
+            "#,
+            line.actor,
+            line.action,
+            run,
+            detail,
+            line.reason
+        )
+        .execute(&mut *self.0)
+        .await
+        .doing("could not write its audit")?;
+        Ok(())
     }
 }

@@ -4,17 +4,18 @@ use ferry_domain::{
     Code, ItemResult, ItemState, Job, Lease, Tally,
     ports::{RefusedRow, WriteBack},
 };
-use ferry_ledger::refusals::batch_of;
+use ferry_ledger::{
+    refusals::batch_of,
+    steps::{End, EndSteps},
+};
 use sqlx::{PgConnection, query, query_scalar};
 
 use crate::{
     PostgresLedger,
     application::{AppRow, Group},
     errors::Tried,
-    leases::{
-        end::{self, End},
-        fence::fence,
-    },
+    leases::fence::fence,
+    transaction::Tx,
 };
 
 impl PostgresLedger {
@@ -43,7 +44,7 @@ impl PostgresLedger {
             note_refusals(&mut tx, lease, &refused_rows).await?;
         }
         let ended = tally(results, &taken, &refused_rows);
-        let pending = end::count_in(&mut tx, &lease.of, &ended, requests, End::Done).await?;
+        let pending = Tx(&mut tx).count_in(&lease.of, &ended, requests, End::Done).await?;
         tx.commit().await?;
         Ok(WriteBack { refused_rows, pending, run: held.run.seen_by_holder(held.all_stopped) })
     }

@@ -1,10 +1,10 @@
 //! Halving a batch that is rescued again and again (`ferry_domain::poison`).
 
 use ferry_domain::{BatchId, Job, JobKind, poison};
-use ferry_ledger::refusals::batch_of;
+use ferry_ledger::{refusals::batch_of, steps::RunSteps};
 use sqlx::{PgConnection, query, query_scalar};
 
-use crate::{errors::Tried, runs};
+use crate::{errors::Tried, transaction::Tx};
 
 /// Halves the batch of a locked job; returns the number of items that went.
 pub(super) async fn halve(tx: &mut PgConnection, job: &Job, into: BatchId) -> Tried<i64> {
@@ -23,7 +23,7 @@ pub(super) async fn halve(tx: &mut PgConnection, job: &Job, into: BatchId) -> Tr
         return Ok(0);
     }
     // Numbers of batches are given out under the lock of the run.
-    runs::lock(tx, job.run).await?;
+    Tx(&mut *tx).lock(job.run).await?;
     split(tx, job, gone, into).await?;
     Ok(gone.len() as i64)
 }

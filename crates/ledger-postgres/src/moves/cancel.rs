@@ -1,13 +1,14 @@
 //! What a cancel settles immediately (`ferry_domain::withdrawal`).
 
+use async_trait::async_trait;
 use ferry_domain::{
     JobKind, RunId, RunState,
     ports::{Cancellable, LedgerError},
 };
-use ferry_ledger::words;
+use ferry_ledger::{steps::CancelSteps, words};
 use sqlx::{PgConnection, query, query_scalar};
 
-use crate::errors::Tried;
+use crate::{errors::Tried, planning, transaction::Tx};
 
 /// What a cancel would settle, and what Auth0 must be asked about. While a run is being
 /// planned, its items have no batches yet, and none was ever sent.
@@ -45,53 +46,58 @@ pub(super) async fn count(connection: &mut PgConnection, run: RunId) -> Tried<Ca
     Ok(Cancellable { at_once: counted.at_once, to_ask: counted.to_ask })
 }
 
-/// Ends the items of batches that no worker ever held (no token was given out for them).
-/// A job that the relay or a worker touches in this moment is left to the worker, who asks
-/// Auth0. Returns the number of items.
-pub(super) async fn withdraw_untouched(connection: &mut PgConnection, run: RunId) -> Tried<i64> {
-    let cancelled = query_scalar!(
-        r#"
-        WITH untouched AS (
-            SELECT id, batch_id FROM ferry.jobs
-            WHERE run_id = $1 AND kind = $2 AND token = 0 AND state IN ('ready', 'queued')
-            FOR UPDATE SKIP LOCKED
-        ), cancelled AS (
-            UPDATE ferry.items AS item SET state = 'cancelled'
-            FROM untouched
-            WHERE item.batch_id = untouched.batch_id AND item.state = 'pending'
-            RETURNING item.batch_id
-        ), counted AS (
-            SELECT batch_id, count(*) AS items FROM cancelled GROUP BY batch_id
-        ), closed AS (
-            UPDATE ferry.batches AS batch
-            SET pending = batch.pending - coalesce(counted.items, 0),
-                cancelled = batch.cancelled + coalesce(counted.items, 0),
-                state = 'verified', verified_at = clock_timestamp()
-            FROM untouched LEFT JOIN counted ON counted.batch_id = untouched.batch_id
-            WHERE batch.id = untouched.batch_id
-        ), ended AS (
-            UPDATE ferry.jobs AS job
-            SET state = 'done', queued_at = NULL, ended_at = clock_timestamp()
-            FROM untouched
-            WHERE job.id = untouched.id
-        )
-        SELECT count(*) AS "cancelled!" FROM cancelled
-        "#,
-        run.0,
-        JobKind::Provision.as_str(),
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok(cancelled)
-}
+#[async_trait]
+impl CancelSteps for Tx<'_> {
+    async fn finish_plan(&mut self, run: RunId) -> Tried<()> {
+        planning::settle(&mut *self.0, run).await.map(drop)
+    }
 
-/// Items of the run that are still pending.
-pub(super) async fn pending(connection: &mut PgConnection, run: RunId) -> Tried<i64> {
-    let pending = query_scalar!(
-        r#"SELECT coalesce(sum(pending), 0)::bigint AS "pending!" FROM ferry.batches WHERE run_id = $1"#,
-        run.0,
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok(pending)
+    /// A job that the relay or a worker touches in this moment is left to the worker, who asks
+    /// Auth0.
+    async fn withdraw_untouched(&mut self, run: RunId) -> Tried<i64> {
+        let cancelled = query_scalar!(
+            r#"
+            WITH untouched AS (
+                SELECT id, batch_id FROM ferry.jobs
+                WHERE run_id = $1 AND kind = $2 AND token = 0 AND state IN ('ready', 'queued')
+                FOR UPDATE SKIP LOCKED
+            ), cancelled AS (
+                UPDATE ferry.items AS item SET state = 'cancelled'
+                FROM untouched
+                WHERE item.batch_id = untouched.batch_id AND item.state = 'pending'
+                RETURNING item.batch_id
+            ), counted AS (
+                SELECT batch_id, count(*) AS items FROM cancelled GROUP BY batch_id
+            ), closed AS (
+                UPDATE ferry.batches AS batch
+                SET pending = batch.pending - coalesce(counted.items, 0),
+                    cancelled = batch.cancelled + coalesce(counted.items, 0),
+                    state = 'verified', verified_at = clock_timestamp()
+                FROM untouched LEFT JOIN counted ON counted.batch_id = untouched.batch_id
+                WHERE batch.id = untouched.batch_id
+            ), ended AS (
+                UPDATE ferry.jobs AS job
+                SET state = 'done', queued_at = NULL, ended_at = clock_timestamp()
+                FROM untouched
+                WHERE job.id = untouched.id
+            )
+            SELECT count(*) AS "cancelled!" FROM cancelled
+            "#,
+            run.0,
+            JobKind::Provision.as_str(),
+        )
+        .fetch_one(&mut *self.0)
+        .await?;
+        Ok(cancelled)
+    }
+
+    async fn pending(&mut self, run: RunId) -> Tried<i64> {
+        let pending = query_scalar!(
+            r#"SELECT coalesce(sum(pending), 0)::bigint AS "pending!" FROM ferry.batches WHERE run_id = $1"#,
+            run.0,
+        )
+        .fetch_one(&mut *self.0)
+        .await?;
+        Ok(pending)
+    }
 }

@@ -1,13 +1,14 @@
 //! What a cancel settles immediately (`ferry_domain::withdrawal`).
 
+use async_trait::async_trait;
 use ferry_domain::{
     RunId, RunState,
     ports::{Cancellable, LedgerError},
 };
-use ferry_ledger::{Result, words};
+use ferry_ledger::{Result, steps::CancelSteps, words};
 use sqlx::SqliteConnection;
 
-use crate::{errors::Doing, values};
+use crate::{connection::Tx, errors::Doing, planning, values};
 
 const CANCELLING: &str = "could not cancel a run";
 const COUNTING: &str = "could not count what a cancel would settle";
@@ -49,59 +50,62 @@ pub(super) async fn count(connection: &mut SqliteConnection, run: RunId) -> Resu
     Ok(Cancellable { at_once: counted.at_once, to_ask: counted.to_ask })
 }
 
-/// Ends the items of batches that no worker ever held (no token was given out for them): there
-/// is nothing to read back, so the batches are verified and their jobs done. Returns the number
-/// of items.
-pub(super) async fn withdraw_untouched(connection: &mut SqliteConnection, run: RunId) -> Result<i64> {
-    let cancelled = sqlx::query!(
-        r#"
-        UPDATE ferry_items SET state = 'cancelled'
-        WHERE run_id = ?1 AND state = 'pending' AND batch_id IN (
-            SELECT batch_id FROM ferry_jobs
-            WHERE run_id = ?1 AND kind = 'provision' AND token = 0 AND state IN ('ready', 'queued')
-        )
-        "#,
-        run.0
-    )
-    .execute(&mut *connection)
-    .await
-    .doing(CANCELLING)?
-    .rows_affected();
-    sqlx::query!(
-        r#"
-        UPDATE ferry_batches
-        SET cancelled = cancelled + pending, pending = 0, state = 'verified',
-            verified_at = (SELECT at FROM ferry_now)
-        WHERE id IN (
-            SELECT batch_id FROM ferry_jobs
-            WHERE run_id = ?1 AND kind = 'provision' AND token = 0 AND state IN ('ready', 'queued')
-        )
-        "#,
-        run.0
-    )
-    .execute(&mut *connection)
-    .await
-    .doing(CANCELLING)?;
-    sqlx::query!(
-        r#"
-        UPDATE ferry_jobs SET state = 'done', queued_at = NULL, ended_at = (SELECT at FROM ferry_now)
-        WHERE run_id = ?1 AND kind = 'provision' AND token = 0 AND state IN ('ready', 'queued')
-        "#,
-        run.0
-    )
-    .execute(&mut *connection)
-    .await
-    .doing(CANCELLING)?;
-    Ok(values::count(cancelled))
-}
+#[async_trait]
+impl CancelSteps for Tx<'_> {
+    async fn finish_plan(&mut self, run: RunId) -> Result<()> {
+        planning::settle(&mut *self.0, run).await.map(drop)
+    }
 
-/// Items of the run that are still pending.
-pub(super) async fn pending(connection: &mut SqliteConnection, run: RunId) -> Result<i64> {
-    sqlx::query_scalar!(
-        r#"SELECT coalesce(sum(pending), 0) AS "pending!: i64" FROM ferry_batches WHERE run_id = ?1"#,
-        run.0
-    )
-    .fetch_one(connection)
-    .await
-    .doing(CANCELLING)
+    async fn withdraw_untouched(&mut self, run: RunId) -> Result<i64> {
+        let cancelled = sqlx::query!(
+            r#"
+            UPDATE ferry_items SET state = 'cancelled'
+            WHERE run_id = ?1 AND state = 'pending' AND batch_id IN (
+                SELECT batch_id FROM ferry_jobs
+                WHERE run_id = ?1 AND kind = 'provision' AND token = 0 AND state IN ('ready', 'queued')
+            )
+            "#,
+            run.0
+        )
+        .execute(&mut *self.0)
+        .await
+        .doing(CANCELLING)?
+        .rows_affected();
+        sqlx::query!(
+            r#"
+            UPDATE ferry_batches
+            SET cancelled = cancelled + pending, pending = 0, state = 'verified',
+                verified_at = (SELECT at FROM ferry_now)
+            WHERE id IN (
+                SELECT batch_id FROM ferry_jobs
+                WHERE run_id = ?1 AND kind = 'provision' AND token = 0 AND state IN ('ready', 'queued')
+            )
+            "#,
+            run.0
+        )
+        .execute(&mut *self.0)
+        .await
+        .doing(CANCELLING)?;
+        sqlx::query!(
+            r#"
+            UPDATE ferry_jobs SET state = 'done', queued_at = NULL, ended_at = (SELECT at FROM ferry_now)
+            WHERE run_id = ?1 AND kind = 'provision' AND token = 0 AND state IN ('ready', 'queued')
+            "#,
+            run.0
+        )
+        .execute(&mut *self.0)
+        .await
+        .doing(CANCELLING)?;
+        Ok(values::count(cancelled))
+    }
+
+    async fn pending(&mut self, run: RunId) -> Result<i64> {
+        sqlx::query_scalar!(
+            r#"SELECT coalesce(sum(pending), 0) AS "pending!: i64" FROM ferry_batches WHERE run_id = ?1"#,
+            run.0
+        )
+        .fetch_one(&mut *self.0)
+        .await
+        .doing(CANCELLING)
+    }
 }

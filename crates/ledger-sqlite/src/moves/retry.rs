@@ -3,72 +3,33 @@
 //! Which items may be is the domain's rule (`ferry_domain::item::retryable`), asked for each
 //! group of items with the same state and code.
 
-use ferry_domain::{
-    BatchId, Code, ItemState, RunId, RunState,
-    item::retryable,
-    ports::{LedgerError, Retried, Retryable},
-    run::RunMove,
+use async_trait::async_trait;
+use ferry_domain::{BatchId, Code, ItemState, RunId, item::retryable, ports::Retryable};
+use ferry_ledger::{
+    Result,
+    steps::{RetrySteps, Round},
+    words,
 };
-use ferry_ledger::{Result, refusals, words};
 use sqlx::SqliteConnection;
 
 use crate::{
+    connection::Tx,
     errors::Doing,
     planning::insert_provision_jobs,
-    runs,
     values::{hex, json},
 };
 
 const DOING: &str = "could not retry items";
 
 /// What a retry would take.
-pub(super) struct Candidates {
-    pub count: Retryable,
+struct Candidates {
+    count: Retryable,
     // State and code of what is taken, as SQL compares them: `failed SERVER_ERROR`.
     groups: Vec<String>,
 }
 
-/// Takes items up again; the caller writes the audit and commits.
-pub(super) async fn retry(
-    connection: &mut SqliteConnection,
-    run: RunId,
-    codes: &[Code],
-    batch_ids: &[BatchId],
-) -> Result<Retried> {
-    let state = runs::lock(connection, run).await?;
-    let next =
-        state.after(RunMove::Retry).ok_or_else(|| LedgerError::no_such_move(run, state, RunMove::Retry))?;
-    let found = candidates(connection, run, codes).await?;
-    let row = sqlx::query!(
-        r#"
-        SELECT round AS "round!: i32", spec ->> 'batch_size' AS "batch_size!: i64" FROM ferry_runs WHERE id = ?1
-        "#,
-        run.0
-    )
-    .fetch_one(&mut *connection)
-    .await
-    .doing(DOING)?;
-    let (items, left) = (found.count.take, found.count.left);
-    if items == 0 {
-        return Ok(Retried { items, batches: 0, left, round: row.round });
-    }
-    if !state.is_active() {
-        runs::refuse_second(connection, run).await?;
-    }
-    let ids = refusals::batch_ids(items, row.batch_size, batch_ids)?;
-    let round = row.round + 1;
-    move_items(connection, run, row.batch_size.max(1), &found.groups, ids).await?;
-    insert_round(connection, run, ids, round).await?;
-    go_on(connection, run, next, round).await?;
-    Ok(Retried { items, batches: crate::values::count(ids.len() as u64), left, round })
-}
-
 /// Counts by state and code; the domain's rule decides on each group.
-pub(super) async fn candidates(
-    connection: &mut SqliteConnection,
-    run: RunId,
-    codes: &[Code],
-) -> Result<Candidates> {
+async fn candidates(connection: &mut SqliteConnection, run: RunId, codes: &[Code]) -> Result<Candidates> {
     let rows = sqlx::query!(
         r#"
         SELECT state AS "state!: String", code AS "code?: String", record IS NOT NULL AS "has_record!: bool",
@@ -95,21 +56,6 @@ pub(super) async fn candidates(
         }
     }
     Ok(found)
-}
-
-/// The run goes on in this round; failures count from now on.
-pub(crate) async fn go_on(
-    connection: &mut SqliteConnection,
-    run: RunId,
-    state: RunState,
-    round: i32,
-) -> Result<()> {
-    runs::set_state(connection, run, state, None).await?;
-    sqlx::query!("UPDATE ferry_runs SET round = ?2 WHERE id = ?1", run.0, round)
-        .execute(&mut *connection)
-        .await
-        .doing(DOING)?;
-    runs::count_failures_from_here(connection, run).await
 }
 
 /// Takes the items out of their batches' tallies and puts them, pending again,
@@ -206,4 +152,45 @@ pub(crate) async fn insert_round(
     .await
     .doing(DOING)?;
     insert_provision_jobs(connection, run, round).await
+}
+
+#[async_trait]
+impl RetrySteps for Tx<'_> {
+    async fn round(&mut self, run: RunId) -> Result<Round> {
+        let row = sqlx::query!(
+            r#"
+            SELECT round AS "round!: i32", spec ->> 'batch_size' AS "batch_size!: i64" FROM ferry_runs WHERE id = ?1
+            "#,
+            run.0
+        )
+        .fetch_one(&mut *self.0)
+        .await
+        .doing(DOING)?;
+        Ok(Round { number: row.round, batch_size: row.batch_size })
+    }
+
+    async fn retryable(&mut self, run: RunId, codes: &[Code]) -> Result<Retryable> {
+        Ok(candidates(&mut *self.0, run, codes).await?.count)
+    }
+
+    async fn move_items(
+        &mut self,
+        run: RunId,
+        codes: &[Code],
+        _items: i64,
+        ids: &[BatchId],
+        round: Round,
+    ) -> Result<()> {
+        let found = candidates(&mut *self.0, run, codes).await?;
+        move_items(&mut *self.0, run, round.batch_size.max(1), &found.groups, ids).await?;
+        insert_round(&mut *self.0, run, ids, round.number).await
+    }
+
+    async fn set_round(&mut self, run: RunId, round: i32) -> Result<()> {
+        sqlx::query!("UPDATE ferry_runs SET round = ?2 WHERE id = ?1", run.0, round)
+            .execute(&mut *self.0)
+            .await
+            .doing(DOING)?;
+        Ok(())
+    }
 }

@@ -6,9 +6,9 @@
 //! `open_run` of the source goes on where a crash broke off.
 
 use ferry_domain::RunId;
-use ferry_ledger::{Result, refusals};
+use ferry_ledger::{Result, refusals, steps::RunSteps};
 
-use crate::{SqliteLedger, errors::Doing, runs};
+use crate::{SqliteLedger, connection::Tx, errors::Doing};
 
 const DOING: &str = "could not remove a plan";
 /// Items removed in one transaction.
@@ -18,7 +18,7 @@ const PIECE: i64 = 10_000;
 /// the audit.
 pub(super) async fn begin(ledger: &SqliteLedger, run: RunId) -> Result<()> {
     let mut tx = ledger.write(DOING).await?;
-    let state = runs::lock(&mut tx, run).await?;
+    let state = Tx(&mut tx).lock(run).await?;
     refusals::unsent(run, state)?;
     sqlx::query!("UPDATE ferry_runs SET state = 'planning', touched_at = 0 WHERE id = ?1", run.0)
         .execute(&mut *tx)

@@ -1,0 +1,175 @@
+//! Rows that only together mean something, and those that are counted.
+
+use std::time::Duration;
+
+use ferry_domain::{
+    RunId, SourceKey, WorkerId,
+    ports::{
+        ActiveRun, Example, FailureGroup, JobCount, Orders, QueueCount, WaitReason, WatchedRun, WorkerRecord,
+        WorkerView,
+    },
+    threshold,
+};
+use uuid::Uuid;
+
+use crate::{Result, words};
+
+/// A settled item that is an example of its group; rows of a group follow one another.
+#[expect(missing_docs, reason = "columns under their own names")]
+#[derive(Debug)]
+pub struct FailureRow {
+    pub state: String,
+    pub code: Option<String>,
+    pub key: String,
+    pub place: String,
+    pub line: i64,
+    pub seq: i64,
+    /// Items of the whole group.
+    pub count: i64,
+}
+
+/// Groups settled items, in the order of their rows.
+pub fn failure_groups(rows: Vec<FailureRow>) -> Result<Vec<FailureGroup>> {
+    let mut groups: Vec<FailureGroup> = Vec::new();
+    for row in rows {
+        let state = words::item_state(row.seq, &row.state)?;
+        let code = words::settled_code(row.seq, state, row.code.as_deref())?;
+        let origin = words::origin(row.seq, row.place, row.line)?;
+        let example = Example { key: SourceKey(row.key), origin };
+        match groups.last_mut() {
+            Some(last) if (last.state, last.code) == (state, code) => last.examples.push(example),
+            _ => groups.push(FailureGroup { state, code, count: row.count, examples: vec![example] }),
+        }
+    }
+    Ok(groups)
+}
+
+/// A running run with limits on failures.
+#[expect(missing_docs, reason = "columns under their own names")]
+#[derive(Debug)]
+pub struct WatchedRow {
+    pub id: Uuid,
+    pub stop_after: String,
+    pub failed: i64,
+    pub ended: i64,
+    pub pending: i64,
+}
+
+impl WatchedRow {
+    /// The run, and what counts against its limits.
+    pub fn watched(self) -> Result<WatchedRun> {
+        Ok(WatchedRun {
+            run: RunId(self.id),
+            limits: words::stop_after(self.id, &self.stop_after)?,
+            tally: threshold::since(self.failed, self.ended, self.pending),
+        })
+    }
+}
+
+/// A number of jobs of one kind and state.
+#[expect(missing_docs, reason = "columns under their own names")]
+#[derive(Debug)]
+pub struct CountRow {
+    pub kind: String,
+    pub state: String,
+    pub count: i64,
+}
+
+impl CountRow {
+    /// Jobs of one run.
+    pub fn of_run(self) -> Result<JobCount> {
+        let (kind, state) =
+            (words::job_kind("a count", &self.kind)?, words::job_state("a count", &self.state)?);
+        Ok(JobCount { kind, state, jobs: self.count })
+    }
+
+    /// Jobs of all runs, with the age of the oldest that waits for nothing but its turn.
+    pub fn of_all(self, oldest: Option<Duration>) -> Result<QueueCount> {
+        let JobCount { kind, state, jobs } = self.of_run()?;
+        Ok(QueueCount { kind, state, jobs, oldest })
+    }
+}
+
+/// A row of `workers`.
+#[expect(missing_docs, reason = "columns under their own names")]
+#[derive(Debug)]
+pub struct WorkerRow {
+    pub id: Uuid,
+    pub host: String,
+    pub pid: i32,
+    pub slots: i32,
+    pub watched: bool,
+    pub waits: Option<String>,
+    pub leases: i64,
+}
+
+impl WorkerRow {
+    /// The worker as operators see it.
+    pub fn view(self, silent_for: Duration) -> WorkerView {
+        let WorkerRow { id, host, pid, slots, watched, waits, leases } = self;
+        let waiting_for = waits.map(WaitReason);
+        let record = WorkerRecord { id: WorkerId(id), host, pid, slots, waiting_for };
+        WorkerView { record, watched, silent_for, leases }
+    }
+}
+
+/// A run that has not ended, newest first, beside what holds for all; without any run one row
+/// whose run is empty.
+#[expect(missing_docs, reason = "columns under their own names")]
+#[derive(Debug)]
+pub struct OrderRow {
+    pub stop_all: bool,
+    pub id: Option<Uuid>,
+    pub state: Option<String>,
+    pub rate: Option<String>,
+}
+
+/// The orders that rows hold together. The newest run's rate counts.
+pub fn orders(rows: Vec<OrderRow>) -> Result<Orders> {
+    let mut orders = Orders::default();
+    for row in rows {
+        orders.stop_all = row.stop_all;
+        let (Some(id), Some(state)) = (row.id, row.state) else { continue };
+        orders.runs.push(ActiveRun { id: RunId(id), state: words::run_state(id, &state)? });
+        orders.rate = orders.rate.or(row.rate);
+    }
+    Ok(orders)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_a_group_are_its_examples() {
+        let row = |code: &str, seq: i64, count: i64| FailureRow {
+            state: "failed".into(),
+            code: Some(code.into()),
+            key: seq.to_string(),
+            place: "a.csv".into(),
+            line: seq + 1,
+            seq,
+            count,
+        };
+        let groups =
+            failure_groups(vec![row("GHOST", 1, 9), row("GHOST", 4, 9), row("TIMED_OUT", 2, 1)]).unwrap();
+        let found: Vec<_> = groups.iter().map(|group| (group.count, group.examples.len())).collect();
+        assert_eq!(found, [(9, 2), (1, 1)]);
+        let nameless = FailureRow { code: None, ..row("GHOST", 1, 1) };
+        assert!(failure_groups(vec![nameless]).unwrap_err().to_string().contains("without a code"));
+    }
+
+    #[test]
+    fn the_newest_run_with_a_rate_decides() {
+        let row = |id: u128, rate: Option<&str>| OrderRow {
+            stop_all: true,
+            id: Some(Uuid::from_u128(id)),
+            state: Some("running".into()),
+            rate: rate.map(str::to_owned),
+        };
+        let both = orders(vec![row(3, None), row(2, Some("free")), row(1, Some("public"))]).unwrap();
+        assert_eq!((both.stop_all, both.runs.len(), both.rate.as_deref()), (true, 3, Some("free")));
+        let none = orders(vec![OrderRow { stop_all: false, id: None, state: None, rate: None }]).unwrap();
+        assert_eq!(none, Orders::default());
+    }
+}

@@ -1,0 +1,10 @@
+//! What moves, endings, retries and redrives do, step by step, for every ledger. Each runs
+//! within its caller's transaction, which commits or rolls back. Decisions are the domain's.
+
+mod dead;
+mod endings;
+mod moves;
+
+pub use dead::{discard, redrive};
+pub use endings::{conclude, give_up, record_verification};
+pub use moves::{advance, ask, retry};

@@ -1,0 +1,87 @@
+//! How leases end, and jobs that nobody holds.
+
+use ferry_domain::{
+    Code, Job, JobKind, Lease, Tally, WorkerId,
+    ending::{Ending, Leftover},
+    ports::{BatchVerification, Command},
+    run::RunMove,
+};
+
+use super::moves;
+use crate::{
+    refusals,
+    steps::{CancelSteps, End, EndSteps, ReadBack, Step},
+};
+
+/// Writes an ending down; the caller has checked the lease.
+pub async fn conclude<X: EndSteps + CancelSteps>(
+    x: &mut X,
+    lease: &Lease<Job>,
+    ending: &Ending,
+) -> Step<(), X> {
+    if let Ending::Back { attempt: Some(attempt), .. } | Ending::Dead { attempt: Some(attempt), .. } = ending
+    {
+        x.count_attempt(lease, attempt).await?;
+    }
+    match *ending {
+        Ending::Done => {
+            refusals::only(lease, JobKind::Provision)?;
+            let pending = x.count_in(&lease.of, &Tally::default(), 0, End::Done).await?;
+            refusals::complete(&lease.of, pending)?;
+        }
+        Ending::Back { after, code, stops, .. } => {
+            x.hand_back(lease, after, code).await?;
+            if stops {
+                let command = Command { by: "ferry", reason: Some(code.as_str()) };
+                moves::ask(x, lease.of.run, RunMove::Stop, &command).await?;
+            }
+        }
+        Ending::Dead { code, leftover, .. } => give_up(x, &lease.of, code, leftover, lease.holder).await?,
+    }
+    Ok(())
+}
+
+/// Ends a locked job without success: what is left of it ends with a code, the batch or run
+/// goes on, and a dead letter keeps the matter for a person.
+pub async fn give_up<X: EndSteps>(
+    x: &mut X,
+    job: &Job,
+    code: Code,
+    leftover: Leftover,
+    by: WorkerId,
+) -> Step<(), X> {
+    let end = End::Dead(code);
+    let users = match leftover {
+        Leftover::Fail => {
+            let failed = x.fail_pending(job, code).await?;
+            let ended = Tally { source: failed, failed, ..Tally::default() };
+            x.count_in(job, &ended, 0, end).await?;
+            failed
+        }
+        Leftover::Unread => {
+            let unread = x.note_unread(job).await?;
+            let counts = ReadBack { matched: 0, discrepancies: unread, requests: 0 };
+            x.close_batch(job, &counts, end).await?;
+            unread
+        }
+        Leftover::Nothing => {
+            x.end_job(job, end).await?;
+            0
+        }
+    };
+    x.keep_letter(job, code, users, by).await
+}
+
+/// Ends a verify job whose discrepancies are written.
+pub async fn record_verification<X: EndSteps>(
+    x: &mut X,
+    lease: &Lease<Job>,
+    found: &BatchVerification,
+) -> Step<(), X> {
+    let counts = ReadBack {
+        matched: found.matched,
+        discrepancies: found.discrepancies.len() as i64,
+        requests: found.requests,
+    };
+    x.close_batch(&lease.of, &counts, End::Done).await
+}
