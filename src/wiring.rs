@@ -11,6 +11,7 @@ use ferry_domain::{
 use ferry_ledger_postgres::PostgresLedger;
 use ferry_ledger_sqlite::{EmbeddedLock, SqliteLedger};
 use ferry_limiter::{LocalLimiter, SharedLimiter, SharedOptions};
+use ferry_operations::Access;
 use ferry_queue::{MemoryQueue, RedisOptions, RedisQueue};
 use ferry_workers::{Environment, Parts, Role, Tuning};
 use secrecy::{ExposeSecret, SecretString};
@@ -24,6 +25,17 @@ use crate::{
     system::{SystemClock, SystemRandom},
     tenant,
 };
+
+/// What operations may use, with the ledger, which must exist.
+pub async fn access(setup: &Setup) -> anyhow::Result<Access> {
+    Ok(access_to(ledger(&setup.place()?, setup).await?, setup))
+}
+
+/// What operations may use, with this ledger.
+pub fn access_to(ledger: Arc<dyn Ledger>, setup: &Setup) -> Access {
+    let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
+    Access::new(ledger, clock, random, setup.servers.operator.clone())
+}
 
 /// Opens a ledger that exists. A SQLite ledger's tables are brought up to date
 /// on the way; a PostgreSQL schema is changed by `ferry migrate` only.

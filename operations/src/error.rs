@@ -7,7 +7,7 @@ use ferry_domain::{
     ports::{LedgerError, QueueError, SourceError},
 };
 
-use crate::{dead, filter, plan, rate, report};
+use crate::{dead, filter, plan, planner, rate, report};
 
 /// There is no run with this id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +26,9 @@ pub enum Error {
     /// A plan does not hold.
     #[error(transparent)]
     Plan(#[from] plan::Refusal),
+    /// See [`planner::ChangedWhileRead`].
+    #[error(transparent)]
+    ChangedWhileRead(#[from] planner::ChangedWhileRead),
     /// Other limits can't be set.
     #[error(transparent)]
     Rate(#[from] rate::Refusal),
@@ -63,6 +66,7 @@ impl Error {
         match self {
             Error::NoSuchRun(_) | Error::Filter(_) | Error::Source(_) => Kind::Wrong,
             Error::Plan(refusal) => refusal.kind(),
+            Error::ChangedWhileRead(_) => Kind::Refused,
             Error::Rate(refusal) => refusal.kind(),
             Error::Dead(_) => Kind::Wrong,
             Error::Report(refusal) => refusal.kind(),

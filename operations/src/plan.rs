@@ -89,18 +89,6 @@ pub enum Refusal {
         /// The plan's.
         planned: String,
     },
-    /// A file was written to while it was read.
-    #[error(
-        "{source_name} changed while it was read (digest {before} before, {after} after); try again when nobody writes it"
-    )]
-    ChangedWhileRead {
-        /// Which.
-        source_name: SourceIdentity,
-        /// Its digest when it was opened.
-        before: String,
-        /// Its digest when it was read.
-        after: String,
-    },
 }
 
 impl Refusal {

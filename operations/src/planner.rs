@@ -1,17 +1,31 @@
 //! From a source into a ledger, in chunks: what a plan, a start and the demo share.
 
 use ferry_domain::{
-    BatchId, NewItem, RunId, RunSpec,
+    BatchId, NewItem, RunId, RunSpec, SourceIdentity,
     hex::hex_digest,
     ids::{ItemSeq, SourceKey},
     plan::Fingerprints,
     ports::{Candidate, NewRun, Planned, Source},
 };
 
-use crate::{Access, Error, plan::Refusal};
+use crate::{Access, Error};
 
 /// Records read and written at once: one transaction.
 const CHUNK: usize = 2_000;
+
+/// A file was written to while it was read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{source_name} changed while it was read (digest {before} before, {after} after); try again when nobody writes it"
+)]
+pub struct ChangedWhileRead {
+    /// Which.
+    pub source_name: SourceIdentity,
+    /// Its digest when it was opened.
+    pub before: String,
+    /// Its digest when it was read.
+    pub after: String,
+}
 
 /// A source that was opened, and what the settings say about a run over it.
 pub struct Subject {
@@ -116,7 +130,7 @@ async fn fill(
     let source_digest = source.digest().unwrap_or_default();
     if !run.spec.source_digest.is_empty() && run.spec.source_digest != source_digest {
         let (before, after) = (run.spec.source_digest, source_digest);
-        return Err(Refusal::ChangedWhileRead { source_name: run.source, before, after }.into());
+        return Err(ChangedWhileRead { source_name: run.source, before, after }.into());
     }
     let planned = access.planning.finish_planning(run.id).await?;
     Ok(Outcome { run, planned, users, source_digest })

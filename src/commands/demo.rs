@@ -73,7 +73,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
         return Ok(Exit::Interrupted);
     }
 
-    let access = setup.access_to(wiring::ledger(&Place::Sqlite(file.clone()), setup).await?);
+    let access = wiring::access_to(wiring::ledger(&Place::Sqlite(file.clone()), setup).await?, setup);
     let report = write_report(&access, &run, &folder).await?;
     let odd = outcome::not_as_planted(&*access.items, &run, &population).await?;
     let seconds = (SystemClock.now() - started).as_seconds_f64();
@@ -151,7 +151,7 @@ async fn plan_and_start(setup: &Setup, file: &std::path::Path) -> anyhow::Result
     let text = format!("sqlite://{}", file.display());
     let Opened { mut subject, .. } =
         reading::open(&setup.settings, &text, &Reading::default(), TENANT.to_owned()).await?;
-    let access = setup.access_to(ledger);
+    let access = wiring::access_to(ledger, setup);
     let mut progress = Progress::new("reading", 0);
     let read = &mut |read| progress.at(read, "records");
     let question = start::ask(&access, &mut subject, None, None, read).await?;
@@ -176,7 +176,7 @@ async fn work(
     let (ending, limiter, figures) = (stop.child_token(), target.limiter.clone(), Arc::default());
     let env = wiring::worker(setup, &transport, target, &Role::ALL, figures, ending.clone())?;
     let workers = tokio::spawn(async move { ferry_workers::run(env, &Role::ALL).await });
-    let watched = watch(&setup.access_to(transport.ledger.clone()), limiter, run, stop).await;
+    let watched = watch(&wiring::access_to(transport.ledger.clone(), setup), limiter, run, stop).await;
     ending.cancel();
     workers.await.context("the workers ended badly")??;
     watched

@@ -57,7 +57,7 @@ async fn make(setup: &Setup, options: &Options) -> anyhow::Result<PlanFile> {
     let Opened { mut subject, .. } =
         reading::open(&setup.settings, &options.source, &options.reading, tenant).await?;
     let folder = scratch()?;
-    let access = setup.access_to(wiring::sqlite(&folder.path().join("plan.db")).await?);
+    let access = wiring::access_to(wiring::sqlite(&folder.path().join("plan.db")).await?, setup);
     let mut progress = Progress::new("reading", 0);
     let made = plan::make(&access, &mut subject, &mut |read| progress.at(read, "records")).await;
     progress.done();

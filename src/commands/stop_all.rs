@@ -8,6 +8,7 @@ use crate::{
     options::{Consent, Output},
     output,
     setup::Setup,
+    wiring,
 };
 
 #[derive(Clone, Debug, Args)]
@@ -20,7 +21,7 @@ pub struct Options {
 }
 
 pub async fn run(setup: &Setup, stop: bool, options: Options) -> anyhow::Result<Exit> {
-    let access = setup.access().await?;
+    let access = wiring::access(setup).await?;
     let question = stop_all::ask(&access, stop).await?;
     if question.is_needed() && !output::confirmed(options.consent.yes, &question)? {
         return Ok(output::nothing_changed());

@@ -17,7 +17,7 @@ use crate::{
     options::Output,
     output,
     setup::Setup,
-    shown,
+    shown, wiring,
 };
 
 /// A state of dead letters, or all of them.
@@ -50,7 +50,7 @@ pub struct Options {
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let filter = filter(options.which, options.state)?;
-    let access = setup.access().await?;
+    let access = wiring::access(setup).await?;
     let Listed { letters, all } = dead::list(&access, &filter, options.limit).await?;
     match options.output {
         Output::Json => output::json(&letters.iter().map(Letter::from).collect::<Vec<_>>())?,

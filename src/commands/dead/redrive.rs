@@ -10,6 +10,7 @@ use crate::{
     options::{Consent, Output},
     output,
     setup::Setup,
+    wiring,
 };
 
 #[derive(Clone, Debug, Args)]
@@ -25,7 +26,7 @@ pub struct Options {
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let filter = options.which.kept()?;
-    let access = setup.access().await?;
+    let access = wiring::access(setup).await?;
     let question = dead::ask(&access, Act::Redrive, filter).await?;
     let some = question.count.letters > 0;
     if !some {

@@ -7,7 +7,7 @@ use ferry_operations::{
     views::{Payload, to_the_second},
 };
 
-use crate::{exit::Exit, options::Output, output, setup::Setup, shown};
+use crate::{exit::Exit, options::Output, output, setup::Setup, shown, wiring};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -22,7 +22,7 @@ pub struct Options {
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    let access = setup.access().await?;
+    let access = wiring::access(setup).await?;
     let (letter, in_full) = dead::show(&access, options.id, options.payload).await?;
     match options.output {
         Output::Json => output::json(&in_full)?,

@@ -20,7 +20,7 @@ pub struct Options {
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    let access = setup.access().await?;
+    let access = wiring::access(setup).await?;
     let listing = queue::list(&access, window(setup).await?).await?;
     match options.output {
         Output::Json => output::json(&listing)?,

@@ -4,7 +4,7 @@ use clap::Args;
 use ferry_domain::RunView;
 use ferry_operations::views::{RunLine, to_the_second};
 
-use crate::{exit::Exit, options::Output, output, setup::Setup};
+use crate::{exit::Exit, options::Output, output, setup::Setup, wiring};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -17,7 +17,7 @@ pub struct Options {
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    let runs = setup.access().await?.runs.runs(options.limit).await?;
+    let runs = wiring::access(setup).await?.runs.runs(options.limit).await?;
     match options.output {
         Output::Json => output::json(&runs.iter().map(RunLine::from).collect::<Vec<_>>())?,
         Output::Table if runs.is_empty() => output::say("No runs yet. Begin with ferry run start."),

@@ -9,6 +9,7 @@ use crate::{
     options::{Consent, Output},
     output,
     setup::Setup,
+    wiring,
 };
 
 #[derive(Clone, Debug, Args)]
@@ -23,7 +24,7 @@ pub struct Options {
 }
 
 pub async fn run(setup: &Setup, step: RunMove, options: Options) -> anyhow::Result<Exit> {
-    let access = setup.access().await?;
+    let access = wiring::access(setup).await?;
     let question = moves::ask(&access, options.run, step).await?;
     if question.is_needed() && !output::confirmed(options.consent.yes, &question)? {
         return Ok(output::nothing_changed());

@@ -4,7 +4,7 @@ use clap::Args;
 use ferry_domain::{RunId, limits::LimitPlan};
 use ferry_operations::{Error, rate};
 
-use crate::{exit::Exit, options::Output, output, setup::Setup};
+use crate::{exit::Exit, options::Output, output, setup::Setup, wiring};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -23,7 +23,7 @@ pub struct Options {
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let plan = rate::named(&options.plan).map_err(Error::from)?;
-    let access = setup.access().await?;
+    let access = wiring::access(setup).await?;
     let changed = rate::act(&access, options.run, plan.as_ref(), options.reason.as_deref()).await?;
     match options.output {
         Output::Json => output::json(&changed)?,

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use ferry_domain::RunId;
 use ferry_operations::report;
 
-use crate::{exit::Exit, output, setup::Setup, shown};
+use crate::{exit::Exit, output, setup::Setup, shown, wiring};
 
 /// Form of a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -31,7 +31,7 @@ pub struct Options {
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    let access = setup.access().await?;
+    let access = wiring::access(setup).await?;
     let run = access.run(options.run).await?;
     if options.output == Form::Csv {
         output::data(ferry_report::header().trim_end());

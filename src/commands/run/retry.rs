@@ -9,6 +9,7 @@ use crate::{
     options::{Consent, Output},
     output,
     setup::Setup,
+    wiring,
 };
 
 #[derive(Clone, Debug, Args)]
@@ -26,7 +27,7 @@ pub struct Options {
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    let access = setup.access().await?;
+    let access = wiring::access(setup).await?;
     let question = retry::ask(&access, options.run, options.codes).await?;
     if question.users == 0 {
         output::say(&nothing(&question));

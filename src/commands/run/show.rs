@@ -8,7 +8,7 @@ use ferry_operations::{
     waits::{self, Around},
 };
 
-use crate::{exit::Exit, options::Output, output, setup::Setup};
+use crate::{exit::Exit, options::Output, output, setup::Setup, wiring};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -20,7 +20,7 @@ pub struct Options {
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    let access = setup.access().await?;
+    let access = wiring::access(setup).await?;
     let run = access.run(options.run).await?;
     match options.output {
         Output::Json => output::json(&RunInFull::from(&run))?,

@@ -111,7 +111,7 @@ async fn plan_and_begin(
     subject: &mut Subject,
     place: &Place,
 ) -> anyhow::Result<Exit> {
-    let access = setup.access_to(open_ledger(place, setup).await?);
+    let access = wiring::access_to(open_ledger(place, setup).await?, setup);
     let reason = options.consent.reason.as_deref();
     let mut progress = Progress::new("reading", 0);
     let asked =

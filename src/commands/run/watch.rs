@@ -20,6 +20,7 @@ use crate::{
     lifecycle,
     output::{self, Progress},
     setup::Setup,
+    wiring,
 };
 
 const EVERY: Duration = Duration::from_millis(500);
@@ -46,7 +47,7 @@ pub struct Options {
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    let access = setup.access().await?;
+    let access = wiring::access(setup).await?;
     let stop = lifecycle::stop_on_signal()?;
     let mut last = access.run(options.run).await?;
     let mut progress = Progress::tall("users", last.tally.source.unsigned_abs());
