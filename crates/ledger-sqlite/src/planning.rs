@@ -41,12 +41,16 @@ const STATEMENT: usize = 1_000;
 impl Planning for SqliteLedger {
     async fn migrate(&self) -> Result<()> {
         let migrator = sqlx::migrate!("../../migrations/sqlite");
-        // Of two at once, the second finds the first's tables there; when it
-        // looks again, they are listed as done.
-        if migrator.run(self.writer()).await.is_ok() {
-            return Ok(());
+        // Of two at once, the second finds a table of the first's there; when it looks again, that
+        // migration is listed as done. The same may happen with each of them.
+        let mut migrated = migrator.run(self.writer()).await;
+        for _ in migrator.iter() {
+            if migrated.is_ok() {
+                break;
+            }
+            migrated = migrator.run(self.writer()).await;
         }
-        migrator.run(self.writer()).await.map_err(|error| match error {
+        migrated.map_err(|error| match error {
             sqlx::migrate::MigrateError::Execute(error) => {
                 Err::<(), _>(error).doing(MIGRATING).err().unwrap_or(LedgerError::Busy)
             }
