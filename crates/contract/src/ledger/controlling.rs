@@ -108,6 +108,7 @@ pub async fn a_run_that_was_not_started_is_cancelled_at_once(world: impl LedgerW
     assert!(!scene.ledger.move_run(run, RunMove::Cancel, &ANN).await.unwrap().changed());
     assert!(scene.ledger.start(run).await.is_err());
     assert!(scene.ledger.take_ready(10).await.unwrap().is_empty());
+    assert_eq!(scene.ledger.orders().await.unwrap().state_of(run), None, "it has ended");
     scene.planned("a.csv", 1, 1).await;
 }
 
@@ -471,4 +472,73 @@ pub async fn a_holder_learns_that_its_run_is_stopped_also_while_all_are(world: i
     scene.ledger.move_run(run, RunMove::Resume, &ANN).await.unwrap();
     let written = scene.ledger.write_back(&lease, &results[1..], 1).await.unwrap();
     assert_eq!(written.run, RunState::Paused);
+}
+
+/// A batch that ended before the cancel is read back like any other, also when no worker ever
+/// held it.
+pub async fn what_was_given_up_before_a_cancel_is_still_read_back(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 4, 2).await;
+    let send = scene.ledger.take_ready(1).await.unwrap().remove(0);
+    assert!(scene.ledger.give_up(send.job, Code::CrashedWorker, scene.worker().id).await.unwrap());
+    let moved = scene.ledger.move_run(run, RunMove::Cancel, &ANN).await.unwrap();
+    assert_eq!((moved.cancelled, moved.to_ask), (2, 0));
+    let view = scene.view(run).await;
+    assert_eq!((view.state, view.open_batches), (RunState::Cancelling, 1));
+    assert_eq!(
+        scene.jobs(run).await,
+        jobs([("provision dead", 1), ("provision done", 1), ("verify ready", 1)])
+    );
+}
+
+/// How long the next of a queue has waited, and what nobody works on any more.
+pub async fn the_oldest_of_a_queue_tells_its_age(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    scene.running("a.csv", 2, 1).await;
+    let sends = scene.ledger.take_ready(1).await.unwrap();
+    world.advance(Duration::from_secs(10)).await;
+    scene.running("b.csv", 2, 1).await;
+    assert!(scene.ledger.give_up(sends[0].job, Code::CrashedWorker, scene.worker().id).await.unwrap());
+    let counts = scene.ledger.queue_counts().await.unwrap();
+    let seen: Vec<_> = counts
+        .into_iter()
+        .map(|found| (found.kind, found.state, found.jobs, found.oldest.map(|age| age.as_secs() / 10)))
+        .collect();
+    let expected = [
+        (JobKind::Provision, JobState::Dead, 1, None),
+        (JobKind::Provision, JobState::Ready, 3, Some(1)),
+        (JobKind::Verify, JobState::Ready, 1, Some(0)),
+    ];
+    assert_eq!(seen, expected);
+}
+
+/// A process that was seen before it registered is then as it registers.
+pub async fn a_registration_replaces_what_was_told_before(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let mut worker = scene.worker();
+    worker.waiting_for = Some(WaitReason("waiting for the limit".into()));
+    scene.ledger.heartbeat(&worker, NOW, &[]).await.unwrap();
+    assert!(!scene.ledger.workers().await.unwrap()[0].watched);
+    worker.waiting_for = None;
+    worker.slots = 9;
+    let _presence = scene.ledger.register(&worker).await.unwrap();
+    let workers = scene.ledger.workers().await.unwrap();
+    assert_eq!((workers.len(), workers[0].record.slots), (1, 9));
+    assert_eq!((workers[0].watched, &workers[0].record.waiting_for), (true, &None));
+}
+
+/// A person has seen the conflicts as well as the failures.
+pub async fn conflicts_before_a_resume_do_not_count_after_it(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let mut new = scene.new_run("a.csv");
+    new.spec.stop_after = StopAfter { failures: Some(1), rate: None };
+    let run = scene.plan(new, 4, 2).await;
+    scene.ledger.start(run).await.unwrap();
+    let leases = scene.take_all().await;
+    scene.provision(&leases[0], |_| Outcome::conflict(Code::Ghost)).await;
+    scene.ledger.move_run(run, RunMove::Pause, &ANN).await.unwrap();
+    scene.ledger.move_run(run, RunMove::Resume, &ANN).await.unwrap();
+    scene.provision(&leases[1], created).await;
+    let tally = scene.ledger.watched_runs().await.unwrap()[0].tally;
+    assert_eq!((tally.failed + tally.conflict, tally.finished()), (0, 2));
 }

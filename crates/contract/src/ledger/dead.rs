@@ -8,10 +8,13 @@ use super::{
 };
 use ferry_domain::{
     code::Code,
-    ids::{ItemSeq, RunId},
+    ids::{ItemSeq, RunId, SourceKey},
     item::{ItemState, Outcome},
     job::{Attempt, JobKind, Verdict},
-    ports::{DeadCount, DeadFilter, DeadKind, DeadLetter, DeadState, LedgerError, Redriven},
+    ports::{
+        BatchVerification, DeadCount, DeadFilter, DeadKind, DeadLetter, DeadState, Discrepancy, LedgerError,
+        Redriven,
+    },
     run::{RunMove, RunState},
     tally::Tally,
 };
@@ -318,4 +321,51 @@ pub async fn a_letter_with_nothing_left_is_answered_while_its_source_is_busy(wor
     assert_eq!(done, Redriven { letters: 1, users: 0, left: 0 });
     assert_eq!(scene.view(run).await.state, RunState::Sealed);
     assert_eq!(scene.view(active).await.state, RunState::Planned);
+}
+
+/// What failed with the code of the job goes again as if it were new; a conflict is a person's.
+pub async fn a_redriven_user_forgets_why_it_failed(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 3, 3).await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    let decide = |seq| match seq {
+        1 => Outcome { auth0_user_id: Some(id(1)), ..Outcome::failed(Code::ServerError).at_field("email") },
+        _ => Outcome::conflict(Code::ServerError),
+    };
+    let results = scene.results(&lease, decide).await;
+    scene.ledger.write_back(&lease, &results[..2], 2).await.unwrap();
+    discard(&scene, &lease).await;
+    let done = scene.ledger.redrive(&kept(), &scene.batches(1), &ANN).await.unwrap();
+    assert_eq!(done, Redriven { letters: 1, users: 2, left: 0 });
+    assert_eq!(scene.view(run).await.tally, Tally { source: 3, conflict: 1, pending: 2, ..Tally::default() });
+    let again = scene.item(run, 1).await;
+    assert_eq!(
+        (again.state, again.code, again.field, again.auth0_user_id),
+        (ItemState::Pending, None, None, None)
+    );
+    assert_eq!(scene.item(run, 2).await.state, ItemState::Conflict);
+}
+
+/// What other verifications of the run found stays on record.
+pub async fn a_redriven_verification_forgets_its_own_discrepancies_only(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 4, 2).await;
+    for lease in scene.take_all().await {
+        scene.provision(&lease, created).await;
+    }
+    let leases = scene.take_all().await;
+    let differs = Discrepancy {
+        seq: ItemSeq(1),
+        key: SourceKey("1".into()),
+        auth0_user_id: id(1),
+        fields: vec!["email".into()],
+    };
+    let found = BatchVerification { matched: 1, discrepancies: vec![differs.clone()], requests: 2 };
+    scene.ledger.record_verification(&leases[0], &found).await.unwrap();
+    discard(&scene, &leases[1]).await;
+    assert_eq!(scene.finish(created).await, 1);
+    assert_eq!(scene.view(run).await.discrepancies, 3);
+    scene.ledger.redrive(&kept(), &scene.batches(1), &ANN).await.unwrap();
+    assert_eq!(scene.view(run).await.discrepancies, 1);
+    assert_eq!(scene.ledger.discrepancies(run, ItemSeq(0), 10).await.unwrap(), [differs]);
 }

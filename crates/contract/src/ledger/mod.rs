@@ -13,6 +13,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+pub mod apart;
 pub mod controlling;
 pub mod dead;
 pub mod operating;
@@ -109,7 +110,8 @@ macro_rules! ledger_suite {
                 of_two_openings_at_once_one_is_refused,
                 an_abandoned_planning_makes_room,
                 a_plan_can_be_abandoned_until_it_starts,
-                moves_a_run_does_not_have_are_refused;
+                moves_a_run_does_not_have_are_refused,
+                a_settled_row_keeps_its_reason_and_takes_its_key;
             relaying:
                 jobs_are_taken_by_priority_and_age,
                 the_rescued_are_taken_without_the_others,
@@ -119,7 +121,10 @@ macro_rules! ledger_suite {
                 a_lost_send_is_sent_again_under_a_new_counter,
                 a_role_has_one_holder,
                 slots_of_live_workers_are_counted,
-                unreadable_payloads_are_kept;
+                unreadable_payloads_are_kept,
+                the_rescued_wait_for_their_time_and_their_run,
+                only_provisioning_is_taken_as_rescued,
+                the_send_of_an_ended_job_is_not_taken_back;
             working:
                 a_heartbeat_renews_what_the_process_holds,
                 a_lease_that_its_holder_does_not_know_of_runs_out,
@@ -148,18 +153,25 @@ macro_rules! ledger_suite {
                 discrepancies_are_kept_and_paged,
                 users_never_read_back_are_discrepancies,
                 a_report_given_up_is_made_again,
-                reports_are_kept_by_revision;
+                reports_are_kept_by_revision,
+                a_run_is_not_sealed_before_its_users_are_read_back,
+                a_job_ends_only_what_its_kind_is_for;
             retrying:
                 failed_items_of_a_sealed_run_go_into_a_new_round,
                 rejected_records_and_other_codes_are_left,
                 with_nothing_to_retry_nothing_changes,
                 a_running_run_is_retried_beside_its_open_batches,
                 a_retry_waits_for_another_run_of_the_source,
-                a_run_without_that_move_is_not_retried;
+                a_run_without_that_move_is_not_retried,
+                a_retried_user_forgets_how_it_ended,
+                a_user_without_a_record_is_never_retried,
+                ended_runs_of_the_source_hinder_no_retry;
             operating:
                 failures_are_grouped_with_examples,
                 items_are_paged_and_filtered,
-                runs_are_listed_newest_first;
+                runs_are_listed_newest_first,
+                failures_of_equal_number_are_in_order_of_their_codes,
+                a_run_says_when_its_newest_batch_ended;
             rescuing:
                 the_dead_are_rescued_at_once,
                 what_ran_out_is_rescued_when_asked_for,
@@ -174,7 +186,8 @@ macro_rules! ledger_suite {
                 a_halving_and_a_claim_at_once_lose_no_user,
                 a_deadly_batch_is_given_up_with_a_letter,
                 a_deadly_verification_and_report_are_given_up,
-                a_delivery_that_is_not_claimed_says_why;
+                a_delivery_that_is_not_claimed_says_why,
+                a_half_is_as_old_and_as_often_tried_as_the_whole;
             controlling:
                 a_run_is_paused_and_resumed_and_asking_twice_changes_nothing,
                 a_move_that_a_run_does_not_have_is_refused_naming_its_state,
@@ -191,7 +204,11 @@ macro_rules! ledger_suite {
                 queues_are_counted_with_the_age_of_what_is_due,
                 a_run_left_in_planning_is_cancelled_with_all_its_users,
                 a_refused_move_says_what_to_do_instead,
-                a_holder_learns_that_its_run_is_stopped_also_while_all_are;
+                a_holder_learns_that_its_run_is_stopped_also_while_all_are,
+                what_was_given_up_before_a_cancel_is_still_read_back,
+                the_oldest_of_a_queue_tells_its_age,
+                a_registration_replaces_what_was_told_before,
+                conflicts_before_a_resume_do_not_count_after_it;
             dead:
                 a_job_given_up_leaves_a_letter_that_says_all,
                 letters_are_found_by_what_they_are,
@@ -203,7 +220,15 @@ macro_rules! ledger_suite {
                 payloads_and_letters_of_cancelled_runs_are_left,
                 discarded_letters_stay_on_record_until_they_are_pruned,
                 each_run_of_a_redrive_or_discard_has_its_line_in_the_audit,
-                a_letter_with_nothing_left_is_answered_while_its_source_is_busy;
+                a_letter_with_nothing_left_is_answered_while_its_source_is_busy,
+                a_redriven_user_forgets_why_it_failed,
+                a_redriven_verification_forgets_its_own_discrepancies_only;
+            apart:
+                a_cancel_leaves_other_runs_alone,
+                an_abandoned_plan_takes_no_other_with_it,
+                the_same_place_of_another_kind_is_another_source,
+                a_plan_that_waits_for_its_start_stays,
+                each_run_has_its_own_limits_and_reports;
             storm:
                 crashing_workers_settle_every_item_once;
         }
@@ -228,6 +253,7 @@ mod tests {
     fn every_case_is_in_the_list() {
         let list = include_str!("mod.rs");
         let parts = [
+            include_str!("apart.rs"),
             include_str!("controlling.rs"),
             include_str!("dead.rs"),
             include_str!("operating.rs"),

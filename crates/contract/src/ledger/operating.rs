@@ -77,3 +77,30 @@ pub async fn runs_are_listed_newest_first(world: impl LedgerWorld) {
     assert!(runs.iter().all(|run| run.tally.pending == 2 && run.open_batches == 2));
     assert_eq!(scene.ledger.runs(2).await.unwrap().len(), 2);
 }
+
+/// Equally many of each: by code.
+pub async fn failures_of_equal_number_are_in_order_of_their_codes(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 3, 3).await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    let codes = [Code::ServerError, Code::UserRefused, Code::Ghost];
+    scene.provision(&lease, |seq| Outcome::failed(codes[usize::try_from(seq).unwrap() - 1])).await;
+    let groups = scene.ledger.failures(run).await.unwrap();
+    let found: Vec<_> = groups.iter().map(|group| group.code).collect();
+    assert_eq!(found, [Code::Ghost, Code::ServerError, Code::UserRefused]);
+}
+
+/// When the last user of the newest batch ended, which is when sending was done.
+pub async fn a_run_says_when_its_newest_batch_ended(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 2, 1).await;
+    assert_eq!(scene.view(run).await.provisioned_at, None);
+    let mut last = None;
+    for lease in scene.take_all().await {
+        world.sleep(std::time::Duration::from_millis(5)).await; // stores count time in milliseconds at worst
+        scene.provision(&lease, created).await;
+        let now = scene.view(run).await.provisioned_at;
+        assert!(now > last, "{now:?} after {last:?}");
+        last = now;
+    }
+}

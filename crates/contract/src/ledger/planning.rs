@@ -9,7 +9,8 @@ use super::{
 };
 use ferry_domain::{
     code::Code,
-    item::{ItemState, Outcome},
+    ids::SourceKey,
+    item::{ItemState, NewItem, Outcome},
     job::JobKind,
     ports::{LedgerError, SettledGroup},
     run::RunState,
@@ -250,4 +251,24 @@ pub async fn moves_a_run_does_not_have_are_refused(world: impl LedgerWorld) {
     let nobody = scene.new_run("b.csv").id;
     assert!(matches!(scene.ledger.start(nobody).await, Err(LedgerError::Refused(_))));
     assert!(scene.ledger.run(nobody).await.unwrap().is_none());
+}
+
+/// A key names one person, also where a rule settled its row; the rule's reason stays.
+pub async fn a_settled_row_keeps_its_reason_and_takes_its_key(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let new = scene.new_run("a.csv");
+    let keyed = |seq, code| NewItem {
+        key: SourceKey("k".into()),
+        ..settled(seq, new.settled_batch, Outcome::failed(code))
+    };
+    let items = [
+        keyed(1, Code::EmailMissing),
+        user(2, scene.batch(), "k", "two@example.com"),
+        keyed(3, Code::EmailInvalid),
+    ];
+    scene.ledger.open_run(&new).await.unwrap();
+    scene.ledger.add_items(new.id, &items).await.unwrap();
+    scene.ledger.finish_planning(new.id).await.unwrap();
+    let codes: Vec<_> = scene.items(new.id).await.into_iter().map(|item| item.code).collect();
+    assert_eq!(codes, [Code::EmailMissing, Code::DuplicateKey, Code::EmailInvalid].map(Some));
 }

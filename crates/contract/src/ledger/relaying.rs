@@ -4,14 +4,15 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     LedgerWorld,
-    scene::{LEASE, Scene, created, job_ids},
+    scene::{ANN, LEASE, Scene, created, job_ids, jobs},
     together::both,
 };
 use ferry_domain::{
     code::Code,
     ids::JobId,
     job::{Envelope, JobKind, Lane, Verdict},
-    ports::{Command, DeadLetter, Duty},
+    ports::{Command, DeadFilter, DeadLetter, Duty},
+    run::RunMove,
 };
 
 const NOW: Duration = Duration::ZERO;
@@ -197,7 +198,9 @@ pub async fn a_role_has_one_holder(world: impl LedgerWorld) {
 
     scene.ledger.step_down(Duty::Relay, holder).await.unwrap();
     assert!(!scene.ledger.lead(Duty::Relay, holder, ttl).await.unwrap(), "only the holder can give it up");
+    assert!(other.lead(Duty::Exporter, waiting, ttl).await.unwrap());
     other.step_down(Duty::Relay, waiting).await.unwrap();
+    assert!(!scene.ledger.lead(Duty::Exporter, holder, ttl).await.unwrap(), "its other duty stays its own");
     assert!(scene.ledger.lead(Duty::Relay, holder, ttl).await.unwrap(), "given up, it is free at once");
 }
 
@@ -235,4 +238,54 @@ pub async fn unreadable_payloads_are_kept(world: impl LedgerWorld) {
         scene.ledger.bury(&letter).await.unwrap();
     }
     assert_eq!(world.count("dead_letters").await, 3);
+    let mut kept = Vec::new();
+    for letter in scene.ledger.dead(&DeadFilter::default(), 10).await.unwrap().into_iter().rev() {
+        kept.push(scene.ledger.dead_payload(letter.id).await.unwrap().unwrap());
+    }
+    assert_eq!(kept, [vec![], vec![0, 159, 146, 150], vec![b'x'; 4096]], "at most the first 4 KiB");
+}
+
+/// A rescue puts a job first in line; it lifts neither its pause nor its run's.
+pub async fn the_rescued_wait_for_their_time_and_their_run(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 2, 1).await;
+    let leases = scene.take_all().await;
+    world.advance(LEASE).await;
+    assert_eq!(scene.rescue_expired().await.len(), 2);
+    let sends = scene.ledger.take_rescued(10).await.unwrap();
+    let lease = scene.claim(&sends[0], scene.worker().id).await;
+    let later = Verdict::Snooze { after: Duration::from_secs(20), code: Code::RateLimited };
+    scene.ledger.conclude(&lease, &later, None).await.unwrap();
+    assert!(scene.ledger.take_rescued(10).await.unwrap().is_empty(), "it is snoozed");
+    world.advance(Duration::from_secs(21)).await;
+    scene.ledger.move_run(run, RunMove::Pause, &ANN).await.unwrap();
+    assert!(scene.ledger.take_rescued(10).await.unwrap().is_empty(), "its run is paused");
+    scene.ledger.move_run(run, RunMove::Cancel, &ANN).await.unwrap();
+    let sends = scene.ledger.take_rescued(10).await.unwrap();
+    assert_eq!(job_ids(&sends), [leases[0].of.id], "Auth0 has to be asked about its user");
+}
+
+/// Verifications keep nothing for who comes next, so they have no lane of their own.
+pub async fn only_provisioning_is_taken_as_rescued(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    scene.running("a.csv", 1, 1).await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    scene.provision(&lease, created).await;
+    let verify = scene.take_one(JobKind::Verify).await;
+    world.advance(LEASE).await;
+    assert_eq!(scene.rescue_expired().await, [verify.of.id]);
+    assert!(scene.ledger.take_rescued(10).await.unwrap().is_empty());
+    let send = scene.ledger.take_ready(10).await.unwrap().remove(0);
+    assert_eq!((send.job, send.rescues, send.lane()), (verify.of.id, 1, Lane::Usual));
+}
+
+/// A job that has ended is not ready again, whatever the queue still holds of it.
+pub async fn the_send_of_an_ended_job_is_not_taken_back(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 1, 1).await;
+    let send = scene.ledger.take_ready(1).await.unwrap().remove(0);
+    let lease = scene.claim(&send, scene.worker().id).await;
+    scene.provision(&lease, created).await;
+    assert_eq!(scene.ledger.unsend(&[send]).await.unwrap(), 0);
+    assert_eq!(scene.jobs(run).await, jobs([("provision done", 1), ("verify ready", 1)]));
 }

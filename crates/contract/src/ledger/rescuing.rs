@@ -375,3 +375,20 @@ pub async fn a_delivery_that_is_not_claimed_says_why(world: impl LedgerWorld) {
     }
     assert_eq!(scene.jobs(run).await, jobs([("provision leased", 1), ("provision queued", 1)]));
 }
+
+/// The half is due when the whole was, and its users have been tried as often.
+pub async fn a_half_is_as_old_and_as_often_tried_as_the_whole(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 4, 4).await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    let retry = Verdict::Retry { after: Duration::ZERO, code: Code::ServerError };
+    scene.ledger.conclude(&lease, &retry, None).await.unwrap();
+    world.advance(Duration::from_secs(5)).await;
+    let younger = scene.running("b.csv", 1, 1).await;
+    assert_eq!(scene.ledger.halve(lease.of.id, scene.batch()).await.unwrap(), 2);
+    let sends = scene.ledger.take_ready(10).await.unwrap();
+    assert_eq!(sends.iter().map(|send| send.run).collect::<Vec<_>>(), [run, run, younger]);
+    assert_eq!(sends[1].traceparent, sends[0].traceparent);
+    let half = scene.claim(&sends[1], scene.worker().id).await;
+    assert_eq!((half.of.attempts, half.token), (1, lease.token + 1));
+}

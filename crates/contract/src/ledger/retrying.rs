@@ -10,7 +10,7 @@ use ferry_domain::{
     item::{ItemState, Outcome},
     job::JobKind,
     ports::{LedgerError, Retried, Retryable},
-    run::RunState,
+    run::{RunMove, RunState},
     tally::Tally,
 };
 
@@ -161,4 +161,52 @@ pub async fn a_run_without_that_move_is_not_retried(world: impl LedgerWorld) {
     scene.verify(&lease).await;
     assert_eq!(scene.view(run).await.state, RunState::Sealing);
     refused(run).await;
+}
+
+/// Nothing of the last round is left on a user, also not the id that its row did not take.
+pub async fn a_retried_user_forgets_how_it_ended(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running_over_people(2, 2).await;
+    world.set_auth0_user_id("1", "auth0|somebody").await;
+    scene.finish(|seq| if seq == 2 { failed(seq).at_field("email") } else { created(seq) }).await;
+    let conflict = scene.item(run, 1).await;
+    assert_eq!((conflict.state, conflict.auth0_user_id), (ItemState::Conflict, Some(id(1))));
+    assert_eq!(scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await.unwrap().items, 2);
+    for item in scene.items(run).await {
+        assert_eq!(
+            (item.state, item.code, item.field, item.auth0_user_id),
+            (ItemState::Pending, None, None, None)
+        );
+    }
+}
+
+/// There is nothing to send, whatever the code.
+pub async fn a_user_without_a_record_is_never_retried(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let new = scene.new_run("a.csv");
+    scene.ledger.open_run(&new).await.unwrap();
+    let items = [
+        settled(1, new.settled_batch, Outcome::failed(Code::ServerError)),
+        settled(2, new.settled_batch, Outcome::skipped(Code::Disabled, None)),
+        pending(3, scene.batch()),
+    ];
+    scene.ledger.add_items(new.id, &items).await.unwrap();
+    scene.ledger.finish_planning(new.id).await.unwrap();
+    scene.ledger.start(new.id).await.unwrap();
+    scene.finish(created).await;
+    assert_eq!(scene.ledger.count_retryable(new.id, &[]).await.unwrap(), Retryable { take: 0, left: 1 });
+    let retried = scene.ledger.retry(new.id, &[], &scene.batches(1), &ANN).await.unwrap();
+    assert_eq!(retried, Retried { items: 0, batches: 0, left: 1, round: 1 });
+}
+
+/// Only an active run of the source is in the way.
+pub async fn ended_runs_of_the_source_hinder_no_retry(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 1, 1).await;
+    scene.finish(failed).await;
+    scene.running("a.csv", 1, 1).await;
+    scene.finish(created).await;
+    let cancelled = scene.planned("a.csv", 1, 1).await;
+    scene.ledger.move_run(cancelled, RunMove::Cancel, &ANN).await.unwrap();
+    assert_eq!(scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await.unwrap().items, 1);
 }

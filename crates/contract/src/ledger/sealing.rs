@@ -11,7 +11,7 @@ use ferry_domain::{
     code::Code,
     ids::{ItemSeq, SourceKey},
     job::{JobKind, Verdict},
-    ports::{BatchVerification, Discrepancy, SealedRun},
+    ports::{BatchVerification, Discrepancy, LedgerError, SealedRun},
     run::RunState,
 };
 
@@ -72,8 +72,11 @@ pub async fn users_never_read_back_are_discrepancies(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     let run = scene.running("a.csv", 3, 3).await;
     let lease = scene.take_one(JobKind::Provision).await;
-    let decide =
-        |seq| if seq == 2 { ferry_domain::item::Outcome::failed(Code::UserRefused) } else { created(seq) };
+    let decide = |seq| match seq {
+        1 => created(seq),
+        2 => ferry_domain::item::Outcome::failed(Code::UserRefused),
+        _ => ferry_domain::item::Outcome::adopted(id(seq)),
+    };
     scene.provision(&lease, decide).await;
     let lease = scene.take_one(JobKind::Verify).await;
     let discard = Verdict::Discard { code: Code::TimedOut };
@@ -81,7 +84,9 @@ pub async fn users_never_read_back_are_discrepancies(world: impl LedgerWorld) {
 
     let view = scene.view(run).await;
     assert_eq!((view.state, view.verified, view.discrepancies), (RunState::Sealing, 0, 2));
-    assert_eq!((view.tally.created, view.tally.failed), (2, 1), "the users themselves are as they were");
+    let tally = &view.tally;
+    let ended = (tally.created, tally.adopted, tally.failed);
+    assert_eq!(ended, (1, 1, 1), "the users themselves are as they were");
     let kept = scene.ledger.discrepancies(run, ItemSeq(0), 10).await.unwrap();
     assert_eq!(
         kept.iter().map(|d| (d.seq.0, d.auth0_user_id.clone())).collect::<Vec<_>>(),
@@ -105,7 +110,9 @@ pub async fn a_report_given_up_is_made_again(world: impl LedgerWorld) {
 
     assert_eq!(scene.view(run).await.state, RunState::Sealing);
     assert_eq!(scene.ledger.seal_finished().await.unwrap(), 0, "not at once");
-    world.advance(Duration::from_secs(31)).await;
+    world.advance(Duration::from_secs(25)).await;
+    assert_eq!(scene.ledger.seal_finished().await.unwrap(), 0, "nor after 25 s");
+    world.advance(Duration::from_secs(6)).await;
     assert_eq!(scene.ledger.seal_finished().await.unwrap(), 1);
     let lease = scene.take_one(JobKind::Report).await;
     assert_eq!(scene.seal(&lease).await, 1);
@@ -139,4 +146,49 @@ pub async fn reports_are_kept_by_revision(world: impl LedgerWorld) {
     assert_eq!(first.report["text"], "größer");
     assert!(first.sealed_at <= newest.sealed_at);
     assert!(scene.ledger.report(run, Some(3)).await.unwrap().is_none());
+}
+
+/// Nothing is sealed while users are still to be read back.
+pub async fn a_run_is_not_sealed_before_its_users_are_read_back(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 2, 1).await;
+    for lease in scene.take_all().await {
+        scene.provision(&lease, created).await;
+    }
+    assert_eq!(scene.ledger.seal_finished().await.unwrap(), 0, "two verifications are ready");
+    let leases = scene.take_all().await;
+    scene.verify(&leases[0]).await;
+    assert_eq!(scene.ledger.seal_finished().await.unwrap(), 0, "one is held");
+    assert_eq!(scene.view(run).await.state, RunState::Running);
+    scene.verify(&leases[1]).await;
+    assert_eq!(scene.view(run).await.state, RunState::Sealing);
+}
+
+/// A lease is for the work of its job.
+pub async fn a_job_ends_only_what_its_kind_is_for(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 1, 1).await;
+    let (found, sealed) =
+        (BatchVerification::default(), SealedRun { report: serde_json::json!({ "made": false }) });
+    for kind in [JobKind::Provision, JobKind::Verify, JobKind::Report] {
+        let lease = scene.take_one(kind).await;
+        if kind != JobKind::Verify {
+            let answer = scene.ledger.record_verification(&lease, &found).await;
+            assert!(matches!(answer, Err(LedgerError::Refused(_))), "{kind}: {answer:?}");
+        }
+        if kind != JobKind::Report {
+            let answer = scene.ledger.seal(&lease, &sealed).await;
+            assert!(matches!(answer, Err(LedgerError::Refused(_))), "{kind}: {answer:?}");
+        }
+        if kind != JobKind::Provision {
+            let answer = scene.ledger.conclude(&lease, &Verdict::Done, None).await;
+            assert!(matches!(answer, Err(LedgerError::Refused(_))), "{kind}: {answer:?}");
+        }
+        match kind {
+            JobKind::Provision => scene.provision(&lease, created).await,
+            JobKind::Verify => scene.verify(&lease).await,
+            JobKind::Report => assert_eq!(scene.seal(&lease).await, 1),
+        }
+    }
+    assert_eq!(scene.view(run).await.state, RunState::Sealed);
 }
