@@ -139,6 +139,33 @@ mod tests {
     }
 
     #[test]
+    fn a_job_goes_back_for_as_long_as_was_asked() {
+        let wait = Duration::from_secs(2);
+        for verdict in
+            [Verdict::Retry { after: wait, code: CODE }, Verdict::Snooze { after: wait, code: CODE }]
+        {
+            match of(JobKind::Provision, &verdict, None, RunState::Running) {
+                Ending::Back { after, stops: false, .. } => assert_eq!(after, wait, "{verdict:?}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_job_leaves_follows_from_its_work() {
+        let expected = [
+            (JobKind::Provision, Leftover::Fail),
+            (JobKind::Verify, Leftover::Unread),
+            (JobKind::Report, Leftover::Nothing),
+        ];
+        for (kind, left) in expected {
+            assert_eq!(leftover(kind), left);
+            let ending = of(kind, &Verdict::Discard { code: CODE }, None, RunState::Running);
+            assert_eq!(ending, Ending::Dead { code: CODE, attempt: None, leftover: left });
+        }
+    }
+
+    #[test]
     fn every_ending_is_a_move_of_a_leased_job() {
         use crate::job::JobMove;
         let leased = |step| JobState::Leased.after(step);

@@ -365,6 +365,26 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_sends_nothing_can_go_on_or_be_given_up() {
+        use RunMove::*;
+        for state in [RunState::Paused, RunState::Stopped] {
+            assert_eq!(state.after(Resume), Some(RunState::Running), "{state}");
+            assert_eq!(state.after(Retry), Some(RunState::Running), "{state}");
+            assert_eq!(state.after(Cancel), Some(RunState::Cancelling), "{state}: users may be at Auth0");
+        }
+        for state in [RunState::Planning, RunState::Planned] {
+            assert_eq!(state.after(Cancel), Some(RunState::Cancelled), "{state}: nothing was sent");
+        }
+    }
+
+    #[test]
+    fn a_report_that_was_given_up_is_made_again() {
+        for state in [RunState::Sealing, RunState::Cancelling] {
+            assert_eq!(state.after(RunMove::BeginSealing), Some(state));
+        }
+    }
+
+    #[test]
     fn every_move_that_is_missing_is_refused_with_what_to_do() {
         for state in RunState::ALL {
             for step in [RunMove::Pause, RunMove::Resume, RunMove::Stop, RunMove::Cancel, RunMove::Retry] {
@@ -392,6 +412,7 @@ mod tests {
         assert_eq!(RunState::Sealed.asked(Pause), Asked::Refused);
         assert_eq!(RunState::Running.asked(Cancel), Asked::Moves(RunState::Cancelling));
         assert_eq!(RunState::Cancelling.asked(Cancel), Asked::Already);
+        assert_eq!(RunState::Cancelled.asked(Cancel), Asked::Already);
         assert_eq!(RunState::Cancelling.asked(Resume), Asked::Refused);
         assert_eq!(RunState::Cancelling.after(Seal), Some(RunState::Cancelled));
         assert!(RunState::Cancelling.is_active() && RunState::Cancelling.is_sending());

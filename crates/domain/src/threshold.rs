@@ -74,6 +74,7 @@ mod tests {
         for (failed, ended, pending) in [(0, 0, 7), (2, 5, 1), (-3, -1, 4), (3, 2, 0)] {
             let tally = since(failed, ended, pending);
             assert!(tally.adds_up() && tally.pending == pending, "{tally:?}");
+            assert!(tally.failed >= 0 && tally.created >= 0, "{tally:?}");
         }
         assert_eq!((since(2, 5, 1).failed, since(2, 5, 1).finished()), (2, 5));
     }

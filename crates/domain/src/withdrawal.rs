@@ -25,6 +25,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_a_run_that_is_being_planned_has_its_plan_finished() {
+        for run in RunState::ALL {
+            assert_eq!(finishes_the_plan(run), run == RunState::Planning, "{run}");
+        }
+    }
+
+    #[test]
     fn a_job_that_was_ever_leased_is_left_to_a_worker() {
         assert!(is_untouched(JobState::Ready, 0) && is_untouched(JobState::Queued, 0));
         for job in JobState::ALL {

@@ -71,3 +71,30 @@ impl<'a> Line<'a> {
         Line::of(command, "discard", run, json!({ "letters": letters }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ferry_domain::RunState;
+
+    use super::*;
+
+    #[test]
+    fn a_line_says_who_did_what_to_which_run_and_why() {
+        let run = RunId(uuid::Uuid::max());
+        let command = Command { by: "ann@host", reason: Some("too many") };
+        let moved = Moved { before: RunState::Running, after: RunState::Cancelling, cancelled: 4, to_ask: 3 };
+        let line = Line::moved(run, RunMove::Cancel, &moved, &command);
+        assert_eq!((line.actor, line.action, line.run), ("ann@host", "cancel", Some(run)));
+        assert_eq!(line.reason, Some("too many"));
+        let expected = json!({ "before": "running", "after": "cancelling", "cancelled": 4, "to_ask": 3 });
+        assert_eq!(line.detail, expected);
+
+        let retried = Retried { items: 12, batches: 2, left: 5, round: 3 };
+        let line = Line::retried(run, &[Code::Ghost], &retried, &command);
+        let expected = json!({ "codes": ["GHOST"], "items": 12, "left": 5, "batches": 2, "round": 3 });
+        assert_eq!((line.action, line.detail), ("retry", expected));
+
+        let lines = [true, false].map(|stop| Line::stop_all(stop, &command));
+        assert_eq!(lines.map(|line| (line.action, line.run)), [("stop_all", None), ("resume_all", None)]);
+    }
+}

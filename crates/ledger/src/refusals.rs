@@ -132,6 +132,52 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_run_is_planned_and_removed_only_before_it_starts() {
+        let run = RunId(uuid::Uuid::nil());
+        for state in RunState::ALL {
+            assert_eq!(planning(run, state).is_ok(), state == RunState::Planning, "{state}");
+            let unstarted = matches!(state, RunState::Planning | RunState::Planned);
+            assert_eq!(unsent(run, state).is_ok(), unstarted, "{state}");
+        }
+    }
+
+    #[test]
+    fn moves_of_its_own_work_can_not_be_asked_of_a_run() {
+        use RunMove::{BeginSealing, Cancel, Pause, Plan, Resume, Retry, Seal, Start, Stop};
+        assert!([Pause, Resume, Stop, Cancel].into_iter().all(|step| asked_for(step).is_ok()));
+        assert!([Plan, Start, BeginSealing, Seal, Retry].into_iter().all(|step| asked_for(step).is_err()));
+    }
+
+    #[test]
+    fn a_result_is_an_end_and_done_means_that_nothing_is_left() {
+        let job = Job {
+            id: ferry_domain::JobId(uuid::Uuid::nil()),
+            run: RunId(uuid::Uuid::nil()),
+            batch: None,
+            kind: JobKind::Provision,
+            attempts: 0,
+            rescues: 0,
+            traceparent: None,
+        };
+        assert!(complete(&job, 0).is_ok() && complete(&job, 1).is_err());
+        let lease = Lease {
+            token: 1,
+            holder: ferry_domain::WorkerId(uuid::Uuid::nil()),
+            lasts: std::time::Duration::ZERO,
+            of: job,
+        };
+        assert!(only(&lease, JobKind::Provision).is_ok() && only(&lease, JobKind::Verify).is_err());
+        let result = |state| ItemResult {
+            seq: ferry_domain::ItemSeq(1),
+            key: ferry_domain::SourceKey("1".into()),
+            outcome: ferry_domain::Outcome { state, ..ferry_domain::Outcome::cancelled() },
+        };
+        for state in ItemState::ALL {
+            assert_eq!(ended(&[result(state)]).is_ok(), state != ItemState::Pending, "{}", state.as_str());
+        }
+    }
+
+    #[test]
     fn a_retry_needs_a_batch_for_each_part_of_a_batch() {
         let ids: Vec<BatchId> = (0..3).map(|n| BatchId(uuid::Uuid::from_u128(n))).collect();
         assert_eq!(batch_ids(20, 10, &ids).unwrap().len(), 2);
