@@ -239,7 +239,9 @@ pub async fn a_stop_within_a_cancelled_run_waits(world: impl LedgerWorld) {
     let view = scene.view(run).await;
     assert_eq!((view.state, view.tally.pending), (RunState::Cancelling, 2));
     assert!(scene.ledger.take_ready(10).await.unwrap().is_empty(), "not yet");
-    world.advance(Duration::from_secs(10)).await;
+    world.advance(Duration::from_secs(5)).await;
+    assert!(scene.ledger.take_ready(10).await.unwrap().is_empty(), "nor after 5 s");
+    world.advance(Duration::from_secs(5)).await;
     assert_eq!(scene.ledger.take_ready(10).await.unwrap().len(), 1);
     assert_eq!(world.count("attempts").await, 0);
 }
