@@ -37,6 +37,7 @@ fn debug<T: std::fmt::Debug>(answer: &T) -> String {
     format!("{answer:?}")
 }
 
+#[expect(clippy::ptr_arg, reason = "an answer as the port gives it")]
 fn sends(envelopes: &Vec<Envelope>) -> String {
     let shown =
         envelopes.iter().map(|e| format!("{} of {}, send {}, rescues {}", e.kind, e.run, e.send, e.rescues));
@@ -45,6 +46,7 @@ fn sends(envelopes: &Vec<Envelope>) -> String {
 
 /// In an order of their own, since a store promises none, and without how the loss is known: a
 /// holder that never registered is dead to one store, and runs out for the other.
+#[expect(clippy::ptr_arg, reason = "an answer as the port gives it")]
 fn rescued(jobs: &Vec<Rescued>) -> String {
     let shown = jobs.iter().map(|r| format!("{}, rescues {}, pending {}", r.kind, r.rescues, r.pending));
     let mut shown: Vec<_> = shown.collect();
