@@ -9,6 +9,8 @@
 //! tenant without knowing of one another get even shares that way. All requests that
 //! were on their way when the first 429 came back have the same cause, so 429s that come
 //! back during the pause lower nothing more.
+//!
+//! The pause is as long as the server asks, up to an hour, for both brakes alike ([`named`]).
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -29,14 +31,22 @@ pub(crate) const FLOOR: f64 = 0.05;
 pub(crate) const REGAINED: f64 = 0.02;
 /// First pause where the server names none; doubles with each 429 that follows soon.
 pub(crate) const PAUSE: Duration = Duration::from_millis(250);
-/// No pause is longer, whatever a header says: longer waits are for the job to snooze.
-pub(crate) const LONGEST: Duration = Duration::from_secs(60);
+/// No pause is longer, whatever a header says. Auth0 names no longest wait; its limits are
+/// refilled within minutes, its quotas within an hour or a day (FACTS §12.4). Up to an hour
+/// the server is asked no earlier than it said. Beyond that one request an hour is no
+/// burden for it, and a wrong header can't stop a migration for a day.
+pub(crate) const LONGEST: Duration = Duration::from_secs(3_600);
 /// No pause is shorter, or answers under way would count twice.
 const SHORTEST: Duration = Duration::from_millis(100);
 /// Doublings of the pause: 250 ms × 2⁵ = 8 s.
 pub(crate) const DOUBLINGS: u32 = 5;
 /// A 429 within this time after a pause has the same cause, and doubles the next pause.
 pub(crate) const SOON: Duration = Duration::from_secs(5);
+
+/// The wait that the server named, as both brakes take it in: within their bounds. Zero names none.
+pub(crate) fn named(retry_after: Option<Duration>) -> Option<Duration> {
+    retry_after.filter(|wait| !wait.is_zero()).map(|wait| wait.clamp(SHORTEST, LONGEST))
+}
 
 pub(crate) struct Brake {
     time: Time,
@@ -78,7 +88,7 @@ impl Brake {
     pub(crate) fn pull(&self, retry_after: Option<Duration>) -> Option<Duration> {
         let mut speed = self.speed();
         let now = self.time.now();
-        let asked = retry_after.map(|pause| pause.clamp(SHORTEST, LONGEST));
+        let asked = named(retry_after);
         if now < speed.since {
             // The longest wait that the server asked for counts, nothing else.
             if let Some(until) = asked.map(|pause| now + pause).filter(|until| *until > speed.since) {

@@ -22,6 +22,17 @@ if lost then
     before = 1, count = 0, hard = 0, stray = 0}
 end
 
+-- The server's clock was set back, or another server has taken over: all times move with it,
+-- so that a pause lasts as long as before.
+local set_back = (s.last or now) - now
+if set_back > 0 then
+  for _, time in ipairs({'since', 'pulled', 'stray', 'back',
+    'a0', 'a1', 'a2', 'a3', 'w0', 'w1', 'w2', 'w3'}) do
+    if (s[time] or 0) > 0 then s[time] = s[time] - set_back end
+  end
+end
+s.last = now
+
 -- The members.
 local member = ARGV[2]
 local mode, share = arg(), arg()
@@ -46,12 +57,13 @@ local function factor_at(time)
 end
 
 local pull, chance, horizon, many = arg(), arg(), arg(), arg()
-if s.pulled > now then s.pulled = now end    -- the server's clock was set back
-if s.since > now + LONGEST then s.since = now end
-local braked, stray = false, false
+local braked, longer, stray = false, false, false
 if pull >= 0 then
   if s.hard == 1 and now < math.max(s.since, s.pulled + INCIDENT) then
-    if pull > 0 then s.since = math.max(s.since, now + pull) end
+    if now + pull > s.since and pull > 0 then
+      -- Slots were given for the end of the shorter pause.
+      s.since, s.epoch, longer = now + pull, now, true
+    end
   else
     if s.hard == 1 or s.pulled == 0 or now >= s.pulled + SOON then
       local again = s.hard == 1 and now - s.since < SOON
@@ -87,8 +99,7 @@ for b = 0, 3 do
       s[l] = (lost and mode == 1) and room or 0
       s[a] = now
     end
-    if braked then s[l], s[a] = 0, s.since end
-    if s[a] > now and s[a] > s.since then s[a] = now end
+    if braked or longer then s[l], s[a] = 0, s.since end
     if now > s[a] then
       s[l] = s[l] + (now - s[a]) * rate
       s[a] = now
@@ -149,7 +160,7 @@ for name, value in pairs(s) do
   fields[#fields + 1] = string.format('%.17g', value)
 end
 redis.call('HSET', KEYS[1], unpack(fields))
-local expiry = arg()
+local expiry = arg() + math.ceil(math.max(0, s.since - now) / 1000)
 redis.call('PEXPIRE', KEYS[1], expiry)
 redis.call('PEXPIRE', KEYS[2], expiry)
 return answer

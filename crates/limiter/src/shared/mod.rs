@@ -15,7 +15,9 @@
 //!   in steps has no room for a request that a busy machine sends late. Three within
 //!   5 s (or 3 % of the requests), or one with `Retry-After`, trigger the brake: it empties
 //!   the buckets, lowers the rate for all to 80 % and makes all slots void. Other processes
-//!   get to know it with their next exchange, at most 250 ms later. This differs from a
+//!   get to know it with their next exchange, at most 250 ms later. A pause that the server
+//!   names is kept, up to an hour (`brake::named`), also when Redis goes away or its clock
+//!   is set back meanwhile. This differs from a
 //!   process alone, where every 429 lowers the rate by 20 % (`brake`), and so it is while
 //!   Redis is away.
 //! - The state is lost: it starts with empty buckets, unless this process has never seen one.
@@ -29,6 +31,8 @@
 //! fixed window refuses); governor behind the slots (they have a time already).
 
 mod clock;
+#[cfg(test)]
+mod pauses;
 #[cfg(test)]
 mod reference;
 mod reservations;

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Microseconds since the epoch at which the tests begin.
-const START: i64 = 1_800_000_000_000_000;
+pub(super) const START: i64 = 1_800_000_000_000_000;
 
 #[derive(Clone, Copy, Default)]
 struct Level {
@@ -50,6 +50,7 @@ struct Shared {
     count: u32,
     hard: bool,
     stray: f64,
+    last: f64,
     levels: [Option<Level>; 4],
     windows: [Window; 4],
 }
@@ -61,6 +62,17 @@ struct Reference {
 }
 
 impl Shared {
+    /// The clock was set back: all times move with it.
+    fn move_times(&mut self, now: f64) {
+        let set_back = std::mem::replace(&mut self.last, now) - now;
+        let levels = self.levels.iter_mut().flatten().map(|level| &mut level.at);
+        let windows = self.windows.iter_mut().map(|window| &mut window.from);
+        let brake = [&mut self.since, &mut self.pulled, &mut self.stray, &mut self.back];
+        for time in levels.chain(windows).chain(brake).filter(|time| **time > 0.0) {
+            *time -= set_back.max(0.0);
+        }
+    }
+
     fn factor_at(&self, time: f64) -> f64 {
         let up = (time - self.since).max(0.0) / 1e6;
         let reach = (self.ceiling - self.factor).max(0.0) / REGAINED;
@@ -72,13 +84,14 @@ impl Shared {
         (self.factor.max(self.ceiling) + PROBED * slow + REGAINED * fast).min(1.0)
     }
 
-    /// What a 429 does: (brake, one slot less).
-    fn pull(&mut self, now: f64, asked: f64, request: &Request) -> (bool, bool) {
+    /// What a 429 does: (slots are void, one slot less, whether it is the first of its incident).
+    fn pull(&mut self, now: f64, asked: f64, request: &Request) -> (bool, bool, bool) {
         if self.hard && now < self.since.max(self.pulled + micros(INCIDENT)) {
-            if asked > 0.0 {
-                self.since = self.since.max(now + asked);
+            let longer = asked > 0.0 && now + asked > self.since;
+            if longer {
+                (self.since, self.epoch) = (now + asked, now);
             }
-            return (false, false);
+            return (longer, false, false);
         }
         if self.hard || self.pulled == 0.0 || now >= self.pulled + micros(SOON) {
             let again = self.hard && now - self.since < micros(SOON);
@@ -93,15 +106,15 @@ impl Shared {
             let doubled = micros(PAUSE) * 2f64.powi(self.streak);
             let pause = if asked > 0.0 { asked } else { doubled * (0.75 + request.chance / 2.0) };
             (self.pulled, self.since, self.epoch, self.hard) = (now, now + pause, now, true);
-            return (true, false);
+            return (true, false, true);
         }
         if self.count > 1 && now < self.stray + micros(INCIDENT) {
-            return (false, false);
+            return (false, false, false);
         }
         self.factor = (self.factor_at(now) * NEAR).max(FLOOR);
         self.ceiling = self.before;
         (self.since, self.stray) = (now, now);
-        (false, true)
+        (false, true, false)
     }
 }
 
@@ -120,10 +133,12 @@ impl Reference {
             count: 0,
             hard: false,
             stray: 0.0,
+            last: now,
             levels: [None; 4],
             windows: [Window::default(); 4],
         };
         let shared = self.shared.get_or_insert(fresh);
+        shared.move_times(now);
         match request.mode {
             Mode::Leaving => drop(self.members.remove(&request.member)),
             _ => drop(self.members.insert(request.member.clone(), now)),
@@ -131,7 +146,7 @@ impl Reference {
         self.members.retain(|_, seen| *seen > now - micros(MEMBER));
         let asked = request.pull.map(|asked| asked.map_or(0.0, |pause| pause.as_micros() as f64));
         let pulled = asked.map(|asked| shared.pull(now, asked, request));
-        let (braked, stray) = pulled.unwrap_or_default();
+        let (void, stray, braked) = pulled.unwrap_or_default();
         let factor = shared.factor_at(now);
         let resuming = request.mode == Mode::Back && now - shared.back >= micros(RETURNED);
         let mut foreign = 0.0;
@@ -145,7 +160,7 @@ impl Reference {
             rates[index] = rate;
             let start = if lost && request.mode == Mode::First { model.room } else { 0.0 };
             let level = shared.levels[index].get_or_insert(Level { left: start, at: now });
-            if braked {
+            if void {
                 *level = Level { left: 0.0, at: shared.since };
             }
             if now > level.at {
@@ -233,12 +248,19 @@ struct Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = (
-        prop_oneof![Just(0i64), 1..2_000i64, 1_000..400_000i64, 1_000_000..9_000_000i64],
+        prop_oneof![
+            4 => Just(0i64),
+            4 => 1..2_000i64,
+            4 => 1_000..400_000i64,
+            4 => 1_000_000..9_000_000i64,
+            1 => 9_000_000..4_000_000_000i64,
+            1 => -4_000_000_000..0i64, // the clock is set back
+        ],
         0..4u8,
         prop_oneof![8 => Just(0u8), 2 => Just(1u8), 1 => Just(2u8), 1 => Just(3u8)],
         [0..8u32, 0..4u32, 0..4u32],
         prop_oneof![4 => Just(0u32), 1 => 0..6u32],
-        prop_oneof![20 => Just(None), 1 => Just(Some(None)), 1 => (100_000..3_000_000u64).prop_map(|p| Some(Some(p)))],
+        prop_oneof![20 => Just(None), 1 => Just(Some(None)), 1 => (100_000..3_600_000_000u64).prop_map(|p| Some(Some(p)))],
         (0..3u32, 0..60u32),
         0.0..1.0f64,
         prop_oneof![40 => Just(false), 1 => Just(true)],
@@ -279,7 +301,7 @@ fn burst_needed(slots: &mut [f64], rate: f64) -> f64 {
     most
 }
 
-fn redis() -> Option<redis::Connection> {
+pub(super) fn redis() -> Option<redis::Connection> {
     let Ok(url) = std::env::var("TEST_REDIS_URL") else {
         eprintln!("skipped: TEST_REDIS_URL names no Redis");
         return None;
@@ -287,7 +309,7 @@ fn redis() -> Option<redis::Connection> {
     Some(redis::Client::open(url).unwrap().get_connection().unwrap())
 }
 
-fn tenant(test: &str, chance: f64) -> String {
+pub(super) fn tenant(test: &str, chance: f64) -> String {
     format!("{test}-{}-{chance}", std::process::id())
 }
 

@@ -14,7 +14,7 @@ use ferry_domain::{
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
-    brake::{Brake, chance},
+    brake::{self, Brake, chance},
     counts::Counts,
     shared::{
         clock::StoreClock,
@@ -23,6 +23,7 @@ use crate::{
     time::Time,
 };
 
+mod alone;
 mod reporting;
 
 /// Slots are asked for in chunks of this many seconds of the process's share of the rate.
@@ -35,8 +36,6 @@ const POLL_EVERY: Duration = Duration::from_millis(250);
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Pause before a store that failed is asked again.
 const STORE_RETRY: Duration = Duration::from_millis(250);
-/// While the store is away, a timer that is late by up to this loses nothing.
-const CATCH_UP: Duration = Duration::from_millis(10);
 
 /// One group's callers and slots.
 #[derive(Default)]
@@ -71,6 +70,8 @@ pub(crate) struct Reservations {
     queues: [GroupQueue; 3],
     parts: [Part; 4],
     pull: Option<Option<Duration>>,
+    /// End of the wait that the server named while the store was away: the store is told on return.
+    untold: Option<Instant>,
     link: Link,
     clock: Option<StoreClock>,
     last: Reply,
@@ -100,6 +101,7 @@ impl Reservations {
             queues: Default::default(),
             parts: Request::for_plan(plan).parts,
             pull: None,
+            untold: None,
             link: Link::Unknown,
             clock: None,
             last: Reply { factor: 1.0, members: 1, ..Reply::default() },
@@ -141,15 +143,13 @@ impl Reservations {
 
     /// Takes in a 429. Returns the pause where this process has to brake alone.
     pub(crate) fn throttled(&mut self, retry_after: Option<Duration>, now: Instant) -> Option<Duration> {
+        let named = brake::named(retry_after);
         if self.link == Link::Shared {
-            let longer = self.pull.flatten().max(retry_after);
+            let longer = self.pull.flatten().max(named);
             self.pull = Some(longer);
             return None;
         }
-        let pause = self.brake.pull(retry_after)?;
-        self.next = [now + pause; 4];
-        self.queues.iter_mut().for_each(|queue| queue.slots.clear());
-        Some(pause)
+        self.brake_alone(named, now)
     }
 
     /// Keeps to another plan from the next exchange on, with what is left in the buckets.
@@ -216,38 +216,6 @@ impl Reservations {
         self.parts[1 + group].returned += permits;
     }
 
-    /// Slots of the process's own share, a few milliseconds ahead.
-    fn own_slots(&mut self, now: Instant) {
-        let share = self.share() * self.brake.factor();
-        let soonest = now.checked_sub(CATCH_UP).unwrap_or(now);
-        for group in 0..3 {
-            let way = [0, 1 + group].map(|index| (index, self.parts[index].model));
-            let mut wanted = self.queues[group].waiting().saturating_sub(self.queues[group].slots.len());
-            while wanted > 0 && self.limited(group) {
-                let known = way.iter().filter(|(_, model)| model.is_some());
-                let slot = known.map(|(index, _)| self.next[*index]).fold(soonest, Instant::max);
-                if slot > now + POLL_EVERY {
-                    break;
-                }
-                for (index, model) in way {
-                    if let Some(model) = model {
-                        self.next[index] = slot + Duration::from_secs_f64(1.0 / (model.rate * share));
-                    }
-                }
-                self.queues[group].slots.push_back(slot);
-                wanted -= 1;
-            }
-        }
-    }
-
-    /// This process's part of the plan while the store is away.
-    fn share(&self) -> f64 {
-        match self.clock {
-            Some(_) => self.last.factor / f64::from(self.last.members),
-            None => self.floor_share,
-        }
-    }
-
     // --- the store ----------------------------------------------------------
 
     /// The next request to the store, if it is time for one.
@@ -299,11 +267,16 @@ impl Reservations {
         // After an outage the first answer only brings the present state.
         let wanted = if self.link == Link::Away { [0; 3] } else { wanted };
         self.tried = Some(now);
+        let untold = self.untold.and_then(|end| end.checked_duration_since(now));
+        let pull = match untold.filter(|left| !left.is_zero()) {
+            Some(left) => Some(self.pull.take().flatten().max(Some(left))),
+            None => self.pull.take(),
+        };
         let request = Request {
             member: self.member.clone(),
             mode,
             share: self.share(),
-            pull: self.pull.take(),
+            pull,
             chance: chance(),
             many: many(&self.parts),
             parts: self.parts,
@@ -340,6 +313,12 @@ impl Reservations {
             self.queues.iter_mut().for_each(|queue| queue.slots.clear());
         }
         self.link = Link::Shared;
+        // A wait that was named while the store answered is told next.
+        let untold = self.untold.take().filter(|end| Some(*end) > self.end_of_wait(request));
+        let left = brake::named(untold.map(|end| end.saturating_duration_since(now)));
+        if left.is_some() {
+            self.pull = Some(self.pull.flatten().max(left));
+        }
         self.refused = false;
         for (group, offsets) in reply.slots.iter().enumerate() {
             let slots = &mut self.queues[group].slots;
@@ -353,28 +332,5 @@ impl Reservations {
         }
         self.last = Reply { slots: Default::default(), ..reply };
         back
-    }
-
-    /// The store did not answer; true when it was not known to be away yet.
-    pub(crate) fn failed(&mut self, request: &Request, now: Instant) -> bool {
-        if let Some(retry_after) = request.pull {
-            self.brake.pull(retry_after);
-        }
-        let was_known = self.link != Link::Away;
-        if was_known {
-            // Reserved slots are still ours; slots of the own share follow them.
-            let last = self.queues.iter().filter_map(|queue| queue.slots.back()).max();
-            let last = last.map_or(now, |last| now.max(*last));
-            let share = self.share();
-            self.next = self.parts.map(|part| {
-                let each = part.model.map_or(0.0, |model| 1.0 / (model.rate * share));
-                last + Duration::from_secs_f64(each)
-            });
-            self.link = Link::Away;
-        }
-        if let Some(pause) = self.brake.pause_left() {
-            self.next = self.next.map(|next| next.max(now + pause));
-        }
-        was_known
     }
 }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::{
-    brake::{DOUBLINGS, FLOOR, LONGEST, LOWERED, PAUSE, REGAINED, SOON},
+    brake::{DOUBLINGS, FLOOR, LOWERED, PAUSE, REGAINED, SOON},
     foreign::{ENOUGH, WINDOW},
 };
 
@@ -23,8 +23,6 @@ pub(super) const INCIDENT: Duration = Duration::from_secs(1);
 pub(super) const MEMBER: Duration = Duration::from_secs(3);
 /// After an outage all processes come back within this time.
 pub(super) const RETURNED: Duration = Duration::from_secs(2);
-/// A pause that seems to last longer comes from a clock that was set back.
-const UNLIKELY: Duration = LONGEST.saturating_add(Duration::from_secs(1));
 
 /// A time as the script counts it.
 pub(super) fn micros(time: Duration) -> f64 {
@@ -43,7 +41,6 @@ pub(super) fn as_lua() -> String {
         ("PAUSE", micros(PAUSE)),
         ("DOUBLINGS", DOUBLINGS.into()),
         ("SOON", micros(SOON)),
-        ("LONGEST", micros(UNLIKELY)),
         ("INCIDENT", micros(INCIDENT)),
         ("MEMBER", micros(MEMBER)),
         ("WINDOW", micros(WINDOW)),
@@ -62,6 +59,6 @@ mod tests {
         let lua = super::as_lua();
         assert!(lua.starts_with("local FACTOR_LOWERED = 0.8\nlocal FACTOR_FLOOR = 0.05\n"), "{lua}");
         assert!(lua.contains("\nlocal PATIENCE = 20.0\nlocal PAUSE = 250000.0\n"), "{lua}");
-        assert!(lua.contains("\nlocal LONGEST = 61000000.0\n"), "{lua}");
+        assert!(lua.contains("\nlocal MEMBER = 3000000.0\n"), "{lua}");
     }
 }

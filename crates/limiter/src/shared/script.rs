@@ -24,8 +24,9 @@ fn script(set_now: &str) -> Script {
 /// Slots are handed out at most this far ahead; a process that needs more asks again.
 pub(crate) const HORIZON: Duration = Duration::from_secs(5);
 
-/// Keys are kept after the last exchange for this and for the time that a bucket needs to
-/// fill: by then all buckets are full and the rate is regained, which is the initial state.
+/// Keys are kept after the last exchange for what is left of a pause, for this, and for the
+/// time that a bucket needs to fill: by then all buckets are full and the rate is regained,
+/// which is the initial state.
 const KEPT_MS: f64 = 60_000.0;
 
 /// The two keys of a tenant; the braces keep them in one slot of a cluster.

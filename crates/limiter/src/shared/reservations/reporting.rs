@@ -9,8 +9,9 @@ use super::{Link, Reservations};
 
 impl Reservations {
     pub(super) fn pause(&self, now: Instant) -> Option<Duration> {
-        let shared = self.clock.filter(|_| self.link == Link::Shared).map(|clock| clock.at(self.last.since));
-        let left = shared.and_then(|end| end.checked_duration_since(now)).filter(|left| !left.is_zero());
+        // It lasts, too, when the store goes away meanwhile.
+        let end = self.clock.map(|clock| clock.at(self.last.since));
+        let left = end.and_then(|end| end.checked_duration_since(now)).filter(|left| !left.is_zero());
         left.max(self.brake.pause_left())
     }
 
