@@ -2,7 +2,7 @@
 //! measure for what Ferry costs (`benches/compare`).
 //!
 //! It reads the users of the MedLogistics example, creates them at Auth0, a fixed
-//! number at once, and writes each id back by itself. No queue, no ledger, no retry:
+//! number at the same time, and writes each id back by itself. No queue, no ledger, no retry:
 //! whatever it does not expect ends it. It is not made slow to look bad: the rows are
 //! streamed, connections are kept, the statement is prepared, and the request carries
 //! the fields that Ferry sends. sqlx's ping before each use of a connection cost a fifth
@@ -30,7 +30,7 @@ use tokio::time::Instant;
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// What to read. The application never checked its addresses, so the loop leaves out
-/// what Auth0 would refuse; whoever wrote it found that out on the first try.
+/// what Auth0 would refuse; its author found that out on the first try.
 const USERS: &str = "
     SELECT u.id, u.email, u.name, u.blocked, u.role, h.code AS hospital, w.code AS ward
     FROM users u
@@ -261,7 +261,7 @@ impl Target {
     }
 }
 
-/// Nobody will know it: 256 bits in hexadecimal, and the classes that a policy asks for.
+/// Known to no one: 256 bits in hexadecimal, and the classes that a policy asks for.
 fn password() -> String {
     let mut bytes = [0; 32];
     // Without chance there is no password, and nothing to go on with.

@@ -2,11 +2,11 @@
 # Private servers for tests/run and tests/sqlx-prepare: find or install them,
 # start them in one temporary folder, and leave nothing behind.
 #
-# Whoever sources this file calls `open_scratch` first: it makes the folder and
+# A script that sources this file calls `open_scratch` first: it makes the folder and
 # sets the traps. Each server runs as a process group of its own, so Ctrl-C on the
 # terminal reaches only the script, which then ends the tests before the servers.
 # Ready and failed are read from the server's own files, never by asking the port:
-# a port answers for whoever holds it, and that need not be the server just started.
+# a port answers for any process that holds it, which need not be the server just started.
 
 scratch=            # the temporary folder, removed at the end
 step_pid=           # the step that runs now, leader of its process group
@@ -187,7 +187,7 @@ need_redis() {
 
 # --- PostgreSQL -------------------------------------------------------------
 
-# PostgreSQL refuses to run as root, so root hands it to somebody with fewer rights.
+# PostgreSQL refuses to run as root, so root runs it as a user with fewer rights.
 as_postgres_user() {
   local user=nobody
   if ((EUID != 0)); then

@@ -1,5 +1,5 @@
-//! The embedded form: one process and a file. Whoever starts next takes up what the
-//! last one held, at once.
+//! The embedded form: one process and a file. The process that starts next takes up what the
+//! last one held, immediately.
 
 use std::path::Path;
 

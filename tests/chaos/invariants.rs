@@ -78,7 +78,7 @@ async fn ids_match(scene: &Scene, faults: &mut Vec<String>) {
             Some(_) => {}
         }
         if !known.insert(id.clone()) {
-            faults.push(format!("{id} stands in two rows"));
+            faults.push(format!("{id} is in two rows"));
         }
     }
     let ours =
@@ -148,10 +148,10 @@ async fn nothing_shown(scene: &Scene, faults: &mut Vec<String>) {
         let text = text.to_lowercase();
         let shown = rows.iter().filter(|row| text.contains(&row.get::<String, _>(0))).count();
         if shown != 0 {
-            faults.push(format!("{shown} addresses stand in {place}"));
+            faults.push(format!("{shown} addresses are in {place}"));
         }
         if text.contains(&crate::scene::SECRET.to_lowercase()) {
-            faults.push(format!("the secret stands in {place}"));
+            faults.push(format!("the secret is in {place}"));
         }
     }
 }

@@ -157,8 +157,8 @@ async fn s28_a_long_transaction_keeps_dead_rows() {
         let hold = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM ferry.jobs";
         sqlx::raw_sql(hold).execute(&mut long).await.unwrap();
         let first = fetch_time(scene).await;
-        // Each job that comes and goes leaves such rows; so many as after CYCLES times the
-        // jobs of this run.
+        // Each job that comes and goes leaves such rows. These are as many as CYCLES times the
+        // jobs of this run leave.
         for _ in 0..CYCLES {
             for sql in [
                 "UPDATE ferry.jobs SET state = 'queued', queued_at = clock_timestamp() WHERE state = 'ready'",

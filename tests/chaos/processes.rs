@@ -77,7 +77,7 @@ async fn s43_a_killed_worker_at_the_limit_with_a_backlog() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s07_a_worker_restarted_at_once_takes_its_old_work_up() {
-    play(Setup::new(7, "restart at once under the same name"), async |scene| {
+    play(Setup::new(7, "immediate restart under the same name"), async |scene| {
         scene.start(&[]);
         scene.worker();
         scene.until_busy(0).await;
@@ -224,7 +224,7 @@ async fn s10_a_worker_that_slept_for_two_leases() {
         let held = held_by(&scene.pool, scene.workers[0].pid()).await;
         scene.worker();
         let after = recovery(&scene.pool, &held, at, PATIENCE).await;
-        // Its life is two leases: it comes back to work that is somebody else's.
+        // Its life is two leases: it comes back to work that another process holds.
         tokio::time::sleep(Duration::from_secs(12).saturating_sub(at.elapsed())).await;
         scene.workers[0].signal("CONT");
         scene.until_sealed().await;

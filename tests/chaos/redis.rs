@@ -18,7 +18,7 @@ const AOF: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "everysec"];
 /// How long after `at` the next users are across.
 async fn progress_after(scene: &Scene, at: Instant) -> Duration {
     let across = scene.across().await;
-    // The batches under way end without the transport; so many more need it.
+    // The batches under way end without the queue; this many more users need it.
     scene
         .until("the run goes on", async || {
             scene.across().await >= across + 100 || scene.state().await == "sealed"

@@ -1,4 +1,4 @@
-//! What a scenario came to: one JSON line in the file that `FERRY_CHAOS_RESULTS` names.
+//! The result of a scenario: one JSON line in the file that `FERRY_CHAOS_RESULTS` names.
 
 use std::{collections::BTreeMap, fmt::Write as _, fs::File, io::Write, time::Duration};
 

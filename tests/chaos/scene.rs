@@ -45,7 +45,7 @@ pub struct Scene {
     pub redis: Option<OwnRedis>,
 }
 
-/// Plays a scenario, checks the invariants after it, and records what it came to.
+/// Plays a scenario, checks the invariants after it, and records its result.
 pub async fn play(setup: Setup, story: impl AsyncFnOnce(&mut Scene) -> Told) {
     let (number, name) = (setup.number, setup.name);
     let Some(mut scene) = setup.open().await else {
@@ -151,7 +151,7 @@ impl Scene {
         (at, held)
     }
 
-    /// How long after a kill everything that was held is somebody else's.
+    /// How long after a kill everything that was held has another holder.
     pub async fn recovered(&self, (at, held): &(Instant, Vec<Held>)) -> Recovery {
         recovery(&self.pool, held, *at, PATIENCE).await
     }
@@ -166,7 +166,7 @@ impl Scene {
         self.until(&format!("worker {worker} is busy"), async || self.number(&sql).await > 0).await;
     }
 
-    /// Waits until so many users of the application have their id.
+    /// Waits until this number of the application's users have their id.
     pub async fn until_done(&self, users: i64) {
         self.until(&format!("{users} users are across"), async || self.across().await >= users).await;
     }
@@ -191,12 +191,12 @@ impl Scene {
     /// Waits for something, with a bound.
     pub async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
         if !comes_true(Duration::from_millis(25), holds).await {
-            let stands = self.picture().await;
-            panic!("after {PATIENCE:?} it is still not so that {what}; {stands}");
+            let picture = self.picture().await;
+            panic!("after {PATIENCE:?} this is still not true: {what}; {picture}");
         }
     }
 
-    /// Where everything stands, in a line.
+    /// The state of jobs, batches and items, in a line.
     async fn picture(&self) -> String {
         let jobs = "SELECT coalesce(string_agg(line, ', '), 'no jobs') FROM (SELECT concat_ws(' ', count(*), kind, state,
             'send', max(send), 'due in', round(extract(epoch FROM min(not_before) - clock_timestamp())), 's') AS line

@@ -1,5 +1,5 @@
 //! Looks at the jobs while a scenario goes on: numbers that must only grow, and how soon
-//! the jobs of a dead worker are somebody else's.
+//! the jobs of a dead worker have another holder.
 
 use std::{
     collections::HashMap,
@@ -91,7 +91,7 @@ pub struct Recovery {
     pub claimed: Duration,
 }
 
-/// Follows these jobs from `fault` until all are somebody else's.
+/// Follows these jobs from `fault` until all have another holder.
 pub async fn recovery(pool: &PgPool, held: &[Held], fault: Instant, patience: Duration) -> Recovery {
     let sql = "SELECT j.state = 'leased' AND j.token = h.token, j.token = h.token AND j.state NOT IN ('done', 'dead')
         FROM unnest($1::text[], $2::bigint[]) AS h (job, token) JOIN ferry.jobs j ON j.id::text = h.job";

@@ -34,10 +34,7 @@ fn every_planted_case_comes_out_as_planted_twice_alike() {
             (&400.into(), &0.into(), &0.into())
         );
         let report = shown["report"].as_str().unwrap();
-        assert!(
-            !report.starts_with('/'),
-            "the report's path is relative to where the operator stands: {report}"
-        );
+        assert!(!report.starts_with('/'), "the report's path is relative to the operator's folder: {report}");
         let text = std::fs::read_to_string(place.path(report)).unwrap();
         assert!(text.contains("DUPLICATE_EMAIL") && text.contains("ADOPT_UNVERIFIED"), "{text}");
         counts.push(

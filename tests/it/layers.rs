@@ -72,7 +72,7 @@ const CONTRACT: &[&str] = &["ferry-contract", "ferry-testbed"];
 const FOR_TESTS: &[&str] = &["ferry-contract", "ferry-simulator", "ferry-testbed"];
 
 /// Packages of others with the few of ours that may import them. A name that ends in
-/// `*` stands for all that begin like it. Tests may import what they like.
+/// `*` means all that begin like it. Tests may import what they like.
 const RESERVED: &[(&str, &[&str])] = &[
     ("anyhow", &[COMMAND]),
     ("apalis*", &["ferry-queue"]),

@@ -172,9 +172,9 @@ impl World {
         let mut seen = std::collections::BTreeSet::new();
         for row in rows {
             let (email, id): (String, String) = (row.get(0), row.get(1));
-            assert!(seen.insert(id.clone()), "{id} stands in two rows");
+            assert!(seen.insert(id.clone()), "{id} is in two rows");
             let user = self.simulator.user(&id).unwrap_or_else(|| panic!("{id} is not at Auth0"));
-            assert_eq!(user.email, email.trim(), "{id} belongs to somebody else");
+            assert_eq!(user.email, email.trim(), "{id} belongs to another user");
         }
     }
 

@@ -12,7 +12,7 @@ use ferry_domain::{
 use serde_json::Map;
 use time::{Duration, OffsetDateTime};
 
-/// A clock that stands still until it is moved.
+/// A clock that does not run; tests move it.
 #[derive(Debug)]
 pub struct ManualClock(Mutex<OffsetDateTime>);
 

@@ -15,7 +15,7 @@ const RECOVERED: u32 = 16;
 /// Longest pause between probes.
 pub const LONGEST: Duration = Duration::from_secs(30);
 
-/// Where it stands. Times count from a start that the owner chose.
+/// State of the circuit breaker. Times count from a start that the owner chose.
 #[derive(Clone, Debug, Default)]
 pub struct Breaker {
     failures: u32,
@@ -31,9 +31,9 @@ pub struct Breaker {
 /// Whether a request may be sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// Yes.
+    /// It may be sent.
     Pass,
-    /// Not before so long; then ask again.
+    /// Not before this time has passed; then ask again.
     Wait(Duration),
 }
 
@@ -60,7 +60,7 @@ impl Breaker {
         Admission::Pass
     }
 
-    /// A request came to an answer, whatever it said.
+    /// A request was answered, whatever the answer.
     pub fn succeeded(&mut self) {
         self.failures = 0;
         if self.probe_at.take().is_some() {
@@ -89,7 +89,7 @@ impl Breaker {
         }
     }
 
-    /// A request was given up before it came to anything.
+    /// A request was given up before it was answered.
     pub fn abandoned(&mut self) {
         self.probing = None;
     }

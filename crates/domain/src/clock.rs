@@ -1,14 +1,14 @@
-//! Time and chance, passed in so that tests hold them.
+//! Time and randomness, passed in so that tests control them.
 
 use time::OffsetDateTime;
 
 /// The time of day, in UTC.
 pub trait Clock: Send + Sync {
-    /// Now.
+    /// The present time.
     fn now(&self) -> OffsetDateTime;
 }
 
-/// Chance. Must be fit for secrets.
+/// Randomness. Must be fit for secrets.
 pub trait Random: Send + Sync {
     /// Fills the slice with random bytes.
     fn fill(&self, bytes: &mut [u8]);

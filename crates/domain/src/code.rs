@@ -140,7 +140,7 @@ mod tests {
     fn every_code_is_unique_parses_back_and_has_a_remedy() {
         let mut seen = std::collections::BTreeSet::new();
         for &code in Code::ALL {
-            assert!(seen.insert(code.as_str()), "{code} stands twice");
+            assert!(seen.insert(code.as_str()), "{code} occurs twice");
             assert_eq!(code.as_str().parse::<Code>().unwrap(), code);
             assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
             assert!(code.remedy().ends_with('.'), "{code} needs a remedy that is a sentence");

@@ -23,8 +23,8 @@ pub const POINTS: &[Point] = &[
     ("verify.recorded", "the verification is recorded, nothing is acknowledged"),
     ("report.made", "the report is made, the run is not sealed"),
     ("report.sealed", "the run is sealed, nothing is acknowledged"),
-    ("rescue.taken", "jobs are taken back from the dead, nobody is told"),
-    ("rescue.halved", "a batch is halved, nobody is told"),
+    ("rescue.taken", "jobs are taken back from dead holders, and the queue is not told yet"),
+    ("rescue.halved", "a batch is halved, and the queue is not told yet"),
     ("poison.asked", "a user that ended its workers was asked for, nothing is written"),
     ("cancel.asked", "users of a cancelled run were asked for, nothing is written"),
     ("stop.retiring", "a stopping process has ended its work, its leases are not handed back"),
@@ -75,7 +75,7 @@ mod armed {
         }
     }
 
-    /// Passes with a user in hand: `user:KEY` is a poison that kills each time.
+    /// The same while this user is worked on: `user:KEY` kills the process each time.
     pub fn pass_user(key: &str) {
         let Some((armed, left)) = ARMED.get() else { return };
         if armed.strip_prefix("user:") == Some(key) {
@@ -99,7 +99,7 @@ mod armed {
         }
     }
 
-    /// The first one sleeps; whoever comes meanwhile waits for it, and so does its thread.
+    /// The first caller sleeps; those that come meanwhile wait for it, and so do their threads.
     fn block(left: &AtomicU32, time: Duration) {
         static OVER: AtomicBool = AtomicBool::new(false);
         if left.swap(0, Ordering::SeqCst) > 0 {
@@ -121,7 +121,7 @@ pub use armed::{arm, is_for_users, pass, pass_sent_user, pass_user};
 #[inline(always)]
 pub fn pass(_name: &str) {}
 
-/// Passes with a user in hand.
+/// The same while this user is worked on.
 #[cfg(not(feature = "crash-points"))]
 #[inline(always)]
 pub fn pass_user(_key: &str) {}

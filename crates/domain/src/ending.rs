@@ -16,7 +16,7 @@ use crate::{
 /// (it is being cancelled). Without it the job would be sent again immediately, and again.
 pub const UNSTOPPABLE: Duration = Duration::from_secs(10);
 
-/// What the fields of a discrepancy hold when nobody could read the user back.
+/// What the fields of a discrepancy hold when the user could not be read back.
 pub const NOT_READ_BACK: &str = "not read back";
 
 /// What happens to the work that a job leaves when it is given up, so that its batch ends.
@@ -48,7 +48,7 @@ pub enum Ending {
     },
     /// It is given up, with a dead letter.
     Dead {
-        /// Why.
+        /// Code of the reason.
         code: Code,
         /// The try to count and record, if there was one.
         attempt: Option<Attempt>,

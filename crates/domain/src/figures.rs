@@ -1,4 +1,4 @@
-//! What a process counts for its metrics, as plain numbers: whoever exports them
+//! What a process counts for its metrics, as plain numbers: an exporter
 //! reads them here, and nothing that works depends on how they are exported.
 
 mod store;
@@ -21,12 +21,12 @@ impl Count {
         self.add(1);
     }
 
-    /// Some more.
+    /// Adds to the count.
     pub fn add(&self, more: u64) {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
 
-    /// So far.
+    /// The count so far.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -37,12 +37,12 @@ impl Count {
 pub struct Level(AtomicI64);
 
 impl Level {
-    /// Sets it.
+    /// Replaces the value.
     pub fn set(&self, to: i64) {
         self.0.store(to, Ordering::Relaxed);
     }
 
-    /// Now.
+    /// The present value.
     pub fn get(&self) -> i64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -90,7 +90,7 @@ pub struct Figures {
     /// Milliseconds of the process's monotonic clock at the last renewal of leases.
     pub renewed_at_ms: Level,
     /// Milliseconds of the same clock when the runtime last got round to a task that
-    /// does nothing else; filled by whoever serves the health of the process.
+    /// does nothing else; filled by the server of health checks.
     pub turned_at_ms: Level,
     /// 1 from the registration until the process begins to stop: it takes work.
     pub ready: Level,

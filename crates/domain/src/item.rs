@@ -78,7 +78,7 @@ pub fn retryable(state: ItemState, code: Option<Code>, has_record: bool) -> bool
     has_record && state.may_become(ItemState::Pending) && code.is_none_or(Code::retryable)
 }
 
-/// Where in the source an item stands: a file and a line, or a table and a row.
+/// Where an item is in the source: a file and a line, or a table and a row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// File name or table name, without folders or servers.
@@ -148,7 +148,7 @@ impl Outcome {
 /// What a worker found out about one item of the batch it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ItemResult {
-    /// Which item.
+    /// Position in the source.
     pub seq: ItemSeq,
     /// Its key in the source, for the application's row.
     pub key: SourceKey,
@@ -178,7 +178,7 @@ pub struct NewItem {
     pub batch: BatchId,
     /// Identity in the source; `place:line` where the record has none.
     pub key: SourceKey,
-    /// Where it stands in the source.
+    /// Where it is in the source.
     pub origin: Origin,
     /// The user, absent where a rule settled the item.
     pub record: Option<UserRecord>,

@@ -63,7 +63,7 @@ pub enum Lane {
     Usual,
     /// Jobs taken back from holders that are gone. They have slots and room of their own, since
     /// at a tenant's limit all slots are taken for seconds or minutes, and their users would
-    /// wait behind everybody else's.
+    /// wait behind all others.
     Rescued,
 }
 
@@ -106,11 +106,11 @@ pub enum JobMove {
     HandBack,
     /// The holder's time ran out.
     Rescue,
-    /// The holder is through.
+    /// The holder has finished it.
     Finish,
     /// The holder gives up.
     GiveUp,
-    /// Workers died over it: the rescue gives it up while nobody holds it.
+    /// Workers died over it: the rescue gives it up while it has no holder.
     Bury,
     /// Its run is cancelled and no worker ever held it: nothing is to be done.
     Withdraw,
@@ -173,7 +173,7 @@ pub struct Envelope {
     /// ([`crate::poison::is_suspect`]).
     #[serde(default, skip_serializing_if = "never")]
     pub rescues: i32,
-    /// W3C trace context of whoever made the job.
+    /// W3C trace context of the request that made the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
 }
@@ -201,7 +201,7 @@ impl Envelope {
     }
 }
 
-/// A claim that ends by itself. Results are accepted only with the token in hand.
+/// A claim that ends by itself. Results are accepted only with its token.
 #[derive(Clone, Debug)]
 pub struct Lease<T> {
     /// What is held.
@@ -221,7 +221,7 @@ pub struct Job {
     pub id: JobId,
     /// What to do.
     pub kind: JobKind,
-    /// The run.
+    /// Id of the run.
     pub run: RunId,
     /// The batch, for `Provision` and `Verify`.
     pub batch: Option<BatchId>,
@@ -229,7 +229,7 @@ pub struct Job {
     pub attempts: i32,
     /// Rescues since the last progress; see [`crate::poison`].
     pub rescues: i32,
-    /// Trace context of whoever made the job.
+    /// Trace context of the request that made the job.
     pub traceparent: Option<String>,
 }
 
@@ -242,25 +242,25 @@ pub enum Verdict {
     Retry {
         /// How long to wait.
         after: Duration,
-        /// Why.
+        /// Code of the reason.
         code: Code,
     },
     /// Could not be done now; does not count (rate limit, pause, shutdown).
     Snooze {
         /// How long to wait.
         after: Duration,
-        /// Why.
+        /// Code of the reason.
         code: Code,
     },
     /// Nothing will pass until a person acts: the job is handed back without an
     /// attempt, and its run is stopped, resumably.
     Stop {
-        /// Why.
+        /// Code of the reason.
         code: Code,
     },
     /// Given up; the remaining items fail with the code.
     Discard {
-        /// Why.
+        /// Code of the reason.
         code: Code,
     },
 }

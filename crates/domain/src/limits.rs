@@ -28,7 +28,7 @@ impl fmt::Display for Group {
     }
 }
 
-/// One token bucket: `burst` requests at once, then `per_minute` each minute.
+/// One token bucket: `burst` requests immediately, then `per_minute` each minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bucket {
     /// Size of the bucket, at least 1.

@@ -3,5 +3,5 @@
 use std::time::Duration;
 
 /// A process that was silent for longer does not count: its slots are not filled, and
-/// people are told that nobody works.
+/// people are told that no worker runs.
 pub const FRESH: Duration = Duration::from_secs(10);

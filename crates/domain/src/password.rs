@@ -1,4 +1,4 @@
-//! Passwords that nobody will ever know.
+//! Passwords that are known to no one.
 //!
 //! Each is 256 random bits in text that meets every default policy of a
 //! connection, and exists only inside one request. Plain base64 would not do:

@@ -1,10 +1,10 @@
 //! What becomes of a job that is rescued again and again: the user that kills its
-//! workers is isolated by halving the batch, and everybody else arrives.
+//! workers is isolated by halving the batch, and all others arrive.
 //!
 //! A rescue counts until the batch makes progress: a successful write-back resets the
 //! counter. A user that always kills its worker is retried right away, after its neighbours
-//! are done, so the count rises again. A worker that is killed twenty times by chance leaves
-//! nobody suspected (before, its batches waited up to half a minute for a process of their own).
+//! are done, so the count rises again. A worker that is killed twenty times by chance makes
+//! no job a suspect (before, its batches waited up to half a minute for a process of their own).
 //!
 //! | rescues since the last progress | provision | verify, report |
 //! |---|---|---|

@@ -274,7 +274,7 @@ pub struct WriteBackTarget {
     /// Schema, where the database has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
-    /// Table.
+    /// The table's name.
     pub table: String,
     /// Column that holds the source key.
     pub key_column: String,
@@ -337,7 +337,7 @@ pub struct RunView {
     pub round: i32,
     /// Plan of limits that an operator set for it.
     pub rate: Option<String>,
-    /// Why it is paused or stopped, where somebody said so: a code or a person's words.
+    /// Why it is paused or stopped, where a reason was given: a code or a person's words.
     pub why: Option<String>,
     /// When it was opened.
     pub created_at: OffsetDateTime,

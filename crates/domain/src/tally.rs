@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::item::ItemState;
 
-/// How many items stand where. Kept on the batch row; a run's is the sum of its batches'.
+/// Number of items in each state. Kept on the batch row; a run's is the sum of its batches'.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// All items, counted on their own when they were planned.
@@ -26,7 +26,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// How many items stand in a state.
+    /// Number of items in a state.
     pub fn count(&self, state: ItemState) -> i64 {
         match state {
             ItemState::Pending => self.pending,
@@ -82,7 +82,7 @@ impl Tally {
         self.source - self.pending
     }
 
-    /// Whether somebody has to look at some of them.
+    /// Whether a person has to look at some of them.
     pub fn needs_a_person(&self) -> bool {
         self.failed + self.conflict > 0
     }

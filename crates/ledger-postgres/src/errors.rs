@@ -140,7 +140,7 @@ impl PostgresLedger {
         }
     }
 
-    /// The same for a statement that stands alone.
+    /// The same for a statement outside of a transaction.
     pub(crate) fn sql_failed(&self, doing: &'static str) -> impl Fn(sqlx::Error) -> LedgerError + '_ {
         let failed = self.failed(doing);
         move |error| failed(Fault::Sql(error))

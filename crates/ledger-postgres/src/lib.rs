@@ -48,7 +48,7 @@ use crate::{application::Targets, pool::Losses};
 pub struct Options {
     /// Connections at most, at least 1.
     pub max_connections: u32,
-    /// Whether this process's death shows at once, by a lock on a connection of its own.
+    /// Whether this process's death shows immediately, by a lock on a connection of its own.
     /// Without it only lease expiry tells.
     pub death_lock: bool,
     /// What `pg_stat_activity` shows.

@@ -7,7 +7,7 @@
 //! may be looked for on another server session than the one it was prepared on.
 //!
 //! Rejected: heartbeats with a short time-out (a busy process would be taken for a dead
-//! one), LISTEN (nobody is told of a death).
+//! one), LISTEN (a death is not announced).
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ const POOLED: &str = "the database is reached through a pooler that gives each t
 const SWITCHED_OFF: &str =
     "ledger.death_lock is off, so the death of a process shows only when its leases run out";
 
-/// What stands in the way of a registration.
+/// Why a registration is not possible.
 pub(crate) enum Trouble {
     Pooled,
     SwitchedOff,
@@ -107,7 +107,7 @@ async fn lock_in_sight(
         return Err(Trouble::Taken);
     }
     if ask(other, &format!("SELECT pg_try_advisory_xact_lock({key})")).await? {
-        // Nobody would see it. It must not stay behind on a pooler's session.
+        // It would not be seen. It must not stay behind on a pooler's session.
         ask::<bool>(mine, &format!("SELECT pg_advisory_unlock({key})")).await?;
         return Err(Trouble::Pooled);
     }

@@ -98,7 +98,7 @@ impl SqliteLedger {
 
 /// Connections that nothing ends but `close`: a new one would compile all
 /// statements again. Except one that sqlx takes to be in a transaction while
-/// nobody has it: SQLite itself ended that transaction (full disk, a trigger's
+/// no caller has it: SQLite itself ended that transaction (full disk, a trigger's
 /// `RAISE(ROLLBACK)`), and no other could begin there ever again.
 fn pool() -> SqlitePoolOptions {
     SqlitePoolOptions::new()

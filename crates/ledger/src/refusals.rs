@@ -54,7 +54,7 @@ pub fn planning(run: RunId, state: RunState) -> Result<()> {
     if state == RunState::Planning { Ok(()) } else { Err(not_planned_any_more(run)) }
 }
 
-/// Somebody cancelled or removed a run while it was being planned.
+/// Another process cancelled or removed a run while it was being planned.
 pub fn not_planned_any_more(run: RunId) -> LedgerError {
     LedgerError::Refused(format!(
         "run {run} is not being planned any more (it was cancelled or removed); start a new run"

@@ -1,5 +1,5 @@
 //! Words of columns turned into the domain's types. A word that means nothing is `Corrupt`,
-//! naming table and row, never the value: it may be somebody's data.
+//! naming table and row, never the value: it may be a user's data.
 
 use std::time::Duration;
 

@@ -30,7 +30,7 @@ async fn bury(stage: &Stage) {
     stage.ledger.bury(&letter).await.unwrap();
 }
 
-/// Gives up one provision job of the run; says how many users hang on it.
+/// Gives up one provision job of the run; returns the number of its users.
 async fn give_up(stage: &Stage) -> i64 {
     let failed = |shown: &serde_json::Value| shown["failed"].as_i64().unwrap();
     let before = failed(&stage.show());

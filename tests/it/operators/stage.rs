@@ -79,7 +79,7 @@ impl Stage {
         self.run.parse().unwrap()
     }
 
-    /// Runs a command that must end with 0; `RUN` in it stands for the run.
+    /// Runs a command that must end with 0; `RUN` in it is replaced by the id of the run.
     pub fn json(&self, line: &str) -> Value {
         self.place().json(&self.args(line, &["--output", "json"]))
     }

@@ -112,7 +112,7 @@ pub async fn a_run_that_was_not_started_is_cancelled_at_once(world: impl LedgerW
     scene.planned("a.csv", 1, 1).await;
 }
 
-/// What a worker had in hands may be at Auth0, so a worker asks.
+/// Users of a batch that a worker has held may be at Auth0, so a worker asks for them there.
 pub async fn a_cancel_settles_what_nobody_held_and_leaves_the_rest_to_workers(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     let run = scene.running("a.csv", 8, 2).await;

@@ -212,7 +212,7 @@ pub async fn a_redriven_verification_starts_afresh(world: impl LedgerWorld) {
     assert_eq!((view.state, view.verified, view.discrepancies), (RunState::Sealed, 2, 0));
 }
 
-/// A report that was given up is made at once, not after the sweep's pause.
+/// A report that was given up is made immediately, not after the sweep's pause.
 pub async fn a_redriven_report_is_made_at_once_and_once(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     let run = scene.running("a.csv", 1, 1).await;
@@ -235,7 +235,7 @@ pub async fn a_redriven_report_is_made_at_once_and_once(world: impl LedgerWorld)
     );
 }
 
-/// Nobody can send again what was no job, or what a person has given up.
+/// What was no job, or what a person has given up, can't be sent again.
 pub async fn payloads_and_letters_of_cancelled_runs_are_left(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     bury(&scene, Code::Undecodable).await;

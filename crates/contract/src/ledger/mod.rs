@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Time is moved, never waited for: [`LedgerWorld::advance`] makes all stored
-//! times older. Two handles stand for two processes; futures of one case run
-//! interleaved, so that both are inside the store at once.
+//! times older. Two handles play two processes; futures of one case run
+//! interleaved, so that both are inside the store at the same time.
 
 #![allow(clippy::unwrap_used)]
 
@@ -45,14 +45,14 @@ pub trait LedgerWorld: Send + Sync {
     /// The same store over other connections, as another process has it.
     fn other(&self) -> Arc<dyn Ledger>;
 
-    /// Makes all stored times that the ledger compares older by so much, as if
+    /// Makes all stored times that the ledger compares older by this time, as if
     /// it had passed: `touched_at` of runs; `not_before`, `queued_at`,
     /// `expires_at`, `created_at` and `ended_at` of jobs; `seen_at` of workers;
     /// `expires_at` of leaders; times of dead letters.
     async fn advance(&self, time: Duration);
 
     /// The process that registered as this worker is killed, with all its connections.
-    /// Nothing to do where a store belongs to one process: whoever registers next is
+    /// Nothing to do where a store belongs to one process: the next one that registers is
     /// the only one that lives.
     async fn process_dies(&self, _worker: WorkerId) {}
 

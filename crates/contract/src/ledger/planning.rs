@@ -17,7 +17,7 @@ use ferry_domain::{
     tally::Tally,
 };
 
-/// Two processes start at once over a new store.
+/// Two processes start at the same time over a new store.
 pub async fn migrating_twice_at_once_is_harmless(world: impl LedgerWorld) {
     let (one, other) = (world.ledger(), world.other());
     let (first, second) = both(one.migrate(), other.migrate()).await;

@@ -69,7 +69,7 @@ pub async fn jobs_wait_for_their_time_and_their_run(world: impl LedgerWorld) {
 pub async fn the_rescued_are_taken_without_the_others(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     scene.running("a.csv", 5, 1).await;
-    assert!(scene.ledger.take_rescued(10).await.unwrap().is_empty(), "nobody has died");
+    assert!(scene.ledger.take_rescued(10).await.unwrap().is_empty(), "no process has died");
     let sends = scene.ledger.take_ready(3).await.unwrap();
     for send in &sends[1..] {
         scene.claim(send, scene.worker().id).await;
@@ -89,7 +89,7 @@ pub async fn the_rescued_are_taken_without_the_others(world: impl LedgerWorld) {
     assert!(others.iter().all(|send| send.lane() == Lane::Usual) && others.len() == 2);
 }
 
-/// Two relays at once, as after a role was taken over.
+/// Two relays at the same time, as after a role was taken over.
 pub async fn two_relays_never_take_the_same_job(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     scene.running("a.csv", 60, 1).await;
@@ -184,7 +184,7 @@ pub async fn a_role_has_one_holder(world: impl LedgerWorld) {
     let ttl = Duration::from_secs(10);
     let (a, b) = both(scene.ledger.lead(Duty::Relay, ann, ttl), other.lead(Duty::Relay, bob, ttl)).await;
     let (a, b) = (a.unwrap(), b.unwrap());
-    assert!(a != b, "one of two at once");
+    assert!(a != b, "only one of two leads");
     let (holder, waiting) = if a { (ann, bob) } else { (bob, ann) };
 
     assert!(other.lead(Duty::Exporter, waiting, ttl).await.unwrap(), "duties are apart");

@@ -27,7 +27,7 @@ fn rescued_ids(rescued: &[Rescued]) -> Vec<JobId> {
     rescued.iter().map(|one| one.job).collect()
 }
 
-/// Nobody waits for the lease of a process that died.
+/// The lease of a process that died is not waited for.
 pub async fn the_dead_are_rescued_at_once(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     scene.running("a.csv", 5, 2).await;
@@ -76,7 +76,7 @@ pub async fn what_ran_out_is_rescued_when_asked_for(world: impl LedgerWorld) {
     let lease = take(&scene, &holder, &send).await;
     assert!(scene.ledger.rescue(me.id, true).await.unwrap().is_empty(), "its time is not over");
     world.advance(LEASE).await;
-    assert!(scene.ledger.rescue(me.id, false).await.unwrap().is_empty(), "nobody knows that it is dead");
+    assert!(scene.ledger.rescue(me.id, false).await.unwrap().is_empty(), "no sign of its death yet");
     let rescued = scene.ledger.rescue(me.id, true).await.unwrap();
     let seen: Vec<_> = rescued.iter().map(|one| (one.job, one.holder, one.because)).collect();
     assert_eq!(seen, [(lease.of.id, holder.id, Loss::Expired)]);
@@ -104,7 +104,7 @@ pub async fn jobs_of_each_kind_are_rescued(world: impl LedgerWorld) {
     }
 }
 
-/// Each loss is counted once, whoever looks.
+/// Each loss is counted once, by whichever process finds it.
 pub async fn two_rescuers_at_once_rescue_each_job_once(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     scene.running("a.csv", 40, 1).await;
@@ -189,7 +189,7 @@ async fn batch_sizes(scene: &Scene<'_>) -> Vec<(Option<BatchId>, Vec<i64>, i32)>
     seen
 }
 
-/// Deaths of holders that got on with it are chance: they don't add up.
+/// Progress resets the count: deaths of holders that made progress don't add up.
 pub async fn results_clear_the_deaths_before_them(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     scene.running("a.csv", 4, 4).await;
@@ -263,7 +263,7 @@ pub async fn what_can_not_be_halved_stays_as_it_is(world: impl LedgerWorld) {
     assert_eq!(scene.view(run).await.open_batches, 2);
 }
 
-/// Whoever is first: the worker reads all of it, or the half.
+/// Either order is fine: the worker reads all of it, or the half.
 pub async fn a_halving_and_a_claim_at_once_lose_no_user(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     let other = world.other();

@@ -207,7 +207,7 @@ impl<'w> Scene<'w> {
         for item in self.items(run).await {
             recount.add(item.state);
         }
-        assert_eq!(view.tally, recount, "the batches count otherwise than the items stand");
+        assert_eq!(view.tally, recount, "the tallies of the batches differ from the states of the items");
         view
     }
 

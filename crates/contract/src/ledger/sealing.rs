@@ -15,7 +15,7 @@ use ferry_domain::{
     run::RunState,
 };
 
-/// Without a lock each of two would see the other's batch open, and nobody would seal.
+/// Without a lock each of two would see the other's batch open, and neither would seal.
 pub async fn two_verifiers_at_the_end_seal_once(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     let other = world.other();

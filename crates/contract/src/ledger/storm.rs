@@ -90,7 +90,7 @@ impl<W: LedgerWorld> Storm<'_, W> {
         }
     }
 
-    /// Mostly once nobody works; now and then under the feet of those who do.
+    /// Mostly when no process works; now and then while some do.
     async fn recover(
         &self,
         ledger: &dyn Ledger,

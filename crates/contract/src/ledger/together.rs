@@ -1,4 +1,4 @@
-//! Several futures at once, without a runtime: this crate knows none.
+//! Runs several futures concurrently without a runtime, which this crate does not depend on.
 
 use std::{
     future::{Future, poll_fn},

@@ -41,7 +41,7 @@ pub async fn a_heartbeat_renews_what_the_process_holds(world: impl LedgerWorld) 
     assert!(scene.ledger.heartbeat(&worker, lease, &[mine.of.id]).await.unwrap().is_empty());
 }
 
-/// The answer to a claim may be lost: nobody works on such a job, so nobody may keep it.
+/// The answer to a claim may be lost: no process works on such a job, so none may keep it.
 pub async fn a_lease_that_its_holder_does_not_know_of_runs_out(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     scene.running("a.csv", 2, 1).await;

@@ -36,7 +36,7 @@ async fn depth(queue: &Arc<dyn Queue>) -> usize {
     queue.depth().await.expect("the queue knows its depth")
 }
 
-/// Every send comes to the handler once, as it was pushed, and is then forgotten.
+/// Every send reaches the handler once, as it was pushed, and is then forgotten.
 pub async fn pushes_are_delivered_once_and_acknowledged(world: &World) {
     let queue = world.queue();
     let mut sends = envelopes(JobKind::Provision, 50);

@@ -109,7 +109,7 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Lets everybody through at once.
+    /// Lets every delivery through immediately.
     pub fn open(world: &Arc<dyn QueueWorld>) -> Arc<Self> {
         Arc::new(Probe {
             world: world.clone(),
@@ -138,7 +138,7 @@ impl Probe {
         self.inside.load(Ordering::SeqCst)
     }
 
-    /// The most there ever were at once.
+    /// The most that were ever inside at the same time.
     pub fn most_inside(&self) -> usize {
         self.most_inside.load(Ordering::SeqCst)
     }

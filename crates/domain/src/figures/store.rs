@@ -27,7 +27,7 @@ pub const ENDED_RUNS_STAY: Duration = Duration::from_secs(60 * 60);
 /// Users of one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunFigures {
-    /// Which.
+    /// Id of the run.
     pub run: RunId,
     /// Its users by state.
     pub tally: Tally,

@@ -25,8 +25,9 @@ pub struct NewUser {
 
 /// A user as Auth0 holds it. `Debug` shows the id only.
 #[derive(Clone, PartialEq)]
+#[expect(missing_docs, reason = "names of Auth0's profile")]
 pub struct DirectoryUser {
-    /// With provider.
+    /// With the provider before it, as in `auth0|…`.
     pub id: Auth0UserId,
     /// Lower-case; absent for users without one.
     pub email: Option<String>,
@@ -34,15 +35,10 @@ pub struct DirectoryUser {
     pub email_verified: bool,
     /// Name of the connection of the first identity.
     pub connection: String,
-    /// Display name.
     pub name: Option<String>,
-    /// First name.
     pub given_name: Option<String>,
-    /// Last name.
     pub family_name: Option<String>,
-    /// Nickname.
     pub nickname: Option<String>,
-    /// Picture.
     pub picture: Option<String>,
     /// Whether signing in is refused.
     pub blocked: bool,
@@ -79,7 +75,7 @@ pub enum DirectoryError {
     /// Auth0 refused this request for good; others may pass.
     #[error("refused: {code}{}", field.as_deref().map(|f| format!(" at {f}")).unwrap_or_default())]
     Refused {
-        /// Why.
+        /// Code of the reason.
         code: Code,
         /// Name of the property it complained about.
         field: Option<String>,

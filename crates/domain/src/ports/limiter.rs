@@ -78,7 +78,7 @@ pub trait Limiter: Send + Sync {
     /// Takes what an answer said into account.
     fn observe(&self, group: Group, observed: Observed);
 
-    /// A 429 came back: everyone slows down. `retry_after` is what the server
+    /// A 429 came back: all callers slow down. `retry_after` is what the server
     /// said about when to come back, if it said anything.
     fn throttled(&self, group: Group, retry_after: Option<Duration>);
 
@@ -94,7 +94,7 @@ pub trait Limiter: Send + Sync {
     fn figures(&self) -> LimiterFigures;
 
     /// Gives permits back that were taken ahead and not used. To be called once, when
-    /// the process stops; whoever acquires afterwards still gets permits.
+    /// the process stops; callers that acquire afterwards still get permits.
     async fn give_back(&self);
 }
 

@@ -57,7 +57,7 @@ pub struct Consumer {
     pub kind: JobKind,
     /// From which of the kind's queues.
     pub lane: Lane,
-    /// How many jobs it works on at once, at least 1.
+    /// Number of jobs it works on at the same time, at least 1.
     pub slots: usize,
 }
 
@@ -74,7 +74,7 @@ pub struct Swept {
 #[async_trait]
 pub trait Queue: Send + Sync {
     /// Pushes envelopes from the front until the transport holds `window` jobs
-    /// of all kinds together; says how many it took. Less than all is no error.
+    /// of all kinds together; returns the number pushed. Fewer than all is no error.
     async fn push(&self, envelopes: &[Envelope], window: usize) -> Result<usize, QueueError>;
 
     /// Which of these sends the transport no longer holds, neither waiting nor in flight.

@@ -14,7 +14,7 @@ use crate::{
 pub enum Candidate {
     /// A valid user.
     User {
-        /// Where it stands.
+        /// Where it is in the source.
         origin: Origin,
         /// The user.
         record: Box<UserRecord>,
@@ -26,7 +26,7 @@ pub enum Candidate {
 /// A record that will not be sent, and why.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settled {
-    /// Where it stands.
+    /// Where it is in the source.
     pub origin: Origin,
     /// Its key, where it has one.
     pub key: Option<SourceKey>,

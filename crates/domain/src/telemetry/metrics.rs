@@ -1,4 +1,4 @@
-//! Names of metrics, and what may stand in their labels.
+//! Names of metrics, and what their labels may hold.
 //!
 //! A label's value is a word of ours or the id of a run, never a text: a text could be
 //! an address, and each new one would be a series that stays for months.
@@ -33,7 +33,7 @@ pub struct Metric {
     pub help: &'static str,
 }
 
-/// What may stand in a label.
+/// What a label may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Label {
     /// A word from the source code.
@@ -101,7 +101,7 @@ metrics! {
     QUEUE_OLDEST_READY: Gauge "ferry_queue_oldest_ready_age_seconds" ["queue"]
         "Age of the oldest job that may run now, 0 without one. From the elected exporter only.";
     USERS: Counter "ferry_users_total" ["run", "outcome"]
-        "Users of a run that came to this outcome; a retry takes failed ones out again. From the elected exporter only.";
+        "Users of a run with this outcome; a retry takes failed ones out again. From the elected exporter only.";
     USERS_REMAINING: Gauge "ferry_users_remaining" ["run"]
         "Users of a run without an outcome yet. From the elected exporter only.";
     EXPORTER_ACTIVE: Gauge "ferry_exporter_active" []
@@ -137,9 +137,9 @@ metrics! {
     WORKER_LEASES: Gauge "ferry_worker_leases" []
         "Leases this process holds.";
     WORKER_WATCHED: Gauge "ferry_worker_watched" []
-        "1 when others see this process's death at once, 0 when only lease expiry can tell.";
+        "1 when others see this process's death immediately, 0 when only lease expiry can tell.";
     WORKER_WAITING: Gauge "ferry_worker_waiting" []
-        "1 while the process says that its work waits; `ferry run show` says why.";
+        "1 while the work of this process waits; `ferry run show` says why.";
     IDENTITIES_LOST: Counter "ferry_worker_identities_lost_total" []
         "Times this process lost its registration and took a new identity.";
     RENEWAL_AGE: Gauge "ferry_worker_renewal_age_seconds" []
@@ -152,7 +152,7 @@ metrics! {
     RATE_GRANTED: Counter "ferry_ratelimit_granted_total" ["group"]
         "Permits given to requests of this process.";
     RATE_THROTTLED: Counter "ferry_ratelimit_throttled_total" []
-        "Answers with 429 to this process.";
+        "429s that this process received.";
     RATE_FACTOR: Gauge "ferry_ratelimit_factor" []
         "Part of the allowed rate that is used: 1, and less after a 429.";
     RATE_WAITED: Counter "ferry_ratelimit_wait_seconds_total" []

@@ -17,7 +17,7 @@ pub(crate) struct Held {
 }
 
 /// Refuses with `LeaseLost` unless the job is still this holder's. Must be the
-/// first statement of a transaction begun with `BEGIN IMMEDIATE`: nobody can
+/// first statement of a transaction begun with `BEGIN IMMEDIATE`: no other connection can
 /// take the job between this read and the commit.
 pub(crate) async fn fence(connection: &mut SqliteConnection, lease: &Lease<Job>) -> Result<Held> {
     let row = sqlx::query!(

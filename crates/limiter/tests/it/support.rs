@@ -79,7 +79,7 @@ impl Tenant {
         (stats.management_requests() - stats.rate_limited, stats.rate_limited)
     }
 
-    /// What a plan of so many requests per second would have refilled since the start.
+    /// What a plan with this number of requests per second would have refilled since the start.
     pub fn refilled(&self, per_second: f64) -> f64 {
         self.since.elapsed().as_secs_f64() * per_second
     }

@@ -94,7 +94,7 @@ async fn another_plan_is_followed_by_all_without_a_burst() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_stops_gives_back_and_is_no_longer_counted() {
+async fn a_process_that_stops_gives_back_and_is_no_longer_counted() {
     let Some(redis) = shared_redis() else { return };
     let tenant = Tenant::start("custom:2:1", Refill::TokenBucket).await;
     let (one, other) = (tenant.limiter(&redis), tenant.limiter(&redis));

@@ -9,7 +9,7 @@ use crate::{ids::RunId, run::RunState};
 /// A run that has not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ActiveRun {
-    /// Which run.
+    /// Id of the run.
     pub id: RunId,
     /// Its state.
     pub state: RunState,

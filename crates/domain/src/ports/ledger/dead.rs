@@ -120,7 +120,7 @@ pub struct DeadView {
     pub given_up_by: String,
     /// Who redrove or discarded it.
     pub resolved_by: Option<String>,
-    /// When.
+    /// When it was redriven or discarded.
     pub resolved_at: Option<OffsetDateTime>,
 }
 

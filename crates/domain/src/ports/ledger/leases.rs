@@ -51,7 +51,7 @@ pub enum Unclaimed {
 }
 
 impl Unclaimed {
-    /// The code for a dead letter; `None` for a stale delivery, which is nobody's fault.
+    /// The code for a dead letter; `None` for a stale delivery, which is no fault.
     pub const fn code(self) -> Option<Code> {
         match self {
             Unclaimed::Stale => None,

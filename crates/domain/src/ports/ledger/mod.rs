@@ -43,7 +43,7 @@ pub enum LedgerError {
     /// Another run of the same source has not ended.
     #[error("run {run} of this source is {state}; wait for its end, retry it, or cancel it")]
     AnotherRunActive {
-        /// That run.
+        /// Id of the other run.
         run: RunId,
         /// Its state.
         state: RunState,
@@ -60,7 +60,7 @@ pub enum LedgerError {
     /// A row makes no sense.
     #[error("row {row} of {table} makes no sense: {why}")]
     Corrupt {
-        /// Table.
+        /// The ledger's table.
         table: &'static str,
         /// Its key.
         row: String,

@@ -77,7 +77,7 @@ pub trait Moves: Send + Sync {
     /// Moves a run: `Pause`, `Resume`, `Cancel` by a person, `Stop` by a threshold (`reason` is
     /// then the code). `Cancel` of a run that is still planned ends all its items; of a running
     /// one those of batches that were never leased. Batches that were go to a worker, who asks
-    /// Auth0. With nothing to ask, the sweep seals it.
+    /// Auth0. If no user needs a look-up, the periodic sweep seals the run.
     ///
     /// # Errors
     /// `Refused` where the run has no such move ([`super::LedgerError::no_such_move`]).

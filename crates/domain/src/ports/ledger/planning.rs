@@ -35,7 +35,7 @@ pub struct NewRun {
 pub struct SettledGroup {
     /// Failed or skipped.
     pub state: ItemState,
-    /// Why.
+    /// Code of the reason.
     pub code: Code,
     /// Number of items.
     pub count: i64,
@@ -55,7 +55,7 @@ pub struct Planned {
 /// What the planner asks. Workers see no run before `start`.
 #[async_trait]
 pub trait Planning: Send + Sync {
-    /// Brings the ledger's own tables up to date. Safe to repeat and to run twice at once.
+    /// Brings the ledger's own tables up to date. Safe to repeat, and to run twice at the same time.
     async fn migrate(&self) -> Result<()>;
 
     /// Opens a run in state `planning`. Removes an abandoned planning of the same

@@ -1,4 +1,4 @@
-//! The port by which others learn at once that a process has died.
+//! The port by which others learn immediately that a process has died.
 
 use std::{fmt, future::Future, pin::Pin};
 
@@ -8,7 +8,7 @@ use std::{fmt, future::Future, pin::Pin};
 /// worker's identity: the server frees the lock when the process dies, and rescue
 /// needs no time-out. Dropping it gives the registration up.
 pub struct Presence {
-    /// Why others can't learn of our death at once, where they can't (a transaction
+    /// Why others can't learn of our death immediately, where they can't (a transaction
     /// pooler hides sessions); then only lease expiry tells.
     pub unwatched: Option<String>,
     /// Resolves when the registration is lost although the process lives: drop what

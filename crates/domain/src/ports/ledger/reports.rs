@@ -14,7 +14,7 @@ use crate::{
 /// A user read back and not found as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discrepancy {
-    /// Which item.
+    /// Position in the source.
     pub seq: ItemSeq,
     /// Its key in the source.
     pub key: SourceKey,
@@ -49,7 +49,7 @@ pub struct Example {
 pub struct FailureGroup {
     /// Failed, conflict or skipped.
     pub state: ItemState,
-    /// Why.
+    /// Code of the reason.
     pub code: Code,
     /// Number of items.
     pub count: i64,

@@ -32,7 +32,7 @@ impl RunNow {
 /// A running run that stops by itself after failures, and what counts against it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WatchedRun {
-    /// Which run.
+    /// Id of the run.
     pub run: RunId,
     /// Its limits on failures.
     pub limits: StopAfter,
