@@ -33,7 +33,7 @@ pub enum Command {
     Demo(demo::Options),
     /// Show what a run would do with each record of a source; changes nothing
     Plan(plan::Options),
-    /// Check settings, ledger, queue and Auth0 before a run; says what to correct. Writes nothing that stays
+    /// Check settings, ledger, queue and Auth0 before a run, and say what to correct. Leaves nothing behind
     Check(check::Options),
     /// Move users: start, list, show, watch, pause, resume, cancel, rate, retry, report
     #[command(subcommand)]
@@ -48,7 +48,7 @@ pub enum Command {
     /// Dead letters: jobs that were given up and wait for a person: list, show, redrive, discard
     #[command(subcommand)]
     Dead(dead::Command),
-    /// Create and verify users until SIGTERM or Ctrl-C: the first hands unfinished work back, a second ends immediately
+    /// Create and verify users. SIGTERM or Ctrl-C stops it and hands unfinished work back; a second one ends it immediately
     Worker(worker::Options),
     /// Serve a simulated Auth0 on this machine until SIGTERM or Ctrl-C
     Simulate(simulate::Options),

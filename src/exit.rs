@@ -82,7 +82,7 @@ pub fn usage(message: impl fmt::Display) -> anyhow::Error {
     Failure { exit: Exit::Usage, message: message.to_string() }.into()
 }
 
-/// Refused as things stand.
+/// Refused in the present state.
 pub fn refused(message: impl fmt::Display) -> anyhow::Error {
     Failure { exit: Exit::Refused, message: message.to_string() }.into()
 }

@@ -1,5 +1,5 @@
 //! Signals. The first one asks: take nothing new, hand back, exit 0. The second
-//! one ends the process at once; what it held is rescued when its lease runs out.
+//! one ends the process immediately; what it held is rescued when its lease runs out.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,7 @@ pub fn stop_on_signal() -> std::io::Result<CancellationToken> {
         };
         next().await;
         asked.cancel();
-        eprintln!("ferry: stopping; a second signal ends at once");
+        eprintln!("ferry: stopping; a second signal ends it immediately");
         next().await;
         std::process::exit(i32::from(Exit::Interrupted as u8));
     });

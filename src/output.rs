@@ -71,7 +71,7 @@ pub fn confirmed(yes: bool, question: &dyn std::fmt::Display) -> anyhow::Result<
         return Ok(true);
     }
     if !std::io::stdin().is_terminal() {
-        return Err(usage(format!("{question} Nobody is there to ask: pass --yes to agree")));
+        return Err(usage(format!("{question} There is no terminal to ask on: pass --yes to agree")));
     }
     eprint!("{question} [y/N] ");
     let mut answer = String::new();
@@ -90,7 +90,7 @@ pub struct Progress {
     bar: ProgressBar,
     drawn: bool,
     what: &'static str,
-    /// When the last line was printed; `None` when the next one is due at once.
+    /// When the last line was printed; `None` when the next one is due now.
     said: Option<Instant>,
     waits: Option<String>,
 }
@@ -123,7 +123,7 @@ impl Progress {
         Progress { bar, drawn, what, said: Some(Instant::now()), waits: None }
     }
 
-    /// Why it waits, if it does. A new reason is said at once.
+    /// Why it waits, if it does. A new reason is printed immediately.
     pub fn waits(&mut self, why: Option<&str>) {
         if self.waits.as_deref() != why {
             self.waits = why.map(str::to_owned);

@@ -16,13 +16,13 @@ use crate::{
 /// How records are read; each overrides the settings file.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Reading {
-    /// Which column means what: medlogistics or authjs [default: section source of the settings]
+    /// Named mapping of the source's columns: medlogistics or authjs [default: section source of the settings]
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
-    /// Format of the file, where its name has no such ending: csv, json, ndjson
+    /// Format of the file: csv, json, ndjson [default: by the ending of its name]
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<String>,
-    /// Whose address is verified: column (as the mapped column says), assume (everybody's), never (nobody's)
+    /// Which addresses count as verified: column (as the mapped column says), assume (all), never (none)
     #[arg(long, value_name = "RULE")]
     pub email_verified: Option<String>,
     /// Users that are disabled in the source: skip, block (create them blocked), carry (create them as active)

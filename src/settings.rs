@@ -115,7 +115,7 @@ pub struct Queue {
 pub struct Ledger {
     /// 2 to 100.
     pub max_connections: u32,
-    /// Whether deaths show at once.
+    /// Whether deaths show immediately.
     pub death_lock: bool,
 }
 

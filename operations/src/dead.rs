@@ -87,7 +87,7 @@ pub struct Question {
     pub act: Act,
     /// Which letters.
     pub filter: DeadFilter,
-    /// How many.
+    /// Number of records.
     pub count: DeadCount,
 }
 

@@ -34,7 +34,7 @@ impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(Cancellable { at_once, to_ask }) = self.cancellable else { return Ok(()) };
         let at_auth0 = self.run.tally.created + self.run.tally.adopted;
-        write!(f, "Cancel run {} for good?\n{at_once} users are cancelled at once", self.run.id)?;
+        write!(f, "Cancel run {} for good?\n{at_once} users are cancelled immediately", self.run.id)?;
         if to_ask > 0 {
             write!(f, "; {to_ask} were held by a worker, Auth0 is asked about each first")?;
         }
@@ -62,7 +62,7 @@ pub async fn ask(access: &Access, run: RunId, step: RunMove) -> Result<Question,
 /// What a move did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Moved {
-    /// The run.
+    /// Id of the run.
     pub run: RunId,
     /// Its state before.
     pub before: RunState,
@@ -106,7 +106,7 @@ mod tests {
         question.cancellable = Some(Cancellable { at_once: 40, to_ask: 0 });
         assert!(question.is_needed());
         let text = question.to_string();
-        assert!(text.contains("40 users are cancelled at once.") && text.contains("for good"), "{text}");
+        assert!(text.contains("40 users are cancelled immediately.") && text.contains("for good"), "{text}");
         question.cancellable = Some(Cancellable { at_once: 40, to_ask: 3 });
         assert!(question.to_string().contains("3 were held by a worker"), "{question}");
     }

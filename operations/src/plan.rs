@@ -28,7 +28,7 @@ pub enum Refusal {
     /// Made by another version.
     #[error("made by Ferry {0}; make it again")]
     OtherVersion(String),
-    /// Somebody edited it.
+    /// It was edited.
     #[error("the plan was changed after it was made (digest {found}, it says {said}); make it again")]
     Edited {
         /// The digest of what is in the file.
@@ -67,7 +67,7 @@ pub enum Refusal {
         "{source_name} changed since the plan (digest {now}, the plan has {planned}); make the plan again, or --accept {SOURCE_CHANGED}"
     )]
     FileChanged {
-        /// Which.
+        /// The source.
         source_name: SourceIdentity,
         /// Its digest.
         now: String,
@@ -80,9 +80,9 @@ pub enum Refusal {
         drift.changed, drift.vanished, drift.added
     )]
     UsersChanged {
-        /// Which.
+        /// The source.
         source_name: SourceIdentity,
-        /// How.
+        /// The users that differ.
         drift: Drift,
         /// Digest of the users.
         now: String,
@@ -190,9 +190,9 @@ pub(crate) fn check_users(plan: &PlanFile, outcome: &Outcome, accepted: bool) ->
 pub struct Settled {
     /// Failed or skipped.
     pub state: ItemState,
-    /// Why.
+    /// Code of the reason.
     pub code: Code,
-    /// How many.
+    /// Number of records.
     pub count: i64,
     /// What to do about it.
     pub remedy: &'static str,

@@ -10,7 +10,7 @@ use ferry_domain::{
 
 use crate::{Access, Error};
 
-/// Records read and written at once: one transaction.
+/// Records read and written in one transaction.
 const CHUNK: usize = 2_000;
 
 /// A file was written to while it was read.

@@ -38,7 +38,7 @@ pub fn named(name: &str) -> Result<Option<LimitPlan>, Refusal> {
 /// What setting the limits did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Changed {
-    /// The run.
+    /// Id of the run.
     pub run: RunId,
     /// The plan set before; `None` for the settings'.
     pub before: Option<String>,

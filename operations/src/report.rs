@@ -8,7 +8,7 @@ use ferry_report::Report;
 
 use crate::{Access, Error, Kind};
 
-/// Users read from the ledger at once.
+/// Users read from the ledger in one statement.
 const PAGE: i64 = 1_000;
 
 /// Why there is no report to show.
@@ -17,7 +17,7 @@ pub enum Refusal {
     /// No such revision.
     #[error("run {run} has no report revision {revision}; the newest is {newest}")]
     NoSuchRevision {
-        /// The run.
+        /// Id of the run.
         run: RunId,
         /// What was asked for.
         revision: i32,

@@ -41,20 +41,20 @@ pub async fn ask(access: &Access, run: RunId, codes: Vec<Code>) -> Result<Questi
 /// What a retry did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Retried {
-    /// The run.
+    /// Id of the run.
     pub run: RunId,
     /// Users that go again.
     pub retried: i64,
     /// Users left alone.
     pub left: i64,
-    /// Their batches; `None` where nobody goes again.
+    /// Their batches; `None` where no user is tried again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batches: Option<i64>,
     /// The round they are in.
     pub round: i32,
 }
 
-/// Tries them again in a new round. With nobody to try it does nothing.
+/// Tries them again in a new round. Without such users it does nothing.
 ///
 /// # Errors
 /// When the run can't be retried now.

@@ -110,7 +110,7 @@ pub async fn begin(access: &Access, question: &Question) -> Result<Started, Erro
     })
 }
 
-/// Removes the run: nobody agreed to it.
+/// Removes the run, which was not agreed to.
 ///
 /// # Errors
 /// When the ledger fails.

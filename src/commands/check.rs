@@ -20,7 +20,7 @@ const NAMES: usize = 21;
 #[serde(rename_all = "lowercase")]
 enum Level {
     Ok,
-    /// Work is possible; somebody should know.
+    /// Work is possible, but a person should know this.
     Warning,
     /// To be mended first.
     Error,

@@ -21,7 +21,7 @@ pub struct Options {
     /// Chooses the users: the same seed, the same users
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
-    /// First remove an earlier example; only tables that this command made
+    /// Remove an earlier example first: only tables that this command made
     #[arg(long)]
     pub replace: bool,
     /// How to print the result

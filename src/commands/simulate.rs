@@ -33,7 +33,7 @@ pub struct Options {
     /// Rate limits: off, free, enterprise, private-500, custom:BURST:PER_SECOND, …
     #[arg(long, default_value = "off", value_name = "PLAN")]
     pub limits: String,
-    /// How used-up limits refill: steadily (token-bucket), or all of it each second (fixed-window)
+    /// How used-up limits refill: steadily (token-bucket), or completely at the start of each second (fixed-window)
     #[arg(long, default_value = "token-bucket", value_parser = ["token-bucket", "fixed-window"], value_name = "MODEL")]
     pub refill: String,
     /// Answer as slowly as real tenants were measured to, in addition to --latency

@@ -58,7 +58,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
 }
 
 /// Ledger and queue. Servers that are away are waited for as later in an outage, since
-/// workers and servers are often started together; what needs a person ends at once.
+/// workers and servers are often started together; what needs a person ends it immediately.
 async fn transport_once_there(
     place: &Place,
     setup: &Setup,

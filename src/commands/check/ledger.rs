@@ -1,4 +1,4 @@
-//! Whether the ledger is there, is up to date, and sees deaths at once.
+//! Whether the ledger is there, is up to date, and sees deaths immediately.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ async fn postgres(url: &SecretString, shown: &str, setup: &Setup, lines: &mut Ve
     }
     lines.push(ok("ledger", format!("{shown}, up to date")));
     lines.push(match registration(&ledger, setup).await {
-        Ok(None) => ok("registration", "a worker's death is seen at once"),
+        Ok(None) => ok("registration", "a worker's death is seen immediately"),
         Ok(Some(why)) => warning("registration", why, POOLER),
         Err(wrong) => {
             error("registration", wrong, "See what PostgreSQL says; workers register in the same way.")
@@ -50,8 +50,8 @@ async fn postgres(url: &SecretString, shown: &str, setup: &Setup, lines: &mut Ve
     });
 }
 
-/// Registers as a worker would, without slots, and leaves at once. Says why deaths are
-/// not seen, if they are not.
+/// Registers as a worker would, without slots, and leaves immediately. Returns why deaths
+/// are not seen, if they are not.
 async fn registration(ledger: &Arc<dyn Ledger>, setup: &Setup) -> Result<Option<String>, LedgerError> {
     let record =
         WorkerRecord { waiting_for: Some(WaitReason("only checks".to_owned())), ..wiring::record(setup, 0) };

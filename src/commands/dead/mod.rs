@@ -18,7 +18,7 @@ pub enum Command {
     Show(show::Options),
     /// Send dead letters again: their users are tried once more
     Redrive(redrive::Options),
-    /// Mark dead letters as settled, without sending them: their users stay failed, and they stay on record
+    /// Mark dead letters as settled without sending them. Their users stay failed, the letters stay on record
     Discard(discard::Options),
 }
 

@@ -25,7 +25,7 @@ pub struct Selection {
     /// Only dead letters at least this old: a number and s, m, h or d, for example 7d
     #[arg(long, value_name = "AGE", value_parser = units::age)]
     pub older_than: Option<Duration>,
-    /// The same choices in one text: 'run=ID code=A,B state=kept older=7d id=1,2'
+    /// These filters in one text: 'run=ID code=A,B state=kept older=7d id=1,2'
     #[arg(long = "where", value_name = "FILTER")]
     pub filter: Option<String>,
 }

@@ -11,7 +11,7 @@ use crate::{exit::Exit, setup::Setup};
 pub enum Command {
     /// List jobs of all runs by kind and state, what Redis holds, and the workers
     List(list::Options),
-    /// After a lost or emptied Redis, send its jobs again now; workers would do so after some seconds
+    /// Send again the jobs that a lost or emptied Redis no longer holds, without waiting for workers to notice
     Rebuild(rebuild::Options),
 }
 

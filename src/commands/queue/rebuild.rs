@@ -1,4 +1,4 @@
-//! `ferry queue rebuild`: after a lost or emptied Redis, sends again what it no longer
+//! `ferry queue rebuild`: after Redis was lost or emptied, sends again what it no longer
 //! holds. The relay finds the same by itself after some seconds; this is for operators
 //! who don't want to wait, and who want to see the count.
 

@@ -31,7 +31,7 @@ pub enum Command {
     Resume(moves::Options),
     /// Cancel a run for good: shows how many users that concerns, then asks. Users already at Auth0 stay
     Cancel(moves::Options),
-    /// Change the tenant's rate limits while a run goes on; of several runs with limits, the newest counts
+    /// Change the tenant's rate limits while a run goes on. If several runs set limits, those of the newest apply
     Rate(rate::Options),
     /// Try failed and conflicting users again, also after the run has ended
     Retry(retry::Options),

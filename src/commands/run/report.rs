@@ -22,7 +22,7 @@ pub enum Form {
 pub struct Options {
     /// The run's id
     pub run: RunId,
-    /// Which revision [default: the newest; before there is one, the state now]
+    /// Revision of the report [default: the newest, or the present state if there is none]
     #[arg(long)]
     pub revision: Option<i32>,
     /// How to print the result

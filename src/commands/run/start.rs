@@ -132,7 +132,7 @@ fn remove_unused(place: &Place) {
     for end in ["", "-wal", "-shm"] {
         let mut name = path.clone().into_os_string();
         name.push(end);
-        let _ = std::fs::remove_file(name); // not there, or somebody else's by now: no harm either way
+        let _ = std::fs::remove_file(name); // not there, or another process's by now: no harm either way
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A ledger that does not answer is no end: the run goes on without us, and so does
 //! watching, for five minutes. Rejected: watching for ever. A script that waits for
-//! the exit code has to learn at some time that nobody answers.
+//! the exit code has to learn at some time that the ledger does not answer.
 
 use std::time::Duration;
 

@@ -40,7 +40,7 @@ async fn a_run_is_given_up_after_its_count_was_shown(stage: &mut Stage) {
     assert!(pending > 20, "{pending}");
     let unanswered = stage.says("run cancel RUN", 2, &["--yes", "for good"]);
     assert!(
-        unanswered.err.contains(&format!("{pending} users are cancelled at once")),
+        unanswered.err.contains(&format!("{pending} users are cancelled immediately")),
         "{}",
         unanswered.all()
     );
@@ -156,7 +156,7 @@ fn help_names_units_and_what_is_asked() {
         ("dead list", &["7d", "s, m, h or d", "Show at most this many dead letters", "--where"]),
         ("dead show", &["64 bytes"]),
         ("queue rebuild", &["emptied Redis", "--yes"]),
-        ("check", &["Writes nothing that stays"]),
+        ("check", &["Leaves nothing behind"]),
     ] {
         let args: Vec<&str> = line.split(' ').chain(["--help"]).collect();
         let ran = place.run(&args);
