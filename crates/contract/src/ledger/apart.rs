@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     LedgerWorld,
-    scene::{ANN, Scene, created, failed, jobs},
+    scene::{ANN, Scene, created, failed, jobs, user},
 };
 use ferry_domain::{
     ports::{Cancellable, LedgerError},
@@ -99,4 +99,17 @@ pub async fn each_run_has_its_own_limits_and_reports(world: impl LedgerWorld) {
     scene.finish(created).await;
     assert!(scene.ledger.report(other, None).await.unwrap().is_some());
     assert!(scene.ledger.report(run, None).await.unwrap().is_none());
+}
+
+/// The same people, in another order, read by two runs.
+pub async fn equal_keys_and_addresses_of_two_runs_are_no_duplicates(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    scene.planned("a.csv", 2, 2).await;
+    let new = scene.new_run("b.csv");
+    let batch = scene.batch();
+    scene.ledger.open_run(&new).await.unwrap();
+    let items = [user(1, batch, "2", "person-2@example.com"), user(2, batch, "1", "person-1@example.com")];
+    scene.ledger.add_items(new.id, &items).await.unwrap();
+    let planned = scene.ledger.finish_planning(new.id).await.unwrap();
+    assert_eq!(planned.tally, Tally { source: 2, pending: 2, ..Tally::default() });
 }

@@ -228,7 +228,8 @@ macro_rules! ledger_suite {
                 an_abandoned_plan_takes_no_other_with_it,
                 the_same_place_of_another_kind_is_another_source,
                 a_plan_that_waits_for_its_start_stays,
-                each_run_has_its_own_limits_and_reports;
+                each_run_has_its_own_limits_and_reports,
+                equal_keys_and_addresses_of_two_runs_are_no_duplicates;
             storm:
                 crashing_workers_settle_every_item_once;
         }
