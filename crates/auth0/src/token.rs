@@ -139,7 +139,7 @@ impl Tokens {
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         match result.and_then(|answer| Ok((header(&answer)?, answer.expires_in))) {
             Ok((header, life)) => {
-                let life = Duration::from_secs(life);
+                let life = response::time(life);
                 let token = Arc::new(Token { header, generation, expires: asked + life });
                 let renew_at = asked + life - AHEAD.min(life / 10);
                 *held = Held { token: Some(token.clone()), renew_at: Some(renew_at), error: None };

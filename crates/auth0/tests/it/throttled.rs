@@ -73,3 +73,12 @@ async fn headers_reach_the_group_of_their_call() {
     let seen = Observed { limit: 40, remaining: 39 };
     assert_eq!(*limiter.observed.lock().unwrap(), [(Group::UserReads, seen), (Group::Rest, seen)]);
 }
+
+#[tokio::test]
+async fn the_longest_wait_that_a_header_can_name_ends_no_task() {
+    let server =
+        StandIn::answering(|_| Reply::With(429, "retry-after: 18446744073709551615\r\n", json!({}))).await;
+    let (auth0, _) = client_with(settings(&server.url));
+    let error = auth0.by_email("a@b.c").await.unwrap_err();
+    assert!(matches!(error, DirectoryError::Throttled { retry_after: Some(_) }), "{error:?}");
+}
