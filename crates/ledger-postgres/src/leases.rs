@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    Attempt, Envelope, Job, JobId, Lease, Verdict, WorkerId, ending,
+    Attempt, Envelope, Job, JobId, Lease, Verdict, WorkerId,
     ports::{Leases, Rescued, Unclaimed},
 };
 use ferry_ledger::{
@@ -66,8 +66,7 @@ impl Leases for PostgresLedger {
         self.trying("could not end a lease", || async {
             let mut tx = self.begin().await?;
             let held = fence::fence(&mut tx, lease).await?;
-            let ending = ending::of(lease.of.kind, verdict, attempt, held.run);
-            scripts::conclude(&mut Tx(&mut tx), lease, &ending).await?;
+            scripts::conclude(&mut Tx(&mut tx), lease, verdict, attempt, held.run).await?;
             tx.commit().await?;
             Ok(())
         })

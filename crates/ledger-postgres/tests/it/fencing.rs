@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use ferry_domain::{
-    JobKind, JobState, RunId, RunState,
+    Code, JobKind, JobState, RunId, RunState, Verdict,
     ports::{BatchVerification, Items, JobCount, Jobs, Leases, LedgerError, Reports, Runs},
 };
 
@@ -56,6 +56,34 @@ async fn a_late_owner_that_waited_for_the_claim_is_checked_against_it() {
 
         assert!(matches!(late.await.unwrap(), Err(LedgerError::LeaseLost)));
         assert_eq!(database.ask("SELECT count(*) FROM ferry.items WHERE state = 'pending'").await, "32");
+    })
+    .await;
+}
+
+/// The holder saw its run running; the move that it waited for was a person's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_that_waited_for_a_move_of_its_run_hands_its_job_back() {
+    in_database(|database| async move {
+        let ledger = database.migrated().await;
+        for (number, state, due) in [(1, "paused", "true"), (2, "cancelling", "false")] {
+            running(&ledger, number, None, &[keys(1..=2)]).await;
+            let lease = lease_all(&ledger, worker(1), LEASE).await.remove(0);
+            let mut moved = database.connect().await;
+            execute(&mut moved, "BEGIN").await;
+            execute(&mut moved, &format!("UPDATE ferry.runs SET state = '{state}' WHERE state = 'running'")).await;
+            let stopping = tokio::spawn({
+                let (ledger, lease) = (ledger.clone(), lease.clone());
+                async move { ledger.conclude(&lease, &Verdict::Stop { code: Code::ScopeMissing }, None).await }
+            });
+            database.until_blocked().await;
+            execute(&mut moved, "COMMIT").await;
+
+            stopping.await.unwrap().unwrap();
+            let job = format!("SELECT state || ' ' || (not_before <= clock_timestamp())::text FROM ferry.jobs WHERE id = '{}'", lease.of.id.0);
+            assert_eq!(database.ask(&job).await, format!("ready {due}"), "{state}");
+            let run = format!("SELECT state FROM ferry.runs WHERE id = '{}'", lease.of.run.0);
+            assert_eq!(database.ask(&run).await, state);
+        }
     })
     .await;
 }

@@ -1,8 +1,8 @@
 //! How leases end, and jobs that nobody holds.
 
 use ferry_domain::{
-    Code, Job, JobKind, Lease, Tally, WorkerId,
-    ending::{Ending, Leftover},
+    Attempt, Code, Job, JobKind, Lease, RunState, Tally, Verdict, WorkerId,
+    ending::{self, Ending, Leftover},
     ports::{BatchVerification, Command},
     run::RunMove,
 };
@@ -13,12 +13,18 @@ use crate::{
     steps::{CancelSteps, End, EndSteps, ReadBack, Step},
 };
 
-/// Writes an ending down; the caller has checked the lease.
+/// Ends a lease; the caller has checked it, and has `seen` the state of its run. What a stop
+/// means depends on that state, so it is read again under a lock: a person may have paused or
+/// cancelled the run since.
 pub async fn conclude<X: EndSteps + CancelSteps>(
     x: &mut X,
     lease: &Lease<Job>,
-    ending: &Ending,
+    verdict: &Verdict,
+    attempt: Option<&Attempt>,
+    seen: RunState,
 ) -> Step<(), X> {
+    let run = if matches!(verdict, Verdict::Stop { .. }) { x.lock(lease.of.run).await? } else { seen };
+    let ending = &ending::of(lease.of.kind, verdict, attempt, run);
     if let Ending::Back { attempt: Some(attempt), .. } | Ending::Dead { attempt: Some(attempt), .. } = ending
     {
         x.count_attempt(lease, attempt).await?;
