@@ -25,6 +25,7 @@ pub(super) async fn rescue(ledger: &SqliteLedger, me: WorkerId, expired: bool) -
     if lost(&mut reader, me, expired).await?.is_empty() {
         return Ok(Vec::new());
     }
+    drop(reader); // not kept while the write waits for its turn
     let mut tx = ledger.write(RESCUING).await?;
     let rescued = lost(&mut tx, me, expired).await?;
     let jobs = json(&rescued.iter().map(|rescued| hex(rescued.job.0)).collect::<Vec<_>>());
