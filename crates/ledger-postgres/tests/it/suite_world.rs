@@ -28,7 +28,7 @@ pub async fn world() -> Option<PostgresWorld> {
 
 impl PostgresWorld {
     async fn run(&self, sql: impl Into<String>) {
-        sqlx::query(AssertSqlSafe(sql.into())).execute(&self.application).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(sql.into())).execute(&self.application).await.unwrap();
     }
 }
 
@@ -52,7 +52,9 @@ impl LedgerWorld for PostgresWorld {
             ("dead_letters", &["received_at", "resolved_at"]),
         ] {
             let older: Vec<_> = columns.iter().map(|column| format!("{column} = {column} - {by}")).collect();
-            self.run(format!("UPDATE ferry.{table} SET {}", older.join(", "))).await;
+            // Rows are locked in no particular order, and a storm of workers is at the same table.
+            let alone = format!("LOCK TABLE ferry.{table} IN EXCLUSIVE MODE");
+            self.run(format!("{alone}; UPDATE ferry.{table} SET {}", older.join(", "))).await;
         }
     }
 
