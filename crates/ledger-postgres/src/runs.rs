@@ -123,15 +123,19 @@ impl RunSteps for Tx<'_> {
         Ok(words::run_state(run.0, &state)?)
     }
 
-    async fn set_state(&mut self, run: RunId, state: RunState, why: Option<&str>) -> Tried<()> {
+    async fn set_state(&mut self, run: RunId, state: RunState) -> Tried<()> {
         query!(
-            "UPDATE ferry.runs SET state = $2, why = $3, touched_at = clock_timestamp() WHERE id = $1",
+            "UPDATE ferry.runs SET state = $2, touched_at = clock_timestamp() WHERE id = $1",
             run.0,
             state.as_str(),
-            why,
         )
         .execute(&mut *self.0)
         .await?;
+        Ok(())
+    }
+
+    async fn set_why(&mut self, run: RunId, why: Option<&str>) -> Tried<()> {
+        query!("UPDATE ferry.runs SET why = $2 WHERE id = $1", run.0, why).execute(&mut *self.0).await?;
         Ok(())
     }
 

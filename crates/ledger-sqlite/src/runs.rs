@@ -131,19 +131,24 @@ impl RunSteps for Tx<'_> {
         words::run_state(run.0, &row.state)
     }
 
-    async fn set_state(&mut self, run: RunId, state: RunState, why: Option<&str>) -> Result<()> {
+    async fn set_state(&mut self, run: RunId, state: RunState) -> Result<()> {
         let word = state.as_str();
         sqlx::query!(
-            r#"
-            UPDATE ferry_runs SET state = ?2, why = ?3, touched_at = (SELECT at FROM ferry_now) WHERE id = ?1
-            "#,
+            "UPDATE ferry_runs SET state = ?2, touched_at = (SELECT at FROM ferry_now) WHERE id = ?1",
             run.0,
-            word,
-            why
+            word
         )
         .execute(&mut *self.0)
         .await
         .doing(MOVING)?;
+        Ok(())
+    }
+
+    async fn set_why(&mut self, run: RunId, why: Option<&str>) -> Result<()> {
+        sqlx::query!("UPDATE ferry_runs SET why = ?2 WHERE id = ?1", run.0, why)
+            .execute(&mut *self.0)
+            .await
+            .doing(MOVING)?;
         Ok(())
     }
 

@@ -68,8 +68,11 @@ pub trait RunSteps: Transaction {
     /// [`LedgerError::no_such_run`].
     async fn lock(&mut self, run: RunId) -> Step<RunState, Self>;
 
-    /// Writes the state of a locked run, and why it is paused or stopped.
-    async fn set_state(&mut self, run: RunId, state: RunState, why: Option<&str>) -> Step<(), Self>;
+    /// Writes the state of a locked run. Why it is in its state stays.
+    async fn set_state(&mut self, run: RunId, state: RunState) -> Step<(), Self>;
+
+    /// Writes why a locked run was paused, stopped or cancelled.
+    async fn set_why(&mut self, run: RunId, why: Option<&str>) -> Step<(), Self>;
 
     /// Limits on failures count from now on: a person has seen what failed before.
     async fn count_failures_from_here(&mut self, run: RunId) -> Step<(), Self>;

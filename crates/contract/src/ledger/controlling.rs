@@ -170,6 +170,7 @@ pub async fn a_cancel_settles_what_nobody_held_and_leaves_the_rest_to_workers(wo
 
     let view = scene.view(run).await;
     assert_eq!((view.state, view.revision, view.verified), (RunState::Cancelled, 1, 2));
+    assert_eq!(view.why.as_deref(), ANN.reason, "its reason stays");
     assert_eq!(view.tally, Tally { source: 8, created: 2, cancelled: 6, ..Tally::default() });
     assert!(view.sealed_at.is_some() && scene.ledger.report(run, None).await.unwrap().is_some());
     assert!(!scene.ledger.move_run(run, RunMove::Cancel, &ANN).await.unwrap().changed());

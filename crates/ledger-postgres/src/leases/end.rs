@@ -140,7 +140,7 @@ impl EndSteps for Tx<'_> {
     async fn begin_sealing(&mut self, run: RunId, state: RunState) -> Tried<bool> {
         let Some(after) = state.after(RunMove::BeginSealing) else { return Ok(false) };
         if after != state {
-            self.set_state(run, after, None).await?;
+            self.set_state(run, after).await?;
         }
         let made = query!(
             r#"

@@ -142,7 +142,7 @@ impl EndSteps for Tx<'_> {
     async fn begin_sealing(&mut self, run: RunId, state: RunState) -> Result<bool> {
         let Some(after) = state.after(RunMove::BeginSealing) else { return Ok(false) };
         if after != state {
-            self.set_state(run, after, None).await?;
+            self.set_state(run, after).await?;
         }
         let priority = JobKind::Report.priority();
         let made = sqlx::query!(

@@ -17,7 +17,7 @@ use crate::{
 pub async fn advance<X: RunSteps>(x: &mut X, run: RunId, step: RunMove) -> Step<RunState, X> {
     let before = x.lock(run).await?;
     let after = before.after(step).ok_or_else(|| LedgerError::no_such_move(run, before, step))?;
-    x.set_state(run, after, None).await?;
+    x.set_state(run, after).await?;
     Ok(after)
 }
 
@@ -41,7 +41,8 @@ pub async fn ask<X: CancelSteps>(
     }
     // On resuming, what was said before holds no longer.
     let why = command.reason.filter(|_| step != RunMove::Resume);
-    x.set_state(run, after, why).await?;
+    x.set_state(run, after).await?;
+    x.set_why(run, why).await?;
     match step {
         RunMove::Resume => x.count_failures_from_here(run).await?,
         RunMove::Cancel => {
@@ -86,7 +87,8 @@ pub async fn retry<X: RetrySteps>(
 
 /// A locked run goes on in this round; failures count from now on.
 pub(super) async fn go_on<X: RetrySteps>(x: &mut X, run: RunId, state: RunState, round: i32) -> Step<(), X> {
-    x.set_state(run, state, None).await?;
+    x.set_state(run, state).await?;
+    x.set_why(run, None).await?;
     x.set_round(run, round).await?;
     x.count_failures_from_here(run).await
 }
