@@ -80,7 +80,7 @@ impl World {
         state.workers[number] = IDLE;
     }
 
-    /// Batches never leased are cancelled at once: nobody can have sent their users. The
+    /// Batches never leased are cancelled immediately: no worker can have sent their users. The
     /// others are left to their holders, who ask first. The statement waits for rows in
     /// use, so a batch with an open transaction is one that was leased.
     pub(crate) fn cancel(&self, state: &mut State) {

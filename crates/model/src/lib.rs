@@ -68,7 +68,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Each fault so often.
+    /// Each fault up to `times` times.
     pub const fn each(times: u8) -> Self {
         Faults {
             crashes: times,

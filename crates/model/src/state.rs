@@ -134,7 +134,7 @@ pub(crate) struct Worker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Phase {
     Idle,
-    /// A delivery in hand, under this send counter; nothing claimed yet.
+    /// The worker has a delivery with this send counter, and has claimed nothing yet.
     Delivered(u8),
     Claimed,
     /// Pending items are read; users cross.

@@ -30,13 +30,13 @@ pub struct Weather {
     pub to: SocketAddr,
     /// Added to each direction.
     pub latency: Duration,
-    /// Every so many pieces one is held up for so long.
+    /// `(n, time)`: every n-th piece is delayed by `time`.
     pub stall: Option<(u64, Duration)>,
     /// Connections are closed, new ones too.
     pub cut: bool,
     /// Nothing that the server says arrives; connections stay open.
     pub mute: bool,
-    /// Every so many answers one ends after so many bytes, and the connection with it.
+    /// `(n, bytes)`: every n-th answer ends after `bytes`, and the connection with it.
     pub break_answer: Option<(u64, usize)>,
 }
 
@@ -52,7 +52,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Passes everything on to this server, at once and whole.
+    /// Passes everything on to this server, without delay and whole.
     pub async fn before(to: SocketAddr) -> Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();

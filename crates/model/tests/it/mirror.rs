@@ -349,7 +349,7 @@ impl Mirror {
         true
     }
 
-    /// What a person's move comes to: users cancelled at once, and users to ask for; `None`
+    /// The result of a person's move: users cancelled immediately, and users to ask for; `None`
     /// where it is refused.
     pub fn ask(&mut self, step: RunMove) -> Option<(i64, i64)> {
         match self.run.asked(step) {

@@ -23,9 +23,9 @@ const LEASE: Duration = Duration::from_secs(3600);
 /// One step. Numbers choose among what there is, round and round.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// The relay takes up to so many jobs.
+    /// The relay takes at most this many jobs.
     Send(i64),
-    /// The relay takes up to so many rescued ones.
+    /// The relay takes at most this many rescued jobs.
     SendRescued(i64),
     /// The queue loses a delivery.
     Lose(usize),
@@ -37,7 +37,7 @@ pub enum Step {
     Work { lease: usize, users: u8, outcome: usize },
     /// A lease's holder ends it by a verdict.
     Conclude { lease: usize, verdict: usize, timed: bool },
-    /// A worker dies with all it had in hand.
+    /// A worker dies with all its leases and deliveries.
     Crash(usize),
     /// A worker says that it lives.
     Heartbeat(usize),

@@ -119,7 +119,7 @@ async fn a_long_drain_is_not_an_orphan() {
     redis.close().await;
 }
 
-/// What a killed process had in flight comes to another one.
+/// Deliveries of a killed process go to another one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_without_heartbeat_is_robbed() {
     let Some(redis) = RedisWorld::given().await else { return };

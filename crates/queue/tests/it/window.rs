@@ -1,4 +1,4 @@
-//! The window holds against everybody at once.
+//! The window is kept by all processes together.
 
 use std::{
     sync::{
