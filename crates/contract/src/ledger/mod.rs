@@ -14,6 +14,7 @@
 #![allow(clippy::unwrap_used)]
 
 pub mod apart;
+pub mod cancelling;
 pub mod controlling;
 pub mod dead;
 pub mod operating;
@@ -26,6 +27,7 @@ pub mod sealing;
 pub mod storm;
 pub mod together;
 pub mod told;
+pub mod watching;
 pub mod working;
 pub mod write_back;
 
@@ -188,27 +190,29 @@ macro_rules! ledger_suite {
                 a_deadly_verification_and_report_are_given_up,
                 a_delivery_that_is_not_claimed_says_why,
                 a_half_is_as_old_and_as_often_tried_as_the_whole;
-            controlling:
-                a_run_is_paused_and_resumed_and_asking_twice_changes_nothing,
-                a_move_that_a_run_does_not_have_is_refused_naming_its_state,
+            cancelling:
                 a_run_that_was_not_started_is_cancelled_at_once,
                 a_cancel_settles_what_nobody_held_and_leaves_the_rest_to_workers,
                 a_cancelled_run_with_nothing_to_ask_is_sealed_by_the_sweep,
                 users_tried_before_are_never_cancelled_unasked,
+                a_run_left_in_planning_is_cancelled_with_all_its_users,
+                what_was_given_up_before_a_cancel_is_still_read_back;
+            controlling:
+                a_run_is_paused_and_resumed_and_asking_twice_changes_nothing,
+                a_move_that_a_run_does_not_have_is_refused_naming_its_state,
                 a_stopped_run_says_why_and_can_be_resumed,
                 limits_count_from_the_start_and_from_each_resume,
                 all_sending_is_stopped_and_released,
+                a_refused_move_says_what_to_do_instead,
+                a_holder_learns_that_its_run_is_stopped_also_while_all_are,
+                conflicts_before_a_resume_do_not_count_after_it;
+            watching:
                 controls_are_there_without_any_run,
                 the_newest_active_runs_rate_counts,
                 workers_are_listed_with_what_they_hold,
                 queues_are_counted_with_the_age_of_what_is_due,
-                a_run_left_in_planning_is_cancelled_with_all_its_users,
-                a_refused_move_says_what_to_do_instead,
-                a_holder_learns_that_its_run_is_stopped_also_while_all_are,
-                what_was_given_up_before_a_cancel_is_still_read_back,
                 the_oldest_of_a_queue_tells_its_age,
-                a_registration_replaces_what_was_told_before,
-                conflicts_before_a_resume_do_not_count_after_it;
+                a_registration_replaces_what_was_told_before;
             dead:
                 a_job_given_up_leaves_a_letter_that_says_all,
                 letters_are_found_by_what_they_are,
@@ -255,7 +259,9 @@ mod tests {
         let list = include_str!("mod.rs");
         let parts = [
             include_str!("apart.rs"),
+            include_str!("cancelling.rs"),
             include_str!("controlling.rs"),
+            include_str!("watching.rs"),
             include_str!("dead.rs"),
             include_str!("operating.rs"),
             include_str!("planning.rs"),

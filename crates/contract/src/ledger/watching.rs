@@ -1,0 +1,126 @@
+//! Cases of what people see of processes, queues and rates.
+
+use std::time::Duration;
+
+use super::{
+    LedgerWorld,
+    scene::{ANN, Scene, created},
+};
+use ferry_domain::{
+    code::Code,
+    job::{JobKind, JobState, Verdict},
+    ports::{LedgerError, WaitReason},
+    run::RunMove,
+};
+
+const NOW: Duration = Duration::ZERO;
+
+/// Also without any active run.
+pub async fn controls_are_there_without_any_run(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    assert_eq!(scene.ledger.orders().await.unwrap(), ferry_domain::ports::Orders::default());
+    scene.ledger.stop_all(true, &ANN).await.unwrap();
+    let controls = scene.ledger.orders().await.unwrap();
+    assert!(controls.stop_all && controls.runs.is_empty());
+}
+
+/// The limit is the tenant's, so one plan holds: that of the newest run which has one.
+pub async fn the_newest_active_runs_rate_counts(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let old = scene.running("a.csv", 1, 1).await;
+    world.sleep(Duration::from_millis(5)).await;
+    let new = scene.planned("b.csv", 1, 1).await;
+    let rate = async || scene.ledger.orders().await.unwrap().rate;
+    assert_eq!(rate().await, None);
+    scene.ledger.set_rate(old, Some("free"), &ANN).await.unwrap();
+    assert_eq!(rate().await.as_deref(), Some("free"));
+    scene.ledger.set_rate(new, Some("public"), &ANN).await.unwrap();
+    assert_eq!(rate().await.as_deref(), Some("public"));
+    assert_eq!(scene.view(new).await.rate.as_deref(), Some("public"));
+    scene.ledger.set_rate(new, None, &ANN).await.unwrap();
+    assert_eq!(rate().await.as_deref(), Some("free"));
+    scene.finish(created).await;
+    assert_eq!(rate().await, None, "its run has ended");
+    let late = scene.ledger.set_rate(old, Some("free"), &ANN).await;
+    assert!(matches!(late, Err(LedgerError::Refused(_))), "{late:?}");
+}
+
+/// For people: who is there, what they hold and why they wait.
+pub async fn workers_are_listed_with_what_they_hold(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    scene.running("a.csv", 2, 1).await;
+    let (first, mut second) = (scene.worker(), scene.worker());
+    second.waiting_for = Some(WaitReason("waiting for the limit".into()));
+    scene.ledger.heartbeat(&first, NOW, &[]).await.unwrap();
+    world.advance(Duration::from_secs(5)).await;
+    world.sleep(Duration::from_millis(5)).await;
+    for send in scene.ledger.take_ready(10).await.unwrap() {
+        scene.take_as(&second, &send).await;
+    }
+    let workers = scene.ledger.workers().await.unwrap();
+    let seen: Vec<_> = workers.iter().map(|view| (view.record.id, view.leases)).collect();
+    assert_eq!(seen, [(first.id, 0), (second.id, 2)]);
+    assert!(workers[0].silent_for >= Duration::from_secs(5) && workers[1].silent_for < workers[0].silent_for);
+    assert_eq!(workers[1].record.waiting_for, second.waiting_for);
+    second.waiting_for = None;
+    scene.ledger.heartbeat(&second, NOW, &[]).await.unwrap();
+    assert_eq!(scene.ledger.workers().await.unwrap()[1].record.waiting_for, None);
+}
+
+/// Only what waits for nothing but its turn has an age.
+pub async fn queues_are_counted_with_the_age_of_what_is_due(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 3, 1).await;
+    let lease = scene.claim(&scene.ledger.take_ready(1).await.unwrap()[0], scene.worker().id).await;
+    scene.ledger.take_ready(1).await.unwrap();
+    world.advance(Duration::from_secs(10)).await;
+    let count = async |state: JobState| {
+        let counts = scene.ledger.queue_counts().await.unwrap();
+        let found = counts.into_iter().find(|found| found.kind == JobKind::Provision && found.state == state);
+        found.map(|found| (found.jobs, found.oldest.is_some_and(|age| age >= Duration::from_secs(10))))
+    };
+    assert_eq!(count(JobState::Ready).await, Some((1, true)));
+    assert_eq!(count(JobState::Queued).await, Some((1, true)));
+    assert_eq!(count(JobState::Leased).await, Some((1, false)));
+    let snooze = Verdict::Snooze { after: Duration::from_secs(60), code: Code::RateLimited };
+    scene.ledger.conclude(&lease, &snooze, None).await.unwrap();
+    assert_eq!(count(JobState::Ready).await, Some((2, true)));
+    scene.ledger.move_run(run, RunMove::Pause, &ANN).await.unwrap();
+    assert_eq!(count(JobState::Ready).await, Some((2, false)), "a paused run's jobs wait for a person");
+}
+
+/// How long the next of a queue has waited, and what nobody works on any more.
+pub async fn the_oldest_of_a_queue_tells_its_age(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    scene.running("a.csv", 2, 1).await;
+    let sends = scene.ledger.take_ready(1).await.unwrap();
+    world.advance(Duration::from_secs(10)).await;
+    scene.running("b.csv", 2, 1).await;
+    assert!(scene.ledger.give_up(sends[0].job, Code::CrashedWorker, scene.worker().id).await.unwrap());
+    let counts = scene.ledger.queue_counts().await.unwrap();
+    let seen: Vec<_> = counts
+        .into_iter()
+        .map(|found| (found.kind, found.state, found.jobs, found.oldest.map(|age| age.as_secs() / 10)))
+        .collect();
+    let expected = [
+        (JobKind::Provision, JobState::Dead, 1, None),
+        (JobKind::Provision, JobState::Ready, 3, Some(1)),
+        (JobKind::Verify, JobState::Ready, 1, Some(0)),
+    ];
+    assert_eq!(seen, expected);
+}
+
+/// A process that was seen before it registered is then as it registers.
+pub async fn a_registration_replaces_what_was_told_before(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let mut worker = scene.worker();
+    worker.waiting_for = Some(WaitReason("waiting for the limit".into()));
+    scene.ledger.heartbeat(&worker, NOW, &[]).await.unwrap();
+    assert!(!scene.ledger.workers().await.unwrap()[0].watched);
+    worker.waiting_for = None;
+    worker.slots = 9;
+    let _presence = scene.ledger.register(&worker).await.unwrap();
+    let workers = scene.ledger.workers().await.unwrap();
+    assert_eq!((workers.len(), workers[0].record.slots), (1, 9));
+    assert_eq!((workers[0].watched, &workers[0].record.waiting_for), (true, &None));
+}
