@@ -80,6 +80,16 @@ pub enum Act {
     Discard,
 }
 
+impl Act {
+    /// The word of the command.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Act::Redrive => "redrive",
+            Act::Discard => "discard",
+        }
+    }
+}
+
 /// How many letters would be acted on.
 #[derive(Clone, Debug)]
 pub struct Question {
@@ -110,7 +120,7 @@ pub fn counted(letters: i64) -> String {
     if letters == 1 { "1 letter".to_owned() } else { format!("{letters} letters") }
 }
 
-/// DeadCounts the letters that would be acted on.
+/// Counts the letters that would be acted on.
 ///
 /// # Errors
 /// When the ledger fails.

@@ -1,5 +1,6 @@
 //! `ferry dead`: what was given up, and what becomes of it.
 
+mod decision;
 mod discard;
 mod list;
 mod redrive;

@@ -80,7 +80,7 @@ pub(super) async fn count(connection: &mut PgConnection, filter: &DeadFilter) ->
 
 /// Locks the kept ones among the letters.
 pub(super) async fn lock_kept(connection: &mut PgConnection, filter: &DeadFilter) -> Tried<Letters> {
-    let meant = ids(connection, &filter.undecided(), i64::MAX).await?;
+    let meant = ids(connection, filter, i64::MAX).await?;
     let rows = query!(
         r#"
         SELECT id, job_id, job_kind, run_id, batch_id, code

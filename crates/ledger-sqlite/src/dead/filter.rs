@@ -89,7 +89,7 @@ pub(super) async fn count(connection: &mut SqliteConnection, filter: &DeadFilter
 
 /// The kept ones among the letters.
 pub(super) async fn kept(connection: &mut SqliteConnection, filter: &DeadFilter) -> Result<Letters> {
-    let meant = json(&ids(connection, &filter.undecided(), i64::MAX).await?);
+    let meant = json(&ids(connection, filter, i64::MAX).await?);
     let rows = sqlx::query!(
         r#"
         SELECT id AS "id!: i64", job_id AS "job_id?: Uuid", job_kind AS "job_kind?: String",

@@ -139,15 +139,6 @@ pub struct DeadFilter {
     pub older_than: Option<Duration>,
 }
 
-impl DeadFilter {
-    /// The filter of what can be redriven or discarded: letters that are kept, unless it names
-    /// a state itself. Letters that were decided on stay on record, so they would be read in vain.
-    #[must_use]
-    pub fn undecided(&self) -> DeadFilter {
-        DeadFilter { state: self.state.or(Some(DeadState::Kept)), ..self.clone() }
-    }
-}
-
 /// The result of a redrive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Redriven {

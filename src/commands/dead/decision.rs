@@ -1,0 +1,46 @@
+//! What redrive and discard have in common: which letters, and whether a person agrees.
+
+use clap::Args;
+use ferry_operations::{
+    Access,
+    dead::{self, Act, Question},
+};
+
+use super::selection::Selection;
+use crate::{
+    options::{Consent, Output},
+    output,
+    setup::Setup,
+    wiring,
+};
+
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    #[command(flatten)]
+    pub which: Selection,
+    #[command(flatten)]
+    pub consent: Consent,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// What was agreed to: a question about no letter needs no answer. `None` when a person refused.
+pub async fn agreed(
+    setup: &Setup,
+    act: Act,
+    options: &Options,
+) -> anyhow::Result<Option<(Access, Question)>> {
+    let filter = options.which.clone().kept()?;
+    let access = wiring::access(setup).await?;
+    let question = dead::ask(&access, act, filter).await?;
+    if question.count.letters == 0 {
+        output::say(&format!(
+            "Nothing to {}: no kept dead letter matches. See ferry dead list --state all",
+            act.as_str()
+        ));
+    } else if !output::confirmed(options.consent.yes, &question)? {
+        return Ok(None);
+    }
+    Ok(Some((access, question)))
+}
