@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ferry_domain::{Code, RunId, RunView, ports::Retryable};
+use ferry_domain::{Code, RunId, RunView, ports::Retryable, run::batches_for};
 use serde::Serialize;
 
 use crate::{Access, Error};
@@ -63,8 +63,7 @@ pub async fn act(access: &Access, question: &Question, reason: Option<&str>) -> 
     if *users == 0 {
         return Ok(Retried { run: run.id, retried: 0, left: *left, batches: None, round: run.round });
     }
-    let batch_size = i64::from(run.spec.batch_size);
-    let ids = access.batches((users + batch_size - 1) / batch_size);
+    let ids = access.batches(batches_for(*users, run.spec.batch_size.into()));
     let retried = access.moves.retry(run.id, codes, &ids, &access.command(reason)).await?;
     Ok(Retried {
         run: run.id,

@@ -282,6 +282,12 @@ pub struct WriteBackTarget {
     pub id_column: String,
 }
 
+/// Number of batches that users need in batches of `size`, at least one in each.
+pub const fn batches_for(users: i64, size: i64) -> i64 {
+    let size = if size < 1 { 1 } else { size };
+    users / size + (users % size > 0) as i64
+}
+
 /// Settings fixed at the start of a run, whatever the settings file holds later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunSpec {

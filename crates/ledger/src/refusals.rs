@@ -3,7 +3,8 @@
 
 use ferry_domain::{
     BatchId, ItemResult, ItemState, Job, JobKind, Lease, RunId, RunState, WriteBackTarget,
-    ports::LedgerError, run::RunMove,
+    ports::LedgerError,
+    run::{RunMove, batches_for},
 };
 
 use crate::{Result, words};
@@ -79,8 +80,7 @@ pub fn unended(run: RunId, state: RunState) -> Result<()> {
 
 /// The number of batches that a retry needs, of which `ids` has the ids.
 pub fn batch_ids(items: i64, batch_size: i64, ids: &[BatchId]) -> Result<&[BatchId]> {
-    let size = batch_size.max(1);
-    let needed = items / size + i64::from(items % size > 0);
+    let needed = batches_for(items, batch_size);
     usize::try_from(needed).ok().and_then(|needed| ids.get(..needed)).ok_or_else(|| {
         LedgerError::Refused(format!(
             "{items} items need {needed} batches now, more than the {} that were counted; try again",

@@ -88,7 +88,7 @@ pub trait Moves: Send + Sync {
 
     /// Puts failed and conflicting items (of these codes; all when empty) back
     /// to `pending`, in new batches of the next round with ids from `batch_ids`
-    /// as needed (`(count + batch_size - 1) / batch_size` of them); the run is `running` again.
+    /// as needed ([`crate::run::batches_for`]); the run is `running` again.
     async fn retry(
         &self,
         run: RunId,
