@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     LedgerWorld,
-    scene::{ANN, Scene, created, id, jobs},
+    scene::{ANN, Scene, created, failed, id, jobs},
 };
 use ferry_domain::{
     code::Code,
@@ -368,4 +368,22 @@ pub async fn a_redriven_verification_forgets_its_own_discrepancies_only(world: i
     scene.ledger.redrive(&kept(), &scene.batches(1), &ANN).await.unwrap();
     assert_eq!(scene.view(run).await.discrepancies, 1);
     assert_eq!(scene.ledger.discrepancies(run, ItemSeq(0), 10).await.unwrap(), [differs]);
+}
+
+/// Its batch may hold users that failed for the same reason; they are not part of the letter.
+pub async fn a_redriven_verification_leaves_the_users_that_failed(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 2, 2).await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    scene.provision(&lease, |seq| if seq == 1 { failed(seq) } else { created(seq) }).await;
+    let lease = scene.take_one(JobKind::Verify).await;
+    discard(&scene, &lease).await;
+    scene.finish(created).await;
+    let done = scene.ledger.redrive(&kept(), &scene.batches(1), &ANN).await.unwrap();
+    assert_eq!(done, Redriven { letters: 1, users: 0, left: 0 });
+    let view = scene.view(run).await;
+    assert_eq!(view.tally, Tally { source: 2, created: 1, failed: 1, ..Tally::default() });
+    assert_eq!((view.state, view.round, view.open_batches), (RunState::Running, 1, 1));
+    assert_eq!(scene.finish(created).await, 2);
+    assert_eq!(scene.view(run).await.verified, 1);
 }

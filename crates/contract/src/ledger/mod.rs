@@ -226,7 +226,8 @@ macro_rules! ledger_suite {
                 each_run_of_a_redrive_or_discard_has_its_line_in_the_audit,
                 a_letter_with_nothing_left_is_answered_while_its_source_is_busy,
                 a_redriven_user_forgets_why_it_failed,
-                a_redriven_verification_forgets_its_own_discrepancies_only;
+                a_redriven_verification_forgets_its_own_discrepancies_only,
+                a_redriven_verification_leaves_the_users_that_failed;
             apart:
                 a_cancel_leaves_other_runs_alone,
                 an_abandoned_plan_takes_no_other_with_it,

@@ -341,6 +341,7 @@ pub async fn a_deadly_verification_and_report_are_given_up(world: impl LedgerWor
 
     let report = scene.ledger.take_ready(1).await.unwrap().remove(0);
     assert_eq!(report.kind, JobKind::Report);
+    assert_eq!(scene.ledger.halve(report.job, scene.batch()).await.unwrap(), 0, "it has no batch");
     assert_eq!(scene.ledger.unsend(std::slice::from_ref(&report)).await.unwrap(), 1);
     assert!(
         scene.ledger.give_up(report.job, Code::CrashedWorker, scene.worker().id).await.unwrap(),

@@ -183,6 +183,14 @@ pub async fn a_job_ends_only_what_its_kind_is_for(world: impl LedgerWorld) {
         if kind != JobKind::Provision {
             let answer = scene.ledger.conclude(&lease, &Verdict::Done, None).await;
             assert!(matches!(answer, Err(LedgerError::Refused(_))), "{kind}: {answer:?}");
+            let answer = scene.ledger.write_back(&lease, &[], 0).await;
+            assert!(matches!(answer, Err(LedgerError::Refused(_))), "{kind}: {answer:?}");
+            let answer = scene.ledger.pending_items(&lease).await;
+            assert!(matches!(answer, Err(LedgerError::Refused(_))), "{kind}: {answer:?}");
+        }
+        if kind != JobKind::Verify {
+            let answer = scene.ledger.items_at_target(&lease).await;
+            assert!(matches!(answer, Err(LedgerError::Refused(_))), "{kind}: {answer:?}");
         }
         match kind {
             JobKind::Provision => scene.provision(&lease, created).await,

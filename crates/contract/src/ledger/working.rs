@@ -8,7 +8,7 @@ use super::{
 };
 use ferry_domain::{
     code::Code,
-    item::ItemState,
+    item::{ItemState, Outcome},
     job::{Attempt, JobKind, Verdict},
     ports::{BatchVerification, LedgerError, SealedRun},
     run::{RunMove, RunState},
@@ -169,6 +169,11 @@ pub async fn a_batch_is_not_done_while_items_are_pending(world: impl LedgerWorld
     let early = scene.ledger.conclude(&lease, &Verdict::Done, None).await;
     assert!(matches!(early, Err(LedgerError::Refused(_))), "{early:?}");
     assert_eq!(scene.jobs(run).await, jobs([("provision leased", 1)]));
+    let endless = Outcome { state: ItemState::Pending, ..Outcome::cancelled() };
+    let results = scene.results(&lease, |_| endless.clone()).await;
+    let answer = scene.ledger.write_back(&lease, &results, 1).await;
+    assert!(matches!(answer, Err(LedgerError::Refused(_))), "{answer:?}");
+    assert_eq!(scene.view(run).await.requests, 0, "nothing of it is stored");
     scene.provision(&lease, failed).await;
 }
 
