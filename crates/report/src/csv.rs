@@ -4,7 +4,7 @@ use ferry_domain::ports::ItemView;
 
 /// The header line, with its line end.
 pub fn header() -> &'static str {
-    "seq,key,place,state,code,field,auth0_user_id,remedy\n"
+    "seq,key,place,state,code,field,auth0_user_id,remedy,other\n"
 }
 
 /// One user's line, with its line end. Cells that a spreadsheet would take for
@@ -19,6 +19,7 @@ pub fn row(item: &ItemView) -> String {
         item.field.clone().unwrap_or_default(),
         item.auth0_user_id.as_ref().map(|id| id.0.clone()).unwrap_or_default(),
         item.code.map(|c| c.remedy().to_owned()).unwrap_or_default(),
+        item.other.clone().unwrap_or_default(),
     ];
     let mut line = cells.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(",");
     line.push('\n');
@@ -46,9 +47,10 @@ mod tests {
             state: ItemState::Failed,
             code: Some(Code::EmailMissing),
             field: Some("email".into()),
+            other: None,
             auth0_user_id: None,
         };
         assert!(row(&item).starts_with("3,\"'=cmd,\"\"x\"\"\",users.csv:4,failed,EMAIL_MISSING,email,,"));
-        assert_eq!(header().matches(',').count(), 7);
+        assert_eq!(header().matches(',').count(), 8);
     }
 }

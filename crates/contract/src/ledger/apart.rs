@@ -7,7 +7,7 @@ use super::{
     scene::{ANN, Scene, created, failed, jobs, user},
 };
 use ferry_domain::{
-    ports::{Cancellable, LedgerError},
+    ports::Cancellable,
     run::{RunMove, RunState},
     tally::Tally,
     threshold::StopAfter,
@@ -56,24 +56,6 @@ pub async fn the_same_place_of_another_kind_is_another_source(world: impl Ledger
     scene.finish(failed).await;
     scene.planned("b", 1, 1).await;
     assert_eq!(scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await.unwrap().items, 1);
-}
-
-/// Only a planning is taken for left behind, and only when its own source is opened.
-pub async fn a_plan_that_waits_for_its_start_stays(world: impl LedgerWorld) {
-    let scene = Scene::new(&world).await;
-    let waiting = scene.planned("a.csv", 2, 1).await;
-    let left = scene.new_run("b.csv");
-    scene.ledger.open_run(&left).await.unwrap();
-    world.advance(Duration::from_secs(100)).await;
-    match scene.ledger.open_run(&scene.new_run("a.csv")).await {
-        Err(LedgerError::AnotherRunActive { run, state }) => {
-            assert_eq!((run, state), (waiting, RunState::Planned));
-        }
-        other => panic!("{other:?}"),
-    }
-    scene.ledger.open_run(&scene.new_run("c.csv")).await.unwrap();
-    assert!(scene.ledger.run(left.id).await.unwrap().is_some(), "nobody opened its source");
-    assert_eq!(scene.view(waiting).await.tally.pending, 2);
 }
 
 /// A run's limits count its own failures, and its reports are its own.

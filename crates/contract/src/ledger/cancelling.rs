@@ -164,7 +164,7 @@ pub async fn a_run_left_in_planning_is_cancelled_with_all_its_users(world: impl 
     let items = [
         pending(1, batch),
         pending(2, batch),
-        user(3, batch, "1", "double@example.com"),
+        user(3, batch, "double", "person-1@example.com"),
         settled(4, new.settled_batch, Outcome::failed(Code::EmailMissing)),
         pending(5, scene.batch()),
     ];

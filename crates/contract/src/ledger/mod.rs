@@ -17,6 +17,7 @@ pub mod apart;
 pub mod cancelling;
 pub mod controlling;
 pub mod dead;
+pub mod duplicates;
 pub mod operating;
 pub mod planning;
 pub mod relaying;
@@ -105,15 +106,21 @@ macro_rules! ledger_suite {
                 migrating_twice_at_once_is_harmless,
                 a_plan_adds_up,
                 settled_items_are_counted_and_never_sent,
-                the_first_of_equal_keys_and_addresses_wins,
-                a_row_settled_for_its_key_does_not_take_an_address,
                 a_run_of_settled_items_only_is_sealed_by_the_sweep,
                 a_second_run_of_a_source_is_refused_by_name,
                 of_two_openings_at_once_one_is_refused,
                 an_abandoned_planning_makes_room,
+                a_plan_that_nobody_answered_makes_room,
                 a_plan_can_be_abandoned_until_it_starts,
                 moves_a_run_does_not_have_are_refused,
                 a_settled_row_keeps_its_reason_and_takes_its_key;
+            duplicates:
+                the_first_of_equal_addresses_wins,
+                rows_that_share_a_key_are_all_refused,
+                a_row_settled_for_its_key_does_not_take_an_address,
+                a_row_that_may_sign_in_goes_before_its_blocked_twins,
+                an_address_stays_with_the_row_that_was_moved,
+                a_conflict_names_the_other_user_until_it_is_retried;
             relaying:
                 jobs_are_taken_by_priority_and_age,
                 the_rescued_are_taken_without_the_others,
@@ -153,6 +160,7 @@ macro_rules! ledger_suite {
             sealing:
                 two_verifiers_at_the_end_seal_once,
                 discrepancies_are_kept_and_paged,
+                users_of_an_earlier_run_are_read_back_too,
                 users_never_read_back_are_discrepancies,
                 a_report_given_up_is_made_again,
                 reports_are_kept_by_revision,
@@ -232,7 +240,6 @@ macro_rules! ledger_suite {
                 a_cancel_leaves_other_runs_alone,
                 an_abandoned_plan_takes_no_other_with_it,
                 the_same_place_of_another_kind_is_another_source,
-                a_plan_that_waits_for_its_start_stays,
                 each_run_has_its_own_limits_and_reports,
                 equal_keys_and_addresses_of_two_runs_are_no_duplicates;
             storm:

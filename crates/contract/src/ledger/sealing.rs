@@ -10,6 +10,7 @@ use super::{
 use ferry_domain::{
     code::Code,
     ids::{ItemSeq, SourceKey},
+    item::{ItemState, Outcome},
     job::{JobKind, Verdict},
     ports::{BatchVerification, Discrepancy, LedgerError, SealedRun},
     run::RunState,
@@ -65,6 +66,27 @@ pub async fn discrepancies_are_kept_and_paged(world: impl LedgerWorld) {
     assert_eq!(scene.ledger.discrepancies(run, ItemSeq(0), 10).await.unwrap(), discrepancies);
     assert_eq!(scene.ledger.discrepancies(run, ItemSeq(0), 2).await.unwrap(), discrepancies[..2]);
     assert_eq!(scene.ledger.discrepancies(run, ItemSeq(3), 2).await.unwrap(), discrepancies[2..]);
+}
+
+/// What a run wrote into the application's table is read back, whatever its outcome is called.
+pub async fn users_of_an_earlier_run_are_read_back_too(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 4, 4).await;
+    let outcome = |seq| match seq {
+        1 => created(seq),
+        2 => Outcome::skipped(Code::AlreadyMigrated, Some(id(seq))),
+        3 => Outcome::skipped(Code::ExistsByPolicy, None),
+        _ => Outcome::conflict(Code::IdTaken),
+    };
+    let lease = scene.take_one(JobKind::Provision).await;
+    scene.provision(&lease, outcome).await;
+    let lease = scene.take_one(JobKind::Verify).await;
+    let items = scene.ledger.items_at_target(&lease).await.unwrap();
+    let read: Vec<_> = items.iter().map(|item| (item.seq.0, item.state)).collect();
+    assert_eq!(read, [(1, ItemState::Created), (2, ItemState::Skipped)]);
+    scene.verify(&lease).await;
+    scene.finish(created).await;
+    assert_eq!(scene.view(run).await.verified, 2);
 }
 
 /// A verification that is given up ends the run and hides nothing.
