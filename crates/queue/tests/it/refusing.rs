@@ -1,9 +1,13 @@
 //! Servers that answer questions and let no job move: each says why, before a worker tries.
 
-use ferry_domain::ports::Queue;
+use std::{sync::Arc, time::Duration};
+
+use ferry_contract::queue::{Crew, Probe, QueueWorld, drained, envelopes, names};
+use ferry_domain::{JobKind, ports::Queue};
 use ferry_queue::{RedisOptions, RedisQueue};
 use ferry_testbed::{OwnRedis, comes_true, redis_at};
-use std::time::Duration;
+
+use crate::support::RedisWorld;
 
 async fn queue_at(url: &str) -> RedisQueue {
     RedisQueue::connect(url, RedisOptions::default()).await.unwrap()
@@ -112,4 +116,32 @@ async fn a_user_without_a_password_is_refused_by_the_form_of_the_address() {
     let refused = RedisQueue::connect("redis://secret@127.0.0.1:1", RedisOptions::default()).await;
     let said = refused.err().unwrap().to_string();
     assert!(said.contains("a user without a password") && !said.contains("secret@"), "{said}");
+}
+
+/// The rule as a person copies it from the README.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_user_that_the_readme_describes_can_do_all_that_a_worker_does() {
+    let Some(server) = OwnRedis::private(&[]) else { return };
+    let readme = include_str!("../../../../README.md");
+    let rule = readme.split("ACL SETUSER ferry on >PASSWORD").nth(1).unwrap().split("```").next().unwrap();
+    let mut words = vec!["ACL", "SETUSER", "ferry", "reset", "on", ">PASSWORD"];
+    words.extend(rule.split_whitespace());
+    order(&server, &words).await;
+    let url = format!("redis://ferry:PASSWORD@127.0.0.1:{}", server.port);
+    let queue = queue_at(&url).await;
+    queue.probe().await.unwrap();
+    queue.inspect().await.unwrap();
+    let sends = envelopes(JobKind::Verify, 3);
+    assert_eq!(queue.push(&sends, 10).await.unwrap(), 3);
+    assert!(queue.missing(&sends).await.unwrap().is_empty());
+    queue.sweep().await.unwrap();
+
+    let redis = Arc::new(queue);
+    let queue: Arc<dyn Queue> = redis.clone();
+    let world: Arc<dyn QueueWorld> = Arc::new(RedisWorld { redis, url, namespace: "ferry".into() });
+    let probe = Probe::open(&world);
+    let crew = Crew::start(&world, JobKind::Verify, 2, probe.clone());
+    drained(&*world, &queue).await;
+    crew.end(&*world).await;
+    assert_eq!(names(&probe.jobs()), names(&sends));
 }
