@@ -18,6 +18,7 @@ pub mod cancelling;
 pub mod controlling;
 pub mod dead;
 pub mod duplicates;
+pub mod living;
 pub mod operating;
 pub mod planning;
 pub mod relaying;
@@ -198,6 +199,12 @@ macro_rules! ledger_suite {
                 a_deadly_verification_and_report_are_given_up,
                 a_delivery_that_is_not_claimed_says_why,
                 a_half_is_as_old_and_as_often_tried_as_the_whole;
+            living:
+                a_rescue_from_a_living_process_is_undone,
+                only_the_registered_take_back_in_time,
+                a_role_is_followed_at_once_where_a_death_is_seen,
+                a_registration_is_a_sign_of_life,
+                nobody_renews_what_another_holds;
             cancelling:
                 a_run_that_was_not_started_is_cancelled_at_once,
                 a_cancel_settles_what_nobody_held_and_leaves_the_rest_to_workers,
@@ -271,6 +278,7 @@ mod tests {
             include_str!("controlling.rs"),
             include_str!("watching.rs"),
             include_str!("dead.rs"),
+            include_str!("living.rs"),
             include_str!("operating.rs"),
             include_str!("planning.rs"),
             include_str!("relaying.rs"),
