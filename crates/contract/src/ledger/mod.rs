@@ -134,7 +134,10 @@ macro_rules! ledger_suite {
                 unreadable_payloads_are_kept,
                 the_rescued_wait_for_their_time_and_their_run,
                 only_provisioning_is_taken_as_rescued,
-                the_send_of_an_ended_job_is_not_taken_back;
+                the_send_of_an_ended_job_is_not_taken_back,
+                the_older_of_the_rescued_go_first,
+                a_report_goes_before_the_users_of_another_run,
+                only_what_is_on_its_way_counts_and_is_taken_back;
             working:
                 a_heartbeat_renews_what_the_process_holds,
                 a_lease_that_its_holder_does_not_know_of_runs_out,
@@ -227,7 +230,8 @@ macro_rules! ledger_suite {
                 workers_are_listed_with_what_they_hold,
                 queues_are_counted_with_the_age_of_what_is_due,
                 the_oldest_of_a_queue_tells_its_age,
-                a_registration_replaces_what_was_told_before;
+                a_registration_replaces_what_was_told_before,
+                a_job_that_came_back_waits_from_then_on;
             dead:
                 a_job_given_up_leaves_a_letter_that_says_all,
                 letters_are_found_by_what_they_are,
