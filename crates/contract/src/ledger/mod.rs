@@ -169,7 +169,9 @@ macro_rules! ledger_suite {
                 a_report_given_up_is_made_again,
                 reports_are_kept_by_revision,
                 a_run_is_not_sealed_before_its_users_are_read_back,
-                a_job_ends_only_what_its_kind_is_for;
+                a_job_ends_only_what_its_kind_is_for,
+                two_sweeps_at_once_make_one_report,
+                a_redrive_makes_no_second_report;
             retrying:
                 failed_items_of_a_sealed_run_go_into_a_new_round,
                 rejected_records_and_other_codes_are_left,
@@ -214,7 +216,9 @@ macro_rules! ledger_suite {
                 a_cancelled_run_with_nothing_to_ask_is_sealed_by_the_sweep,
                 users_tried_before_are_never_cancelled_unasked,
                 a_run_left_in_planning_is_cancelled_with_all_its_users,
-                what_was_given_up_before_a_cancel_is_still_read_back;
+                what_was_given_up_before_a_cancel_is_still_read_back,
+                redriven_users_are_never_cancelled_unasked,
+                a_cancel_and_a_stop_at_once_both_hold;
             controlling:
                 a_run_is_paused_and_resumed_and_asking_twice_changes_nothing,
                 a_move_that_a_run_does_not_have_is_refused_naming_its_state,

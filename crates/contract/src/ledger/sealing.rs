@@ -12,8 +12,8 @@ use ferry_domain::{
     ids::{ItemSeq, SourceKey},
     item::{ItemState, Outcome},
     job::{JobKind, Verdict},
-    ports::{BatchVerification, Discrepancy, LedgerError, SealedRun},
-    run::RunState,
+    ports::{BatchVerification, DeadFilter, Discrepancy, LedgerError, Redriven, SealedRun},
+    run::{RunMove, RunState},
 };
 
 /// Without a lock each of two would see the other's batch open, and neither would seal.
@@ -221,4 +221,38 @@ pub async fn a_job_ends_only_what_its_kind_is_for(world: impl LedgerWorld) {
         }
     }
     assert_eq!(scene.view(run).await.state, RunState::Sealed);
+}
+
+/// Two processes that look at the same time.
+pub async fn two_sweeps_at_once_make_one_report(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let other = world.other();
+    for round in 0..8 {
+        let run = scene.running(&format!("{round}.csv"), 1, 1).await;
+        scene.ledger.move_run(run, RunMove::Cancel, &ANN).await.unwrap();
+        let (mine, theirs) = both(scene.ledger.seal_finished(), other.seal_finished()).await;
+        assert_eq!(mine.unwrap() + theirs.unwrap(), 1);
+        let lease = scene.take_one(JobKind::Report).await;
+        assert_eq!(scene.seal(&lease).await, 1);
+    }
+}
+
+/// The sweep was faster than the person: the letter is answered by the report that waits.
+pub async fn a_redrive_makes_no_second_report(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 1, 1).await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    scene.provision(&lease, created).await;
+    let lease = scene.take_one(JobKind::Verify).await;
+    scene.verify(&lease).await;
+    let send = scene.ledger.take_ready(1).await.unwrap().remove(0);
+    assert!(scene.ledger.give_up(send.job, Code::CrashedWorker, scene.worker().id).await.unwrap());
+    world.advance(Duration::from_secs(31)).await;
+    assert_eq!(scene.ledger.seal_finished().await.unwrap(), 1);
+
+    let done = scene.ledger.redrive(&DeadFilter::default(), &[], &ANN).await.unwrap();
+    assert_eq!(done, Redriven { letters: 1, users: 0, left: 0 });
+    let expected = jobs([("provision done", 1), ("verify done", 1), ("report dead", 1), ("report ready", 1)]);
+    assert_eq!(scene.jobs(run).await, expected);
+    assert_eq!(scene.finish(created).await, 1);
 }
