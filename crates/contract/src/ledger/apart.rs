@@ -95,3 +95,28 @@ pub async fn equal_keys_and_addresses_of_two_runs_are_no_duplicates(world: impl 
     let planned = scene.ledger.finish_planning(new.id).await.unwrap();
     assert_eq!(planned.tally, Tally { source: 2, pending: 2, ..Tally::default() });
 }
+
+/// A person who resumes a run has seen its failures, and not those of another.
+pub async fn a_resume_forgets_the_failures_of_its_own_run_only(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let mut runs = Vec::new();
+    for (source, users) in [("a.csv", 2), ("b.csv", 1)] {
+        let mut new = scene.new_run(source);
+        new.spec.stop_after = StopAfter { failures: Some(9), rate: None };
+        runs.push(scene.plan(new, users, 2).await);
+    }
+    for run in &runs {
+        scene.ledger.start(*run).await.unwrap();
+    }
+    for lease in scene.take_all().await {
+        scene.provision(&lease, failed).await;
+    }
+    scene.ledger.move_run(runs[1], RunMove::Pause, &ANN).await.unwrap();
+    scene.ledger.move_run(runs[1], RunMove::Resume, &ANN).await.unwrap();
+    let mut counted = Vec::new();
+    for watched in scene.ledger.watched_runs().await.unwrap() {
+        counted.push((watched.run, watched.tally.failed, watched.tally.finished()));
+    }
+    counted.sort_by_key(|(run, ..)| runs.iter().position(|other| other == run));
+    assert_eq!(counted, [(runs[0], 2, 2), (runs[1], 0, 0)]);
+}

@@ -160,7 +160,8 @@ macro_rules! ledger_suite {
                 one_refused_row_costs_one_row,
                 the_application_is_prepared_once,
                 a_table_without_the_columns_is_refused,
-                a_result_told_twice_leaves_the_applications_row_alone;
+                a_result_told_twice_leaves_the_applications_row_alone,
+                a_result_for_a_user_of_another_batch_is_not_taken;
             sealing:
                 two_verifiers_at_the_end_seal_once,
                 discrepancies_are_kept_and_paged,
@@ -256,7 +257,8 @@ macro_rules! ledger_suite {
                 an_abandoned_plan_takes_no_other_with_it,
                 the_same_place_of_another_kind_is_another_source,
                 each_run_has_its_own_limits_and_reports,
-                equal_keys_and_addresses_of_two_runs_are_no_duplicates;
+                equal_keys_and_addresses_of_two_runs_are_no_duplicates,
+                a_resume_forgets_the_failures_of_its_own_run_only;
             storm:
                 crashing_workers_settle_every_item_once;
         }
