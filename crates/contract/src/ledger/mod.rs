@@ -172,7 +172,8 @@ macro_rules! ledger_suite {
                 a_run_is_not_sealed_before_its_users_are_read_back,
                 a_job_ends_only_what_its_kind_is_for,
                 two_sweeps_at_once_make_one_report,
-                a_redrive_makes_no_second_report;
+                a_redrive_makes_no_second_report,
+                a_sweep_and_a_retry_at_once_do_not_both_win;
             retrying:
                 failed_items_of_a_sealed_run_go_into_a_new_round,
                 rejected_records_and_other_codes_are_left,

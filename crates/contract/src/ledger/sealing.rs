@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     LedgerWorld,
-    scene::{ANN, Scene, created, id, jobs},
+    scene::{ANN, Scene, created, failed, id, jobs},
     together::both,
 };
 use ferry_domain::{
@@ -255,4 +255,31 @@ pub async fn a_redrive_makes_no_second_report(world: impl LedgerWorld) {
     let expected = jobs([("provision done", 1), ("verify done", 1), ("report dead", 1), ("report ready", 1)]);
     assert_eq!(scene.jobs(run).await, expected);
     assert_eq!(scene.finish(created).await, 1);
+}
+
+/// A run whose users were all read back while it was paused goes on: either its failed users are
+/// sent again, or it is sealed, and never both.
+pub async fn a_sweep_and_a_retry_at_once_do_not_both_win(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let other = world.other();
+    for round in 0..8 {
+        let run = scene.running(&format!("{round}.csv"), 2, 2).await;
+        let lease = scene.take_one(JobKind::Provision).await;
+        scene.provision(&lease, failed).await;
+        let lease = scene.take_one(JobKind::Verify).await;
+        scene.ledger.move_run(run, RunMove::Pause, &ANN).await.unwrap();
+        scene.verify(&lease).await;
+        scene.ledger.move_run(run, RunMove::Resume, &ANN).await.unwrap();
+
+        let ids = scene.batches(1);
+        let (retried, sealed) = both(scene.ledger.retry(run, &[], &ids, &ANN), other.seal_finished()).await;
+        let expected = match retried {
+            Ok(_) => (0, RunState::Running),
+            Err(LedgerError::Refused(_)) => (1, RunState::Sealing),
+            Err(error) => panic!("{error}"),
+        };
+        assert_eq!((sealed.unwrap(), scene.view(run).await.state), expected);
+        scene.finish(created).await;
+        assert_eq!(scene.view(run).await.tally.pending, 0);
+    }
 }
