@@ -10,7 +10,7 @@ use ferry_domain::{
 };
 use ferry_ledger_postgres::PostgresLedger;
 use ferry_ledger_sqlite::{EmbeddedLock, SqliteLedger};
-use ferry_limiter::{LocalLimiter, SharedLimiter, SharedOptions};
+use ferry_limiter::{LocalLimiter, SharedLimiter, SharedOptions, TenantLimiter};
 use ferry_operations::Access;
 use ferry_queue::{MemoryQueue, RedisOptions, RedisQueue};
 use ferry_workers::{Environment, Parts, Role, Tuning};
@@ -106,6 +106,7 @@ pub fn target(auth0: Auth0Settings, place: &Place, setup: &Setup) -> anyhow::Res
             Arc::new(SharedLimiter::new(redis, &tenant, limits, &options).map_err(usage)?)
         }
     };
+    let limiter: Arc<dyn Limiter> = Arc::new(TenantLimiter::new(limiter, limits));
     let directory = Arc::new(Auth0::new(auth0, limiter.clone()).map_err(usage)?);
     Ok(Target { directory, limiter })
 }

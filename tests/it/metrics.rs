@@ -42,6 +42,7 @@ fn rate() -> LimiterFigures {
         waiters: 3,
         processes: 2,
         foreign: 7,
+        named: None,
         shared_reachable: Some(true),
     }
 }
