@@ -1,7 +1,7 @@
 //! Opening a source as options and settings say: what `plan` and `run start` share.
 
 use clap::Args;
-use ferry_domain::{RunSpec, run::WriteBackTarget};
+use ferry_domain::{RunSpec, application::ROW_SECURITY, run::WriteBackTarget};
 use ferry_operations::planner::Subject;
 use ferry_sources::Location;
 use secrecy::ExposeSecret;
@@ -31,6 +31,10 @@ pub struct Reading {
     /// Create users without their password hashes, which cannot be added later
     #[arg(long)]
     pub discard_hashes: bool,
+    /// Go on although this was found: ROW_SECURITY (policies may hide rows of the table from this
+    /// database user); for run start --plan also SOURCE_CHANGED
+    #[arg(long, value_name = "CODE")]
+    pub accept: Vec<String>,
 }
 
 impl Reading {
@@ -43,7 +47,25 @@ impl Reading {
         if self.discard_hashes {
             flags.push(("source.discard_hashes", true.into()));
         }
+        if self.accepts(ROW_SECURITY) {
+            flags.push(("source.row_security", "accept".into()));
+        }
         flags
+    }
+
+    /// Whether a person accepted what this word names.
+    pub fn accepts(&self, word: &str) -> bool {
+        self.accept.iter().any(|accepted| accepted == word)
+    }
+
+    /// Refuses words that nothing here can be accepted by.
+    pub fn check_accepted(&self, known: &[&str]) -> anyhow::Result<()> {
+        match self.accept.iter().find(|word| !known.contains(&word.as_str())) {
+            None => Ok(()),
+            Some(unknown) => {
+                Err(usage(format!("--accept {unknown}: only {} can be accepted here", known.join(" or "))))
+            }
+        }
     }
 }
 
@@ -120,10 +142,5 @@ pub fn application(settings: &Settings, place: &Place) -> anyhow::Result<WriteBa
 
 /// The application's table where nothing names it: MedLogistics' and most others'.
 pub fn usual_table() -> WriteBackTarget {
-    WriteBackTarget {
-        schema: None,
-        table: "users".into(),
-        key_column: "id".into(),
-        id_column: "auth0_user_id".into(),
-    }
+    WriteBackTarget::new(None, "users", "id", "auth0_user_id")
 }

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use ferry_domain::{RunId, plan::PlanFile};
+use ferry_domain::{RunId, application::Finding, plan::PlanFile};
 use serde::Serialize;
 
 use crate::{
@@ -38,6 +38,8 @@ impl Promised<'_> {
 pub struct Question {
     /// What planning found.
     pub outcome: Outcome,
+    /// What is to be known of the application's table and of the ledger's database.
+    pub warnings: Vec<Finding>,
 }
 
 impl fmt::Display for Question {
@@ -63,8 +65,13 @@ pub async fn ask(
     reason: Option<&str>,
     read: &mut (dyn FnMut(u64) + Send),
 ) -> Result<Question, Error> {
+    let mut warnings = access.planning.remarks().await?;
     if let Some(target) = &subject.spec.write_back {
-        access.planning.check_application(target).await?;
+        let table = access.planning.application_table(target).await?;
+        table.check()?;
+        warnings.extend(table.findings());
+        // With the schema that was found: a worker's search path may lead elsewhere.
+        subject.spec.write_back = Some(table.target);
     }
     let outcome = planner::plan(access, subject, reason, read).await?;
     if let Some(Promised { plan, source_change_accepted }) = promised
@@ -73,7 +80,7 @@ pub async fn ask(
         access.planning.abandon(outcome.run.id).await?;
         return Err(stale.into());
     }
-    Ok(Question { outcome })
+    Ok(Question { outcome, warnings })
 }
 
 /// A run that was started.

@@ -14,4 +14,5 @@ mod production;
 mod samples;
 mod schemas;
 mod secrets;
+mod shapes;
 mod world;

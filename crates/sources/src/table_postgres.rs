@@ -15,7 +15,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgConnectOpti
 
 use crate::{
     error::{listed, refuse},
-    mapping::Mapping,
+    mapping::{Mapping, RowSecurity},
     presets,
     rules::Raw,
     table::{Case, Cell, Plan, Table, quote},
@@ -68,6 +68,9 @@ impl PostgresPages {
             return Err(refuse(&place, what, format!("Set table to one of: {}", listed(&tables))));
         };
         let place = format!("{place}/{schema}.{wanted}");
+        if mapping.row_security == RowSecurity::Refuse {
+            refuse_hidden_rows(&mut connection, &place, &base).await?;
+        }
         let mut joined = Vec::new();
         for join in presets::joins(mapping.preset.as_deref()) {
             let other =
@@ -131,7 +134,8 @@ fn values(plan: &Plan, json: &str) -> Raw {
 
 type Found = (String, Table, Vec<String>);
 
-/// A table with its schema, its columns and their types.
+/// A table with its schema, its columns and their types. Without a schema the search path leads, and
+/// to the ledger's own schema last: for a user called `ferry` it would come first.
 async fn find(
     db: &mut PgConnection,
     schema: Option<&str>,
@@ -141,7 +145,8 @@ async fn find(
         "SELECT c.oid::bigint, n.nspname::text FROM pg_catalog.pg_class c
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
          WHERE c.relname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-           AND (n.nspname = $2 OR ($2 IS NULL AND pg_catalog.pg_table_is_visible(c.oid)))",
+           AND (n.nspname = $2 OR ($2 IS NULL AND n.nspname = ANY (current_schemas(true))))
+         ORDER BY n.nspname = 'ferry', array_position(current_schemas(true), n.nspname) LIMIT 1",
     )
     .bind(table)
     .bind(schema)
@@ -158,6 +163,26 @@ async fn find(
     let quoted = format!("{}.{}", quote(&schema), quote(table));
     let (columns, types) = columns.into_iter().unzip();
     Ok(Some((schema, Table { quoted, columns }, types)))
+}
+
+/// Refuses a table of which policies may hide rows: people would be left out without a word. With
+/// `row_security` off the server refuses such a read itself, also behind views and joins.
+async fn refuse_hidden_rows(db: &mut PgConnection, place: &str, table: &Table) -> Result<(), SourceError> {
+    let failed = |e: sqlx::Error| broken(place, &e);
+    let active: bool = sqlx::query_scalar("SELECT row_security_active($1::regclass)")
+        .bind(&table.quoted)
+        .fetch_one(&mut *db)
+        .await
+        .map_err(failed)?;
+    sqlx::query("SET row_security = off").execute(db).await.map_err(failed)?;
+    if !active {
+        return Ok(());
+    }
+    Err(refuse(
+        place,
+        "row-level security is active for this database user, and people whom a policy hides would be left out",
+        "Connect as a user with BYPASSRLS, or accept it by --accept ROW_SECURITY when every row is seen",
+    ))
 }
 
 async fn tables(db: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
@@ -198,7 +223,11 @@ fn unreachable(place: &str, error: &sqlx::Error) -> SourceError {
 fn broken(place: &str, error: &sqlx::Error) -> SourceError {
     let state = error.as_database_error().and_then(|e| e.code()).unwrap_or_default();
     match &*state {
-        "42501" => refuse(place, "this role may not read the mapped columns", "Grant it SELECT on them"),
+        "42501" => refuse(
+            place,
+            "this role may not read all rows of the mapped columns",
+            "Grant it SELECT on them; where row-level security hides rows: BYPASSRLS, or --accept ROW_SECURITY",
+        ),
         "57014" => {
             refuse(place, "the server cancelled the statement", "Raise statement_timeout for this role")
         }

@@ -20,7 +20,7 @@ pub async fn check(place: &Place, setup: &Setup, lines: &mut Vec<Line>) {
             Err(wrong) => error(
                 "ledger",
                 format!("{wrong:#}"),
-                "Correct DATABASE_URL, or end the process that holds the file.",
+                "Correct DATABASE_URL, or do what is said there.",
             ),
         }),
         Place::Postgres(url) => postgres(url, &place.shown(), setup, lines).await,
@@ -41,6 +41,9 @@ async fn postgres(url: &SecretString, shown: &str, setup: &Setup, lines: &mut Ve
         return;
     }
     lines.push(ok("ledger", format!("{shown}, up to date")));
+    for remark in ledger.remarks().await.unwrap_or_default() {
+        lines.push(warning("ledger", remark.what, remark.remedy));
+    }
     lines.push(match registration(&ledger, setup).await {
         Ok(None) => ok("registration", "a worker's death is seen immediately"),
         Ok(Some(why)) => warning("registration", why, POOLER),

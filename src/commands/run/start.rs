@@ -7,10 +7,7 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
-use ferry_domain::{
-    plan::PlanFile,
-    ports::{Ledger, LedgerError},
-};
+use ferry_domain::{application::ROW_SECURITY, plan::PlanFile, ports::Ledger};
 use ferry_operations::{
     Access, Error,
     plan::{self, SOURCE_CHANGED},
@@ -40,9 +37,6 @@ pub struct Options {
     /// A file made by ferry plan: refuse to start (exit 6) if source or settings have changed since
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
-    /// Start although this has changed since the plan; only SOURCE_CHANGED can be accepted
-    #[arg(long, value_name = "CODE", requires = "plan")]
-    pub accept: Vec<String>,
     #[command(flatten)]
     pub reading: Reading,
     /// Users in one batch, 1 to 1000; a worker takes users batch by batch
@@ -81,15 +75,15 @@ impl Options {
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    if let Some(unknown) = options.accept.iter().find(|code| *code != SOURCE_CHANGED) {
-        return Err(usage(format!("--accept {unknown}: only {SOURCE_CHANGED} can be accepted")));
-    }
+    let known: &[&str] =
+        if options.plan.is_some() { &[SOURCE_CHANGED, ROW_SECURITY] } else { &[ROW_SECURITY] };
+    options.reading.check_accepted(known)?;
     let plan = options.plan.as_deref().map(read_plan).transpose()?;
     let text = source_text(&options, plan.as_ref(), &setup.servers)?;
     let tenant = tenant::required(&setup.servers)?;
     let Opened { mut subject, location } =
         reading::open(&setup.settings, &text, &options.reading, tenant).await?;
-    let source_change_accepted = !options.accept.is_empty();
+    let source_change_accepted = options.reading.accepts(SOURCE_CHANGED);
     let promised = plan.as_ref().map(|plan| Promised { plan, source_change_accepted });
     if let Some(promised) = &promised {
         promised.check(&subject)?;
@@ -117,12 +111,10 @@ async fn plan_and_begin(
     let asked =
         start::ask(&access, subject, promised, reason, &mut |read| progress.at(read, "records")).await;
     progress.done();
-    let question = asked.map_err(|error| match error {
-        Error::Ledger(LedgerError::WriteBackTarget(_)) => {
-            anyhow::Error::from(error).context("run `ferry migrate --app --yes` first")
-        }
-        error => error.into(),
-    })?;
+    let question = asked?;
+    for warning in &question.warnings {
+        output::say(&format!("warning: {warning}"));
+    }
     begin(&access, &question, options, place).await
 }
 
