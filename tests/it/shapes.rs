@@ -133,7 +133,8 @@ async fn work(ledger: &Arc<dyn Ledger>, seed: u64) {
             return;
         }
         for send in sends {
-            let lease = ledger.claim(send.job, send.send, me, Duration::from_secs(60)).await.unwrap().unwrap();
+            let lease =
+                ledger.claim(send.job, send.send, me, Duration::from_secs(60)).await.unwrap().unwrap();
             match lease.of.kind {
                 JobKind::Provision => {
                     let items = ledger.pending_items(&lease).await.unwrap();
@@ -142,7 +143,10 @@ async fn work(ledger: &Arc<dyn Ledger>, seed: u64) {
                         .map(|item| ItemResult {
                             seq: item.seq,
                             key: item.record.key.clone(),
-                            outcome: Outcome::created(Auth0UserId(format!("auth0|{}", item.record.email.expose()))),
+                            outcome: Outcome::created(Auth0UserId(format!(
+                                "auth0|{}",
+                                item.record.email.expose()
+                            ))),
                         })
                         .collect();
                     assert!(ledger.write_back(&lease, &results, 0).await.unwrap().finished());
@@ -159,5 +163,4 @@ async fn work(ledger: &Arc<dyn Ledger>, seed: u64) {
 }
 
 /// Rows with an id that was made from another row's address.
-const STRANGERS: &str =
-    "SELECT count(*) FROM @users WHERE trim(auth0_user_id) <> '' AND auth0_user_id <> 'auth0|' || lower(email)";
+const STRANGERS: &str = "SELECT count(*) FROM @users WHERE trim(auth0_user_id) <> '' AND auth0_user_id <> 'auth0|' || lower(email)";

@@ -211,7 +211,8 @@ impl AppTable {
 
     fn of_triggers(&self) -> Option<Finding> {
         let why = self.unprepared.as_ref()?;
-        let what = format!("{} can't be written to from outside of the application ({why})", self.target.shown());
+        let what =
+            format!("{} can't be written to from outside of the application ({why})", self.target.shown());
         Some(finding(Weight::Refuses, what, "take what a trigger needs there out of it while the run lasts"))
     }
 
@@ -238,7 +239,9 @@ impl AppTable {
         let what = match (self.key, self.relation) {
             (Some(false), Relation::Table) => format!("no index makes {key} of {table} unique"),
             (Some(false), Relation::Divided) => {
-                format!("{table} is divided into several tables, and no index makes {key} unique over all of them")
+                format!(
+                    "{table} is divided into several tables, and no index makes {key} unique over all of them"
+                )
             }
             _ => return None,
         };
@@ -350,7 +353,9 @@ mod tests {
     fn only_what_migrate_can_make_is_left_to_it() {
         assert!(AppTable { id: None, ..users() }.check_preparing().is_ok());
         let view = AppTable { id: None, relation: Relation::SimpleView, ..users() };
-        assert!(view.check_preparing().unwrap_err().to_string().contains("add the column to the table behind"));
+        assert!(
+            view.check_preparing().unwrap_err().to_string().contains("add the column to the table behind")
+        );
         assert!(id_column(|id| id.most = Some(20)).check_preparing().is_err());
         assert!(AppTable { row_security: true, ..users() }.check_preparing().is_ok());
     }

@@ -8,11 +8,14 @@ mod fault;
 mod look;
 mod pace;
 mod prepare;
-mod statement;
+mod write;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ferry_domain::{ItemSeq, WriteBackTarget, ports::{LedgerError, RefusedRow}};
+use ferry_domain::{
+    ItemSeq, WriteBackTarget,
+    ports::{LedgerError, RefusedRow},
+};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, query_as};
 
 pub(crate) use look::look;
@@ -63,7 +66,7 @@ impl Targets {
 async fn statement_for(connection: &mut PgConnection, target: &WriteBackTarget) -> Tried<Arc<str>> {
     let found = look(connection, target).await?;
     found.table.check_writing()?;
-    Ok(statement::update(&found).into())
+    Ok(write::update(&found).into())
 }
 
 impl PostgresLedger {
@@ -113,7 +116,7 @@ struct Writer<'a> {
 impl Writer<'_> {
     async fn update(&mut self, rows: &[AppRow<'_>]) -> Tried<Vec<RefusedRow>> {
         let hits = update(self.connection, &self.statement, rows).await;
-        Ok(statement::refused(rows, &hits.map_err(|error| fault::of_update(error, &self.target.table))?))
+        Ok(write::refused(rows, &hits.map_err(|error| fault::of_update(error, &self.target.table))?))
     }
 
     /// One bad row of n costs about 2·log₂ n statements, and nothing else.
@@ -126,7 +129,7 @@ impl Writer<'_> {
             let error = match written {
                 Ok(hits) => {
                     savepoint.commit().await?;
-                    refused.extend(statement::refused(part, &hits));
+                    refused.extend(write::refused(part, &hits));
                     continue;
                 }
                 Err(error) => fault::of_update(error, &self.target.table),
@@ -135,7 +138,11 @@ impl Writer<'_> {
             savepoint.rollback().await?;
             if let [row] = part {
                 self.still_fits(&refusal).await?;
-                refused.push(RefusedRow { seq: row.seq, code: refusal.code, said: Some(refusal.to_string()) });
+                refused.push(RefusedRow {
+                    seq: row.seq,
+                    code: refusal.code,
+                    said: Some(refusal.to_string()),
+                });
             } else {
                 let (first, second) = part.split_at(part.len() / 2);
                 left.extend([second, first]);
@@ -161,7 +168,7 @@ async fn update(
     connection: &mut PgConnection,
     statement: &Arc<str>,
     rows: &[AppRow<'_>],
-) -> Result<Vec<statement::Hit>, sqlx::Error> {
+) -> Result<Vec<write::Hit>, sqlx::Error> {
     let keys: Vec<&str> = rows.iter().map(|row| row.key).collect();
     let ids: Vec<&str> = rows.iter().map(|row| row.id).collect();
     // Names come quoted from the catalogue, values are bound.

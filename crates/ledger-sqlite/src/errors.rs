@@ -60,7 +60,9 @@ pub(crate) fn message(error: &sqlx::Error) -> String {
 /// befalls the file, the disk or the memory. Triggers raise whatever they like.
 pub(crate) fn is_about_rows(error: &sqlx::Error) -> bool {
     const NOT_ABOUT_ROWS: [i32; 13] = [
-        BUSY, LOCKED, 7,  // out of memory
+        BUSY,
+        LOCKED,
+        7,  // out of memory
         8,  // read-only
         9,  // interrupted
         10, // the disk failed

@@ -17,11 +17,9 @@ pub async fn check(place: &Place, setup: &Setup, lines: &mut Vec<Line>) {
         }
         Place::Sqlite(_) => lines.push(match wiring::ledger(place, setup).await {
             Ok(_) => ok("ledger", format!("{}, up to date", place.shown())),
-            Err(wrong) => error(
-                "ledger",
-                format!("{wrong:#}"),
-                "Correct DATABASE_URL, or do what is said there.",
-            ),
+            Err(wrong) => {
+                error("ledger", format!("{wrong:#}"), "Correct DATABASE_URL, or do what is said there.")
+            }
         }),
         Place::Postgres(url) => postgres(url, &place.shown(), setup, lines).await,
     }

@@ -31,8 +31,12 @@ macro_rules! before_update {
 macro_rules! keyed {
     ($kind:literal, $key:literal) => {
         concat!(
-            "CREATE TABLE @.users (id ", $kind, " PRIMARY KEY, email text NOT NULL);
-             INSERT INTO @.users SELECT ", $key, ", 'u' || n || '@example.com' FROM generate_series(1, 20) AS n"
+            "CREATE TABLE @.users (id ",
+            $kind,
+            " PRIMARY KEY, email text NOT NULL);
+             INSERT INTO @.users SELECT ",
+            $key,
+            ", 'u' || n || '@example.com' FROM generate_series(1, 20) AS n"
         )
     };
 }
@@ -277,7 +281,9 @@ async fn every_user_of_a_table_of_postgres_is_moved_or_refused_with_a_reason() {
     let mut wrong = Vec::new();
     for (number, shape) in (1_u64..).zip(SHAPES) {
         let schema = format!("shape_{number}");
-        database.execute(&format!("CREATE SCHEMA {schema}; {}", shape.sql.replace("@.", &format!("{schema}.")))).await;
+        database
+            .execute(&format!("CREATE SCHEMA {schema}; {}", shape.sql.replace("@.", &format!("{schema}."))))
+            .await;
         let location = Location::Postgres { url: database.url.clone().into() };
         let became = moved(&ledger, &location, &mapping(Some(&schema)), number).await;
         wrong.extend(shape.check(&became).err());

@@ -136,7 +136,10 @@ async fn every_user_of_a_table_of_sqlite_is_moved_or_refused_with_a_reason() {
             let strange = ask(STRANGERS).await;
             let found = ask("SELECT count(*) FROM users WHERE trim(auth0_user_id) <> ''").await;
             if strange != 0 || found != i64::try_from(ids).unwrap() {
-                wrong.push(format!("{}: {found} ids for {ids} users, {strange} of them another's", shape.name));
+                wrong.push(format!(
+                    "{}: {found} ids for {ids} users, {strange} of them another's",
+                    shape.name
+                ));
             }
         }
     }

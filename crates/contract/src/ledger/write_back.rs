@@ -116,7 +116,11 @@ pub async fn a_row_the_application_changed_is_a_conflict(world: impl LedgerWorld
     let results = scene.results(&lease, created).await;
     let written = scene.ledger.write_back(&lease, &results, 3).await.unwrap();
 
-    assert_eq!(reasons(&written.refused_rows), [refused(2, Code::AppRowChanged)], "its own id in row 1 is fine");
+    assert_eq!(
+        reasons(&written.refused_rows),
+        [refused(2, Code::AppRowChanged)],
+        "its own id in row 1 is fine"
+    );
     assert!(written.finished());
     assert_eq!(world.auth0_user_id("2").await.as_deref(), Some("auth0|somebody-else"));
     let item = scene.item(run, 2).await;

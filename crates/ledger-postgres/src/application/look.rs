@@ -11,7 +11,7 @@ use ferry_domain::{
 };
 use sqlx::{AssertSqlSafe, Executor, PgConnection, SqlSafeStr, query};
 
-use super::statement;
+use super::write;
 use crate::errors::{self, Tried};
 
 /// The application's table, with its names as they are written in a statement.
@@ -34,7 +34,7 @@ pub(crate) async fn look(connection: &mut PgConnection, target: &WriteBackTarget
     let mut found = catalogue(connection, target).await?.ok_or_else(|| no_table(target))?;
     if found.table.check_writing().is_ok() {
         // Parsed and rewritten by the server, not run: rules, and types without an equality, show here.
-        let statement = AssertSqlSafe(statement::update(&found)).into_sql_str();
+        let statement = AssertSqlSafe(write::update(&found)).into_sql_str();
         if let Err(error) = (&mut *connection).prepare(statement).await {
             let refused = errors::database(&error).map(|refused| format!("SQLSTATE {}", refused.code()));
             found.table.unprepared = Some(refused.ok_or(error)?);

@@ -35,8 +35,8 @@ pub(crate) async fn prepare(connection: &mut PgConnection, target: &WriteBackTar
     found.table.check_preparing()?;
     let target = &found.table.target;
     let lacking = found.table.id.is_none();
-    let unindexed = found.table.relation == Relation::Table
-        && found.table.id.as_ref().is_none_or(|id| !id.unique);
+    let unindexed =
+        found.table.relation == Relation::Table && found.table.id.as_ref().is_none_or(|id| !id.unique);
     if (lacking || unindexed) && !found.owned {
         return Err(not_owned(target).into());
     }
@@ -118,10 +118,8 @@ async fn build(
     name: &str,
 ) -> Tried<()> {
     let (column, index) = (quoted(&target.id_column), quoted(name));
-    let create = format!(
-        "CREATE UNIQUE INDEX CONCURRENTLY {index} ON {} ({column}) WHERE {column} <> ''",
-        found.name
-    );
+    let create =
+        format!("CREATE UNIQUE INDEX CONCURRENTLY {index} ON {} ({column}) WHERE {column} <> ''", found.name);
     // Building waits for the transactions that are open now; asking anew would leave
     // an invalid index behind each time. It holds no lock that stops reads or writes.
     connection.execute("SET lock_timeout = 0").await?;

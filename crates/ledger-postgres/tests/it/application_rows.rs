@@ -108,7 +108,12 @@ async fn keys_of_any_type_and_names_of_any_kind() {
             ("char(4)", &texts),
         ];
         for (number, (kind, keys)) in kinds.into_iter().enumerate() {
-            let target = WriteBackTarget::new(Some("My \"App\""), &format!("user.s; {kind}"), "The Key", "auth0 \"id\"");
+            let target = WriteBackTarget::new(
+                Some("My \"App\""),
+                &format!("user.s; {kind}"),
+                "The Key",
+                "auth0 \"id\"",
+            );
             let table = format!("\"My \"\"App\"\"\".\"user.s; {kind}\"");
             let rows: Vec<_> = keys.iter().map(|key| format!("('{}')", key.replace('\'', "''"))).collect();
             database

@@ -112,9 +112,7 @@ async fn who_has_the_schema_need_not_own_the_database_and_else_the_privilege_is_
 #[tokio::test]
 async fn what_a_database_can_not_hold_is_said_beforehand() {
     in_database(|database| async move {
-        let with_path = |path: &str| {
-            format!("ALTER DATABASE {} SET search_path = {path}", database.name)
-        };
+        let with_path = |path: &str| format!("ALTER DATABASE {} SET search_path = {path}", database.name);
         database.migrated().await;
         database.execute(&with_path("public")).await;
         assert_eq!(database.ledger().await.remarks().await.unwrap(), []);
@@ -123,7 +121,9 @@ async fn what_a_database_can_not_hold_is_said_beforehand() {
         assert!(remarks[0].to_string().contains("search path"), "{remarks:?}");
         let narrow = format!("{}_latin1", database.name);
         database
-            .execute(&format!("CREATE DATABASE {narrow} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"))
+            .execute(&format!(
+                "CREATE DATABASE {narrow} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+            ))
             .await;
         let url = database.url.replace(&database.name, &narrow);
         let ledger = PostgresLedger::connect(&url, Options::default()).await.unwrap();

@@ -56,7 +56,9 @@ impl KeyType {
     /// The hexadecimal digits of a key that may be bytes. Bytes may be in a column of any type.
     pub(super) fn bytes(self, key: &SourceKey) -> Option<&str> {
         let digits = key.0.strip_prefix("\\x").unwrap_or(&key.0);
-        let hex = !digits.is_empty() && digits.len() % 2 == 0 && digits.bytes().all(|d| d.is_ascii_hexdigit());
+        let hex = !digits.is_empty()
+            && digits.len().is_multiple_of(2)
+            && digits.bytes().all(|d| d.is_ascii_hexdigit());
         let a_number = self == KeyType::Number && digits.parse::<i64>().is_ok();
         (hex && !a_number).then_some(digits)
     }
@@ -87,10 +89,11 @@ pub(crate) async fn look(connection: &mut SqliteConnection, target: &WriteBackTa
     let (key, id) = (named(&target.key_column), named(&target.id_column));
     let is_primary = |name: &str| {
         let mut primary = columns.iter().filter(|column| column.pk > 0);
-        primary.next().is_some_and(|column| column.name.eq_ignore_ascii_case(name)) && primary.next().is_none()
+        primary.next().is_some_and(|column| column.name.eq_ignore_ascii_case(name))
+            && primary.next().is_none()
     };
-    let key_unique = is_primary(&target.key_column)
-        || unique_index(connection, target, &target.key_column, false).await?;
+    let key_unique =
+        is_primary(&target.key_column) || unique_index(connection, target, &target.key_column, false).await?;
     let id_unique = unique_index(connection, target, &target.id_column, true).await?;
     let table = AppTable {
         target: target.clone(),

@@ -55,14 +55,16 @@ mod tests {
         loop {
             tries += 1;
             assert!(tries < 40, "{parts:?}");
-            let ends = |part: &&Part| part.refused.is_none() && harsh.iter().any(|row| part.rows.contains(row));
+            let ends =
+                |part: &&Part| part.refused.is_none() && harsh.iter().any(|row| part.rows.contains(row));
             match parts.of(rows).iter().find(ends) {
                 Some(part) => parts.divide(&part.rows, "SQLite code 1811"),
                 None => break,
             }
         }
         let found = parts.of(rows);
-        let refused: Vec<_> = found.iter().filter(|part| part.refused.is_some()).map(|part| part.rows.start).collect();
+        let refused: Vec<_> =
+            found.iter().filter(|part| part.refused.is_some()).map(|part| part.rows.start).collect();
         assert_eq!(refused, harsh);
         let all: Vec<usize> = found.iter().flat_map(|part| part.rows.clone()).collect();
         assert_eq!(all, (0..rows).collect::<Vec<_>>(), "every row is in one part");

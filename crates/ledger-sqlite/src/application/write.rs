@@ -9,7 +9,10 @@ use std::{
     ops::Range,
 };
 
-use ferry_domain::{Auth0UserId, Code, ItemSeq, SourceKey, WriteBackTarget, ports::{LedgerError, RefusedRow}};
+use ferry_domain::{
+    Auth0UserId, Code, ItemSeq, SourceKey, WriteBackTarget,
+    ports::{LedgerError, RefusedRow},
+};
 use ferry_ledger::Result;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, SqliteConnection};
@@ -135,7 +138,9 @@ impl Writer<'_> {
         while let Some(group) = groups.pop() {
             match self.write_group(group.clone()).await? {
                 Group::Written(written) => {
-                    refused.extend(group.filter_map(|at| Some(RefusedRow::silent(self.rows[at].seq, self.fate(at, &written)?))));
+                    refused.extend(group.filter_map(|at| {
+                        Some(RefusedRow::silent(self.rows[at].seq, self.fate(at, &written)?))
+                    }));
                 }
                 Group::Refused(code, said) if group.len() == 1 => {
                     refused.push(RefusedRow { seq: self.rows[group.start].seq, code, said: Some(said) });

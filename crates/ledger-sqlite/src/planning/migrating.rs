@@ -77,7 +77,8 @@ async fn named(of: impl SqliteExecutor<'_>, name: &str) -> Result<bool> {
 
 /// Tables of the ledger that are there.
 async fn tables(of: impl SqliteExecutor<'_>) -> Result<Vec<String>> {
-    let names = sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'ferry_*'");
+    let names =
+        sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'ferry_*'");
     let names: Vec<String> = names.fetch_all(of).await.doing(MIGRATING)?;
     Ok(names.into_iter().filter(|name| is_ours(name)).collect())
 }

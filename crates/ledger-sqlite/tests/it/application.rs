@@ -108,11 +108,13 @@ async fn rows_are_found_by_the_keys_index() {
              OR app.\"auth0_user_id\" = new.auth0) RETURNING \"auth0_user_id\""
         ),
     ] {
-        let plan = sqlx::query_as::<_, (i64, i64, i64, String)>(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")))
-            .bind("[]")
-            .fetch_all(&world.application)
-            .await
-            .unwrap();
+        let plan = sqlx::query_as::<_, (i64, i64, i64, String)>(AssertSqlSafe(format!(
+            "EXPLAIN QUERY PLAN {statement}"
+        )))
+        .bind("[]")
+        .fetch_all(&world.application)
+        .await
+        .unwrap();
         let plan: Vec<_> = plan.into_iter().map(|(_, _, _, step)| step).collect();
         assert!(plan.iter().any(|step| step.contains("SEARCH app USING INTEGER PRIMARY KEY")), "{plan:?}");
     }

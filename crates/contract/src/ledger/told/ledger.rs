@@ -28,7 +28,9 @@ impl Told {
         let shown = match &answer {
             Ok(answer) => show(answer),
             // Which schema the application's table is in, is the database's affair.
-            Err(error) => format!("refused: {error}").replace("public.", "").replace("ferry.people", "people"),
+            Err(error) => {
+                format!("refused: {error}").replace("public.", "").replace("ferry.people", "people")
+            }
         };
         self.0.tell(what, shown).await;
         answer
