@@ -79,6 +79,9 @@ impl PostgresPages {
                 let what = format!("the preset needs the table {:?}, which is not there", join.table);
                 refuse(&place, what, "Use a mapping of your own instead of the preset")
             })?;
+            if mapping.row_security == RowSecurity::Refuse {
+                refuse_hidden_rows(&mut connection, &place, &table).await?;
+            }
             joined.push(table);
         }
         let plan = Plan::new(mapping, &place, Case::Matters, &base, &joined)?;
@@ -165,17 +168,36 @@ async fn find(
     Ok(Some((schema, Table { quoted, columns }, types)))
 }
 
-/// Refuses a table of which policies may hide rows: people would be left out without a word. With
-/// `row_security` off the server refuses such a read itself, also behind views and joins.
+/// Refuses a table of which policies may hide rows: people would be left out without a word. Behind
+/// a view its owner's policies count. Setting `row_security` off, with which the server refuses such
+/// a read itself, was rejected: through a pooler the setting would reach the application.
 async fn refuse_hidden_rows(db: &mut PgConnection, place: &str, table: &Table) -> Result<(), SourceError> {
-    let failed = |e: sqlx::Error| broken(place, &e);
-    let active: bool = sqlx::query_scalar("SELECT row_security_active($1::regclass)")
-        .bind(&table.quoted)
-        .fetch_one(&mut *db)
-        .await
-        .map_err(failed)?;
-    sqlx::query("SET row_security = off").execute(db).await.map_err(failed)?;
-    if !active {
+    let hides: bool = sqlx::query_scalar(
+        "WITH RECURSIVE behind AS (
+             SELECT $1::regclass::oid AS oid
+             UNION
+             SELECT depends.refobjid
+             FROM behind
+             JOIN pg_rewrite AS rule ON rule.ev_class = behind.oid
+             JOIN pg_depend AS depends ON depends.classid = 'pg_rewrite'::regclass AND depends.objid = rule.oid
+                 AND depends.refclassid = 'pg_class'::regclass
+         )
+         SELECT EXISTS (
+             SELECT FROM behind
+             JOIN pg_class AS class ON class.oid = behind.oid
+             JOIN pg_class AS base ON base.oid = $1::regclass
+             JOIN pg_roles AS owner ON owner.oid = base.relowner
+             WHERE CASE WHEN class.oid = base.oid OR 'security_invoker=true' = ANY (base.reloptions)
+                        THEN row_security_active(class.oid)
+                        ELSE class.relrowsecurity AND NOT owner.rolsuper AND NOT owner.rolbypassrls
+                             AND (class.relowner <> base.relowner OR class.relforcerowsecurity) END
+         )",
+    )
+    .bind(&table.quoted)
+    .fetch_one(db)
+    .await
+    .map_err(|e| broken(place, &e))?;
+    if !hides {
         return Ok(());
     }
     Err(refuse(
@@ -223,11 +245,7 @@ fn unreachable(place: &str, error: &sqlx::Error) -> SourceError {
 fn broken(place: &str, error: &sqlx::Error) -> SourceError {
     let state = error.as_database_error().and_then(|e| e.code()).unwrap_or_default();
     match &*state {
-        "42501" => refuse(
-            place,
-            "this role may not read all rows of the mapped columns",
-            "Grant it SELECT on them; where row-level security hides rows: BYPASSRLS, or --accept ROW_SECURITY",
-        ),
+        "42501" => refuse(place, "this role may not read the mapped columns", "Grant it SELECT on them"),
         "57014" => {
             refuse(place, "the server cancelled the statement", "Raise statement_timeout for this role")
         }

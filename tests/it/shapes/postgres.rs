@@ -247,6 +247,16 @@ const SHAPES_OF_USERS: &[(bool, Shape)] = &[
     (
         false,
         Shape {
+            name: "policies that hide rows behind a view",
+            sql: "ALTER TABLE @.users RENAME TO people; ALTER TABLE @.people ADD auth0_user_id text;
+                  ALTER TABLE @.people ENABLE ROW LEVEL SECURITY; CREATE POLICY act ON @.people USING (id <= 15);
+                  GRANT ALL ON @.people TO #; CREATE VIEW @.users AS SELECT * FROM @.people; ALTER VIEW @.users OWNER TO #",
+            expected: Refused("row-level security"),
+        },
+    ),
+    (
+        false,
+        Shape {
             name: "an id that may be written and not read",
             sql: "ALTER TABLE @.users ADD auth0_user_id text; CREATE UNIQUE INDEX ON @.users (auth0_user_id);
                   GRANT SELECT (id, email), UPDATE (auth0_user_id) ON @.users TO #",

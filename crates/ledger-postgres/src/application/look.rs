@@ -51,7 +51,7 @@ async fn catalogue(
     // which as a cast would mean one character. A domain's limits are those of what it is made of.
     let row = query!(
         r#"
-        WITH class AS (
+        WITH RECURSIVE class AS (
             SELECT class.*, space.nspname
             FROM pg_class AS class JOIN pg_namespace AS space ON space.oid = class.relnamespace
             WHERE class.relname::text = $2 AND class.relkind IN ('r', 'p', 'v', 'm', 'f')
@@ -60,13 +60,30 @@ async fn catalogue(
                        ELSE space.nspname::text = $1 END
             ORDER BY space.nspname = 'ferry', array_position(current_schemas(true), space.nspname)
             LIMIT 1
+        ), behind AS (
+            -- What a view reads: its owner's policies count there.
+            SELECT oid FROM class
+            UNION
+            SELECT depends.refobjid
+            FROM behind
+            JOIN pg_rewrite AS rule ON rule.ev_class = behind.oid
+            JOIN pg_depend AS depends ON depends.classid = 'pg_rewrite'::regclass AND depends.objid = rule.oid
+                AND depends.refclassid = 'pg_class'::regclass
         )
         SELECT class.oid::bigint AS "oid!", class.nspname::text AS "schema!",
                format('%I.%I', class.nspname, class.relname) AS "name!",
                class.relkind::text AS "kind!",
                EXISTS (SELECT FROM pg_inherits WHERE inhparent = class.oid) AS "has_parts!",
                (pg_relation_is_updatable(class.oid, false) & 4) <> 0 AS "updatable!",
-               row_security_active(class.oid) AS "row_security!",
+               EXISTS (
+                   SELECT FROM behind JOIN pg_class AS table_behind ON table_behind.oid = behind.oid
+                   JOIN pg_roles AS owner ON owner.oid = class.relowner
+                   WHERE CASE WHEN behind.oid = class.oid OR 'security_invoker=true' = ANY (class.reloptions)
+                              THEN row_security_active(behind.oid)
+                              ELSE table_behind.relrowsecurity AND NOT owner.rolsuper AND NOT owner.rolbypassrls
+                                   AND (table_behind.relowner <> class.relowner OR table_behind.relforcerowsecurity)
+                         END
+               ) AS "row_security!",
                pg_has_role(class.relowner, 'USAGE') AS "owned!",
                quote_ident(key.attname) AS key,
                format_type(key.atttypid, -1) AS key_type,
