@@ -2,7 +2,7 @@
 
 use clap::Args;
 use ferry_domain::{RunSpec, migration, run::WriteBackTarget};
-use ferry_operations::planner::Subject;
+use ferry_operations::{accept::Accept, planner::Subject};
 use ferry_sources::Location;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
@@ -34,6 +34,11 @@ pub struct Reading {
     /// Create users without their password hashes, which cannot be added later
     #[arg(long)]
     pub discard_hashes: bool,
+    /// Go on although Ferry would refuse: ROW_SECURITY (policies may hide rows of the table from this
+    /// database user); for run start also SOURCE_CHANGED (since the plan), MIGRATION_TAKEN (the name has
+    /// another source), MIGRATION_RENAMED (this source had another name). May be repeated
+    #[arg(long, value_name = "CODE")]
+    pub accept: Vec<Accept>,
 }
 
 impl Reading {
@@ -47,7 +52,18 @@ impl Reading {
         if self.discard_hashes {
             flags.push(("source.discard_hashes", true.into()));
         }
+        if self.accept.contains(&Accept::RowSecurity) {
+            flags.push(("source.row_security", "accept".into()));
+        }
         flags
+    }
+
+    /// Refuses what can't be accepted by this command.
+    pub fn check_accepted(&self, known: &[Accept]) -> anyhow::Result<()> {
+        match self.accept.iter().find(|word| !known.contains(word)) {
+            None => Ok(()),
+            Some(unknown) => Err(usage(format!("--accept {unknown}: it can be accepted by run start"))),
+        }
     }
 }
 
@@ -125,10 +141,5 @@ pub fn application(settings: &Settings, place: &Place) -> anyhow::Result<WriteBa
 
 /// The application's table where nothing names it: MedLogistics' and most others'.
 pub fn usual_table() -> WriteBackTarget {
-    WriteBackTarget {
-        schema: None,
-        table: "users".into(),
-        key_column: "id".into(),
-        id_column: "auth0_user_id".into(),
-    }
+    WriteBackTarget::new(None, "users", "id", "auth0_user_id")
 }

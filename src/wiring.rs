@@ -5,7 +5,8 @@ use std::{path::Path, sync::Arc, time::Duration};
 use anyhow::Context;
 use ferry_auth0::{Auth0, Auth0Settings};
 use ferry_domain::{
-    Figures, WorkerId,
+    Figures, WorkerId, WriteBackTarget,
+    application::AppTable,
     ports::{Directory, Ledger, LedgerError, Limiter, Queue, QueueError, WorkerRecord},
 };
 use ferry_ledger_postgres::PostgresLedger;
@@ -13,6 +14,7 @@ use ferry_ledger_sqlite::{EmbeddedLock, SqliteLedger};
 use ferry_limiter::{LocalLimiter, SharedLimiter, SharedOptions, TenantLimiter};
 use ferry_operations::Access;
 use ferry_queue::{MemoryQueue, RedisOptions, RedisQueue};
+use ferry_sources::Location;
 use ferry_workers::{Environment, Parts, Role, Tuning};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
@@ -76,6 +78,21 @@ pub async fn postgres(url: &SecretString, setup: &Setup) -> anyhow::Result<Arc<d
         ..ferry_ledger_postgres::Options::default()
     };
     Ok(Arc::new(PostgresLedger::connect(url.expose_secret(), options).await?))
+}
+
+/// Looks at the application's table where it is, and changes nothing. It needs no ledger.
+pub async fn application_table(
+    location: &Location,
+    target: &WriteBackTarget,
+    setup: &Setup,
+) -> anyhow::Result<AppTable> {
+    Ok(match location {
+        Location::Postgres { url } => postgres(url, setup).await?.application_table(target).await?,
+        Location::Sqlite { path } => ferry_ledger_sqlite::application_table(path, target).await?,
+        Location::File { path, .. } => {
+            return Err(usage(format!("{}: a file has no table to write to", path.display())));
+        }
+    })
 }
 
 /// Connects to Redis, with the settings' namespace.

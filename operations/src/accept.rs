@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use ferry_domain::application::ROW_SECURITY;
+
 /// One thing that `--accept` names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accept {
@@ -13,11 +15,15 @@ pub enum Accept {
     /// This source was moved under another name. Its users are found by address and mark; one
     /// whose address changed since gets a second account.
     MigrationRenamed,
+    /// Policies may hide rows of the application's table from this database user: only those
+    /// that it sees are moved.
+    RowSecurity,
 }
 
 impl Accept {
     /// All of them.
-    pub const ALL: [Accept; 3] = [Accept::SourceChanged, Accept::MigrationTaken, Accept::MigrationRenamed];
+    pub const ALL: [Accept; 4] =
+        [Accept::SourceChanged, Accept::MigrationTaken, Accept::MigrationRenamed, Accept::RowSecurity];
 
     /// The word.
     pub const fn as_str(self) -> &'static str {
@@ -25,6 +31,7 @@ impl Accept {
             Accept::SourceChanged => "SOURCE_CHANGED",
             Accept::MigrationTaken => "MIGRATION_TAKEN",
             Accept::MigrationRenamed => "MIGRATION_RENAMED",
+            Accept::RowSecurity => ROW_SECURITY,
         }
     }
 }

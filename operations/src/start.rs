@@ -6,6 +6,7 @@ use std::fmt;
 
 use ferry_domain::{
     RunId,
+    application::Finding,
     migration::{self, Clash, Migrated},
     plan::{Fingerprints, PlanFile},
 };
@@ -69,6 +70,8 @@ impl Wish<'_> {
 pub struct Question {
     /// What planning found.
     pub outcome: Outcome,
+    /// What is to be known of the application's table and of the ledger's database.
+    pub warnings: Vec<Finding>,
 }
 
 impl fmt::Display for Question {
@@ -97,8 +100,13 @@ pub async fn ask(
     stop: impl Future<Output = ()>,
 ) -> Result<Question, Error> {
     wish.check_name(subject, &access.runs.migrated().await?)?;
+    let mut warnings = access.planning.remarks().await?;
     if let Some(target) = &subject.spec.write_back {
-        access.planning.check_application(target).await?;
+        let table = access.planning.application_table(target).await?;
+        table.check()?;
+        warnings.extend(table.findings());
+        // With the schema that was found: a worker's search path may lead elsewhere.
+        subject.spec.write_back = Some(table.target);
     }
     let outcome = planner::plan(access, subject, wish.bound(), wish.reason, read, stop).await?;
     if let Some(plan) = wish.plan
@@ -107,7 +115,7 @@ pub async fn ask(
         access.planning.abandon(outcome.run.id).await?;
         return Err(stale.into());
     }
-    Ok(Question { outcome })
+    Ok(Question { outcome, warnings })
 }
 
 /// Waits for a person's answer, and keeps the run meanwhile.

@@ -5,6 +5,7 @@
 mod auth0;
 mod ledger;
 mod redis;
+mod table;
 
 use clap::Args;
 use ferry_operations::rate;
@@ -79,6 +80,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     match setup.place() {
         Ok(place) => {
             ledger::check(&place, setup, &mut lines).await;
+            table::check(&place, setup, &mut lines).await;
             redis::check(&place, setup, &mut lines).await;
         }
         Err(wrong) => lines.push(error("ledger", wrong, "Correct DATABASE_URL or FERRY_LEDGER_URL.")),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clap::Args;
-use ferry_domain::ports::Ledger;
+use ferry_domain::{WriteBackTarget, ports::Ledger};
 
 use crate::{
     exit::{Exit, usage},
@@ -64,10 +64,23 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     };
     ledger.migrate().await?;
     output::say(&format!("The ledger in {} is up to date.", place.shown()));
+    for remark in ledger.remarks().await? {
+        output::say(&format!("warning: {remark}"));
+    }
     if let Some(target) = target {
-        let changed = ledger.prepare_application(&target).await?;
-        let word = if changed { "added" } else { "was there already" };
-        output::say(&format!("{}.{} {word}.", target.table, target.id_column));
+        prepare(&*ledger, &target).await?;
     }
     Ok(Exit::Done)
+}
+
+/// Makes what the application's table lacks; says what stays to be known about it.
+async fn prepare(ledger: &dyn Ledger, target: &WriteBackTarget) -> anyhow::Result<()> {
+    let changed = ledger.prepare_application(target).await?;
+    let table = ledger.application_table(target).await?;
+    let word = if changed { "added" } else { "was there already" };
+    output::say(&format!("{}.{} {word}.", table.target.shown(), target.id_column));
+    for finding in table.findings() {
+        output::say(&format!("warning: {finding}"));
+    }
+    Ok(())
 }

@@ -8,8 +8,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use ferry_domain::plan::PlanFile;
-use ferry_operations::plan::{self, PlanView};
+use ferry_domain::{WriteBackTarget, plan::PlanFile};
+use ferry_operations::{
+    accept::Accept,
+    plan::{self, PlanView},
+};
+use ferry_sources::Location;
 
 use crate::{
     exit::Exit,
@@ -53,15 +57,29 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
 }
 
 async fn make(setup: &Setup, options: &Options) -> anyhow::Result<PlanFile> {
+    options.reading.check_accepted(&[Accept::RowSecurity])?;
     let tenant = tenant::named(&setup.servers)?.unwrap_or_default();
-    let Opened { mut subject, .. } =
+    let Opened { mut subject, location } =
         reading::open(&setup.settings, &options.source, &options.reading, tenant).await?;
+    if let Some(target) = &subject.spec.write_back {
+        look_at_table(setup, &location, target).await?;
+    }
     let folder = scratch()?;
     let access = wiring::access_to(wiring::sqlite(&folder.path().join("plan.db")).await?, setup);
     let mut progress = Progress::new("reading", 0);
     let made = plan::make(&access, &mut subject, &mut |read| progress.at(read, "records")).await;
     progress.done();
     Ok(made?)
+}
+
+/// Refuses a table that no id could ever be written to; says what else `run start` will find.
+async fn look_at_table(setup: &Setup, location: &Location, target: &WriteBackTarget) -> anyhow::Result<()> {
+    let table = wiring::application_table(location, target, setup).await?;
+    table.check_preparing()?;
+    for finding in table.findings() {
+        output::say(&format!("warning: {finding}"));
+    }
+    Ok(())
 }
 
 /// A temporary folder that only this user may look into: the records lie there.

@@ -3,6 +3,7 @@
 // Tests take their servers and tools from the environment, and wait by the real clock.
 #![allow(clippy::disallowed_methods)]
 
+mod app_table;
 mod bad_input;
 mod checks;
 mod demo;
@@ -15,4 +16,5 @@ mod production;
 mod samples;
 mod schemas;
 mod secrets;
+mod shapes;
 mod world;

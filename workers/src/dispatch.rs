@@ -153,8 +153,11 @@ impl Dispatcher {
             }
             error => {
                 warn!(%error, attempts = lease.of.attempts, "the ledger failed; the job is handed back");
-                let after = retry::wait(0, &*self.env.random);
-                Ended::With(Verdict::Snooze { after, code: Code::LedgerBusy })
+                let code = match error {
+                    LedgerError::WriteBackTarget(_) => Code::AppTableUnfit,
+                    _ => Code::LedgerBusy,
+                };
+                Ended::With(Verdict::Snooze { after: retry::wait(0, &*self.env.random), code })
             }
         }
     }

@@ -189,6 +189,9 @@ impl Environment {
         if self.held.count() == 0 {
             return None;
         }
+        if let Some(why) = self.send_gate.table_lacks() {
+            return Some(WaitReason(format!("waiting for the application's table: {why}")));
+        }
         self.limiter.waiting().map(|waiting| WaitReason(waiting.to_string()))
     }
 }

@@ -6,7 +6,7 @@ use ferry_domain::{
     Figures, JobKind, RunId, RunState,
     ports::{LedgerError, Orders},
 };
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -14,6 +14,8 @@ use tracing::{info, warn};
 pub(crate) struct SendGate {
     orders: watch::Sender<Orders>,
     ledger_answers: watch::Sender<bool>,
+    /// Why the application's table can't be written to, since the last write to it.
+    table_lacks: Mutex<Option<String>>,
     figures: Arc<Figures>,
 }
 
@@ -22,6 +24,7 @@ impl SendGate {
         SendGate {
             orders: watch::Sender::new(Orders::default()),
             ledger_answers: watch::Sender::new(true),
+            table_lacks: Mutex::new(None),
             figures,
         }
     }
@@ -58,6 +61,21 @@ impl SendGate {
                 warn!("the ledger does not answer: nothing is sent whose result could not be stored");
             }
         }
+    }
+
+    /// Takes note of whether the application's table could be written to.
+    pub(crate) fn note_table<T>(&self, written: &Result<T, LedgerError>) {
+        let lacks = match written {
+            Ok(_) => None,
+            Err(LedgerError::WriteBackTarget(why)) => Some(why.clone()),
+            Err(_) => return, // says nothing about the table
+        };
+        *self.table_lacks.lock().unwrap_or_else(PoisonError::into_inner) = lacks;
+    }
+
+    /// Why the application's table can't be written to.
+    pub(crate) fn table_lacks(&self) -> Option<String> {
+        self.table_lacks.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether a result could be stored, as far as is known.
@@ -104,6 +122,16 @@ mod tests {
         }
         assert!(!allowed(&orders(RunState::Cancelling), RUN, JobKind::Provision));
         assert!(allowed(&orders(RunState::Cancelling), RUN, JobKind::Verify));
+    }
+
+    #[test]
+    fn what_the_applications_table_lacks_is_known_until_a_write_succeeds() {
+        let gate = SendGate::new(Arc::default());
+        gate.note_table::<()>(&Err(LedgerError::WriteBackTarget("no column".into())));
+        gate.note_table::<()>(&Err(LedgerError::Busy));
+        assert_eq!(gate.table_lacks().as_deref(), Some("no column"));
+        gate.note_table(&Ok(()));
+        assert_eq!(gate.table_lacks(), None);
     }
 
     #[tokio::test]

@@ -29,6 +29,7 @@ pub const fn class(code: Code) -> Class {
         Code::ConnectionUnknown | Code::OperationNotSupported | Code::ScopeMissing => Class::StopsRun,
         Code::RateLimited
         | Code::TokenRefused
+        | Code::AppTableUnfit
         | Code::LedgerBusy
         | Code::Interrupted
         | Code::DeadlineExceeded => Class::Snoozes,
@@ -87,7 +88,14 @@ mod tests {
         assert_eq!(of(Class::StopsRun), ["CONNECTION_UNKNOWN", "OPERATION_NOT_SUPPORTED", "SCOPE_MISSING"]);
         assert_eq!(
             of(Class::Snoozes),
-            ["TOKEN_REFUSED", "RATE_LIMITED", "LEDGER_BUSY", "DEADLINE_EXCEEDED", "INTERRUPTED"]
+            [
+                "TOKEN_REFUSED",
+                "RATE_LIMITED",
+                "APP_TABLE_UNFIT",
+                "LEDGER_BUSY",
+                "DEADLINE_EXCEEDED",
+                "INTERRUPTED"
+            ]
         );
         assert_eq!(of(Class::Retries).len(), 6);
         assert!(Code::ALL.iter().all(|code| code.retryable() || class(*code) == Class::Fails));

@@ -292,6 +292,30 @@ pub struct WriteBackTarget {
     pub key_column: String,
     /// Column that gets the Auth0 id.
     pub id_column: String,
+    /// Whether a person accepted that row-level security may hide rows of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accepts_row_security: bool,
+}
+
+impl WriteBackTarget {
+    /// A table by its names; nothing is accepted.
+    pub fn new(schema: Option<&str>, table: &str, key_column: &str, id_column: &str) -> Self {
+        WriteBackTarget {
+            schema: schema.map(str::to_owned),
+            table: table.to_owned(),
+            key_column: key_column.to_owned(),
+            id_column: id_column.to_owned(),
+            accepts_row_security: false,
+        }
+    }
+
+    /// The table as people write it, with its schema where one is known.
+    pub fn shown(&self) -> String {
+        match &self.schema {
+            Some(schema) => format!("{schema}.{}", self.table),
+            None => self.table.clone(),
+        }
+    }
 }
 
 /// Number of batches that users need in batches of `size`, at least one in each.

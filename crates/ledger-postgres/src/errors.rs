@@ -4,6 +4,8 @@
 //! quotes them when a column can't be decoded. So a text is made here from SQLSTATE
 //! and names of constraints alone.
 
+use std::fmt;
+
 use ferry_domain::{Code, ports::LedgerError};
 use sqlx::postgres::PgDatabaseError;
 
@@ -20,7 +22,30 @@ pub(crate) enum Fault {
     /// The store's word.
     Sql(sqlx::Error),
     /// The application's table refused at least one row of a group.
-    AppRows(Code),
+    AppRows(Refusal),
+    /// The application's table took too long over a group.
+    AppSlow,
+}
+
+/// What the application's table said about a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// What its item is called then.
+    pub code: Code,
+    /// The server's code, or a trigger's own.
+    pub sqlstate: String,
+    /// The constraint's name, where it was one.
+    pub constraint: Option<String>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SQLSTATE {}", self.sqlstate)?;
+        match &self.constraint {
+            Some(name) => write!(f, ", constraint {name}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What a part of a transaction returns.
@@ -89,7 +114,14 @@ fn sqlstate(refused: &PgDatabaseError) -> String {
         "57014" => "a statement took too long and was stopped",
         "57P01" | "57P02" => "the server ended the connection",
         "57P03" => "the server is starting up or shutting down",
-        "25006" => "the server is read-only (a standby?)",
+        "25006" => {
+            "nothing can be written here: the server is a standby, or default_transaction_read_only is on for \
+             this database user"
+        }
+        "22P05" | "22021" => {
+            "a character of the source is not in the encoding of the ledger's database: set FERRY_LEDGER_URL to a \
+             database with encoding UTF8"
+        }
         _ if code.starts_with("08") => "the connection failed",
         _ if code.starts_with("23") => "a constraint was violated",
         _ => "the server refused a statement",
@@ -125,8 +157,12 @@ impl PostgresLedger {
     pub(crate) fn failed(&self, doing: &'static str) -> impl Fn(Fault) -> LedgerError + '_ {
         move |fault| match fault {
             Fault::Ledger(error) => error,
-            Fault::AppRows(code) => {
-                LedgerError::Unavailable { doing, reason: code.as_str().to_owned(), passes: false }
+            Fault::AppRows(refusal) => {
+                LedgerError::Unavailable { doing, reason: refusal.to_string(), passes: false }
+            }
+            Fault::AppSlow => {
+                let reason = "the application's table took too long".to_owned();
+                LedgerError::Unavailable { doing, reason, passes: false }
             }
             Fault::Sql(error) => {
                 if is_loss(&error) {

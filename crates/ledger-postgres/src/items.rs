@@ -1,8 +1,9 @@
-//! Items, and the results of several of them in one transaction of six round trips: begin,
-//! fence, items, application rows, tally (with the end of the batch), commit.
+//! Items, and the results of several of them in one transaction of seven round trips: begin,
+//! lease, application rows, fence, items, tally (with the end of the batch), commit.
 //!
 //! Savepoints would cost two more, so they come only after the application's table
-//! refused something: the transaction is done anew and the group split down to the row.
+//! refused something: the transaction is done anew and the group split down to the row. Where the
+//! application's triggers are slow, a group becomes several transactions (`application::Pace`).
 
 mod results;
 
@@ -17,8 +18,17 @@ use ferry_ledger::{
     words,
 };
 use sqlx::{query, query_as};
+use tokio::time::Instant;
 
-use crate::{PostgresLedger, application::Group, errors::Fault, transaction::Tries};
+use self::results::How;
+use crate::{
+    PostgresLedger,
+    application::Group,
+    errors::{Fault, Tried},
+    transaction::Tries,
+};
+
+const WRITING: &str = "could not write results back";
 
 #[async_trait]
 impl Items for PostgresLedger {
@@ -38,15 +48,28 @@ impl Items for PostgresLedger {
     ) -> Result<WriteBack> {
         refusals::only(lease, JobKind::Provision)?;
         refusals::ended(results)?;
-        let mut tries = Tries::default();
-        let mut group = Group::Whole;
-        loop {
-            match self.write_results(lease, results, requests, group).await {
-                Err(Fault::AppRows(_)) if group == Group::Whole => group = Group::Split,
-                Err(fault) if tries.again(&fault).await => {}
-                done => return done.map_err(self.failed("could not write results back")),
+        let mut parts = self.pace.parts(results);
+        let mut refused_rows = Vec::new();
+        while let Some(part) = parts.pop() {
+            // Counted with the last part: a call that fails half-way is made again as a whole.
+            let sent = if parts.is_empty() { requests } else { 0 };
+            let began = Instant::now();
+            match self.write_part(lease, part, sent).await {
+                Err(Fault::AppSlow) => {
+                    self.pace.too_slow(part.len());
+                    parts.extend(self.pace.parts(part));
+                }
+                Ok(mut written) => {
+                    self.pace.took(part.len(), began.elapsed());
+                    refused_rows.append(&mut written.refused_rows);
+                    if parts.is_empty() {
+                        return Ok(WriteBack { refused_rows, ..written });
+                    }
+                }
+                Err(fault) => return Err(self.failed(WRITING)(fault)),
             }
         }
+        Err(LedgerError::Busy) // can't be reached: there is always a last part
     }
 
     async fn items(
@@ -83,6 +106,21 @@ impl Items for PostgresLedger {
 }
 
 impl PostgresLedger {
+    /// Writes a part of a group in one transaction, again where others' locks or rows that the
+    /// application's table refuses stopped it.
+    async fn write_part(&self, lease: &Lease<Job>, part: &[ItemResult], requests: i64) -> Tried<WriteBack> {
+        let mut tries = Tries::default();
+        let mut how = How::Rows(Group::Whole);
+        loop {
+            match (self.write_results(lease, part, requests, how).await, how) {
+                (Err(Fault::AppRows(_)), How::Rows(Group::Whole)) => how = How::Rows(Group::Split),
+                (Err(Fault::AppSlow), How::Rows(_)) if part.len() == 1 => how = How::TooSlow,
+                (Err(fault), _) if tries.again(&fault).await => {}
+                (done, _) => return done,
+            }
+        }
+    }
+
     /// One statement looks at the lease and the items: a lost lease gives no row at
     /// all, a held one without such items gives one empty row.
     async fn items_of_batch(&self, lease: &Lease<Job>, kind: JobKind, states: &[&str]) -> Result<Vec<Item>> {

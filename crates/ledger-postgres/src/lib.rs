@@ -8,10 +8,10 @@
 //! what must not be prepared need SQL made at run time (`application`, `copy`, `presence`).
 //!
 //! Three rules hold for all transactions of this crate:
-//! - **A leased write begins by locking the job row with its token**
+//! - **A leased write to the ledger begins by locking the job row with its token**
 //!   (`leases::fence`). A token that is merely read in a subquery does not fence: the
 //!   late owner's write waits, and then commits.
-//! - **Locks go in one order**: job, items, application rows, run, batches. Runs are
+//! - **Locks go in one order**: application rows, job, items, run, batches. Runs are
 //!   locked `FOR NO KEY UPDATE`, because inserting a job takes a key share of its run.
 //! - **Locked rows are waited for 500 ms**, then the whole transaction is tried
 //!   again a few times (`transaction`), and at last it is `LedgerError::Busy`.
@@ -41,7 +41,10 @@ use std::{fmt, sync::Arc, time::Duration};
 use ferry_domain::ports::LedgerError;
 use sqlx::PgPool;
 
-use crate::{application::Targets, pool::Losses};
+use crate::{
+    application::{Pace, Targets},
+    pool::Losses,
+};
 
 /// How this process uses the server.
 #[derive(Clone, Debug)]
@@ -80,6 +83,7 @@ pub struct PostgresLedger {
     death_lock: bool,
     losses: Arc<Losses>,
     targets: Arc<Targets>,
+    pace: Arc<Pace>,
 }
 
 impl PostgresLedger {
@@ -91,7 +95,8 @@ impl PostgresLedger {
         let losses = Arc::new(Losses::default());
         let (pool, place) = pool::open(url, &options, losses.clone()).await?;
         let death_lock = options.death_lock;
-        Ok(PostgresLedger { pool, place: place.into(), death_lock, losses, targets: Arc::default() })
+        let (targets, pace) = (Arc::default(), Arc::default());
+        Ok(PostgresLedger { pool, place: place.into(), death_lock, losses, targets, pace })
     }
 
     /// Closes all connections, after those in use have come back.

@@ -1,11 +1,13 @@
 //! Planning: a run is opened, filled by COPY, and invisible to workers until `start`.
 
+mod migrating;
 mod remove;
 mod settle;
 
 use async_trait::async_trait;
 use ferry_domain::{
     NewItem, RunId, WriteBackTarget,
+    application::{AppTable, Finding},
     ports::{ABANDONED, LedgerError, NewRun, Planned, Planning},
     run::RunMove,
 };
@@ -18,7 +20,7 @@ pub(crate) use settle::settle;
 use crate::{
     PostgresLedger, application,
     copy::{self, Rows},
-    errors::{self, Tried},
+    errors::Tried,
     runs,
     transaction::Tx,
 };
@@ -33,14 +35,9 @@ impl Planning for PostgresLedger {
         // connection is one of its own. Waiting for the lock may take long.
         let connected = PgConnection::connect_with(&self.pool.connect_options()).await;
         let mut connection = connected.map_err(self.sql_failed("could not be migrated"))?;
-        let migrated =
-            sqlx::migrate!("../../migrations/postgres").run_direct(None, &mut connection, false).await;
+        let migrated = migrating::migrate(&mut connection).await;
         drop(connection.close().await);
-        migrated.map_err(|error| LedgerError::Unavailable {
-            doing: "could not be migrated",
-            reason: migration_reason(&error),
-            passes: false,
-        })
+        migrated
     }
 
     async fn open_run(&self, run: &NewRun) -> Result<()> {
@@ -129,11 +126,15 @@ impl Planning for PostgresLedger {
         changed.map_err(failed)
     }
 
-    async fn check_application(&self, target: &WriteBackTarget) -> Result<()> {
-        let failed = self.sql_failed("could not look at the application's table");
-        let mut connection = self.pool.acquire().await.map_err(&failed)?;
-        let table = application::look_up(&mut connection, target).await.map_err(&failed)?;
-        application::update_statement(target, table.as_ref()).map(drop)
+    async fn application_table(&self, target: &WriteBackTarget) -> Result<AppTable> {
+        let failed = self.failed("could not look at the application's table");
+        let mut connection = self.pool.acquire().await.map_err(|error| failed(error.into()))?;
+        let found = application::look(&mut connection, target).await;
+        found.map(|found| found.table).map_err(failed)
+    }
+
+    async fn remarks(&self) -> Result<Vec<Finding>> {
+        migrating::remarks(&self.pool).await.map_err(self.sql_failed("could not be looked at"))
     }
 }
 
@@ -218,21 +219,4 @@ async fn copy_items(connection: &mut PgConnection, run: RunId, items: &[NewItem]
     copy.send(rows.take()).await?;
     copy.finish().await?;
     Ok(())
-}
-
-fn migration_reason(error: &sqlx::migrate::MigrateError) -> String {
-    use sqlx::migrate::MigrateError;
-    match error {
-        MigrateError::Execute(cause) => errors::reason(cause),
-        MigrateError::ExecuteMigration(cause, number) => {
-            format!("migration {number} failed: {}", errors::reason(cause))
-        }
-        MigrateError::VersionMissing(number) => {
-            format!("migration {number} ran already and is unknown here: use the newer version of Ferry")
-        }
-        MigrateError::VersionMismatch(number) => {
-            format!("migration {number} ran already in another wording: use the version of Ferry that ran it")
-        }
-        _ => "a migration was interrupted: look at ferry._migrations".to_owned(),
-    }
 }

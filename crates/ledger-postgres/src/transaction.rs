@@ -64,6 +64,15 @@ impl PostgresLedger {
         self.begin_with("BEGIN; SET LOCAL lock_timeout = '500ms'").await
     }
 
+    /// The same for writing results back: the application's triggers may take five seconds, and
+    /// what it deferred to the commit is checked with the statement, where a savepoint catches it.
+    pub(crate) async fn begin_write_back(&self) -> Tried<PgTransaction<'static>> {
+        self.begin_with(
+            "BEGIN; SET LOCAL lock_timeout = '500ms'; SET LOCAL statement_timeout = '5s'; SET CONSTRAINTS ALL IMMEDIATE",
+        )
+        .await
+    }
+
     /// A transaction whose statements take as long as they need.
     pub(crate) async fn begin_long(&self) -> Tried<PgTransaction<'static>> {
         self.begin_with("BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL work_mem = '64MB'").await

@@ -37,8 +37,8 @@ impl SqliteLedger {
     /// which lasts beyond this process, and says so in the log.
     ///
     /// # Errors
-    /// `Unavailable` when it can't be opened or is no SQLite database; `Busy`
-    /// when another process holds it for longer than five seconds.
+    /// `Unavailable` when it can't be opened, is no SQLite database, or is held by another process
+    /// for longer than five seconds.
     pub async fn open(path: &Path) -> Result<Self> {
         Self::connect(path, true).await
     }
@@ -56,6 +56,22 @@ impl SqliteLedger {
     }
 
     async fn connect(path: &Path, create: bool) -> Result<Self> {
+        let opened = Self::connect_to(path, create).await;
+        match opened {
+            Err(LedgerError::Busy) => Err(LedgerError::Unavailable {
+                doing: "could not be opened",
+                reason: format!(
+                    "another process holds {} locked (a long transaction, or locking_mode = EXCLUSIVE); end it, or close \
+                     the file there",
+                    path.display()
+                ),
+                passes: true,
+            }),
+            opened => opened,
+        }
+    }
+
+    async fn connect_to(path: &Path, create: bool) -> Result<Self> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(create)

@@ -41,13 +41,40 @@ fn translate(error: &sqlx::Error, doing: &'static str) -> LedgerError {
     }
 }
 
-fn extended_code(error: &sqlx::Error) -> Option<i32> {
+/// SQLite's own number for an error.
+pub(crate) fn extended_code(error: &sqlx::Error) -> Option<i32> {
     error.as_database_error()?.code()?.parse().ok()
 }
 
 /// Whether a constraint or a trigger of the table refused the statement.
 pub(crate) fn is_constraint(error: &sqlx::Error) -> bool {
     extended_code(error).is_some_and(|code| code & 0xff == CONSTRAINT)
+}
+
+/// SQLite's own words.
+pub(crate) fn message(error: &sqlx::Error) -> String {
+    error.as_database_error().map_or_else(|| error.to_string(), |refused| refused.message().to_owned())
+}
+
+/// Whether an error of the application's table is about its rows: all but locks, and what
+/// befalls the file, the disk or the memory. Triggers raise whatever they like.
+pub(crate) fn is_about_rows(error: &sqlx::Error) -> bool {
+    const NOT_ABOUT_ROWS: [i32; 13] = [
+        BUSY,
+        LOCKED,
+        7,  // out of memory
+        8,  // read-only
+        9,  // interrupted
+        10, // the disk failed
+        11, // the file is damaged
+        13, // the disk is full
+        14, // the file can't be opened
+        15, // its locking failed
+        17, // its tables changed meanwhile
+        21, // misused
+        NOT_A_DATABASE,
+    ];
+    extended_code(error).is_some_and(|code| !NOT_ABOUT_ROWS.contains(&(code & 0xff)))
 }
 
 /// Whether the constraint was one of uniqueness.

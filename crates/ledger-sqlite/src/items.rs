@@ -14,7 +14,14 @@ use ferry_ledger::{
     steps::{End, EndSteps},
 };
 
-use crate::{SqliteLedger, connection::Tx, errors::Doing, leases::fence::fence, values::json};
+use crate::{
+    SqliteLedger,
+    application::{Parts, Trouble},
+    connection::Tx,
+    errors::Doing,
+    leases::fence::fence,
+    values::json,
+};
 
 const READING: &str = "could not read a batch";
 const LISTING: &str = "could not read items";
@@ -38,14 +45,14 @@ impl Items for SqliteLedger {
     ) -> Result<WriteBack> {
         refusals::only(lease, JobKind::Provision)?;
         refusals::ended(results)?;
-        let mut tx = self.write(WRITING).await?;
-        let held = fence(&mut tx, lease).await?;
-        let fresh = results::still_pending(&mut tx, lease, results).await?;
-        let refused_rows = results::application_rows(&mut tx, &held, &fresh).await?;
-        let ended = results::write_items(&mut tx, lease, &fresh, &refused_rows).await?;
-        let pending = Tx(&mut tx).count_in(&lease.of, &ended, requests, End::Done).await?;
-        tx.commit().await.doing(WRITING)?;
-        Ok(WriteBack { refused_rows, pending, run: held.run.seen_by_holder(held.all_stopped) })
+        let mut parts = Parts::default();
+        loop {
+            match self.write_results(lease, results, requests, &mut parts).await {
+                Err(Trouble::Ended) => {} // again, with that row in a smaller part
+                Err(Trouble::Ledger(error)) => return Err(error),
+                Ok(written) => return Ok(written),
+            }
+        }
     }
 
     async fn items(
@@ -84,6 +91,23 @@ impl Items for SqliteLedger {
 }
 
 impl SqliteLedger {
+    async fn write_results(
+        &self,
+        lease: &Lease<Job>,
+        results: &[ItemResult],
+        requests: i64,
+        parts: &mut Parts,
+    ) -> std::result::Result<WriteBack, Trouble> {
+        let mut tx = self.write(WRITING).await?;
+        let held = fence(&mut tx, lease).await?;
+        let fresh = results::still_pending(&mut tx, lease, results).await?;
+        let refused_rows = results::application_rows(&mut tx, &held, &fresh, parts).await?;
+        let ended = results::write_items(&mut tx, lease, &fresh, &refused_rows).await?;
+        let pending = Tx(&mut tx).count_in(&lease.of, &ended, requests, End::Done).await?;
+        tx.commit().await.doing(WRITING)?;
+        Ok(WriteBack { refused_rows, pending, run: held.run.seen_by_holder(held.all_stopped) })
+    }
+
     async fn items_of_batch(&self, lease: &Lease<Job>, kind: JobKind, states: &[&str]) -> Result<Vec<Item>> {
         refusals::only(lease, kind)?;
         let mut connection = self.reader().acquire().await.doing(READING)?;

@@ -1,11 +1,13 @@
 //! Planning: a run is opened, filled, and invisible to workers until `start`.
 
+mod migrating;
 mod remove;
 mod settle;
 
 use async_trait::async_trait;
 use ferry_domain::{
     Code, ItemState, NewItem, RunId, WriteBackTarget,
+    application::{AppTable, Finding},
     ports::{ABANDONED, LedgerError, NewRun, Planned, Planning},
     run::RunMove,
 };
@@ -23,7 +25,6 @@ use crate::{
     values::{hex, json},
 };
 
-const MIGRATING: &str = "could not be brought up to date";
 const OPENING: &str = "could not open a run";
 const ADDING: &str = "could not add items";
 const FINISHING: &str = "could not finish a plan";
@@ -37,22 +38,7 @@ const STATEMENT: usize = 1_000;
 #[async_trait]
 impl Planning for SqliteLedger {
     async fn migrate(&self) -> Result<()> {
-        let migrator = sqlx::migrate!("../../migrations/sqlite");
-        // Of two at once, the second finds a table of the first's there; when it looks again, that
-        // migration is listed as done. The same may happen with each of them.
-        let mut migrated = migrator.run(self.writer()).await;
-        for _ in migrator.iter() {
-            if migrated.is_ok() {
-                break;
-            }
-            migrated = migrator.run(self.writer()).await;
-        }
-        migrated.map_err(|error| match error {
-            sqlx::migrate::MigrateError::Execute(error) => {
-                Err::<(), _>(error).doing(MIGRATING).err().unwrap_or(LedgerError::Busy)
-            }
-            other => LedgerError::Unavailable { doing: MIGRATING, reason: other.to_string(), passes: false },
-        })
+        migrating::migrate(self).await
     }
 
     async fn open_run(&self, run: &NewRun) -> Result<()> {
@@ -138,9 +124,13 @@ impl Planning for SqliteLedger {
         Ok(changed)
     }
 
-    async fn check_application(&self, target: &WriteBackTarget) -> Result<()> {
+    async fn application_table(&self, target: &WriteBackTarget) -> Result<AppTable> {
         let mut connection = self.reader().acquire().await.doing(LOOKING)?;
-        application::look(&mut connection, target).await?.with_id_column(target).map(drop)
+        Ok(application::look_closely(&mut connection, target).await?.table)
+    }
+
+    async fn remarks(&self) -> Result<Vec<Finding>> {
+        Ok(Vec::new())
     }
 }
 

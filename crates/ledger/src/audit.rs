@@ -2,6 +2,7 @@
 
 use ferry_domain::{
     Code, RunId,
+    application::ROW_SECURITY,
     ports::{Command, Moved, NewRun, Retried},
     run::RunMove,
 };
@@ -30,7 +31,10 @@ impl<'a> Line<'a> {
     /// A run was opened.
     pub fn opened(run: &'a NewRun) -> Self {
         let command = Command { by: &run.requested_by, reason: run.reason.as_deref() };
-        let detail = json!({ "migration": run.migration, "source": run.source.to_string() });
+        let mut detail = json!({ "migration": run.migration, "source": run.source.to_string() });
+        if run.spec.write_back.as_ref().is_some_and(|target| target.accepts_row_security) {
+            detail["accepted"] = json!([ROW_SECURITY]);
+        }
         Line::of(&command, "open_run", run.id, detail)
     }
 

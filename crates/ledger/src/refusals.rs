@@ -2,7 +2,7 @@
 //! [`LedgerError::no_such_move`]; their exit codes do not depend on the words.
 
 use ferry_domain::{
-    BatchId, ItemResult, ItemState, Job, JobKind, Lease, RunId, RunState, WriteBackTarget,
+    BatchId, ItemResult, ItemState, Job, JobKind, Lease, RunId, RunState,
     ports::LedgerError,
     run::{RunMove, batches_for},
 };
@@ -92,39 +92,6 @@ pub fn batch_ids(items: i64, batch_size: i64, ids: &[BatchId]) -> Result<&[Batch
 /// More letters are kept now than when they were counted.
 pub fn more_letters_than_counted() -> LedgerError {
     LedgerError::Refused("there are more dead letters now than were counted; try again".to_owned())
-}
-
-/// A target of write-back as people write it.
-pub fn shown(target: &WriteBackTarget) -> String {
-    match &target.schema {
-        Some(schema) => format!("{schema}.{}", target.table),
-        None => target.table.clone(),
-    }
-}
-
-/// The application's table is not there.
-pub fn no_table(target: &WriteBackTarget) -> LedgerError {
-    LedgerError::WriteBackTarget(format!("there is no table {}", shown(target)))
-}
-
-/// The application's table has no column for the key.
-pub fn no_key_column(target: &WriteBackTarget) -> LedgerError {
-    LedgerError::WriteBackTarget(format!("{} has no column {}", shown(target), target.key_column))
-}
-
-/// The application's table has no column for the ids yet.
-pub fn no_id_column(target: &WriteBackTarget) -> LedgerError {
-    let (table, column) = (shown(target), &target.id_column);
-    LedgerError::WriteBackTarget(format!("{table} has no column {column}: run ferry migrate --app"))
-}
-
-/// Two rows have the same id, so the column can't be made unique.
-pub fn equal_ids(target: &WriteBackTarget) -> LedgerError {
-    LedgerError::WriteBackTarget(format!(
-        "several rows of {} have the same {}; decide which is right, then try again",
-        shown(target),
-        target.id_column
-    ))
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ use ferry_domain::{
 };
 
 pub use location::{Format, Location, UnknownFormat};
-pub use mapping::{Columns, EmailVerified, Inactive, KeyFrom, Mapping};
+pub use mapping::{Columns, EmailVerified, Inactive, KeyFrom, Mapping, RowSecurity};
 pub use presets::{PRESETS, UnknownPreset};
 
 /// Opens a source and looks at its shape: file and header, or table and columns.
@@ -67,5 +67,6 @@ pub fn write_back_target(location: &Location, mapping: &Mapping) -> Option<Write
         table: mapping.table.clone()?,
         key_column: mapping.columns.key.clone()?,
         id_column,
+        accepts_row_security: mapping.row_security == RowSecurity::Accept,
     })
 }

@@ -42,6 +42,9 @@ pub struct Mapping {
     pub database_providers: Vec<String>,
     /// Moves users with a password hash without it; they must reset their password.
     pub discard_hashes: bool,
+    /// What to do where row-level security may hide rows from the database user.
+    #[serde(skip_serializing_if = "RowSecurity::is_refuse")]
+    pub row_security: RowSecurity,
 }
 
 /// Names of columns; `None` where the source has none.
@@ -101,6 +104,23 @@ pub enum EmailVerified {
     Never,
 }
 
+/// What to do where row-level security may hide rows of a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowSecurity {
+    /// Refuse: people whom a policy hides would be left out without a word.
+    #[default]
+    Refuse,
+    /// Read what is seen; a person said that this is every row that matters.
+    Accept,
+}
+
+impl RowSecurity {
+    fn is_refuse(&self) -> bool {
+        *self == RowSecurity::Refuse
+    }
+}
+
 /// How inactive users are treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -142,6 +162,9 @@ impl Mapping {
                 Inactive::Block => "inactive users are carried as blocked\n",
                 Inactive::Carry => "inactive users are carried as if active\n",
             });
+        }
+        if self.row_security == RowSecurity::Accept {
+            text.push_str("row-level security may hide people: accepted\n");
         }
         if self.discard_hashes {
             text.push_str("password hashes are discarded: users must reset their password\n");

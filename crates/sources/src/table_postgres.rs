@@ -15,7 +15,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgConnectOpti
 
 use crate::{
     error::{listed, refuse},
-    mapping::Mapping,
+    mapping::{Mapping, RowSecurity},
     presets,
     rules::Raw,
     table::{Case, Cell, Plan, Table, quote},
@@ -68,6 +68,9 @@ impl PostgresPages {
             return Err(refuse(&place, what, format!("Set table to one of: {}", listed(&tables))));
         };
         let place = format!("{place}/{schema}.{wanted}");
+        if mapping.row_security == RowSecurity::Refuse {
+            refuse_hidden_rows(&mut connection, &place, &base).await?;
+        }
         let mut joined = Vec::new();
         for join in presets::joins(mapping.preset.as_deref()) {
             let other =
@@ -76,6 +79,9 @@ impl PostgresPages {
                 let what = format!("the preset needs the table {:?}, which is not there", join.table);
                 refuse(&place, what, "Use a mapping of your own instead of the preset")
             })?;
+            if mapping.row_security == RowSecurity::Refuse {
+                refuse_hidden_rows(&mut connection, &place, &table).await?;
+            }
             joined.push(table);
         }
         let plan = Plan::new(mapping, &place, Case::Matters, &base, &joined)?;
@@ -131,7 +137,8 @@ fn values(plan: &Plan, json: &str) -> Raw {
 
 type Found = (String, Table, Vec<String>);
 
-/// A table with its schema, its columns and their types.
+/// A table with its schema, its columns and their types. Without a schema the search path leads, and
+/// to the ledger's own schema last: for a user called `ferry` it would come first.
 async fn find(
     db: &mut PgConnection,
     schema: Option<&str>,
@@ -141,7 +148,8 @@ async fn find(
         "SELECT c.oid::bigint, n.nspname::text FROM pg_catalog.pg_class c
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
          WHERE c.relname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-           AND (n.nspname = $2 OR ($2 IS NULL AND pg_catalog.pg_table_is_visible(c.oid)))",
+           AND (n.nspname = $2 OR ($2 IS NULL AND n.nspname = ANY (current_schemas(true))))
+         ORDER BY n.nspname = 'ferry', array_position(current_schemas(true), n.nspname) LIMIT 1",
     )
     .bind(table)
     .bind(schema)
@@ -158,6 +166,45 @@ async fn find(
     let quoted = format!("{}.{}", quote(&schema), quote(table));
     let (columns, types) = columns.into_iter().unzip();
     Ok(Some((schema, Table { quoted, columns }, types)))
+}
+
+/// Refuses a table of which policies may hide rows: people would be left out without a word. Behind
+/// a view its owner's policies count. Setting `row_security` off, with which the server refuses such
+/// a read itself, was rejected: through a pooler the setting would reach the application.
+async fn refuse_hidden_rows(db: &mut PgConnection, place: &str, table: &Table) -> Result<(), SourceError> {
+    let hides: bool = sqlx::query_scalar(
+        "WITH RECURSIVE behind AS (
+             SELECT $1::regclass::oid AS oid
+             UNION
+             SELECT depends.refobjid
+             FROM behind
+             JOIN pg_rewrite AS rule ON rule.ev_class = behind.oid
+             JOIN pg_depend AS depends ON depends.classid = 'pg_rewrite'::regclass AND depends.objid = rule.oid
+                 AND depends.refclassid = 'pg_class'::regclass
+         )
+         SELECT EXISTS (
+             SELECT FROM behind
+             JOIN pg_class AS class ON class.oid = behind.oid
+             JOIN pg_class AS base ON base.oid = $1::regclass
+             JOIN pg_roles AS owner ON owner.oid = base.relowner
+             WHERE CASE WHEN class.oid = base.oid OR 'security_invoker=true' = ANY (base.reloptions)
+                        THEN row_security_active(class.oid)
+                        ELSE class.relrowsecurity AND NOT owner.rolsuper AND NOT owner.rolbypassrls
+                             AND (class.relowner <> base.relowner OR class.relforcerowsecurity) END
+         )",
+    )
+    .bind(&table.quoted)
+    .fetch_one(db)
+    .await
+    .map_err(|e| broken(place, &e))?;
+    if !hides {
+        return Ok(());
+    }
+    Err(refuse(
+        place,
+        "row-level security is active for this database user, and people whom a policy hides would be left out",
+        "Connect as a user with BYPASSRLS, or accept it by --accept ROW_SECURITY when every row is seen",
+    ))
 }
 
 async fn tables(db: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use ferry_domain::{Code, SourceIdentity, ports::SourceError};
 use serde_json::Value;
 use sqlx::{
-    AssertSqlSafe, Column, Connection, Row, SqliteConnection, TypeInfo, ValueRef,
+    AssertSqlSafe, Column, ConnectOptions, Connection, Row, SqliteConnection, TypeInfo, ValueRef,
     sqlite::{SqliteConnectOptions, SqliteRow},
 };
 
@@ -56,7 +56,8 @@ impl SqlitePages {
             .filename(&canonical)
             .read_only(true)
             .create_if_missing(false)
-            .busy_timeout(BUSY);
+            .busy_timeout(BUSY)
+            .disable_statement_logging();
         let mut connection =
             SqliteConnection::connect_with(&options).await.map_err(|e| broken(&shown, &e))?;
 

@@ -17,11 +17,9 @@ pub async fn check(place: &Place, setup: &Setup, lines: &mut Vec<Line>) {
         }
         Place::Sqlite(_) => lines.push(match wiring::ledger(place, setup).await {
             Ok(_) => ok("ledger", format!("{}, up to date", place.shown())),
-            Err(wrong) => error(
-                "ledger",
-                format!("{wrong:#}"),
-                "Correct DATABASE_URL, or end the process that holds the file.",
-            ),
+            Err(wrong) => {
+                error("ledger", format!("{wrong:#}"), "Correct DATABASE_URL, or do what is said there.")
+            }
         }),
         Place::Postgres(url) => postgres(url, &place.shown(), setup, lines).await,
     }
@@ -41,6 +39,9 @@ async fn postgres(url: &SecretString, shown: &str, setup: &Setup, lines: &mut Ve
         return;
     }
     lines.push(ok("ledger", format!("{shown}, up to date")));
+    for remark in ledger.remarks().await.unwrap_or_default() {
+        lines.push(warning("ledger", remark.what, remark.remedy));
+    }
     lines.push(match registration(&ledger, setup).await {
         Ok(None) => ok("registration", "a worker's death is seen immediately"),
         Ok(Some(why)) => warning("registration", why, POOLER),

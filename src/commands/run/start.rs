@@ -7,14 +7,9 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
-use ferry_domain::{
-    plan::PlanFile,
-    ports::{Ledger, LedgerError},
-};
+use ferry_domain::{plan::PlanFile, ports::Ledger};
 use ferry_operations::{
-    Access, Error,
-    accept::Accept,
-    plan,
+    Access, Error, plan,
     planner::Subject,
     start::{self, Question, Wish},
 };
@@ -42,10 +37,6 @@ pub struct Options {
     /// A file made by ferry plan: refuse to start (exit 6) if source or settings have changed since
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
-    /// Start although Ferry would refuse: SOURCE_CHANGED (since the plan), MIGRATION_TAKEN (the name has
-    /// another source), MIGRATION_RENAMED (this source had another name). May be repeated
-    #[arg(long, value_name = "CODE")]
-    pub accept: Vec<Accept>,
     #[command(flatten)]
     pub reading: Reading,
     /// Users in one batch, 1 to 1000; a worker takes users batch by batch
@@ -90,7 +81,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let Opened { mut subject, location } =
         reading::open(&setup.settings, &text, &options.reading, tenant).await?;
     let reason = options.consent.reason.as_deref();
-    let wish = Wish { plan: plan.as_ref(), accepted: &options.accept, reason };
+    let wish = Wish { plan: plan.as_ref(), accepted: &options.reading.accept, reason };
     wish.check(&subject)?;
 
     let place = ledger_place(&location, &setup.servers)?;
@@ -115,12 +106,10 @@ async fn plan_and_begin(
     let read = &mut |read| progress.at(read, "records");
     let asked = start::ask(&access, subject, wish, read, stop.cancelled()).await;
     progress.done();
-    let question = asked.map_err(|error| match error {
-        Error::Ledger(LedgerError::WriteBackTarget(_)) => {
-            anyhow::Error::from(error).context("run `ferry migrate --app --yes` first")
-        }
-        error => error.into(),
-    })?;
+    let question = asked?;
+    for warning in &question.warnings {
+        output::say(&format!("warning: {warning}"));
+    }
     begin(&access, &question, options, place, &setup.servers, &stop).await
 }
 

@@ -13,12 +13,15 @@ use super::workspace::root;
 
 /// Files that only one of them has, with the reason.
 const ONLY_POSTGRES: &[(&str, &str)] = &[
+    ("application/fault.rs", "a server's errors say whose fault it is by SQLSTATE"),
+    ("application/pace.rs", "a slow trigger gets fewer rows in one transaction"),
     ("copy.rs", "items come by COPY"),
     ("pool.rs", "a server's connections are bounded and checked"),
     ("presence.rs", "a lock on the server shows who lives"),
     ("transaction.rs", "transactions wait for others' locks and are tried again"),
 ];
 const ONLY_SQLITE: &[(&str, &str)] = &[
+    ("application/parts.rs", "a trigger may end the transaction, savepoints and all"),
     ("connection.rs", "a file, with one connection that writes"),
     ("lock.rs", "one process has the file"),
     ("values.rs", "lists travel into SQL as JSON, times are microseconds"),

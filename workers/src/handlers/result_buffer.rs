@@ -68,8 +68,14 @@ impl<'a> ResultBuffer<'a> {
             }
             let answer = self.env.items.write_back(self.lease, &self.results, self.requests).await;
             self.env.send_gate.note(&answer);
+            self.env.send_gate.note_table(&answer);
             match answer {
-                Err(error @ (LedgerError::Busy | LedgerError::Unavailable { .. })) => {
+                // An application's table that lost its column waits for it as for the ledger.
+                Err(
+                    error @ (LedgerError::Busy
+                    | LedgerError::Unavailable { .. }
+                    | LedgerError::WriteBackTarget(_)),
+                ) => {
                     if tries == 0 {
                         warn!(%error, results = self.results.len(), "results are kept until they can be written");
                     }
@@ -98,8 +104,9 @@ impl<'a> ResultBuffer<'a> {
         if !self.finished {
             self.hold.note_progress();
         }
-        for RefusedRow { seq, code } in &written.refused_rows {
-            warn!(item.seq = seq.0, code = code.as_str(), "the application's row did not take the id");
+        for RefusedRow { seq, code, said } in &written.refused_rows {
+            let (code, said) = (code.as_str(), said.as_deref());
+            warn!(item.seq = seq.0, code, said, "the application's row did not take the id");
         }
         self.results.clear();
         self.requests = 0;

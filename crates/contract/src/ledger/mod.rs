@@ -76,12 +76,7 @@ pub trait LedgerWorld: Send + Sync {
 
     /// That table, key column `id`, id column `auth0_user_id`.
     fn write_back_target(&self) -> WriteBackTarget {
-        WriteBackTarget {
-            schema: None,
-            table: "people".into(),
-            key_column: "id".into(),
-            id_column: "auth0_user_id".into(),
-        }
+        WriteBackTarget::new(None, "people", "id", "auth0_user_id")
     }
 
     /// The Auth0 id in a person's row.
@@ -95,6 +90,16 @@ pub trait LedgerWorld: Send + Sync {
 
     /// From now on a constraint or trigger (no uniqueness) refuses changes of this person's row.
     async fn make_unwritable(&self, key: &str);
+
+    /// The same in the hardest way the database knows: with a code that nobody expects, undoing
+    /// the transaction or at its end.
+    async fn make_harsh(&self, key: &str);
+
+    /// The key and the ids are no longer unique, and a second person has this key.
+    async fn double_person(&self, key: &str);
+
+    /// Number of people with an Auth0 id, blanks left out.
+    async fn people_with_ids(&self) -> i64;
 }
 
 /// One test for each case, for an async function that makes a [`LedgerWorld`]
@@ -158,6 +163,9 @@ macro_rules! ledger_suite {
                 a_vanished_row_is_a_conflict,
                 one_taken_id_costs_one_row,
                 one_refused_row_costs_one_row,
+                the_hardest_refusal_costs_one_row,
+                a_key_that_two_rows_share_is_written_to_neither,
+                a_blank_is_written_over_like_no_id,
                 the_application_is_prepared_once,
                 a_table_without_the_columns_is_refused,
                 a_result_told_twice_leaves_the_applications_row_alone,

@@ -238,6 +238,18 @@ impl LedgerWorld for Told {
     async fn make_unwritable(&self, key: &str) {
         self.0.world.make_unwritable(key).await;
     }
+
+    async fn make_harsh(&self, key: &str) {
+        self.0.world.make_harsh(key).await;
+    }
+
+    async fn double_person(&self, key: &str) {
+        self.0.world.double_person(key).await;
+    }
+
+    async fn people_with_ids(&self) -> i64 {
+        self.0.world.people_with_ids().await
+    }
 }
 
 #[cfg(test)]

@@ -15,8 +15,15 @@ use ferry_domain::{
     tally::Tally,
 };
 
-fn refused(seq: i64, code: Code) -> RefusedRow {
-    RefusedRow { seq: ItemSeq(seq), code }
+fn refused(seq: i64, code: Code) -> (i64, Code) {
+    (seq, code)
+}
+
+/// Rows and their reasons, in order; what a database says of its own differs.
+fn reasons(rows: &[RefusedRow]) -> Vec<(i64, Code)> {
+    let mut reasons: Vec<_> = rows.iter().map(|row| (row.seq.0, row.code)).collect();
+    reasons.sort_unstable();
+    reasons
 }
 
 /// Items, tally and the application's rows move in one transaction.
@@ -109,7 +116,11 @@ pub async fn a_row_the_application_changed_is_a_conflict(world: impl LedgerWorld
     let results = scene.results(&lease, created).await;
     let written = scene.ledger.write_back(&lease, &results, 3).await.unwrap();
 
-    assert_eq!(written.refused_rows, [refused(2, Code::AppRowChanged)], "its own id in row 1 is fine");
+    assert_eq!(
+        reasons(&written.refused_rows),
+        [refused(2, Code::AppRowChanged)],
+        "its own id in row 1 is fine"
+    );
     assert!(written.finished());
     assert_eq!(world.auth0_user_id("2").await.as_deref(), Some("auth0|somebody-else"));
     let item = scene.item(run, 2).await;
@@ -126,7 +137,7 @@ pub async fn a_vanished_row_is_a_conflict(world: impl LedgerWorld) {
     let lease = scene.take_one(JobKind::Provision).await;
     let results = scene.results(&lease, |seq| Outcome::adopted(id(seq))).await;
     let written = scene.ledger.write_back(&lease, &results, 3).await.unwrap();
-    assert_eq!(written.refused_rows, [refused(3, Code::AppRowChanged)]);
+    assert_eq!(reasons(&written.refused_rows), [refused(3, Code::AppRowChanged)]);
     let tally = scene.view(run).await.tally;
     assert_eq!((tally.adopted, tally.conflict), (2, 1));
 }
@@ -141,7 +152,7 @@ pub async fn one_taken_id_costs_one_row(world: impl LedgerWorld) {
     assert_eq!(results.len(), 64);
     let written = scene.ledger.write_back(&lease, &results, 64).await.unwrap();
 
-    assert_eq!(written.refused_rows, [refused(40, Code::AppIdTaken)]);
+    assert_eq!(reasons(&written.refused_rows), [refused(40, Code::AppIdTaken)]);
     assert!(written.finished());
     for seq in 1..=64 {
         let expected = (seq != 40).then(|| id(seq).0);
@@ -161,13 +172,65 @@ pub async fn one_refused_row_costs_one_row(world: impl LedgerWorld) {
     world.make_unwritable("20").await;
     let lease = scene.take_one(JobKind::Provision).await;
     let results = scene.results(&lease, created).await;
-    let mut written = scene.ledger.write_back(&lease, &results, 20).await.unwrap();
-    written.refused_rows.sort_by_key(|row| row.seq);
+    let written = scene.ledger.write_back(&lease, &results, 20).await.unwrap();
     let expected =
         [refused(6, Code::AppRowRefused), refused(7, Code::AppRowChanged), refused(20, Code::AppRowRefused)];
-    assert_eq!(written.refused_rows, expected);
+    assert_eq!(reasons(&written.refused_rows), expected);
     assert_eq!(scene.view(run).await.tally.created, 17);
     assert_eq!(world.auth0_user_id("19").await, Some(id(19).0));
+}
+
+/// Triggers end the transaction, or refuse at its end, with codes of their own.
+pub async fn the_hardest_refusal_costs_one_row(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running_over_people(20, 20).await;
+    world.make_harsh("7").await;
+    world.make_harsh("8").await;
+    world.make_unwritable("19").await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    let results = scene.results(&lease, created).await;
+    let written = scene.ledger.write_back(&lease, &results, 20).await.unwrap();
+    let expected =
+        [refused(7, Code::AppRowRefused), refused(8, Code::AppRowRefused), refused(19, Code::AppRowRefused)];
+    assert_eq!(reasons(&written.refused_rows), expected);
+    assert!(written.refused_rows.iter().all(|row| row.said.is_some()), "the database's code is kept");
+    assert!(written.finished());
+    assert_eq!(world.people_with_ids().await, 17);
+    let view = scene.view(run).await;
+    assert_eq!((view.tally.created, view.tally.conflict, view.requests), (17, 3, 20));
+    let item = scene.item(run, 7).await;
+    assert_eq!((item.state, item.auth0_user_id), (ItemState::Conflict, Some(id(7))));
+    assert!(item.field.is_some_and(|said| said.contains("code") || said.contains("SQLSTATE APP01")));
+}
+
+/// One of the rows is somebody else's, so none gets the id.
+pub async fn a_key_that_two_rows_share_is_written_to_neither(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running_over_people(5, 5).await;
+    world.double_person("2").await;
+    world.double_person("4").await;
+    world.set_auth0_user_id("4", "auth0|moved-earlier").await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    let results = scene.results(&lease, created).await;
+    let written = scene.ledger.write_back(&lease, &results, 5).await.unwrap();
+    let expected = [refused(2, Code::AppKeyShared), refused(4, Code::AppKeyShared)];
+    assert_eq!(reasons(&written.refused_rows), expected);
+    assert_eq!(world.people_with_ids().await, 3 + 2, "the two of person 4 are as they were");
+    let view = scene.view(run).await;
+    assert_eq!((view.tally.created, view.tally.conflict), (3, 2));
+}
+
+/// A column of the application's own says "none" by an empty text.
+pub async fn a_blank_is_written_over_like_no_id(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    scene.running_over_people(3, 3).await;
+    world.set_auth0_user_id("1", "").await;
+    world.set_auth0_user_id("2", "").await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    scene.provision(&lease, created).await;
+    for seq in 1..=3 {
+        assert_eq!(world.auth0_user_id(&seq.to_string()).await, Some(id(seq).0), "person {seq}");
+    }
 }
 
 /// Preparing again changes nothing.

@@ -3,19 +3,21 @@
 //! Both are made while the application works: the column is nullable (no rewrite),
 //! its short exclusive lock is asked for 500 ms at a time so that nobody queues behind
 //! it, and the index is built `CONCURRENTLY`. It is **partial**: with a full unique
-//! index, two transactions that touch the same row wait for each other's index entries.
+//! index, two transactions that touch the same row wait for each other's index entries. It leaves
+//! out blanks as it leaves out NULL: a column of the application's own may say "none" so.
 
 use std::time::Duration;
 
-use ferry_domain::{WriteBackTarget, hex::hex_digest, ports::LedgerError};
-use ferry_ledger::refusals;
-use sqlx::{AssertSqlSafe, Executor, PgConnection, query, query_scalar};
-
-use super::Table;
-use crate::{
-    application,
-    errors::{self, Fault, Tried},
+use ferry_domain::{
+    WriteBackTarget,
+    application::{Relation, equal_ids},
+    hex::hex_digest,
+    ports::LedgerError,
 };
+use sqlx::{AssertSqlSafe, Executor, PgConnection, query_scalar};
+
+use super::look::{Found, look};
+use crate::errors::{self, Fault, Tried};
 
 /// How often the exclusive lock is asked for, half a second each time.
 const TRIES: u32 = 30;
@@ -29,21 +31,30 @@ const PREPARING: i64 = 0x66_65_72_72_79;
 pub(crate) async fn prepare(connection: &mut PgConnection, target: &WriteBackTarget) -> Tried<bool> {
     connection.execute("SET statement_timeout = 0; SET lock_timeout = '500ms'").await?;
     take_turn(connection).await?;
-    let table = application::look_up(connection, target).await?;
-    let table = table.ok_or_else(|| refusals::no_table(target))?;
-    if table.key.is_none() {
-        return Err(refusals::no_key_column(target).into());
+    let found = look(connection, target).await?;
+    found.table.check_preparing()?;
+    let target = &found.table.target;
+    let lacking = found.table.id.is_none();
+    let unindexed =
+        found.table.relation == Relation::Table && found.table.id.as_ref().is_none_or(|id| !id.unique);
+    if (lacking || unindexed) && !found.owned {
+        return Err(not_owned(target).into());
     }
-    let lacking = table.id.is_none();
     if lacking {
-        add_column(connection, target, &table).await?;
+        add_column(connection, target, &found).await?;
     }
-    let indexed = add_index(connection, target, &table).await?;
-    Ok(lacking || indexed)
+    if unindexed {
+        add_index(connection, target, &found).await?;
+    }
+    Ok(lacking || unindexed)
 }
 
-fn lacks(what: String) -> LedgerError {
-    LedgerError::WriteBackTarget(what)
+fn not_owned(target: &WriteBackTarget) -> LedgerError {
+    LedgerError::WriteBackTarget(format!(
+        "only the owner of {} may add {} and its index, and the database user is not: connect as the owner",
+        target.shown(),
+        target.id_column
+    ))
 }
 
 /// One at a time. Polled, because `CREATE INDEX CONCURRENTLY` waits for every open
@@ -60,9 +71,9 @@ async fn take_turn(connection: &mut PgConnection) -> Tried<()> {
     }
 }
 
-async fn add_column(connection: &mut PgConnection, target: &WriteBackTarget, table: &Table) -> Tried<()> {
+async fn add_column(connection: &mut PgConnection, target: &WriteBackTarget, found: &Found) -> Tried<()> {
     let column = quoted(&target.id_column);
-    patiently(connection, format!("ALTER TABLE {} ADD COLUMN IF NOT EXISTS {column} text", table.name)).await
+    patiently(connection, format!("ALTER TABLE {} ADD COLUMN IF NOT EXISTS {column} text", found.name)).await
 }
 
 /// Runs a statement that needs the table for a moment, again and again.
@@ -78,66 +89,47 @@ async fn patiently(connection: &mut PgConnection, statement: String) -> Tried<()
     }
 }
 
-async fn add_index(connection: &mut PgConnection, target: &WriteBackTarget, table: &Table) -> Tried<bool> {
+async fn add_index(connection: &mut PgConnection, target: &WriteBackTarget, found: &Found) -> Tried<()> {
     let name = index_name(target);
-    // Any valid unique index on the column alone will do; one that an interrupted
-    // build of ours left behind will not.
-    let found = query!(
+    // One of ours that is invalid was left behind by an interrupted build.
+    let leftover = query_scalar!(
         r#"
-        SELECT coalesce(bool_or(index.indisvalid AND index.indisunique), false) AS "there!",
-               coalesce(bool_or(NOT index.indisvalid AND class.relname = $3), false) AS "leftover!",
-               max(format('%I.%I', space.nspname, class.relname)) FILTER (WHERE class.relname = $3) AS ours
+        SELECT format('%I.%I', space.nspname, class.relname) AS "ours!"
         FROM pg_index AS index
         JOIN pg_class AS class ON class.oid = index.indexrelid
         JOIN pg_namespace AS space ON space.oid = class.relnamespace
-        JOIN pg_attribute AS id ON id.attrelid = index.indrelid AND id.attname::text = $2
-        WHERE index.indrelid::bigint = $1 AND index.indnkeyatts = 1 AND index.indkey[0] = id.attnum
+        WHERE index.indrelid::bigint = $1 AND class.relname = $2 AND NOT index.indisvalid
         "#,
-        table.oid,
-        target.id_column,
+        found.oid,
         name,
     )
-    .fetch_one(&mut *connection)
+    .fetch_optional(&mut *connection)
     .await?;
-    if found.there {
-        return Ok(false);
-    }
-    if table.partitioned {
-        let what = format!(
-            "{} is partitioned: make a unique index on {} yourself",
-            refusals::shown(target),
-            target.id_column
-        );
-        return Err(lacks(what).into());
-    }
-    if let (true, Some(ours)) = (found.leftover, &found.ours) {
+    if let Some(ours) = leftover {
         patiently(connection, format!("DROP INDEX CONCURRENTLY IF EXISTS {ours}")).await?;
     }
-    build(connection, target, table, &name).await?;
-    Ok(true)
+    build(connection, target, found, &name).await
 }
 
 async fn build(
     connection: &mut PgConnection,
     target: &WriteBackTarget,
-    table: &Table,
+    found: &Found,
     name: &str,
 ) -> Tried<()> {
     let (column, index) = (quoted(&target.id_column), quoted(name));
-    let create = format!(
-        "CREATE UNIQUE INDEX CONCURRENTLY {index} ON {} ({column}) WHERE {column} IS NOT NULL",
-        table.name
-    );
+    let create =
+        format!("CREATE UNIQUE INDEX CONCURRENTLY {index} ON {} ({column}) WHERE {column} <> ''", found.name);
     // Building waits for the transactions that are open now; asking anew would leave
     // an invalid index behind each time. It holds no lock that stops reads or writes.
     connection.execute("SET lock_timeout = 0").await?;
     let built = connection.execute(AssertSqlSafe(create)).await;
     if let Err(error) = built {
-        let drop_it = format!("DROP INDEX CONCURRENTLY IF EXISTS {}{index}", schema_of(&table.name));
+        let drop_it = format!("DROP INDEX CONCURRENTLY IF EXISTS {}{index}", schema_of(&found.name));
         connection.execute(AssertSqlSafe(drop_it)).await?;
         let doubled = errors::database(&error).is_some_and(|refused| refused.code() == "23505");
         if doubled {
-            return Err(refusals::equal_ids(target).into());
+            return Err(equal_ids(target).into());
         }
         return Err(error.into());
     }
@@ -181,12 +173,7 @@ mod tests {
         assert_eq!(quoted("a\"b"), "\"a\"\"b\"");
         assert_eq!(schema_of("public.users"), "public.");
         assert_eq!(schema_of("\"my.app\".users"), "\"my.app\".");
-        let long = WriteBackTarget {
-            schema: None,
-            table: "ä".repeat(31),
-            key_column: "id".into(),
-            id_column: "auth0_user_id".into(),
-        };
+        let long = WriteBackTarget::new(None, &"ä".repeat(31), "id", "auth0_user_id");
         assert!(index_name(&long).len() <= 63);
     }
 }

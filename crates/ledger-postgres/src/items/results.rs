@@ -1,12 +1,18 @@
-//! Writing results back: items, the application's rows, and the tally of the batch.
+//! Writing results back: the application's rows, items, and the tally of the batch.
+//!
+//! **The application's rows come before the fence.** Its triggers may take seconds, and the fence
+//! locks the job, which a heartbeat renews: behind a slow trigger the whole process would count
+//! as dead. It is one transaction, so a late owner, whom the fence refuses, has written nothing;
+//! what it costs is a plain read of the lease in front.
 
 use ferry_domain::{
-    Code, ItemResult, ItemState, Job, Lease, Tally,
-    ports::{RefusedRow, WriteBack},
+    Code, ItemResult, ItemState, Job, Lease, Tally, WriteBackTarget,
+    ports::{LedgerError, RefusedRow, WriteBack},
 };
 use ferry_ledger::{
     refusals::batch_of,
     steps::{End, EndSteps},
+    words,
 };
 use sqlx::{PgConnection, query, query_scalar};
 
@@ -18,36 +24,99 @@ use crate::{
     transaction::Tx,
 };
 
+/// How a part of a group is written.
+#[derive(Clone, Copy)]
+pub(super) enum How {
+    /// With the application's rows.
+    Rows(Group),
+    /// Without its one row, over which the application's table takes too long.
+    TooSlow,
+}
+
 impl PostgresLedger {
+    /// Writes a part of the results, in one transaction.
     pub(super) async fn write_results(
         &self,
         lease: &Lease<Job>,
         results: &[ItemResult],
         requests: i64,
-        group: Group,
+        how: How,
     ) -> Tried<WriteBack> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_write_back().await?;
+        let (target, open) = before(&mut tx, lease, results).await?;
+        let refused_rows = match &target {
+            Some(target) => self.application_rows(&mut tx, target, results, &open, how).await?,
+            None => Vec::new(),
+        };
         let held = fence(&mut tx, lease).await?;
         let taken = write_items(&mut tx, lease, results).await?;
-        let mut refused_rows = Vec::new();
-        if let Some(target) = &held.target {
-            let rows: Vec<AppRow<'_>> = results
-                .iter()
-                .filter(|result| taken.binary_search(&result.seq.0).is_ok())
-                .filter_map(|result| {
-                    let id = &result.outcome.auth0_user_id.as_ref()?.0;
-                    Some(AppRow { seq: result.seq, key: &result.key.0, id })
-                })
-                .collect();
-            let table = self.application(&mut tx, target).await?;
-            refused_rows = self.targets.write(&mut tx, target, &table, &rows, group).await?;
-            note_refusals(&mut tx, lease, &refused_rows).await?;
+        if taken != open {
+            return Err(LedgerError::Busy.into()); // others of ours wrote meanwhile: all of it again
         }
+        note_refusals(&mut tx, lease, &refused_rows).await?;
         let ended = tally(results, &taken, &refused_rows);
         let pending = Tx(&mut tx).count_in(&lease.of, &ended, requests, End::Done).await?;
         tx.commit().await?;
         Ok(WriteBack { refused_rows, pending, run: held.run.seen_by_holder(held.all_stopped) })
     }
+
+    async fn application_rows(
+        &self,
+        connection: &mut PgConnection,
+        target: &WriteBackTarget,
+        results: &[ItemResult],
+        open: &[i64],
+        how: How,
+    ) -> Tried<Vec<RefusedRow>> {
+        let rows: Vec<AppRow<'_>> = results
+            .iter()
+            .filter(|result| open.binary_search(&result.seq.0).is_ok())
+            .filter_map(|result| {
+                let id = &result.outcome.auth0_user_id.as_ref()?.0;
+                Some(AppRow { seq: result.seq, key: &result.key.0, id })
+            })
+            .collect();
+        match how {
+            How::Rows(group) => self.write_ids(connection, target, &rows, group).await,
+            How::TooSlow => Ok(rows
+                .iter()
+                .map(|row| RefusedRow {
+                    seq: row.seq,
+                    code: Code::AppRowRefused,
+                    said: Some("SQLSTATE 57014, it took too long".to_owned()),
+                })
+                .collect()),
+        }
+    }
+}
+
+/// Where ids are written back, and positions of the results whose items are still pending, sorted.
+/// The others were written by an earlier call whose answer was lost; the application may have
+/// changed their rows since.
+async fn before(
+    connection: &mut PgConnection,
+    lease: &Lease<Job>,
+    results: &[ItemResult],
+) -> Tried<(Option<WriteBackTarget>, Vec<i64>)> {
+    let seqs: Vec<i64> = results.iter().map(|result| result.seq.0).collect();
+    let row = query!(
+        r#"
+        SELECT (run.spec -> 'write_back')::text AS write_back,
+               ARRAY(SELECT item.seq FROM ferry.items AS item
+                     WHERE item.run_id = job.run_id AND item.batch_id = job.batch_id
+                       AND item.seq = ANY($3) AND item.state = 'pending'
+                     ORDER BY item.seq) AS "open!"
+        FROM ferry.jobs AS job JOIN ferry.runs AS run ON run.id = job.run_id
+        WHERE job.id = $1 AND job.token = $2 AND job.state = 'leased'
+        "#,
+        lease.of.id.0,
+        lease.token,
+        &seqs,
+    )
+    .fetch_optional(connection)
+    .await?
+    .ok_or(LedgerError::LeaseLost)?;
+    Ok((words::write_back(lease.of.run.0, row.write_back.as_deref())?, row.open))
 }
 
 /// Writes what became of the items that are still pending; returns their positions,
@@ -103,16 +172,18 @@ async fn note_refusals(
     }
     let seqs: Vec<i64> = refused.iter().map(|row| row.seq.0).collect();
     let codes: Vec<&str> = refused.iter().map(|row| row.code.as_str()).collect();
+    let said: Vec<Option<&str>> = refused.iter().map(|row| row.said.as_deref()).collect();
     query!(
         r#"
         UPDATE ferry.items AS item
-        SET state = 'conflict', code = refused.code, field = NULL, other = NULL
-        FROM unnest($2::bigint[], $3::text[]) AS refused (seq, code)
+        SET state = 'conflict', code = refused.code, field = refused.said, other = NULL
+        FROM unnest($2::bigint[], $3::text[], $4::text[]) AS refused (seq, code, said)
         WHERE item.run_id = $1 AND item.seq = refused.seq
         "#,
         lease.of.run.0,
         &seqs,
         &codes as &[&str],
+        &said as &[Option<&str>],
     )
     .execute(connection)
     .await?;

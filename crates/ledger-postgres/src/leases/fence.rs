@@ -1,6 +1,7 @@
-//! The fence: the first statement of every leased write.
+//! The fence: the first statement of every leased write to the ledger. Writing results back
+//! begins with the application's rows, see `items::results`.
 
-use ferry_domain::{Job, Lease, RunState, WriteBackTarget, ports::LedgerError};
+use ferry_domain::{Job, Lease, RunState, ports::LedgerError};
 use ferry_ledger::words;
 use sqlx::{PgConnection, query};
 
@@ -12,8 +13,6 @@ pub(crate) struct Held {
     pub run: RunState,
     /// Whether an operator stopped all sending.
     pub all_stopped: bool,
-    /// Where its run writes ids back to.
-    pub target: Option<WriteBackTarget>,
 }
 
 /// Locks the job row and checks the token in one `UPDATE`: a late owner waits for
@@ -29,7 +28,7 @@ pub(crate) async fn fence(connection: &mut PgConnection, lease: &Lease<Job>) -> 
           AND job.token = $2
           AND job.state = 'leased'
           AND run.id = job.run_id
-        RETURNING run.state, (run.spec -> 'write_back')::text AS write_back,
+        RETURNING run.state,
             EXISTS (SELECT FROM ferry.controls WHERE name = 'stop_all' AND value = 'true') AS "all_stopped!"
         "#,
         lease.of.id.0,
@@ -38,10 +37,5 @@ pub(crate) async fn fence(connection: &mut PgConnection, lease: &Lease<Job>) -> 
     .fetch_optional(connection)
     .await?
     .ok_or(LedgerError::LeaseLost)?;
-    let run = lease.of.run.0;
-    Ok(Held {
-        run: words::run_state(run, &row.state)?,
-        all_stopped: row.all_stopped,
-        target: words::write_back(run, row.write_back.as_deref())?,
-    })
+    Ok(Held { run: words::run_state(lease.of.run.0, &row.state)?, all_stopped: row.all_stopped })
 }

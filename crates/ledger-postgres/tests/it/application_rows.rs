@@ -1,11 +1,23 @@
+use std::time::Duration;
+
 use ferry_domain::{
     BatchId, Code, ItemSeq, ItemState, RunId, WriteBackTarget,
-    ports::{Command, ItemFilter, Items, LedgerError, Moves, Planning, RefusedRow, Runs},
+    ports::{
+        Command, ItemFilter, Items, LedgerError, Moves, Planning, Processes, RefusedRow, Runs, WorkerRecord,
+    },
 };
+use tokio::time::Instant;
 
 use crate::world::{
     Database, LEASE, created, id, in_database, keys, lease_all, running, users_table, worker,
 };
+
+/// Rows and their reasons, in order.
+fn reasons(rows: &[RefusedRow]) -> Vec<(i64, Code)> {
+    let mut reasons: Vec<_> = rows.iter().map(|row| (row.seq.0, row.code)).collect();
+    reasons.sort_unstable();
+    reasons
+}
 
 async fn users(database: &Database, count: i64) {
     database
@@ -39,13 +51,12 @@ async fn one_bad_row_never_costs_the_other_sixty_three() {
         let results = created(&ledger, &lease).await;
         let written = ledger.write_back(&lease, &results, 64).await.unwrap();
 
-        let mut refused = written.refused_rows.clone();
-        refused.sort_unstable_by_key(|row| row.seq);
+        let refused = reasons(&written.refused_rows);
         let expected = [
-            RefusedRow { seq: ItemSeq(7), code: Code::AppIdTaken },
-            RefusedRow { seq: ItemSeq(9), code: Code::AppRowChanged },
-            RefusedRow { seq: ItemSeq(10), code: Code::AppRowChanged },
-            RefusedRow { seq: ItemSeq(33), code: Code::AppRowRefused },
+            (7, Code::AppIdTaken),
+            (9, Code::AppRowChanged),
+            (10, Code::AppRowChanged),
+            (33, Code::AppRowRefused),
         ];
         assert_eq!(refused, expected);
         assert!(written.finished());
@@ -124,12 +135,12 @@ async fn keys_of_any_type_and_names_of_any_kind() {
             ("char(4)", &texts),
         ];
         for (number, (kind, keys)) in kinds.into_iter().enumerate() {
-            let target = WriteBackTarget {
-                schema: Some("My \"App\"".into()),
-                table: format!("user.s; {kind}"),
-                key_column: "The Key".into(),
-                id_column: "auth0 \"id\"".into(),
-            };
+            let target = WriteBackTarget::new(
+                Some("My \"App\""),
+                &format!("user.s; {kind}"),
+                "The Key",
+                "auth0 \"id\"",
+            );
             let table = format!("\"My \"\"App\"\"\".\"user.s; {kind}\"");
             let rows: Vec<_> = keys.iter().map(|key| format!("('{}')", key.replace('\'', "''"))).collect();
             database
@@ -164,7 +175,7 @@ async fn a_key_that_is_no_number_costs_its_own_row() {
         let lease = lease_all(&ledger, worker(1), LEASE).await.remove(0);
         let results = created(&ledger, &lease).await;
         let written = ledger.write_back(&lease, &results, 3).await.unwrap();
-        assert_eq!(written.refused_rows, [RefusedRow { seq: ItemSeq(2), code: Code::AppRowRefused }]);
+        assert_eq!(reasons(&written.refused_rows), [(2, Code::AppRowRefused)]);
         assert_eq!(database.ask("SELECT count(auth0_user_id) FROM users").await, "2");
     })
     .await;
@@ -186,6 +197,77 @@ async fn a_column_that_vanished_stops_the_write_and_its_return_heals_it() {
         assert_eq!(ledger.pending_items(&lease).await.unwrap().len(), 1, "nothing is written by half");
         ledger.prepare_application(&users_table()).await.unwrap();
         assert!(ledger.write_back(&lease, &results[1..], 1).await.unwrap().finished());
+    })
+    .await;
+}
+
+/// A trigger that takes its time is no reason for others to count this process as dead.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_trigger_ends_and_no_heartbeat_waits_for_it() {
+    in_database(|database| async move {
+        users(&database, 12).await;
+        database
+            .execute(
+                "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$
+                     BEGIN PERFORM pg_sleep(CASE WHEN new.id = 5 THEN 6 ELSE 0.8 END); RETURN new; END $$;
+                 CREATE TRIGGER slow BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION slow()",
+            )
+            .await;
+        let ledger = database.migrated().await;
+        running(&ledger, 1, Some(users_table()), &[keys(1..=12)]).await;
+        let lease = lease_all(&ledger, worker(1), LEASE).await.remove(0);
+        let results = created(&ledger, &lease).await;
+        let writing = tokio::spawn({
+            let (ledger, lease) = (ledger.clone(), lease.clone());
+            async move { ledger.write_back(&lease, &results, 12).await }
+        });
+        let me = WorkerRecord { id: worker(1), host: "h".into(), pid: 1, slots: 1, waiting_for: None };
+        let mut longest = Duration::ZERO;
+        while !writing.is_finished() {
+            let began = Instant::now();
+            ledger.heartbeat(&me, LEASE, &[lease.of.id]).await.unwrap();
+            longest = longest.max(began.elapsed());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let written = writing.await.unwrap().unwrap();
+        assert!(longest < Duration::from_secs(3), "a heartbeat waited for {longest:?}");
+        assert_eq!(reasons(&written.refused_rows), [(5, Code::AppRowRefused)]);
+        assert!(written.finished());
+        assert_eq!(database.ask("SELECT count(auth0_user_id) FROM users").await, "11");
+        let run = ledger.run(RunId(id(1))).await.unwrap().unwrap();
+        assert_eq!((run.tally.created, run.tally.conflict, run.requests), (11, 1, 12));
+    })
+    .await;
+}
+
+/// A worker's search path may lead to another table of the same name.
+#[tokio::test]
+async fn the_schema_that_was_found_is_kept_whatever_a_workers_search_path() {
+    in_database(|database| async move {
+        database
+            .execute(
+                "CREATE SCHEMA app; CREATE TABLE app.users (id bigint PRIMARY KEY, auth0_user_id text);
+                 INSERT INTO app.users SELECT generate_series(1, 3);
+                 CREATE TABLE public.users (LIKE app.users INCLUDING ALL);
+                 INSERT INTO public.users SELECT generate_series(1, 3);
+                 CREATE SCHEMA ferry; CREATE TABLE ferry.users (id bigint PRIMARY KEY)",
+            )
+            .await;
+        let ledger = database.migrated().await;
+        let found = ledger.application_table(&users_table()).await.unwrap();
+        assert_eq!(found.target.shown(), "public.users");
+        running(&ledger, 1, Some(found.target), &[keys(1..=3)]).await;
+        database
+            .execute("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = ferry, app', current_database()); END $$")
+            .await;
+        let elsewhere = database.ledger().await;
+        let found = elsewhere.application_table(&users_table()).await.unwrap();
+        assert_eq!(found.target.shown(), "app.users", "the ledger's own schema comes last");
+        let lease = lease_all(&elsewhere, worker(1), LEASE).await.remove(0);
+        let results = created(&elsewhere, &lease).await;
+        assert!(elsewhere.write_back(&lease, &results, 3).await.unwrap().finished());
+        assert_eq!(database.ask("SELECT count(auth0_user_id) FROM public.users").await, "3");
+        assert_eq!(database.ask("SELECT count(auth0_user_id) FROM app.users").await, "0");
     })
     .await;
 }

@@ -5,6 +5,8 @@ use ferry_domain::{
     },
 };
 
+use ferry_ledger_postgres::{Options, PostgresLedger};
+
 use crate::world::{LEASE, in_database, worker};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,6 +48,89 @@ async fn a_ledger_of_a_newer_version_is_refused_with_what_to_do() {
             .await;
         let error = ledger.migrate().await.unwrap_err().to_string();
         assert!(error.contains("9999") && error.contains("newer version"), "{error}");
+    })
+    .await;
+}
+
+const TABLES: &str = "SELECT string_agg(format('ferry.%I', relname), ', ') FROM pg_class \
+     WHERE relnamespace = 'ferry'::regnamespace AND relkind = 'r'";
+
+/// Schema tools remove tables that their model does not know, and leave functions.
+#[tokio::test]
+async fn a_ledger_whose_tables_were_removed_is_made_anew() {
+    in_database(|database| async move {
+        let ledger = database.migrated().await;
+        let tables = database.ask(TABLES).await;
+        database.execute(&format!("DROP TABLE {tables} CASCADE")).await;
+        ledger.migrate().await.unwrap();
+        assert_eq!(ledger.runs(1).await.unwrap().len(), 0);
+
+        let but_the_list = database.ask(TABLES).await.replace("ferry._migrations, ", "");
+        let but_the_list = but_the_list.replace(", ferry._migrations", "");
+        database.execute(&format!("DROP TABLE {but_the_list} CASCADE")).await;
+        ledger.migrate().await.unwrap();
+        assert_eq!(ledger.runs(1).await.unwrap().len(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_ledger_of_which_some_tables_are_left_is_told_and_left_alone() {
+    in_database(|database| async move {
+        let ledger = database.migrated().await;
+        for gone in ["ferry.controls", "ferry._migrations"] {
+            database.execute(&format!("DROP TABLE {gone}")).await;
+            let error = ledger.migrate().await.unwrap_err().to_string();
+            assert!(error.contains("controls") && error.contains("DROP SCHEMA ferry"), "{error}");
+        }
+        assert_eq!(database.ask("SELECT count(*) FROM ferry.runs").await, "0", "what is left stays");
+    })
+    .await;
+}
+
+/// `CREATE SCHEMA IF NOT EXISTS` asks for the privilege although the schema is there.
+#[tokio::test]
+async fn who_has_the_schema_need_not_own_the_database_and_else_the_privilege_is_named() {
+    in_database(|database| async move {
+        let user = format!("{}_user", database.name);
+        database.execute(&format!("CREATE ROLE {user} LOGIN")).await;
+        let url = database.url.replace("//ferry@", &format!("//{user}@"));
+        let ledger = PostgresLedger::connect(&url, Options::default()).await.unwrap();
+        let error = ledger.migrate().await.unwrap_err().to_string();
+        assert!(error.contains("CREATE on database"), "{error}");
+        database.execute("CREATE SCHEMA ferry").await;
+        let error = ledger.migrate().await.unwrap_err().to_string();
+        assert!(error.contains("CREATE and USAGE on schema ferry"), "{error}");
+        database.execute(&format!("ALTER SCHEMA ferry OWNER TO {user}")).await;
+        ledger.migrate().await.unwrap();
+        ledger.close().await;
+        database.execute(&format!("DROP OWNED BY {user} CASCADE; DROP ROLE {user}")).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_database_can_not_hold_is_said_beforehand() {
+    in_database(|database| async move {
+        let with_path = |path: &str| format!("ALTER DATABASE {} SET search_path = {path}", database.name);
+        database.migrated().await;
+        database.execute(&with_path("public")).await;
+        assert_eq!(database.ledger().await.remarks().await.unwrap(), []);
+        database.execute(&with_path("ferry, public")).await;
+        let remarks = database.ledger().await.remarks().await.unwrap();
+        assert!(remarks[0].to_string().contains("search path"), "{remarks:?}");
+        let narrow = format!("{}_latin1", database.name);
+        database
+            .execute(&format!(
+                "CREATE DATABASE {narrow} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+            ))
+            .await;
+        let url = database.url.replace(&database.name, &narrow);
+        let ledger = PostgresLedger::connect(&url, Options::default()).await.unwrap();
+        let remarks = ledger.remarks().await.unwrap();
+        ledger.close().await;
+        database.execute(&format!("DROP DATABASE {narrow}")).await;
+        assert!(remarks[0].to_string().contains("LATIN1"), "{remarks:?}");
     })
     .await;
 }

@@ -105,4 +105,30 @@ impl LedgerWorld for PostgresWorld {
     async fn make_unwritable(&self, key: &str) {
         self.run(format!("ALTER TABLE people ADD CONSTRAINT keep_{key} CHECK (id <> {key}) NOT VALID")).await;
     }
+
+    async fn make_harsh(&self, key: &str) {
+        self.run(format!(
+            "CREATE FUNCTION harsh_{key}() RETURNS trigger LANGUAGE plpgsql AS $$
+                 BEGIN IF new.id = {key} THEN RAISE EXCEPTION 'frozen' USING errcode = 'APP01'; END IF;
+                 RETURN NULL; END $$;
+             CREATE CONSTRAINT TRIGGER harsh_{key} AFTER UPDATE ON people
+                 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION harsh_{key}()"
+        ))
+        .await;
+    }
+
+    async fn double_person(&self, key: &str) {
+        self.run(format!(
+            "ALTER TABLE people RENAME TO unique_people;
+             CREATE TABLE people AS TABLE unique_people;
+             DROP TABLE unique_people;
+             INSERT INTO people (id, email) VALUES ({key}, 'twin@example.com')"
+        ))
+        .await;
+    }
+
+    async fn people_with_ids(&self) -> i64 {
+        let sql = "SELECT count(*) FROM people WHERE auth0_user_id <> ''";
+        sqlx::query_scalar(sql).fetch_one(&self.application).await.unwrap()
+    }
 }

@@ -95,12 +95,7 @@ pub fn worker(number: u128) -> WorkerId {
 }
 
 pub fn users_table() -> WriteBackTarget {
-    WriteBackTarget {
-        schema: None,
-        table: "users".into(),
-        key_column: "id".into(),
-        id_column: "auth0_user_id".into(),
-    }
+    WriteBackTarget::new(None, "users", "id", "auth0_user_id")
 }
 
 pub fn new_run(number: u128, target: Option<WriteBackTarget>) -> NewRun {

@@ -7,7 +7,7 @@ use ferry_ledger::{Result, refusals::batch_of, words};
 use sqlx::SqliteConnection;
 
 use crate::{
-    application::{AppRow, write_ids},
+    application::{AppRow, Parts, Trouble, write_ids},
     errors::Doing,
     leases::fence::Held,
     values::json,
@@ -46,7 +46,8 @@ pub(super) async fn application_rows(
     connection: &mut SqliteConnection,
     held: &Held,
     results: &[&ItemResult],
-) -> Result<Vec<RefusedRow>> {
+    parts: &mut Parts,
+) -> std::result::Result<Vec<RefusedRow>, Trouble> {
     let Some(target) = &held.target else { return Ok(Vec::new()) };
     let mut rows: Vec<AppRow<'_>> = results
         .iter()
@@ -59,7 +60,7 @@ pub(super) async fn application_rows(
         return Ok(Vec::new());
     }
     rows.sort_by_key(|row| row.key);
-    write_ids(connection, target, &rows).await
+    write_ids(connection, target, &rows, parts).await
 }
 
 /// Writes what became of the items; returns their tally. An item whose row refused the id is a
@@ -77,7 +78,7 @@ pub(super) async fn write_items(
             let made = i32::from(outcome.state == ItemState::Created);
             let id = outcome.auth0_user_id.as_ref();
             let (state, code, field, other) = match refused.iter().find(|row| row.seq == *seq) {
-                Some(row) => (ItemState::Conflict, Some(row.code), None, None),
+                Some(row) => (ItemState::Conflict, Some(row.code), row.said.as_deref(), None),
                 None => (outcome.state, outcome.code, outcome.field.as_deref(), outcome.other.as_deref()),
             };
             (seq.0, state.as_str(), code.map(Code::as_str), field, other, id, made)

@@ -113,3 +113,16 @@ async fn a_row_that_makes_no_sense_is_named() {
         other => panic!("{other:?}"),
     }
 }
+
+#[tokio::test]
+async fn a_file_that_another_process_keeps_for_itself_is_said_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.db");
+    let application = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut application = application.pragma("locking_mode", "EXCLUSIVE").connect().await.unwrap();
+    sqlx::query("CREATE TABLE people (id INTEGER PRIMARY KEY)").execute(&mut application).await.unwrap();
+    let refused = SqliteLedger::open(&path).await.unwrap_err();
+    assert!(refused.passes(), "it may be over by itself");
+    let refused = refused.to_string();
+    assert!(refused.contains("another process holds") && refused.contains("EXCLUSIVE"), "{refused}");
+}

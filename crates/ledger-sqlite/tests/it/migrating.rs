@@ -90,3 +90,38 @@ async fn a_file_of_the_first_release_keeps_its_rows_and_references() {
     let moved = ledger.move_run(run, RunMove::Cancel, &ANN).await.unwrap();
     assert_eq!((moved.after, moved.cancelled), (RunState::Cancelling, 1));
 }
+
+/// Schema tools remove tables that their model does not know, and leave the view.
+#[tokio::test]
+async fn a_ledger_whose_tables_were_removed_is_made_anew() {
+    let world = world().await.unwrap();
+    for list_too in [true, false] {
+        world.ledger().migrate().await.unwrap();
+        let tables: Vec<String> =
+            sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'ferry_*'")
+                .fetch_all(&world.application)
+                .await
+                .unwrap();
+        let mut connection = world.application.acquire().await.unwrap();
+        sqlx::query("PRAGMA foreign_keys = OFF").execute(&mut *connection).await.unwrap();
+        for table in tables.iter().filter(|name| list_too || *name != "ferry_migrations") {
+            let drop_it = sqlx::AssertSqlSafe(format!("DROP TABLE {table}"));
+            sqlx::query(drop_it).execute(&mut *connection).await.unwrap();
+        }
+        drop(connection);
+        let ledger = SqliteLedger::open_existing(&world.path()).await.unwrap();
+        ledger.migrate().await.unwrap();
+        assert_eq!(ledger.runs(1).await.unwrap().len(), 0);
+        ledger.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_ledger_of_which_some_tables_are_left_is_told_and_left_alone() {
+    let world = world().await.unwrap();
+    world.ledger().migrate().await.unwrap();
+    world.run("DROP TABLE ferry_controls").await;
+    let error = world.ledger().migrate().await.unwrap_err().to_string();
+    assert!(error.contains("ferry_controls") && error.contains("restore the file"), "{error}");
+    assert_eq!(world.count("runs").await, 0, "what is left stays");
+}

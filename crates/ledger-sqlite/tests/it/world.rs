@@ -115,4 +115,28 @@ impl LedgerWorld for SqliteWorld {
         ))
         .await;
     }
+
+    async fn make_harsh(&self, key: &str) {
+        self.run(format!(
+            "CREATE TRIGGER harsh_{key} BEFORE UPDATE ON people WHEN old.id = {key} \
+             BEGIN SELECT RAISE(ROLLBACK, 'frozen'); END"
+        ))
+        .await;
+    }
+
+    async fn double_person(&self, key: &str) {
+        for step in [
+            "ALTER TABLE people RENAME TO unique_people",
+            "CREATE TABLE people AS SELECT * FROM unique_people",
+            "DROP TABLE unique_people",
+            &format!("INSERT INTO people (id, email) VALUES ({key}, 'twin@example.com')"),
+        ] {
+            self.run(step).await;
+        }
+    }
+
+    async fn people_with_ids(&self) -> i64 {
+        let sql = "SELECT count(*) FROM people WHERE auth0_user_id <> ''";
+        sqlx::query_scalar(sql).fetch_one(&self.application).await.unwrap()
+    }
 }

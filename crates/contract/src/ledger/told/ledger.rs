@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use ferry_domain::{
     Attempt, BatchId, Code, Envelope, Item, ItemResult, ItemSeq, Job, JobId, Lease, NewItem, RunId, RunView,
     Verdict, WorkerId, WriteBackTarget,
+    application::{AppTable, Finding},
     migration::Migrated,
     ports::{
         BatchVerification, Cancellable, Command, Controls, DeadCount, DeadFilter, DeadLetter, DeadLetters,
@@ -27,11 +28,20 @@ impl Told {
     async fn told<T>(&self, what: String, answer: Result<T>, show: impl Fn(&T) -> String) -> Result<T> {
         let shown = match &answer {
             Ok(answer) => show(answer),
-            Err(error) => format!("refused: {error}"),
+            // Which schema the application's table is in, is the database's affair.
+            Err(error) => {
+                format!("refused: {error}").replace("public.", "").replace("ferry.people", "people")
+            }
         };
         self.0.tell(what, shown).await;
         answer
     }
+}
+
+/// What a database says about a row is its own, and no ledger's.
+fn without_words(written: &WriteBack) -> String {
+    let said = written.refused_rows.iter().map(|row| format!(", said: {:?} }}", row.said));
+    said.fold(debug(written), |text, said| text.replacen(&said, " }", 1))
 }
 
 fn debug<T: std::fmt::Debug>(answer: &T) -> String {
@@ -105,6 +115,14 @@ impl Planning for Told {
         self.told("prepare_application".to_owned(), answer, debug).await
     }
 
+    async fn application_table(&self, target: &WriteBackTarget) -> Result<AppTable> {
+        self.0.ledger.application_table(target).await
+    }
+
+    async fn remarks(&self) -> Result<Vec<Finding>> {
+        self.0.ledger.remarks().await
+    }
+
     async fn check_application(&self, target: &WriteBackTarget) -> Result<()> {
         let answer = self.0.ledger.check_application(target).await;
         self.told("check_application".to_owned(), answer, debug).await
@@ -152,7 +170,8 @@ impl Items for Told {
         requests: i64,
     ) -> Result<WriteBack> {
         let answer = self.0.ledger.write_back(lease, results, requests).await;
-        self.told(format!("write_back {} results, {requests} requests", results.len()), answer, debug).await
+        let asked = format!("write_back {} results, {requests} requests", results.len());
+        self.told(asked, answer, without_words).await
     }
 
     async fn items(

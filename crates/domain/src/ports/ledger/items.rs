@@ -12,12 +12,22 @@ use crate::{
 };
 
 /// An application row that did not take its id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedRow {
     /// The item of that row.
     pub seq: ItemSeq,
     /// Why; the item is a conflict with this code now.
     pub code: Code,
+    /// The database's own code, such as `SQLSTATE P0001`, and the constraint's name; the item's
+    /// field now. Never a value.
+    pub said: Option<String>,
+}
+
+impl RefusedRow {
+    /// A row about which the database said nothing.
+    pub fn silent(seq: ItemSeq, code: Code) -> Self {
+        RefusedRow { seq, code, said: None }
+    }
 }
 
 /// The result of a write-back.

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::Result;
 use crate::{
+    application::{AppTable, Finding},
     code::Code,
     ids::{BatchId, RunId},
     item::{ItemState, NewItem},
@@ -90,9 +91,20 @@ pub trait Planning: Send + Sync {
 
     /// Adds `auth0_user_id` (nullable, partial unique index) to the
     /// application's table where it is missing. Returns whether it changed anything.
+    /// A table that no index can span gets the column alone.
     async fn prepare_application(&self, target: &WriteBackTarget) -> Result<bool>;
+
+    /// Looks at the application's table. Refuses with `WriteBackTarget` only when there is none;
+    /// what it lacks is in the answer.
+    async fn application_table(&self, target: &WriteBackTarget) -> Result<AppTable>;
 
     /// Refuses with `WriteBackTarget` when the application's table lacks what
     /// write-back needs.
-    async fn check_application(&self, target: &WriteBackTarget) -> Result<()>;
+    async fn check_application(&self, target: &WriteBackTarget) -> Result<()> {
+        self.application_table(target).await?.check()
+    }
+
+    /// What a person should know about the store itself before users are moved: each a sentence
+    /// with what to do, and how bad it is.
+    async fn remarks(&self) -> Result<Vec<Finding>>;
 }

@@ -1,0 +1,67 @@
+//! How many rows go into one transaction, where the application's triggers are slow.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+/// Faster than this, and twice as many rows are tried.
+const QUICK: Duration = Duration::from_secs(1);
+/// A part that took too long is divided by this.
+const PARTS: usize = 4;
+
+/// Rows at once; all of them until a statement took too long.
+pub(crate) struct Pace(AtomicUsize);
+
+impl Default for Pace {
+    fn default() -> Self {
+        Pace(AtomicUsize::new(usize::MAX))
+    }
+}
+
+impl Pace {
+    /// Parts of a group, the last one first.
+    pub(crate) fn parts<'r, T>(&self, group: &'r [T]) -> Vec<&'r [T]> {
+        let mut parts: Vec<&[T]> = group.chunks(self.0.load(Ordering::Relaxed).max(1)).collect();
+        if parts.is_empty() {
+            parts.push(group); // nothing to write is a write too: it checks the lease
+        }
+        parts.reverse();
+        parts
+    }
+
+    /// This many rows took too long.
+    pub(crate) fn too_slow(&self, rows: usize) {
+        self.0.store((rows / PARTS).max(1), Ordering::Relaxed);
+    }
+
+    /// This many rows took this long.
+    pub(crate) fn took(&self, rows: usize, time: Duration) {
+        let most = self.0.load(Ordering::Relaxed);
+        if most != usize::MAX && rows >= most && time < QUICK {
+            self.0.store(most.saturating_mul(2), Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_table_gets_fewer_rows_at_once_until_it_is_quick_again() {
+        let (pace, group) = (Pace::default(), [0; 40]);
+        let sizes = |pace: &Pace| pace.parts(&group).iter().map(|part| part.len()).collect::<Vec<_>>();
+        assert_eq!(sizes(&pace), [40]);
+        assert_eq!(pace.parts::<i32>(&[]).len(), 1);
+        pace.too_slow(40);
+        assert_eq!(sizes(&pace), [10, 10, 10, 10]);
+        pace.too_slow(10);
+        pace.too_slow(2);
+        assert_eq!(sizes(&pace).len(), 40);
+        pace.took(1, QUICK);
+        assert_eq!(sizes(&pace).len(), 40);
+        pace.took(1, QUICK / 2);
+        assert_eq!(sizes(&pace).len(), 20);
+    }
+}

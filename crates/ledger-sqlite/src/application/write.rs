@@ -1,0 +1,224 @@
+//! Writing ids into the application's rows.
+//!
+//! Rows are looked for first: **a key that several rows carry is written to none of them**, for
+//! one of the rows is somebody else's. Blanks are written over like NULL. A row that the table
+//! refuses costs itself only: the group is halved until that row is alone.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
+
+use ferry_domain::{
+    Auth0UserId, Code, ItemSeq, SourceKey, WriteBackTarget,
+    ports::{LedgerError, RefusedRow},
+};
+use ferry_ledger::Result;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, SqliteConnection};
+
+use super::{
+    WRITING,
+    look::{Found, look},
+    parts::Parts,
+    quoted, run,
+};
+use crate::errors::{Doing, extended_code, is_about_rows, is_unique};
+
+/// A row that is to get an id.
+pub(crate) struct AppRow<'a> {
+    pub seq: ItemSeq,
+    pub key: &'a SourceKey,
+    pub id: &'a Auth0UserId,
+}
+
+/// Why rows were not written.
+pub(crate) enum Trouble {
+    /// The ledger's word.
+    Ledger(LedgerError),
+    /// A row ended the transaction; the parts are smaller now, and all of it is to be done again.
+    Ended,
+}
+
+impl From<LedgerError> for Trouble {
+    fn from(error: LedgerError) -> Self {
+        Trouble::Ledger(error)
+    }
+}
+
+/// Writes ids where there is none, or the same one. Returns the rows that did not take
+/// theirs, and why.
+pub(crate) async fn write_ids(
+    connection: &mut SqliteConnection,
+    target: &WriteBackTarget,
+    rows: &[AppRow<'_>],
+    parts: &mut Parts,
+) -> std::result::Result<Vec<RefusedRow>, Trouble> {
+    let found = look(connection, target).await?;
+    found.table.check_writing()?;
+    let hits = find(connection, &found, rows).await?;
+    let mut writer = Writer { connection, sql: update_sql(target), found: &found, rows, hits };
+    let mut refused = Vec::new();
+    for part in parts.of(rows.len()) {
+        match part.refused {
+            Some(said) => refused.extend(rows[part.rows].iter().map(|row| refusal(row, said.clone()))),
+            None => match writer.write(part.rows, &mut refused).await? {
+                None => {}
+                Some((ended, said)) => {
+                    parts.divide(&ended, &said);
+                    return Err(Trouble::Ended);
+                }
+            },
+        }
+    }
+    refused.sort_unstable_by_key(|row| row.seq);
+    Ok(refused)
+}
+
+fn refusal(row: &AppRow<'_>, said: String) -> RefusedRow {
+    RefusedRow { seq: row.seq, code: Code::AppRowRefused, said: Some(said) }
+}
+
+/// What was found of a key: how many rows carry it, and whether they have no other id.
+#[derive(Clone, Copy)]
+struct Hit {
+    rows: i64,
+    free: bool,
+}
+
+/// Looks for all keys; those that are not there have no entry.
+async fn find(
+    connection: &mut SqliteConnection,
+    found: &Found,
+    rows: &[AppRow<'_>],
+) -> Result<HashMap<usize, Hit>> {
+    let target = &found.table.target;
+    let (table, key, id) = (quoted(&target.table), quoted(&target.key_column), quoted(&target.id_column));
+    let sql = format!(
+        "SELECT new.number, count(*), min({}) FROM {GIVEN} AS new \
+         CROSS JOIN main.{table} AS app ON app.{key} = new.source GROUP BY new.number",
+        free(&id)
+    );
+    let given: Vec<Value> = rows.iter().enumerate().flat_map(|(at, row)| given(found, at, row)).collect();
+    let hits = sqlx::query_as::<_, (i64, i64, bool)>(AssertSqlSafe(sql))
+        .bind(Value::from(given).to_string())
+        .fetch_all(connection)
+        .await
+        .doing(WRITING)?;
+    let hit = |(at, rows, free)| Some((usize::try_from(at).ok()?, Hit { rows, free }));
+    Ok(hits.into_iter().filter_map(hit).collect())
+}
+
+struct Writer<'a> {
+    connection: &'a mut SqliteConnection,
+    sql: String,
+    found: &'a Found,
+    rows: &'a [AppRow<'a>],
+    hits: HashMap<usize, Hit>,
+}
+
+/// What became of a group in one statement.
+enum Group {
+    /// Ids of the rows that came back.
+    Written(HashSet<String>),
+    /// None of the group was written.
+    Refused(Code, String),
+    /// The whole transaction was undone.
+    Ended(String),
+}
+
+impl Writer<'_> {
+    /// Writes a part; gives back the rows among which one ended the transaction.
+    async fn write(
+        &mut self,
+        part: Range<usize>,
+        refused: &mut Vec<RefusedRow>,
+    ) -> Result<Option<(Range<usize>, String)>> {
+        let mut groups = vec![part];
+        while let Some(group) = groups.pop() {
+            match self.write_group(group.clone()).await? {
+                Group::Written(written) => {
+                    refused.extend(group.filter_map(|at| {
+                        Some(RefusedRow::silent(self.rows[at].seq, self.fate(at, &written)?))
+                    }));
+                }
+                Group::Refused(code, said) if group.len() == 1 => {
+                    refused.push(RefusedRow { seq: self.rows[group.start].seq, code, said: Some(said) });
+                }
+                Group::Refused(..) => {
+                    let middle = group.start + group.len() / 2;
+                    groups.extend([middle..group.end, group.start..middle]);
+                }
+                Group::Ended(said) => return Ok(Some((group, said))),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Why a row did not take its id; `None` if it did.
+    fn fate(&self, at: usize, written: &HashSet<String>) -> Option<Code> {
+        match self.hits.get(&at) {
+            None | Some(Hit { rows: 1, free: false }) => Some(Code::AppRowChanged),
+            Some(Hit { rows: 2.., .. }) => Some(Code::AppKeyShared),
+            Some(_) if written.contains(self.rows[at].id.0.as_str()) => None,
+            // A trigger that ignores a change leaves the row as it is.
+            Some(_) => Some(Code::AppRowRefused),
+        }
+    }
+
+    async fn write_group(&mut self, group: Range<usize>) -> Result<Group> {
+        let ready = group.filter(|at| matches!(self.hits.get(at), Some(Hit { rows: 1, free: true })));
+        let given: Vec<Value> = ready.flat_map(|at| given(self.found, at, &self.rows[at])).collect();
+        if given.is_empty() {
+            return Ok(Group::Written(HashSet::new()));
+        }
+        run(self.connection, "SAVEPOINT ferry_rows".to_owned()).await.doing(WRITING)?;
+        let rows = sqlx::query_scalar::<_, String>(AssertSqlSafe(self.sql.as_str()))
+            .bind(Value::from(given).to_string())
+            .fetch_all(&mut *self.connection)
+            .await;
+        let error = match rows {
+            Ok(rows) => {
+                run(self.connection, "RELEASE ferry_rows".to_owned()).await.doing(WRITING)?;
+                return Ok(Group::Written(rows.into_iter().collect()));
+            }
+            Err(error) if is_about_rows(&error) => error,
+            Err(error) => return Err(error).doing(WRITING),
+        };
+        let said = format!("SQLite code {}", extended_code(&error).unwrap_or_default());
+        tracing::warn!(said, "the application's table refused a row");
+        // Without a transaction there is no savepoint either.
+        if run(self.connection, "ROLLBACK TO ferry_rows".to_owned()).await.is_err() {
+            return Ok(Group::Ended(said));
+        }
+        run(self.connection, "RELEASE ferry_rows".to_owned()).await.doing(WRITING)?;
+        let code = if is_unique(&error) { Code::AppIdTaken } else { Code::AppRowRefused };
+        Ok(Group::Refused(code, said))
+    }
+}
+
+/// Rows as [`given`] makes them. A key of bytes is told in hexadecimal digits.
+const GIVEN: &str = "(SELECT value ->> 0 AS number, \
+     CASE WHEN value ->> 2 THEN unhex(value ->> 1) ELSE value ->> 1 END AS source, value ->> 3 AS auth0 \
+     FROM json_each(?1))";
+
+/// One entry for each value that the key may have in its column.
+fn given(found: &Found, at: usize, row: &AppRow<'_>) -> Vec<Value> {
+    let text = found.key.values(row.key).into_iter().map(|value| (value, false));
+    let bytes = found.key.bytes(row.key).map(|digits| (Value::from(digits), true));
+    text.chain(bytes).map(|(value, hex)| json!([at, value, hex, row.id.0])).collect()
+}
+
+/// Whether a row has no other id.
+fn free(id: &str) -> String {
+    format!("(app.{id} IS NULL OR trim(app.{id}) = '' OR app.{id} = new.auth0)")
+}
+
+pub(super) fn update_sql(target: &WriteBackTarget) -> String {
+    let (table, key, id) = (quoted(&target.table), quoted(&target.key_column), quoted(&target.id_column));
+    format!(
+        "UPDATE main.{table} AS app SET {id} = new.auth0 FROM {GIVEN} AS new \
+         WHERE app.{key} = new.source AND {} RETURNING {id}",
+        free(&id)
+    )
+}

@@ -1,0 +1,72 @@
+//! Whether the application's table can take ids: column, type, index, privileges, policies, view.
+
+use ferry_domain::{
+    WriteBackTarget,
+    application::{Finding, Weight},
+    ports::LedgerError,
+};
+use ferry_sources::Location;
+use secrecy::ExposeSecret;
+
+use super::{Line, error, ok, warning};
+use crate::{place::Place, reading, setup::Setup, wiring};
+
+pub async fn check(ledger: &Place, setup: &Setup, lines: &mut Vec<Line>) {
+    let Some(location) = application(ledger, setup) else { return };
+    let (target, named) = match named(ledger, setup).await {
+        Some(target) => (target, true),
+        None => (reading::usual_table(), false),
+    };
+    match wiring::application_table(&location, &target, setup).await {
+        Ok(table) if named || table.id.is_some() => {
+            let findings = table.findings();
+            if findings.is_empty() {
+                let found = format!("{}: {} takes ids", table.target.shown(), table.target.id_column);
+                lines.push(ok("table", found));
+            }
+            lines.extend(findings.into_iter().map(line));
+        }
+        Ok(_) => {} // a table that happens to have the usual name
+        Err(wrong) if named && is_about_table(&wrong) => {
+            lines.push(error("table", format!("{wrong:#}"), "Correct section source, or DATABASE_URL."));
+        }
+        Err(_) => {} // the check of the ledger says it, or nobody asked for this table
+    }
+}
+
+fn is_about_table(wrong: &anyhow::Error) -> bool {
+    matches!(wrong.downcast_ref(), Some(LedgerError::WriteBackTarget(_)))
+}
+
+fn line(finding: Finding) -> Line {
+    let Finding { weight, what, remedy } = finding;
+    match weight {
+        Weight::Warns => warning("table", what, remedy),
+        Weight::Refuses | Weight::Lacks | Weight::Hides => error("table", what, remedy),
+    }
+}
+
+/// Where the application's table is: `DATABASE_URL`, else the ledger's database. `None` where there
+/// is no file yet.
+fn application(ledger: &Place, setup: &Setup) -> Option<Location> {
+    let url = &setup.servers.database_url;
+    let own = url.get().and_then(|text| Place::parse(url.name, text).ok());
+    match own.as_ref().unwrap_or(ledger) {
+        Place::Sqlite(path) => path.is_file().then(|| Location::Sqlite { path: path.clone() }),
+        Place::Postgres(url) => Some(Location::Postgres { url: url.expose_secret().to_owned().into() }),
+    }
+}
+
+/// The table that the settings name, else that of the newest run.
+async fn named(ledger: &Place, setup: &Setup) -> Option<WriteBackTarget> {
+    if setup.settings.source.is_empty() {
+        return of_newest_run(ledger, setup).await;
+    }
+    reading::application(&setup.settings, ledger).ok()
+}
+
+async fn of_newest_run(place: &Place, setup: &Setup) -> Option<WriteBackTarget> {
+    let ledger = wiring::ledger(place, setup).await.ok()?;
+    let newest = ledger.runs(1).await.ok()?;
+    newest.into_iter().next()?.spec.write_back
+}
