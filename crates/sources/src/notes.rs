@@ -1,0 +1,65 @@
+//! What a person should know of a source as a whole, though no record is refused for it.
+
+use std::collections::BTreeMap;
+
+use ferry_domain::ports::SourceWarning;
+
+use crate::key::KeyLooks;
+
+/// Counts of what was seen, over all records.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Notes {
+    /// Words carried as values that may mean "no value", by field and word.
+    pub(crate) words: BTreeMap<(String, &'static str), u64>,
+    /// Pictures that are no absolute address.
+    pub(crate) pictures: u64,
+    /// Records that `only` leaves out.
+    pub(crate) left_out: u64,
+    /// Keys that look changed.
+    pub(crate) keys: KeyLooks,
+}
+
+impl Notes {
+    /// In words.
+    pub(crate) fn warnings(&self) -> Vec<SourceWarning> {
+        let mut warnings = Vec::new();
+        let mut warn = |field: Option<&str>, what: String, remedy: &str| {
+            warnings.push(SourceWarning { field: field.map(str::to_owned), what, remedy: remedy.to_owned() });
+        };
+        if self.left_out > 0 {
+            let what = format!("{} not as only says and no part of this move", records(self.left_out));
+            warn(Some("only"), what, "Nothing to do, if that is the number you expect");
+        }
+        for ((field, word), count) in &self.words {
+            let what = format!("{count} times the word {word:?} is carried as a value");
+            warn(Some(field), what, "If it means that there is no value, name it in null_words");
+        }
+        if self.pictures > 0 {
+            let what = format!("{} left out: no address like https://…", pictures(self.pictures));
+            warn(Some("picture"), what, "Nothing to do, or map a column with whole addresses");
+        }
+        if self.keys.decimal > 0 {
+            let what = format!(
+                "{} keys end in .0: a program may have made decimals of whole numbers",
+                self.keys.decimal
+            );
+            warn(Some("key"), what, "Compare them with the ids in the database before you start");
+        }
+        if self.keys.long > 1 && self.keys.rounded == self.keys.long {
+            let what = format!(
+                "all {} keys of more than 15 digits end in zeros: a spreadsheet may have rounded them",
+                self.keys.long
+            );
+            warn(Some("key"), what, "Compare them with the ids in the database before you start");
+        }
+        warnings
+    }
+}
+
+fn records(count: u64) -> String {
+    if count == 1 { "1 record is".to_owned() } else { format!("{count} records are") }
+}
+
+fn pictures(count: u64) -> String {
+    if count == 1 { "1 picture is".to_owned() } else { format!("{count} pictures are") }
+}
