@@ -10,6 +10,7 @@ mod exits;
 mod layers;
 mod metrics;
 mod operators;
+mod plans;
 mod production;
 mod samples;
 mod schemas;

@@ -123,6 +123,7 @@ async fn plan_and_begin(
         }
         error => error.into(),
     })?;
+    shown::warnings(&subject.source.warnings());
     begin(&access, &question, options, place).await
 }
 
@@ -145,7 +146,8 @@ async fn begin(
     let start::Outcome { run, planned, .. } = &question.outcome;
     if options.output == Output::Table {
         output::say(&format!("{}: {} records", run.source, planned.tally.source));
-        output::say(&shown::planned(planned.tally.pending, &plan::settled_of(planned)));
+        let settled = plan::settled_of(access, run.id, planned).await?;
+        output::say(&shown::planned(planned.tally.pending, &settled));
     }
     let agreed = output::confirmed(options.consent.yes, question);
     if !matches!(agreed, Ok(true)) {
