@@ -87,7 +87,7 @@ impl<R: Read> CsvReader<R> {
             shown: shown.to_owned(),
             width: header.width(),
             cells,
-            found: Found::new(fields, header.into_columns()),
+            found: Found::new(mapping, header.into_columns()),
             record,
         })
     }

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::{
     error::refuse,
     fields::{Field, Target},
+    mapping::Mapping,
     names, unmapped,
 };
 
@@ -32,6 +33,8 @@ pub(crate) struct Found {
     sampled: u64,
     /// Names of all columns, where a source has columns.
     columns: Vec<String>,
+    /// The operator decided that hashes stay behind.
+    hashes_discarded: bool,
 }
 
 /// A name of records.
@@ -52,9 +55,10 @@ struct Sight {
 
 impl Found {
     /// `columns` are the names of all columns, mapped or not; empty for JSON.
-    pub(crate) fn new(fields: Vec<Field>, columns: Vec<String>) -> Self {
-        let fields = fields.into_iter().map(|field| (field, Sight::default())).collect();
-        Found { fields, names: BTreeMap::new(), sampled: 0, columns }
+    pub(crate) fn new(mapping: &Mapping, columns: Vec<String>) -> Self {
+        let fields = mapping.fields().into_iter().map(|field| (field, Sight::default())).collect();
+        let hashes_discarded = mapping.discard_hashes;
+        Found { fields, names: BTreeMap::new(), sampled: 0, columns, hashes_discarded }
     }
 
     /// The wanted fields.
@@ -128,7 +132,8 @@ impl Found {
         let fields: Vec<&Field> = self.fields().collect();
         let properties = self.names.iter().filter(|(_, name)| !name.inside && name.records > 1);
         let properties = properties.map(|(name, _)| name.as_str());
-        unmapped::warnings(self.columns.iter().map(String::as_str).chain(properties), &fields)
+        let there = self.columns.iter().map(String::as_str).chain(properties);
+        unmapped::warnings(there, &fields, self.hashes_discarded)
     }
 
     /// The names that are there. Names of the records themselves are trusted when a mapped one is among

@@ -37,7 +37,7 @@ pub(crate) struct Pick {
 
 impl Pick {
     pub(crate) fn new(mapping: &Mapping) -> Self {
-        Pick { found: Found::new(mapping.fields(), Vec::new()) }
+        Pick { found: Found::new(mapping, Vec::new()) }
     }
 
     /// The wanted values of a record that is still text; `None` if it is no JSON object.

@@ -96,7 +96,7 @@ impl Plan {
             joins: text,
             key,
             cells,
-            found: Found::new(fields, base.columns.clone()),
+            found: Found::new(mapping, base.columns.clone()),
         })
     }
 

@@ -31,8 +31,19 @@ pub(crate) struct PostgresPages {
     plan: Plan,
     first_page: String,
     next_page: String,
-    /// Last key read, as text.
+    /// Last key read, as text; as hex of its bytes from a server that does not know its encoding.
     last: Option<String>,
+    encoding: Encoding,
+}
+
+/// What the server says of the bytes of its texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Encoding {
+    /// They are of one encoding, and arrive as UTF-8.
+    Known,
+    /// A database of SQL_ASCII holds any bytes, and refuses to send a page with a row that is not UTF-8.
+    /// So values are asked for as hex of their bytes, and a bad row costs itself only.
+    Unknown,
 }
 
 impl PostgresPages {
@@ -88,11 +99,21 @@ impl PostgresPages {
         let key_column = mapping.columns.key.as_ref().or(mapping.columns.email.as_ref());
         let key_type = key_column.and_then(|key| base.columns.iter().position(|column| column == key));
         let key_type = key_type.map_or("text", |at| types[at].as_str());
-        let select = format!("{{key}}::text, jsonb_build_array({})::text", plan.select(expression));
+        let encoding = encoding(&mut connection).await.map_err(|e| broken(&place, &e))?;
+        let (select, after) = match encoding {
+            Encoding::Known => (
+                format!("{{key}}::text, jsonb_build_array({})::text", plan.select(expression)),
+                "$1::text".to_owned(),
+            ),
+            Encoding::Unknown => (
+                format!("{}, jsonb_build_array({})::text", as_bytes("{key}"), plan.select(bytes_expression)),
+                "convert_from(decode($1::text, 'hex'), 'SQL_ASCII')".to_owned(),
+            ),
+        };
         let first_page = plan.page(&select, None);
-        let next_page = plan.page(&select, Some(&format!("CAST($1::text AS {key_type})")));
+        let next_page = plan.page(&select, Some(&format!("CAST({after} AS {key_type})")));
         let identity = SourceIdentity { kind: "postgres".to_owned(), location: place.clone() };
-        let pages = PostgresPages { connection, place, plan, first_page, next_page, last: None };
+        let pages = PostgresPages { connection, place, plan, first_page, next_page, last: None, encoding };
         Ok(TableSource::new(pages, identity, wanted, mapping, now))
     }
 }
@@ -109,7 +130,7 @@ impl Pages for PostgresPages {
         let mut page = Vec::with_capacity(rows.len());
         for row in &rows {
             let json: &str = row.try_get(1).map_err(failed)?;
-            page.push(values(&mut self.plan, json));
+            page.push(values(&mut self.plan, json, self.encoding));
         }
         self.last = rows.last().map(|row| row.try_get(0)).transpose().map_err(failed)?;
         Ok(page)
@@ -134,8 +155,29 @@ fn expression(cell: &Cell) -> String {
     column.clone()
 }
 
-fn values(plan: &mut Plan, json: &str) -> Raw {
-    let cells: Vec<Value> = serde_json::from_str(&digits::keep(json)).map_err(|_| Code::RecordInvalid)?;
+/// The bytes of a value's text, as hex.
+fn as_bytes(column: &str) -> String {
+    format!("encode(convert_to({column}::text, 'SQL_ASCII'), 'hex')")
+}
+
+fn bytes_expression(cell: &Cell) -> String {
+    if cell.presence_only { expression(cell) } else { as_bytes(&cell.column) }
+}
+
+/// The value whose text has these bytes.
+fn of_bytes(value: Value) -> Result<Value, Code> {
+    let Value::String(hex) = value else { return Ok(value) };
+    let pair = |at: usize| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
+    let bytes: Option<Vec<u8>> = (0..hex.len()).step_by(2).map(pair).collect();
+    let text = String::from_utf8(bytes.ok_or(Code::RecordInvalid)?).map_err(|_| Code::InvalidUtf8)?;
+    Ok(Value::String(text))
+}
+
+fn values(plan: &mut Plan, json: &str, encoding: Encoding) -> Raw {
+    let mut cells: Vec<Value> = serde_json::from_str(&digits::keep(json)).map_err(|_| Code::RecordInvalid)?;
+    if encoding == Encoding::Unknown {
+        cells = cells.into_iter().map(of_bytes).collect::<Result<_, _>>()?;
+    }
     Ok(plan.values(cells))
 }
 
@@ -164,6 +206,12 @@ async fn find(db: &mut PgConnection, schema: Option<&str>, table: &str) -> Resul
     let quoted = format!("{}.{}", quote(&schema), quote(table));
     let (columns, types) = columns.into_iter().unzip();
     Ok(Some((schema, Table { quoted, columns }, types)))
+}
+
+async fn encoding(db: &mut PgConnection) -> Result<Encoding, sqlx::Error> {
+    let name: String =
+        sqlx::query_scalar("SELECT pg_catalog.current_setting('server_encoding')").fetch_one(db).await?;
+    Ok(if name == "SQL_ASCII" { Encoding::Unknown } else { Encoding::Known })
 }
 
 async fn tables(db: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {

@@ -7,11 +7,14 @@ use ferry_domain::ports::SourceWarning;
 
 use crate::{fields::Field, fields::Target, names};
 
+const HASHES: &str = "password hashes";
+const PROVIDERS: &str = "sign-in by another provider";
+
 /// Words in names, what they mean, and what follows from it.
 const KINDS: &[(&[&str], &str, &str)] = &[
     (
         &["password", "passwd", "pwd", "hash", "digest", "passwordhash"],
-        "password hashes",
+        HASHES,
         "Map one as password_hash to see who has one; without it all users must reset their password",
     ),
     (
@@ -21,7 +24,7 @@ const KINDS: &[(&[&str], &str, &str)] = &[
     ),
     (
         &["identities", "provider", "providers", "oauth", "social", "federated", "idp"],
-        "sign-in by another provider",
+        PROVIDERS,
         "Map columns.provider, or such users become users with a password",
     ),
     (
@@ -40,6 +43,7 @@ const KINDS: &[(&[&str], &str, &str)] = &[
 pub(crate) fn warnings<'a>(
     there: impl Iterator<Item = &'a str> + Clone,
     fields: &[&Field],
+    hashes_discarded: bool,
 ) -> Vec<SourceWarning> {
     let is_mapped = |name: &str| {
         let begins =
@@ -48,10 +52,10 @@ pub(crate) fn warnings<'a>(
     };
     let mapped_kinds = |kind: &str| {
         fields.iter().any(|field| match kind {
-            "password hashes" => field.target == Target::PasswordHash,
-            "sign-in by another provider" => field.target == Target::Provider,
+            HASHES => field.target == Target::PasswordHash,
+            PROVIDERS => field.target == Target::Provider,
             _ => false,
-        })
+        }) || (hashes_discarded && kind == HASHES)
     };
     let mut warnings = Vec::new();
     for (words, kind, remedy) in KINDS {
@@ -87,7 +91,7 @@ mod tests {
         let there =
             ["id", "passwordHash", "totp_secret", "user_roles", "is_banned", "mfa", "hashtag", "nickname"];
         let said: Vec<String> =
-            warnings(there.into_iter(), &fields).iter().map(|warning| warning.what.clone()).collect();
+            warnings(there.into_iter(), &fields, false).iter().map(|warning| warning.what.clone()).collect();
         assert_eq!(
             said,
             [
@@ -96,5 +100,6 @@ mod tests {
                 "not mapped, and by their names who is blocked or deleted: is_banned",
             ]
         );
+        assert_eq!(warnings(["passwordHash"].into_iter(), &fields, true), [], "the operator decided");
     }
 }

@@ -180,6 +180,37 @@ async fn a_hash_that_signs_nobody_in_is_none() {
 }
 
 #[tokio::test]
+async fn bytes_that_are_no_text_cost_their_own_row_only() {
+    let Some(db) = database("").await else { return };
+    let name = format!("{}_ascii", db.name);
+    db.execute(&format!(
+        "CREATE DATABASE {name} ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+    ))
+    .await;
+    let mut url = Url::parse(&db.url).unwrap();
+    url.set_path(&name);
+    let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(url.as_str()).await.unwrap();
+    sqlx::raw_sql(
+        "CREATE TABLE u (id text PRIMARY KEY, email text, ok boolean, meta jsonb);
+         INSERT INTO u SELECT 'k' || i, 'u' || i || '@example.com', true, '{\"ward\": \"W1\"}' FROM generate_series(1, 4100) i;
+         INSERT INTO u VALUES ('m', E'b\\xfc@example.com', true, NULL), (E'n\\xfc', 'n@example.com', NULL, NULL), ('z', 'z@example.com', NULL, NULL)",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    sqlx::Connection::close(connection).await.unwrap();
+    let fields =
+        [("key", "id"), ("email", "email"), ("email_verified", "ok"), ("app_metadata.ward", "meta.ward")];
+    let mut mapping = mapping(&fields);
+    mapping.table = Some("u".into());
+    let all = candidates(&Location::parse(url.as_str(), None).unwrap(), &mapping).await.unwrap();
+    assert_eq!((all.len(), coded(&all, Code::InvalidUtf8)), (4103, 2));
+    assert_eq!(story(&all)[4100..], ["4101:INVALID_UTF8", "4102:INVALID_UTF8", "4103:z"]);
+    assert!(users(&all)[0].email_verified && users(&all)[0].app_metadata["ward"] == "W1");
+    db.execute(&format!("DROP DATABASE {name}")).await;
+}
+
+#[tokio::test]
 async fn a_table_may_be_named_with_its_schema() {
     let Some(db) = database(
         "CREATE SCHEMA app; CREATE TABLE app.users (id int PRIMARY KEY, email text);
