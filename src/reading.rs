@@ -116,6 +116,7 @@ pub fn application(settings: &Settings, place: &Place) -> anyhow::Result<WriteBa
         Place::Postgres(url) => Location::Postgres { url: url.expose_secret().to_owned().into() },
     };
     let mapping = settings.mapping()?;
+    mapping.check_for_table()?;
     ferry_sources::write_back_target(&location, &mapping)
         .ok_or_else(|| usage("[source] names no table of a database"))
 }

@@ -119,7 +119,7 @@ impl<R: Read> CsvReader<R> {
     }
 
     fn is_blank(&self) -> bool {
-        self.record.iter().all(|cell| cell.trim_ascii().is_empty())
+        self.record.iter().all(|cell| str::from_utf8(cell).is_ok_and(|text| text.trim().is_empty()))
     }
 }
 

@@ -3,7 +3,7 @@
 //! Auth0 ids and marks are made of keys, so a key that a program destroyed on the way makes
 //! a user whom nobody finds again. In a file it is refused where that can be told for sure:
 //! `1.23457E+18` and `9,87654e+17` are what spreadsheets and statistics programs write for a
-//! long number, `#N/A` and `####` for none. `1E5` without a sign may be an id and is one. In a
+//! long number (Java without the sign, `1.234567890E18`), `#N/A` and `####` for none. `1E5` may be an id and is one. In a
 //! table the key is what the application itself uses, whatever it looks like.
 
 use ferry_domain::{Code, Outcome, SourceKey};
@@ -44,19 +44,17 @@ pub(crate) fn of(value: &Value, from_table: bool) -> Result<SourceKey, Outcome> 
     Ok(SourceKey(text))
 }
 
-/// Scientific notation. As text only with a plus sign, as a number always.
+/// Scientific notation. As a number always; as text with a plus sign, or as Java writes it: a
+/// fraction, and an exponent of 7 or more.
 fn is_shortened(text: &str, is_number: bool) -> bool {
     let text = text.strip_prefix('-').unwrap_or(text);
     let Some((digits, exponent)) = text.split_once(['e', 'E']) else { return false };
-    let signed = exponent.strip_prefix('+');
-    let exponent = match signed {
-        Some(exponent) => exponent,
-        None if is_number => exponent.strip_prefix('-').unwrap_or(exponent),
-        None => return false,
-    };
+    let power = exponent.trim_start_matches(['+', '-']);
     let (whole, fraction) = digits.split_once(['.', ',']).unwrap_or((digits, "0"));
     let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    all_digits(whole) && all_digits(fraction) && all_digits(exponent) && exponent.len() <= 3
+    let is_scientific = all_digits(whole) && all_digits(fraction) && all_digits(power) && power.len() <= 3;
+    let of_java = digits != whole && exponent.parse().is_ok_and(|power: u16| power >= 7);
+    is_scientific && (is_number || exponent.starts_with('+') || of_java)
 }
 
 /// What spreadsheets write in place of a value: `#N/A`, `#REF!`, `#NAME?`, in any language,
@@ -115,6 +113,7 @@ mod tests {
             "1E+18",
             "1.234568e+18",
             " 1.5E+20 ",
+            "1.2345678901234568E18",
             "-1.2E+19",
             "#N/A",
             "#REF!",
@@ -139,9 +138,10 @@ mod tests {
 
     #[test]
     fn what_may_be_an_id_is_one() {
-        for id in
-            ["1E5", "12E34", "1e10", "E+1", "1E-05", "A1E+5", "#12", "#NEW", "1.5", "0012", "#", "1E+5B"]
-        {
+        for id in [
+            "1E5", "12E34", "1.5E3", "1e10", "E+1", "1E-05", "A1E+5", "#12", "#NEW", "1.5", "0012", "#",
+            "1E+5B",
+        ] {
             assert_eq!(of(&json!(id), false).map(|key| key.0), Ok(id.into()));
         }
         assert_eq!(of(&json!(u64::MAX), false).map(|key| key.0), Ok(u64::MAX.to_string()));

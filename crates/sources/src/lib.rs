@@ -65,6 +65,9 @@ pub async fn open(
 ) -> Result<Box<dyn Source>, SourceError> {
     location.check_exists()?;
     mapping.check()?;
+    if !matches!(location, Location::File { .. }) {
+        mapping.check_for_table()?;
+    }
     Ok(match location {
         Location::File { path, format } => {
             Box::new(file::FileSource::open(path, *format, mapping, now).await?)

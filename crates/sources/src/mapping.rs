@@ -209,6 +209,22 @@ impl Mapping {
         Ok(())
     }
 
+    /// Refuses what holds for files only. A key made of the address is in no column as it is, so no id
+    /// could be written back by it.
+    ///
+    /// # Errors
+    /// A derived key.
+    pub fn check_for_table(&self) -> Result<(), SourceError> {
+        if self.key_from.is_none() {
+            return Ok(());
+        }
+        Err(wrong(
+            "key_from",
+            "a table's rows get their ids by a column, and this key is in none",
+            "Map columns.key to a column that is unique and lasting; columns.key = \"email\" takes addresses as they are",
+        ))
+    }
+
     fn check_words(&self) -> Result<(), SourceError> {
         let columns = &self.columns;
         for (field, words) in self.words.all() {

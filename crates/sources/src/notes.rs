@@ -11,6 +11,10 @@ use crate::key::KeyLooks;
 pub(crate) struct Notes {
     /// Words carried as values that may mean "no value", by field and word.
     pub(crate) words: BTreeMap<(String, &'static str), u64>,
+    /// Times where yes or no is mapped, by field.
+    pub(crate) times: BTreeMap<String, u64>,
+    /// Words that mean neither yes nor no there, by field.
+    pub(crate) other_words: BTreeMap<String, u64>,
     /// Pictures that are no absolute address.
     pub(crate) pictures: u64,
     /// Records that `only` leaves out.
@@ -33,6 +37,14 @@ impl Notes {
         for ((field, word), count) in &self.words {
             let what = format!("{count} times the word {word:?} is carried as a value");
             warn(Some(field), what, "If it means that there is no value, name it in null_words");
+        }
+        for (field, count) in &self.times {
+            let what = format!("{count} records have a time where yes or no is mapped, and are refused");
+            warn(Some(field), what, "Map such a column as deleted_at, blocked_at or banned_until");
+        }
+        for (field, count) in &self.other_words {
+            let what = format!("{count} records have a word that means neither yes nor no, and are refused");
+            warn(Some(field), what, &format!("Say by words.{field} what the words of this application mean"));
         }
         if self.pictures > 0 {
             let what = format!("{} left out: no address like https://…", pictures(self.pictures));

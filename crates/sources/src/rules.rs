@@ -23,7 +23,7 @@ use crate::{
     only::Only,
     row::{Row, carries_hash, invalid},
     values::{self, Moment, Unfit},
-    words::{NullWords, Words},
+    words::{NullWords, Words, YesNo},
 };
 
 /// Characters of `name` and `nickname` (FACTS §4.1).
@@ -144,7 +144,7 @@ impl Rules {
         if let Some(id) = auth0_id(row)? {
             return Err(Outcome::skipped(Code::AlreadyMigrated, Some(id)));
         }
-        let inactive = self.is_inactive(row)?;
+        let inactive = self.is_inactive(row, notes)?;
         if inactive && self.inactive == Inactive::Skip {
             return Err(Outcome::skipped(Code::Disabled, None));
         }
@@ -161,7 +161,7 @@ impl Rules {
             family_name: row.limited(&Target::FamilyName, SHORT_NAME)?,
             nickname: row.limited(&Target::Nickname, LONG_NAME)?,
             picture: picture(row, notes)?,
-            blocked: self.is_blocked(row)? || (inactive && self.inactive == Inactive::Block),
+            blocked: self.is_blocked(row, notes)? || (inactive && self.inactive == Inactive::Block),
             user_metadata: row
                 .metadata(|t| if let Target::UserMetadata(key) = t { Some(key) } else { None })?,
             app_metadata: row
@@ -187,15 +187,15 @@ impl Rules {
     }
 
     /// Not active, or deleted at any time.
-    fn is_inactive(&self, row: &Row) -> Result<bool, Outcome> {
-        let active = row.boolean(&Target::Active, &self.words.active)?;
+    fn is_inactive(&self, row: &Row, notes: &mut Notes) -> Result<bool, Outcome> {
+        let active = flag(row, &Target::Active, &self.words.active, notes)?;
         let deleted = row.moment(&Target::DeletedAt)?;
         Ok(active == Some(false) || is_set(deleted))
     }
 
     /// Blocked, since any time, or until a time to come.
-    fn is_blocked(&self, row: &Row) -> Result<bool, Outcome> {
-        let blocked = row.boolean(&Target::Blocked, &self.words.blocked)? == Some(true);
+    fn is_blocked(&self, row: &Row, notes: &mut Notes) -> Result<bool, Outcome> {
+        let blocked = flag(row, &Target::Blocked, &self.words.blocked, notes)? == Some(true);
         let since = row.moment(&Target::BlockedAt)?;
         let until = match row.moment(&Target::BannedUntil)? {
             Some(Moment::At(end)) => end > self.now,
@@ -227,6 +227,15 @@ impl Rules {
             }
         }
     }
+}
+
+/// Yes or no. What is neither is counted by what it is, so that the note can say how to map it.
+fn flag(row: &Row, target: &Target, words: &YesNo, notes: &mut Notes) -> Result<Option<bool>, Outcome> {
+    row.boolean(target, words).inspect_err(|_| {
+        let is_time = matches!(values::moment(row.get(target)), Ok(Some(Moment::At(_) | Moment::Never)));
+        let counts = if is_time { &mut notes.times } else { &mut notes.other_words };
+        *counts.entry(target.name()).or_default() += 1;
+    })
 }
 
 fn is_set(moment: Option<Moment>) -> bool {

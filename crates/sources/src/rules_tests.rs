@@ -368,3 +368,19 @@ fn a_record_that_is_none_of_this_move_is_counted_apart() {
     assert!(judged(&mapping, &record(json!({"tenant": "b", "key": null})), false, &mut notes).is_none());
     assert_eq!(notes.left_out, 1);
 }
+
+#[test]
+fn a_time_or_an_own_word_as_flag_is_refused_and_the_note_says_how_to_map_it() {
+    let mut notes = Notes::default();
+    for (active, blocked) in [("2024-01-15", "no"), ("archived", "no"), ("yes", "2024-01-15 10:30:00")] {
+        judged(&mapping(), &record(json!({"active": active, "blocked": blocked})), false, &mut notes);
+    }
+    let said: Vec<_> = notes.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), 3, "{said:?}");
+    assert!(
+        said[0].starts_with("active: 1 records have a time") && said[0].contains("deleted_at"),
+        "{said:?}"
+    );
+    assert!(said[1].starts_with("blocked: 1 records have a time"), "{said:?}");
+    assert!(said[2].contains("words.active"), "{said:?}");
+}

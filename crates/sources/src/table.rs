@@ -176,13 +176,12 @@ impl Lookup<'_> {
     /// The key must be a column of the users' table itself: pages go by it.
     fn key(&self, mapping: &Mapping) -> Result<String, SourceError> {
         let fields = mapping.fields();
-        let wanted = if mapping.columns.key.is_some() { Target::Key } else { Target::Email };
-        let field = fields.iter().find(|field| field.target == wanted);
+        let field = fields.iter().find(|field| field.target == Target::Key);
         let names = field.map(|field| field.names.as_slice()).unwrap_or_default();
         let found = names.iter().find_map(|name| self.find(self.base, name));
         found.map(|column| quote(column)).ok_or_else(|| {
             let column = names.first().map_or("", String::as_str);
-            no_column(self.place, &wanted.name(), column, &listed(&self.base.columns))
+            no_column(self.place, &Target::Key.name(), column, &listed(&self.base.columns))
         })
     }
 

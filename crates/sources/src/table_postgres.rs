@@ -96,7 +96,7 @@ impl PostgresPages {
             joined.push(table);
         }
         let plan = Plan::new(mapping, &place, Case::Matters, &base, &joined)?;
-        let key_column = mapping.columns.key.as_ref().or(mapping.columns.email.as_ref());
+        let key_column = mapping.columns.key.as_ref();
         let key_type = key_column.and_then(|key| base.columns.iter().position(|column| column == key));
         let key_type = key_type.map_or("text", |at| types[at].as_str());
         let encoding = encoding(&mut connection).await.map_err(|e| broken(&place, &e))?;

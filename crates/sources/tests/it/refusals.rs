@@ -199,7 +199,7 @@ async fn ids_that_a_spreadsheet_destroyed_are_refused_each() {
 
 #[tokio::test]
 async fn what_spreadsheets_leave_around_the_rows_is_no_record() {
-    let text = "sep=;\r\n;;\r\nid;email;name\r\n1;a@example.com;A\r\n;;\r\n ; ;\r\n2;b@example.com;B\r\n;;;;;;\r\n\"\";\"\";\"\"\r\n";
+    let text = "sep=;\r\n;;\r\nid;email;name\r\n1;a@example.com;A\r\n;;\r\n ; ;\r\n2;b@example.com;B\r\n;;;;;;\r\n\"\";\"\";\"\"\r\n\u{a0};;\r\n";
     assert_eq!(story(&read_text("users.csv", text, &simple()).await.unwrap()), ["4:1", "7:2"]);
     let error = fails("users.csv", "id,email\n,\n,\n", &simple()).await;
     assert!(error.what.contains("no record"), "{error}");

@@ -160,6 +160,17 @@ async fn values_come_as_their_types_and_bad_bytes_cost_one_row() {
 }
 
 #[tokio::test]
+async fn a_key_made_of_the_address_is_for_files_only() {
+    let db =
+        Db::new("CREATE TABLE u (id INTEGER, email TEXT); INSERT INTO u VALUES (1, 'a@example.com')").await;
+    let mut mapping = mapping(&[("email", "email")]);
+    (mapping.table, mapping.key_from) = (Some("u".into()), Some(ferry_sources::KeyFrom::Email));
+    let error = candidates(&db.location(), &mapping).await.unwrap_err();
+    assert_eq!(error.field.as_deref(), Some("key_from"));
+    assert!(error.remedy.contains("columns.key"), "{error}");
+}
+
+#[tokio::test]
 async fn a_key_of_bytes_is_written_as_hex() {
     let db = Db::new(
         "CREATE TABLE u (id BLOB PRIMARY KEY, email TEXT);
