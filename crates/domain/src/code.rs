@@ -61,7 +61,7 @@ codes! {
     Disabled = "DISABLED", Rule, "Disabled in the source and left out: set inactive = \"block\" to carry such users as blocked.";
     AlreadyMigrated = "ALREADY_MIGRATED", Rule, "Nothing to do: the user has an Auth0 id already.";
     FieldTooLong = "FIELD_TOO_LONG", Rule, "Shorten the named field in the source to what Auth0 takes.";
-    FieldInvalid = "FIELD_INVALID", Rule, "Correct the named field in the source, or say in [source] of the settings what its values mean.";
+    FieldInvalid = "FIELD_INVALID", Rule, "Correct the named field in the source, or say in the settings of the source what its values mean.";
     MetadataKeyForbidden = "METADATA_KEY_FORBIDDEN", Rule, "Map the column to another metadata key: Auth0 reserves this one.";
     InvalidUtf8 = "INVALID_UTF8", Rule, "Save the file as UTF-8.";
     RecordInvalid = "RECORD_INVALID", Rule, "Correct this record: it can't be read in the file's format.";

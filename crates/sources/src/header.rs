@@ -125,9 +125,9 @@ impl Header {
         let wanted: Vec<&Field> = fields.iter().filter(|field| !field.optional).collect();
         let found: Vec<&str> =
             wanted.iter().filter(|f| find(f, &columns).is_some()).map(|f| f.names[0].as_str()).collect();
-        if found.is_empty() && !columns.iter().any(|name| names::is_usual(name)) {
-            let what =
-                "the first row has none of the mapped names: it holds values, or names the columns otherwise";
+        let is_complete = found.len() == wanted.len();
+        if !is_complete && !columns.iter().any(|name| names::is_proof(name, &found)) {
+            let what = "the first row holds values, or names the columns otherwise than the mapping";
             let remedy = format!(
                 "Put a row with the names of the columns before it, or map its names; it has {} columns",
                 columns.len()

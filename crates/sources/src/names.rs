@@ -214,8 +214,17 @@ pub(crate) fn words(name: &str) -> Vec<String> {
 /// Whether so many of the mapped names are there that what is beside them must be names too: two
 /// thirds of them, and two that are not values as well.
 pub(crate) fn are_names(found: &[&str], wanted: usize) -> bool {
-    let proof = found.iter().filter(|name| !ALSO_VALUES.contains(&name.to_lowercase().as_str())).count();
+    let proof = found.iter().filter(|name| !is_also_value(name)).count();
     found.len() * 3 >= wanted * 2 && proof >= 2
+}
+
+/// Whether a text shows that its row is a header: a mapped or a usual name, and no value as well.
+pub(crate) fn is_proof(name: &str, found: &[&str]) -> bool {
+    (is_usual(name) || found.contains(&name)) && !is_also_value(name)
+}
+
+fn is_also_value(name: &str) -> bool {
+    ALSO_VALUES.contains(&name.to_lowercase().as_str())
 }
 
 /// The names that may be shown, and the number of the others. `trusted`: all that are plain.

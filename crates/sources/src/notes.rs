@@ -31,29 +31,40 @@ impl Notes {
             warnings.push(SourceWarning { field: field.map(str::to_owned), what, remedy: remedy.to_owned() });
         };
         if self.left_out > 0 {
-            let what = format!("{} not as only says and no part of this move", records(self.left_out));
+            let what = format!(
+                "{} not as only says and no part of this move",
+                counted(self.left_out, "record is", "records are")
+            );
             warn(Some("only"), what, "Nothing to do, if that is the number you expect");
         }
         for ((field, word), count) in &self.words {
-            let what = format!("{count} times the word {word:?} is carried as a value");
+            let what =
+                format!("the word {word:?} is carried as a value ({})", counted(*count, "record", "records"));
             warn(Some(field), what, "If it means that there is no value, name it in null_words");
         }
         for (field, count) in &self.times {
-            let what = format!("{count} records have a time where yes or no is mapped, and are refused");
+            let what =
+                format!("{} a time where yes or no is mapped", counted(*count, "record has", "records have"));
             warn(Some(field), what, "Map such a column as deleted_at, blocked_at or banned_until");
         }
         for (field, count) in &self.other_words {
-            let what = format!("{count} records have a word that means neither yes nor no, and are refused");
+            let what = format!(
+                "{} a word that means neither yes nor no",
+                counted(*count, "record has", "records have")
+            );
             warn(Some(field), what, &format!("Say by words.{field} what the words of this application mean"));
         }
         if self.pictures > 0 {
-            let what = format!("{} left out: no address like https://…", pictures(self.pictures));
+            let what = format!(
+                "{} left out: no address like https://…",
+                counted(self.pictures, "picture is", "pictures are")
+            );
             warn(Some("picture"), what, "Nothing to do, or map a column with whole addresses");
         }
         if self.keys.decimal > 0 {
             let what = format!(
-                "{} keys end in .0: a program may have made decimals of whole numbers",
-                self.keys.decimal
+                "{} in .0: a program may have made decimals of whole numbers",
+                counted(self.keys.decimal, "key ends", "keys end")
             );
             warn(Some("key"), what, "Compare them with the ids in the database before you start");
         }
@@ -68,10 +79,7 @@ impl Notes {
     }
 }
 
-fn records(count: u64) -> String {
-    if count == 1 { "1 record is".to_owned() } else { format!("{count} records are") }
-}
-
-fn pictures(count: u64) -> String {
-    if count == 1 { "1 picture is".to_owned() } else { format!("{count} pictures are") }
+/// A count with its word.
+fn counted(count: u64, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
 }

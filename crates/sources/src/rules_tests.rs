@@ -270,7 +270,12 @@ fn in_a_table_such_a_word_is_a_value_where_it_can_be_one() {
     let mut notes = Notes::default();
     let user = of_table(json!({"name": "NULL", "auth0_user_id": "NULL", "hash": "\\N"}), &mut notes);
     assert_eq!(user.name.as_deref(), Some("NULL"));
-    assert!(notes.warnings()[0].to_string().starts_with("name: 1 times the word \"NULL\""), "{notes:?}");
+    assert!(
+        notes.warnings()[0]
+            .to_string()
+            .starts_with("name: the word \"NULL\" is carried as a value (1 record)"),
+        "{notes:?}"
+    );
     let own = Mapping { null_words: Some(vec!["none".into(), "NULL".into()]), ..mapping() };
     let all = record(json!({"name": "none", "nickname": "NULL", "given_name": "\\N"}));
     let Some(Candidate::User { record, .. }) = judged(&own, &all, true, &mut notes) else {
@@ -299,7 +304,7 @@ fn doubtful_words_are_carried_and_counted() {
     }
     let said: Vec<_> = notes.warnings().iter().map(ToString::to_string).collect();
     assert_eq!(said.len(), 3, "{said:?}");
-    assert!(said[2].starts_with("name: 2 times the word \"None\""), "{said:?}");
+    assert!(said[2].starts_with("name: the word \"None\" is carried as a value (2 records)"), "{said:?}");
 }
 
 #[test]
@@ -377,10 +382,7 @@ fn a_time_or_an_own_word_as_flag_is_refused_and_the_note_says_how_to_map_it() {
     }
     let said: Vec<_> = notes.warnings().iter().map(ToString::to_string).collect();
     assert_eq!(said.len(), 3, "{said:?}");
-    assert!(
-        said[0].starts_with("active: 1 records have a time") && said[0].contains("deleted_at"),
-        "{said:?}"
-    );
-    assert!(said[1].starts_with("blocked: 1 records have a time"), "{said:?}");
+    assert!(said[0].starts_with("active: 1 record has a time") && said[0].contains("deleted_at"), "{said:?}");
+    assert!(said[1].starts_with("blocked: 1 record has a time"), "{said:?}");
     assert!(said[2].contains("words.active"), "{said:?}");
 }
