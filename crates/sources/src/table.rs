@@ -12,7 +12,7 @@
 
 use std::fmt::Write as _;
 
-use ferry_domain::ports::SourceError;
+use ferry_domain::{null, ports::SourceError};
 use serde_json::Value;
 
 use crate::{
@@ -223,7 +223,8 @@ impl Lookup<'_> {
 /// What counts as no password hash, besides blanks: words for NULL, and what Django (`!…`) and Unix
 /// (`!`, `*`) write for "no password signs in here". `text` is an expression of type text.
 pub(crate) fn is_hash(text: &str) -> String {
-    format!("({text} NOT IN ('', '*', 'NULL', 'null', '\\N', '\\x') AND {text} NOT LIKE '!%')")
+    let none = null::sql_list();
+    format!("({text} NOT IN ({none}, '*', '\\x') AND {text} NOT LIKE '!%')")
 }
 
 /// A name for use in a statement.

@@ -6,14 +6,11 @@
 //! and as address. Words of programming languages and spreadsheets (`None`, `N/A`, `-`) are too
 //! often real values, so they stay what they are; where they are carried, a warning counts them.
 
+use ferry_domain::null;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{fields::Target, mapping::Mapping, values};
-
-/// What databases and their tools write for NULL. `Null` is missing: it is a surname.
-const NULL_WORDS: &[&str] =
-    &["NULL", "null", "\\N", "(null)", "(NULL)", "<null>", "<NULL>", "[null]", "[NULL]"];
 
 /// What other programs write where there is no value, and people as a value.
 const DOUBTFUL: &[&str] =
@@ -47,12 +44,12 @@ impl NullWords {
     fn is_none(&self, target: &Target, text: &str) -> bool {
         // No value of these fields can be such a word, whatever the mapping says.
         let never_a_value = matches!(target, Target::Auth0UserId | Target::PasswordHash | Target::Email);
-        if never_a_value && NULL_WORDS.contains(&text) {
+        if never_a_value && null::WORDS.contains(&text) {
             return true;
         }
         match &self.own {
             Some(own) => own.iter().any(|word| word == text),
-            None => !self.from_table && NULL_WORDS.contains(&text),
+            None => !self.from_table && null::WORDS.contains(&text),
         }
     }
 
@@ -62,20 +59,20 @@ impl NullWords {
             return None; // the operator decided
         }
         let text = value.as_str()?.trim();
-        let words = if self.from_table { NULL_WORDS } else { &[] };
+        let words: &[&str] = if self.from_table { &null::WORDS } else { &[] };
         words.iter().chain(DOUBTFUL).copied().find(|word| *word == text)
     }
 }
 
 /// No value, or a word that databases write for it.
 pub(crate) fn says_nothing(value: &Value) -> bool {
-    values::is_absent(value) || value.as_str().is_some_and(|text| NULL_WORDS.contains(&text.trim()))
+    values::is_absent(value) || value.as_str().is_some_and(|text| null::WORDS.contains(&text.trim()))
 }
 
 /// Whether a text is a word for "no value" in some program. As the key of a file's record it is
 /// none: the same word may stand for another user in the next export.
 pub(crate) fn means_none_somewhere(text: &str) -> bool {
-    DOUBTFUL.contains(&text) || NULL_WORDS.contains(&text)
+    DOUBTFUL.contains(&text) || null::WORDS.contains(&text)
 }
 
 /// The application's words for yes and no in one field.
