@@ -70,6 +70,7 @@ impl Exit {
             Kind::Wrong => Exit::Usage,
             Kind::Refused => Exit::Refused,
             Kind::Failed => Exit::Internal,
+            Kind::Interrupted => Exit::Interrupted,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Opening a source as options and settings say: what `plan` and `run start` share.
 
 use clap::Args;
-use ferry_domain::{RunSpec, ports::Clock, run::WriteBackTarget};
+use ferry_domain::{RunSpec, migration, ports::Clock, run::WriteBackTarget};
 use ferry_operations::planner::Subject;
 use ferry_sources::Location;
 use secrecy::ExposeSecret;
@@ -20,6 +20,9 @@ pub struct Reading {
     /// Named mapping of the source's columns: medlogistics or authjs [default: section source of the settings]
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
+    /// Name of this migration, a part of every user id [default: the settings', else made of the source]
+    #[arg(long, value_name = "NAME")]
+    pub migration: Option<String>,
     /// Format of the file: csv, json, ndjson [default: by the ending of its name]
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<String>,
@@ -39,6 +42,7 @@ impl Reading {
     pub fn flags(&self) -> Vec<Flag> {
         let mut flags = Vec::new();
         settings::push(&mut flags, "source.preset", self.preset.as_deref());
+        settings::push(&mut flags, "migration.name", self.migration.as_deref());
         settings::push(&mut flags, "source.email_verified", self.email_verified.as_deref());
         settings::push(&mut flags, "source.inactive", self.inactive.as_deref());
         if self.discard_hashes {
@@ -83,9 +87,10 @@ pub async fn open(
         source_digest,
         stop_after: settings.stop_after()?,
     };
+    let migration = settings.migration.name.clone().unwrap_or_else(|| migration::name_of(&source.identity()));
     let subject = Subject {
         source,
-        migration: settings.migration.name.clone(),
+        migration,
         mapping: settings.mapping_name(),
         mapping_digest: mapping.digest(),
         spec,

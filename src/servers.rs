@@ -54,6 +54,8 @@ pub struct Servers {
     pub ledger_url: Variable,
     /// The queue.
     pub redis_url: Variable,
+    /// File with the certificate of the authority that signed Redis's, in PEM form.
+    pub redis_ca_file: Variable,
     /// Setting `auth0.connection`.
     connection: Variable,
     /// Setting `auth0.limits`.
@@ -87,6 +89,7 @@ impl Servers {
             database_url: hidden("DATABASE_URL"),
             ledger_url: hidden("FERRY_LEDGER_URL"),
             redis_url: hidden("REDIS_URL"),
+            redis_ca_file: open("REDIS_CA_FILE"),
             connection: open("AUTH0_CONNECTION"),
             plan: open("AUTH0_PLAN"),
             operator: format!("{}@{host}", user.as_deref().unwrap_or("unknown")),
@@ -96,7 +99,7 @@ impl Servers {
     }
 
     /// Every server and secret, and who acts.
-    pub fn all(&self) -> [&Variable; 9] {
+    pub fn all(&self) -> [&Variable; 10] {
         [
             &self.domain,
             &self.base_url,
@@ -106,6 +109,7 @@ impl Servers {
             &self.database_url,
             &self.ledger_url,
             &self.redis_url,
+            &self.redis_ca_file,
             &self.person,
         ]
     }
@@ -120,6 +124,19 @@ impl Servers {
         self.redis_url.get().ok_or_else(|| {
             usage("a PostgreSQL ledger needs Redis for its queue: set REDIS_URL, for example redis://127.0.0.1:6379")
         })
+    }
+
+    /// What the queue's certificate has to be signed by, where that is not left to the system.
+    pub fn redis_ca(&self) -> anyhow::Result<Option<Vec<u8>>> {
+        let Some(path) = self.redis_ca_file.get() else { return Ok(None) };
+        let pem =
+            std::fs::read(path).map_err(|e| usage(format!("REDIS_CA_FILE {path} can't be read: {e}")))?;
+        if !pem.starts_with(b"-----BEGIN") && !pem.windows(11).any(|part| part == b"-----BEGIN ") {
+            return Err(usage(format!(
+                "REDIS_CA_FILE {path} holds no certificate in PEM form (-----BEGIN …)"
+            )));
+        }
+        Ok(Some(pem))
     }
 }
 

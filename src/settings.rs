@@ -52,8 +52,8 @@ pub struct Settings {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Migration {
-    /// Part of every chosen id.
-    pub name: String,
+    /// Part of every chosen id; made of the source where it is not set.
+    pub name: Option<String>,
 }
 
 /// `[auth0]`.
@@ -256,8 +256,8 @@ impl Settings {
         range("ledger.max_connections", self.ledger.max_connections.into(), 2, 100)?;
         range("auth0.request_timeout_seconds", self.auth0.request_timeout_seconds, 1, 300)?;
         range("auth0.connect_timeout_seconds", self.auth0.connect_timeout_seconds, 1, 60)?;
-        if self.migration.name.trim().is_empty() {
-            return Err(usage("migration.name is empty: give the move a name"));
+        if self.migration.name.as_ref().is_some_and(|name| name.trim().is_empty()) {
+            return Err(usage("migration.name is empty: give the migration a name, or leave the key out"));
         }
         if self.auth0.connection.trim().is_empty() {
             return Err(usage("auth0.connection is empty: name the connection users are created in"));

@@ -70,7 +70,7 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// One record: place, code and field, key.
+    /// One record: place, code and field, key, and the other record where there is one.
     pub fn record(&mut self, record: &Record) -> String {
         let code = record.code.map(|code| code.to_string()).unwrap_or_default();
         let reason = [Some(code.as_str()), record.field.as_deref()].into_iter().flatten();
@@ -84,6 +84,10 @@ impl Lines {
             place = self.place,
             width = self.reason
         );
+        let line = match &record.other {
+            Some(other) => format!("{line} (see {other})"),
+            None => line,
+        };
         match line.char_indices().nth(COLUMNS - 1) {
             Some((cut, last)) if cut + last.len_utf8() < line.len() => format!("{}…", &line[..cut]),
             _ => line,
@@ -141,6 +145,7 @@ mod tests {
             state: ItemState::Failed,
             code: Some(Code::FieldInvalid),
             field: Some("blocked".into()),
+            other: None,
             remedy: None,
         };
         let mut lines = Lines::default();

@@ -10,7 +10,7 @@ use ferry_domain::{
 };
 use ferry_ledger_postgres::PostgresLedger;
 use ferry_ledger_sqlite::{EmbeddedLock, SqliteLedger};
-use ferry_limiter::{LocalLimiter, SharedLimiter, SharedOptions};
+use ferry_limiter::{LocalLimiter, SharedLimiter, SharedOptions, TenantLimiter};
 use ferry_operations::Access;
 use ferry_queue::{MemoryQueue, RedisOptions, RedisQueue};
 use ferry_workers::{Environment, Parts, Role, Tuning};
@@ -80,7 +80,8 @@ pub async fn postgres(url: &SecretString, setup: &Setup) -> anyhow::Result<Arc<d
 
 /// Connects to Redis, with the settings' namespace.
 pub async fn redis(setup: &Setup) -> anyhow::Result<RedisQueue> {
-    let options = RedisOptions { namespace: setup.settings.queue.namespace.clone() };
+    let (namespace, ca) = (setup.settings.queue.namespace.clone(), setup.servers.redis_ca()?);
+    let options = RedisOptions { namespace, ca };
     Ok(RedisQueue::connect(setup.servers.required_redis()?, options).await?)
 }
 
@@ -100,10 +101,12 @@ pub fn target(auth0: Auth0Settings, place: &Place, setup: &Setup) -> anyhow::Res
         Place::Sqlite(_) => Arc::new(LocalLimiter::new(limits)),
         Place::Postgres(_) => {
             let (redis, tenant) = (setup.servers.required_redis()?, tenant::required(&setup.servers)?);
-            let options = SharedOptions { floor_share: setup.settings.auth0.floor_share };
+            let ca = setup.servers.redis_ca()?;
+            let options = SharedOptions { floor_share: setup.settings.auth0.floor_share, ca };
             Arc::new(SharedLimiter::new(redis, &tenant, limits, &options).map_err(usage)?)
         }
     };
+    let limiter: Arc<dyn Limiter> = Arc::new(TenantLimiter::new(limiter, limits));
     let directory = Arc::new(Auth0::new(auth0, limiter.clone()).map_err(usage)?);
     Ok(Target { directory, limiter })
 }

@@ -3,11 +3,11 @@
 //! line can make an exit code of it and a console a status.
 
 use ferry_domain::{
-    RunId,
+    RunId, migration,
     ports::{LedgerError, QueueError, SourceError},
 };
 
-use crate::{dead, filter, plan, planner, rate, report};
+use crate::{dead, filter, named, plan, planner, rate, report};
 
 /// There is no run with this id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,12 +20,18 @@ pub enum Error {
     /// See [`NoSuchRun`].
     #[error(transparent)]
     NoSuchRun(#[from] NoSuchRun),
+    /// No run, or more than one, is named so.
+    #[error(transparent)]
+    Named(#[from] named::Refusal),
     /// A filter can't be read.
     #[error(transparent)]
     Filter(#[from] filter::Wrong),
     /// A plan does not hold.
     #[error(transparent)]
     Plan(#[from] plan::Refusal),
+    /// The migration's name does not fit what was moved before.
+    #[error(transparent)]
+    Migration(#[from] migration::Clash),
     /// See [`planner::ChangedWhileRead`].
     #[error(transparent)]
     ChangedWhileRead(#[from] planner::ChangedWhileRead),
@@ -38,6 +44,9 @@ pub enum Error {
     /// There is no such report.
     #[error(transparent)]
     Report(#[from] report::Refusal),
+    /// A person ended it before it began.
+    #[error("interrupted: nothing was started")]
+    Interrupted,
     /// The ledger refuses or fails.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -58,20 +67,23 @@ pub enum Kind {
     Refused,
     /// A server or we ourselves failed.
     Failed,
+    /// A person ended it.
+    Interrupted,
 }
 
 impl Error {
     /// What kind of no it is.
     pub fn kind(&self) -> Kind {
         match self {
-            Error::NoSuchRun(_) | Error::Filter(_) | Error::Source(_) => Kind::Wrong,
+            Error::NoSuchRun(_) | Error::Named(_) | Error::Filter(_) | Error::Source(_) => Kind::Wrong,
             Error::Plan(refusal) => refusal.kind(),
-            Error::ChangedWhileRead(_) => Kind::Refused,
+            Error::Migration(_) | Error::ChangedWhileRead(_) => Kind::Refused,
             Error::Rate(refusal) => refusal.kind(),
             Error::Dead(_) => Kind::Wrong,
             Error::Report(refusal) => refusal.kind(),
             Error::Ledger(error) => of_ledger(error),
             Error::Queue(_) => Kind::Failed,
+            Error::Interrupted => Kind::Interrupted,
         }
     }
 }

@@ -6,8 +6,10 @@
 //! here prints, parses a command line or names a concrete store.
 
 mod access; // what an operation may use
-pub mod error; // refusals in words, and what kind each is
+pub mod error;
+mod named; // a run as people name it // refusals in words, and what kind each is
 
+pub mod accept; // what a person accepts by name
 pub mod plan; // what a run would do with each record, as a file with a digest
 pub mod planner; // from a source into a ledger, in chunks
 pub mod start; // plans a source and lets workers begin
@@ -27,3 +29,4 @@ pub mod waits; // why a run does not go on
 
 pub use access::Access;
 pub use error::{Error, Kind, NoSuchRun};
+pub use named::RunName;

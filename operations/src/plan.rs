@@ -15,13 +15,11 @@ use serde::Serialize;
 
 use crate::{
     Access, Error, Kind,
+    accept::Accept,
     planner::{self, Outcome, Subject},
 };
 
 pub use listed::{Record, Settled, each_settled, settled_of};
-
-/// The word by which a person accepts that the source changed.
-pub const SOURCE_CHANGED: &str = "SOURCE_CHANGED";
 
 /// Why a plan is not what a run may start from.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,7 +66,8 @@ pub enum Refusal {
     },
     /// The file is not as it was.
     #[error(
-        "{source_name} changed since the plan (digest {now}, the plan has {planned}); make the plan again, or --accept {SOURCE_CHANGED}"
+        "{source_name} changed since the plan (digest {now}, the plan has {planned}); make the plan again, or --accept {}",
+        Accept::SourceChanged
     )]
     FileChanged {
         /// The source.
@@ -80,8 +79,8 @@ pub enum Refusal {
     },
     /// Planned users of the table are not as they were.
     #[error(
-        "{source_name} changed since the plan: {} users changed, {} vanished, {} new (digest {now}, the plan has {planned}); make the plan again, or --accept {SOURCE_CHANGED}",
-        drift.changed, drift.vanished, drift.added
+        "{source_name} changed since the plan: {} users changed, {} vanished, {} new (digest {now}, the plan has {planned}); make the plan again, or --accept {}",
+        drift.changed, drift.vanished, drift.added, Accept::SourceChanged
     )]
     UsersChanged {
         /// The source.
@@ -124,7 +123,9 @@ pub async fn make(
     subject: &mut Subject,
     read: &mut (dyn FnMut(u64) + Send),
 ) -> Result<Made, Error> {
-    let Outcome { run, planned, users, source_digest } = planner::plan(scratch, subject, None, read).await?;
+    let never = std::future::pending(); // nothing of a scratch ledger stays behind
+    let Outcome { run, planned, users, source_digest, .. } =
+        planner::plan(scratch, subject, None, None, read, never).await?;
     let settled = settled_of(scratch, run.id, &planned).await?;
     let mut plan = PlanFile {
         ferry_plan: PLAN_VERSION,

@@ -1,7 +1,9 @@
 //! From a source into a ledger, in chunks: what a plan, a start and the demo share.
 
+use std::time::Duration;
+
 use ferry_domain::{
-    BatchId, NewItem, RunId, RunSpec, SourceIdentity,
+    BatchId, Code, NewItem, Outcome as ItemOutcome, RunId, RunSpec, SourceIdentity,
     hex::hex_digest,
     ids::{ItemSeq, SourceKey},
     plan::Fingerprints,
@@ -12,6 +14,9 @@ use crate::{Access, Error};
 
 /// Records read and written in one transaction.
 const CHUNK: usize = 2_000;
+
+/// Well within the time after which a run counts as left behind.
+const KEEP_EVERY: Duration = Duration::from_secs(4);
 
 /// A file was written to while it was read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,8 +78,9 @@ pub struct Outcome {
 }
 
 /// Reads the whole source into a new run, which is `planned` afterwards. On any
-/// error the run and its rows are removed: nothing half-written stays. `read` is
-/// told how many records were read so far.
+/// error the run and its rows are removed: nothing half-written stays. Users that `bound`
+/// does not hold are left for another run. `read` is told how many records were read so far.
+/// When `stop` ends first, so does planning.
 ///
 /// # Errors
 /// When source or ledger fail, when another run of this source is active, and when a
@@ -82,8 +88,10 @@ pub struct Outcome {
 pub async fn plan(
     access: &Access,
     subject: &mut Subject,
+    bound: Option<&Fingerprints>,
     reason: Option<&str>,
     read: &mut (dyn FnMut(u64) + Send),
+    stop: impl Future<Output = ()>,
 ) -> Result<Outcome, Error> {
     let run = NewRun {
         id: RunId::new(&*access.clock, &*access.random),
@@ -96,20 +104,34 @@ pub async fn plan(
     };
     access.planning.open_run(&run).await?;
     let id = run.id;
-    let result = fill(access, &mut *subject.source, run, read).await;
+    let result = tokio::select! {
+        biased;
+        filled = fill(access, &mut *subject.source, run, bound, read) => filled,
+        () = stop => Err(Error::Interrupted),
+        never = keep(access, id) => never,
+    };
     if result.is_err() {
         access.planning.abandon(id).await?;
     }
     result
 }
 
+/// Shows that somebody is at work on a run that was not started, for as long as it is polled.
+pub(crate) async fn keep<T>(access: &Access, run: RunId) -> T {
+    loop {
+        tokio::time::sleep(KEEP_EVERY).await;
+        let _ = access.planning.keep(run).await; // the next one may pass; work on the run says what is wrong
+    }
+}
+
 async fn fill(
     access: &Access,
     source: &mut dyn Source,
     run: NewRun,
+    bound: Option<&Fingerprints>,
     read: &mut (dyn FnMut(u64) + Send),
 ) -> Result<Outcome, Error> {
-    let mut batcher = Batcher::new(&run, access);
+    let mut batcher = Batcher::new(&run, access, bound);
     let is_table = run.spec.write_back.is_some();
     let mut users = Fingerprints::default();
     loop {
@@ -139,6 +161,7 @@ async fn fill(
 /// Numbers records and fills batches.
 struct Batcher<'a> {
     access: &'a Access,
+    bound: Option<&'a Fingerprints>,
     settled_batch: BatchId,
     batch_size: u32,
     seq: i64,
@@ -147,15 +170,25 @@ struct Batcher<'a> {
 }
 
 impl<'a> Batcher<'a> {
-    fn new(run: &NewRun, access: &'a Access) -> Self {
+    fn new(run: &NewRun, access: &'a Access, bound: Option<&'a Fingerprints>) -> Self {
         let (batch_size, settled_batch) = (run.spec.batch_size, run.settled_batch);
-        Batcher { access, settled_batch, batch_size, seq: 0, batch: access.batch(), room: batch_size }
+        let batch = access.batch();
+        Batcher { access, bound, settled_batch, batch_size, seq: 0, batch, room: batch_size }
     }
 
     fn item(&mut self, candidate: Candidate) -> NewItem {
         self.seq += 1;
         let seq = ItemSeq(self.seq);
         match candidate {
+            Candidate::User { origin, record } if self.is_beyond_plan(&record.key) => NewItem {
+                seq,
+                batch: self.settled_batch,
+                key: record.key,
+                origin,
+                digest: String::new(),
+                record: None,
+                settled: Some(ItemOutcome::skipped(Code::NotInPlan, None)),
+            },
             Candidate::User { origin, record } => NewItem {
                 seq,
                 batch: self.next_batch(),
@@ -175,6 +208,10 @@ impl<'a> Batcher<'a> {
                 settled: Some(settled.outcome),
             },
         }
+    }
+
+    fn is_beyond_plan(&self, key: &SourceKey) -> bool {
+        self.bound.is_some_and(|bound| !bound.holds(key))
     }
 
     /// The batch of the next user: the same one until it is full.

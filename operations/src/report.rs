@@ -1,8 +1,10 @@
 //! The report of a run: kept when it was sealed, or made from the state now.
 
+use std::collections::VecDeque;
+
 use ferry_domain::{
     ItemSeq, ItemState, RunId, RunView,
-    ports::{ItemFilter, ItemView},
+    ports::{Discrepancy, ItemFilter, ItemView},
 };
 use ferry_report::Report;
 
@@ -64,23 +66,102 @@ pub async fn show(access: &Access, run: &RunView, revision: Option<i32>) -> Resu
     Ok(Shown { report, kept: false })
 }
 
-/// Every user that was not created or adopted, in source order, page by page.
+/// Which users a list holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// Who needs a person, or is not done.
+    NeedsAttention,
+    /// The skipped, too.
+    All,
+}
+
+/// Users that were not created or adopted, and those that were not as written when they were
+/// read back, in source order, page by page.
 ///
 /// # Errors
 /// When the ledger fails.
 pub async fn not_at_target(
     access: &Access,
+    run: &RunView,
+    listed: Listed,
+    each: &mut (dyn FnMut(&ItemView, Option<&Discrepancy>) + Send),
+) -> Result<(), Error> {
+    use ItemState::{Adopted, Cancelled, Conflict, Created, Failed, Pending, Skipped};
+    let mut states = vec![Failed, Conflict, Cancelled, Pending];
+    // Who was skipped because an earlier run moved it was read back, too.
+    if listed == Listed::All || run.discrepancies > 0 {
+        states.push(Skipped);
+    }
+    if run.discrepancies > 0 {
+        states.extend([Created, Adopted]);
+    }
+    let mut found = Found::default();
+    pages(access, run.id, states, async |page: &[ItemView]| {
+        for item in page {
+            let discrepancy = found.of(access, run.id, item.seq).await?;
+            let told = match item.state {
+                Created | Adopted => discrepancy.is_some(),
+                Skipped => listed == Listed::All || discrepancy.is_some(),
+                _ => true,
+            };
+            if told {
+                each(item, discrepancy.as_ref());
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Users that have an account at Auth0, in source order, page by page.
+///
+/// # Errors
+/// When the ledger fails.
+pub async fn at_target(
+    access: &Access,
     run: RunId,
     each: &mut (dyn FnMut(&ItemView) + Send),
 ) -> Result<(), Error> {
-    use ItemState::{Cancelled, Conflict, Failed, Pending, Skipped};
-    let filter =
-        ItemFilter { states: vec![Failed, Conflict, Skipped, Cancelled, Pending], codes: Vec::new() };
+    use ItemState::{Adopted, Conflict, Created, Skipped};
+    pages(access, run, vec![Created, Adopted, Skipped, Conflict], async |page: &[ItemView]| {
+        page.iter().filter(|item| item.auth0_user_id.is_some()).for_each(&mut *each);
+        Ok(())
+    })
+    .await
+}
+
+async fn pages(
+    access: &Access,
+    run: RunId,
+    states: Vec<ItemState>,
+    mut each: impl AsyncFnMut(&[ItemView]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let filter = ItemFilter { states, codes: Vec::new() };
     let mut after = ItemSeq(0);
     loop {
         let page = access.items.items(run, &filter, after, PAGE).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = last.seq;
-        page.iter().for_each(&mut *each);
+        each(&page).await?;
+    }
+}
+
+/// Discrepancies beside items, both in source order.
+#[derive(Default)]
+struct Found {
+    page: VecDeque<Discrepancy>,
+    ended: bool,
+}
+
+impl Found {
+    async fn of(&mut self, access: &Access, run: RunId, seq: ItemSeq) -> Result<Option<Discrepancy>, Error> {
+        while self.page.front().is_some_and(|found| found.seq < seq) {
+            self.page.pop_front();
+        }
+        if self.page.is_empty() && !self.ended {
+            self.page = access.reports.discrepancies(run, ItemSeq(seq.0 - 1), PAGE).await?.into();
+            self.ended = self.page.is_empty();
+        }
+        Ok(self.page.pop_front_if(|found| found.seq == seq))
     }
 }

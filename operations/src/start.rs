@@ -4,33 +4,64 @@
 
 use std::fmt;
 
-use ferry_domain::{RunId, plan::PlanFile};
+use ferry_domain::{
+    RunId,
+    migration::{self, Clash, Migrated},
+    plan::{Fingerprints, PlanFile},
+};
 use serde::Serialize;
 
 use crate::{
-    Access, Error, plan,
+    Access, Error,
+    accept::Accept,
+    plan,
     planner::{self, Subject},
 };
 
 pub use crate::planner::Outcome;
 
-/// A plan that the run has to keep to.
-#[derive(Clone, Copy)]
-pub struct Promised<'a> {
-    /// The plan.
-    pub plan: &'a PlanFile,
-    /// A person accepted that the source changed since.
-    pub source_change_accepted: bool,
+/// How a run is asked for.
+#[derive(Clone, Copy, Default)]
+pub struct Wish<'a> {
+    /// A plan that the run has to keep to: nobody is sent whom it does not hold.
+    pub plan: Option<&'a PlanFile>,
+    /// What a person accepts.
+    pub accepted: &'a [Accept],
+    /// Why, in their words.
+    pub reason: Option<&'a str>,
 }
 
-impl Promised<'_> {
+impl Wish<'_> {
     /// Whether the plan is of this source, made by these settings. Looked at before
     /// anything is written; the users of a table are compared by [`ask`].
     ///
     /// # Errors
     /// Says what is not as planned.
     pub fn check(&self, subject: &Subject) -> Result<(), Error> {
-        Ok(plan::check(self.plan, subject, self.source_change_accepted)?)
+        match self.plan {
+            Some(plan) => Ok(plan::check(plan, subject, self.accepts(Accept::SourceChanged))?),
+            None => Ok(()),
+        }
+    }
+
+    fn accepts(&self, what: Accept) -> bool {
+        self.accepted.contains(&what)
+    }
+
+    /// Whether the migration's name fits what was moved before.
+    fn check_name(&self, subject: &Subject, before: &[Migrated]) -> Result<(), Error> {
+        let source = subject.source.identity();
+        match migration::check(&source, &subject.migration, before) {
+            Err(Clash::Taken { .. }) if self.accepts(Accept::MigrationTaken) => Ok(()),
+            Err(Clash::Renamed { .. }) if self.accepts(Accept::MigrationRenamed) => Ok(()),
+            checked => Ok(checked?),
+        }
+    }
+
+    /// The users that a table's plan holds; nobody else is sent.
+    fn bound(&self) -> Option<&Fingerprints> {
+        let plan = self.plan.filter(|_| !self.accepts(Accept::SourceChanged))?;
+        (!plan.source.is_file()).then_some(&plan.users)
     }
 }
 
@@ -45,35 +76,46 @@ impl fmt::Display for Question {
         let Outcome { run, planned, .. } = &self.outcome;
         write!(
             f,
-            "Create {} users in {} / {}, {} batches?",
-            planned.tally.pending, run.spec.tenant, run.spec.connection, planned.batches
+            "Create {} users in {} / {} as migration {}, {} batches?",
+            planned.tally.pending, run.spec.tenant, run.spec.connection, run.migration, planned.batches
         )
     }
 }
 
-/// Reads the source into a run that is not sent yet. On any error nothing stays.
+/// Reads the source into a run that is not sent yet. On any error nothing stays, and neither
+/// when `stop` ends first.
 ///
 /// # Errors
-/// When the application's table lacks what write-back needs, when planning fails, and
-/// when the users are not as promised.
+/// When the migration's name does not fit what was moved before, when the application's
+/// table lacks what write-back needs, when planning fails, and when the users are not as
+/// promised.
 pub async fn ask(
     access: &Access,
     subject: &mut Subject,
-    promised: Option<Promised<'_>>,
-    reason: Option<&str>,
+    wish: Wish<'_>,
     read: &mut (dyn FnMut(u64) + Send),
+    stop: impl Future<Output = ()>,
 ) -> Result<Question, Error> {
+    wish.check_name(subject, &access.runs.migrated().await?)?;
     if let Some(target) = &subject.spec.write_back {
         access.planning.check_application(target).await?;
     }
-    let outcome = planner::plan(access, subject, reason, read).await?;
-    if let Some(Promised { plan, source_change_accepted }) = promised
-        && let Err(stale) = plan::check_users(plan, &outcome, source_change_accepted)
+    let outcome = planner::plan(access, subject, wish.bound(), wish.reason, read, stop).await?;
+    if let Some(plan) = wish.plan
+        && let Err(stale) = plan::check_users(plan, &outcome, wish.accepts(Accept::SourceChanged))
     {
         access.planning.abandon(outcome.run.id).await?;
         return Err(stale.into());
     }
     Ok(Question { outcome })
+}
+
+/// Waits for a person's answer, and keeps the run meanwhile.
+pub async fn wait_for<T>(access: &Access, question: &Question, answer: impl Future<Output = T>) -> T {
+    tokio::select! {
+        answer = answer => answer,
+        never = planner::keep(access, question.outcome.run.id) => never,
+    }
 }
 
 /// A run that was started.

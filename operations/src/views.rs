@@ -3,7 +3,7 @@
 
 use ferry_domain::{
     BatchId, Code, JobId, JobKind, JobState, RunId, RunState, RunView, WorkerId,
-    ports::{DeadView, QueueCount, WorkerView},
+    ports::{DeadView, ItemView, QueueCount, WorkerView},
 };
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -241,6 +241,33 @@ impl From<&WorkerView> for Worker {
             silent_seconds: worker.silent_for.as_secs_f64(),
             leases: worker.leases,
             waits: worker.record.waiting_for.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+/// A user's id at Auth0, by its key in the source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct IdView {
+    /// The key, as the source has it.
+    pub key: String,
+    /// The user at Auth0.
+    pub auth0_user_id: Option<String>,
+    /// What became of the user.
+    pub state: &'static str,
+    /// Why, where there is more to say.
+    pub code: Option<Code>,
+    /// File and line, or table and row.
+    pub place: String,
+}
+
+impl From<&ItemView> for IdView {
+    fn from(item: &ItemView) -> Self {
+        IdView {
+            key: item.key.0.clone(),
+            auth0_user_id: item.auth0_user_id.as_ref().map(|id| id.0.clone()),
+            state: item.state.as_str(),
+            code: item.code,
+            place: item.origin.to_string(),
         }
     }
 }

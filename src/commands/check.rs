@@ -94,7 +94,10 @@ pub fn unreadable(wrong: &anyhow::Error, options: &Options) -> anyhow::Result<Ex
 }
 
 fn check_settings(settings: &Settings) -> Line {
-    let migration = format!("migration {:?}", settings.migration.name);
+    let migration = match &settings.migration.name {
+        Some(name) => format!("migration {name:?}"),
+        None => "migration named after its source".to_owned(),
+    };
     if settings.source.is_empty() {
         return ok("settings", migration);
     }

@@ -92,7 +92,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
 /// The settings as they are, aimed at the example and the simulator.
 fn demo_settings(settings: &Settings, options: &Options) -> anyhow::Result<Settings> {
     let mut settings = settings.clone();
-    settings.migration.name = "medlogistics".into();
+    settings.migration.name = Some("medlogistics".into());
     settings.auth0.connection = Config::default().connection;
     settings.auth0.limits.clone_from(&options.limits);
     settings.limits()?;
@@ -154,7 +154,8 @@ async fn plan_and_start(setup: &Setup, file: &std::path::Path) -> anyhow::Result
     let access = wiring::access_to(ledger, setup);
     let mut progress = Progress::new("reading", 0);
     let read = &mut |read| progress.at(read, "records");
-    let question = start::ask(&access, &mut subject, None, None, read).await?;
+    let question =
+        start::ask(&access, &mut subject, start::Wish::default(), read, std::future::pending()).await?;
     progress.done();
     let started = start::begin(&access, &question).await?;
     Ok(access.run(started.run).await?)

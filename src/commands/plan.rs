@@ -105,7 +105,7 @@ fn write(path: &Path, plan: &PlanFile) -> anyhow::Result<()> {
 /// The same lines as `run report --output csv`, so that one script reads both.
 async fn list_csv(access: &Access, made: &Made) -> anyhow::Result<()> {
     output::data(ferry_report::header().trim_end());
-    let line = &mut |item: &_| output::data(ferry_report::row(item).trim_end_matches('\n'));
+    let line = &mut |item: &_| output::data(ferry_report::row(item, None).trim_end_matches('\n'));
     Ok(plan::each_settled(access, made.run, line).await?)
 }
 

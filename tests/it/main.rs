@@ -7,6 +7,7 @@ mod bad_input;
 mod checks;
 mod demo;
 mod exits;
+mod identity;
 mod layers;
 mod metrics;
 mod operators;

@@ -42,6 +42,7 @@ fn rate() -> LimiterFigures {
         waiters: 3,
         processes: 2,
         foreign: 7,
+        named: None,
         shared_reachable: Some(true),
     }
 }
@@ -288,8 +289,8 @@ fn readiness_names_what_lacks_and_no_page_stays_after_the_stop() {
     figures.ledger_reachable.set(1);
     let (status, answer) = get(address, "/readyz");
     assert_eq!(status, 503);
-    assert!(answer.ends_with("not ready: the queue does not answer\n"), "{answer}");
-    figures.queue_reachable.set(1);
+    assert!(answer.ends_with("not ready: the queue was not looked at yet\n"), "{answer}");
+    figures.set_queue_lacks(None);
     assert_eq!(get(address, "/readyz").0, 200);
     assert_eq!(
         get(address, "/healthz").0,

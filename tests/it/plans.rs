@@ -48,10 +48,16 @@ fn a_plan_lists_each_record_that_would_not_be_sent() {
         });
     assert_eq!(long, None, "wider than a terminal");
 
+    place.write("twice.csv", "id,email,verified,name\n1,a1@example.com,true,A\n2,A1@example.com,true,B\n");
+    let twice = place.run(&["plan", "twice.csv", "--list"]);
+    let names_other =
+        |line: &str| line.contains("DUPLICATE_EMAIL email") && line.ends_with("2 (see twice.csv:2)");
+    assert!(twice.out.lines().any(names_other), "{}", twice.all());
+
     let csv = place.run(&["plan", "users.csv", "--output", "csv"]);
     let lines: Vec<&str> = csv.out.lines().collect();
     assert_eq!(lines.len(), 5, "{}", csv.all());
-    assert_eq!(lines[0], "seq,key,place,state,code,field,auth0_user_id,remedy");
+    assert_eq!(lines[0], "seq,key,place,state,code,field,auth0_user_id,remedy,other");
     assert!(lines[1].starts_with("1,1,users.csv:2,failed,FIELD_INVALID,email_verified,,"), "{}", lines[1]);
     for shown in [&listed.out, &csv.out] {
         assert!(!shown.contains('@'), "no address is shown: {shown}");

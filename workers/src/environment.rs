@@ -183,8 +183,8 @@ impl Environment {
         if self.directory.is_open() {
             return reason("waiting for Auth0: it does not answer as it should, only probes are sent");
         }
-        if self.figures.ready.get() == 1 && self.figures.queue_reachable.get() == 0 {
-            return reason("waiting for the queue: Redis does not answer");
+        if let Some(lacks) = self.figures.queue_lacks() {
+            return Some(WaitReason(format!("waiting: {lacks}")));
         }
         if self.held.count() == 0 {
             return None;

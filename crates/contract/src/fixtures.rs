@@ -1,4 +1,4 @@
-//! Time and chance that tests hold, and a user at Auth0.
+//! Time and chance that tests hold, a user at Auth0, and a run.
 //!
 //! `ferry-domain`'s own unit tests take this file too (`crates/domain/src/lib.rs`). They
 //! can't import a package that is built on theirs: its `Clock` would be another trait.
@@ -6,8 +6,9 @@
 use std::sync::Mutex;
 
 use ferry_domain::{
-    Auth0UserId,
-    ports::{Clock, DirectoryUser, Random},
+    Auth0UserId, OnExisting, RunSpec, RunState, SourceIdentity,
+    ports::{Clock, DirectoryUser, Random, RunNow},
+    threshold::StopAfter,
 };
 use serde_json::Map;
 use time::{Duration, OffsetDateTime};
@@ -75,5 +76,25 @@ pub fn directory_user(id: &str) -> DirectoryUser {
         blocked: false,
         user_metadata: Map::new(),
         app_metadata: Map::new(),
+    }
+}
+
+/// A running run of migration `m` over a file, into connection `db` of tenant `t`.
+pub fn run_now() -> RunNow {
+    RunNow {
+        migration: "m".into(),
+        source: SourceIdentity { kind: "csv".into(), location: "/users.csv".into() },
+        spec: RunSpec {
+            tenant: "t".into(),
+            connection: "db".into(),
+            on_existing: OnExisting::Adopt,
+            batch_size: 100,
+            max_attempts: 5,
+            limits: "off".into(),
+            write_back: None,
+            source_digest: String::new(),
+            stop_after: StopAfter::default(),
+        },
+        state: RunState::Running,
     }
 }

@@ -1,91 +1,237 @@
 //! Who an existing account belongs to, decided without asking anyone.
 //!
-//! Reached after a 409 or an unknown outcome (design §5.4). Adopting an account
-//! whose address nobody confirmed would hand a stranger's account over, so both
-//! sides must be verified.
+//! Reached after a 409 or an unknown outcome (design §5.4). Two rules keep people apart:
+//!
+//! - The chosen id is made of the key, and two sources may both count from 1. So an account
+//!   under that id is this person's only if address, record or source agree too.
+//! - Adopting an account whose address nobody confirmed would hand a stranger's account
+//!   over, so both sides must be verified, and an account that Ferry made for another
+//!   user of the same move is nobody's to adopt.
 
 use serde_json::{Map, Value, json};
 
 use crate::{
     code::Code,
-    ids::{Auth0UserId, RunId},
-    item::Outcome,
-    ports::DirectoryUser,
+    hex::hex_digest,
+    ids::{RunId, SourceKey},
+    item::{ItemState, Outcome},
+    ports::{DirectoryUser, RunNow},
     record::UserRecord,
-    run::OnExisting,
+    run::{OnExisting, SourceIdentity},
+    verification::{Verification, compare},
 };
 
-/// The mark Ferry leaves in `app_metadata.ferry`.
-pub fn mark(record: &UserRecord, run: RunId) -> Map<String, Value> {
-    let mut mark = Map::new();
-    mark.insert("source_key".into(), json!(record.key.0));
-    mark.insert("run".into(), json!(run.to_string()));
-    mark.insert("digest".into(), json!(record.digest()));
-    mark
+/// A user of a run, who wants an account.
+#[derive(Clone, Copy, Debug)]
+pub struct Claimant<'a> {
+    /// The user.
+    pub record: &'a UserRecord,
+    /// Id of the run.
+    pub id: RunId,
+    /// The run.
+    pub run: &'a RunNow,
 }
 
-/// What a user found under the chosen id means: ours and of this run is
-/// created (the answer was lost, or a holder died); ours and of an earlier run is
-/// skipped; anything else has taken the id.
-pub fn by_id(record: &UserRecord, run: RunId, found: &DirectoryUser) -> Outcome {
-    let mark = found.app_metadata.get("ferry").and_then(Value::as_object);
-    let says = |name: &str, value: &str| {
-        mark.and_then(|m| m.get(name)).and_then(Value::as_str).is_some_and(|v| v == value)
-    };
-    if !says("source_key", &record.key.0) {
-        Outcome::conflict(Code::IdTaken)
-    } else if says("run", &run.to_string()) {
-        Outcome::created(found.id.clone())
-    } else {
-        Outcome::skipped(Code::AlreadyMigrated, Some(found.id.clone()))
+/// What Ferry left in `app_metadata.ferry`. Builds before this one named no source.
+struct Mark<'a> {
+    key: &'a str,
+    run: Option<&'a str>,
+    digest: Option<&'a str>,
+    source: Option<&'a str>,
+}
+
+impl<'a> Mark<'a> {
+    fn of(user: &'a DirectoryUser) -> Option<Self> {
+        let mark = user.app_metadata.get("ferry")?.as_object()?;
+        let text = |name: &str| mark.get(name).and_then(Value::as_str);
+        Some(Mark {
+            key: text("source_key")?,
+            run: text("run"),
+            digest: text("digest"),
+            source: text("source"),
+        })
     }
 }
 
-/// What the accounts found under the address mean. `None`: there is none, so
-/// the create is tried once more, and then it is a [`Code::Ghost`].
-pub fn by_email(
-    record: &UserRecord,
-    connection: &str,
-    policy: OnExisting,
-    found: &[DirectoryUser],
-) -> Option<Outcome> {
-    let here: Vec<&DirectoryUser> = found.iter().filter(|u| u.connection == connection).collect();
-    match here.as_slice() {
-        [] if found.is_empty() => None,
-        [] => Some(Outcome::conflict(Code::OtherConnection)),
-        [one] if record.email_verified && one.email_verified => Some(follow(policy, &one.id)),
-        [_] => Some(Outcome::conflict(Code::AdoptUnverified)),
-        _ => Some(Outcome::conflict(Code::AdoptAmbiguous)),
+impl Claimant<'_> {
+    /// The mark Ferry leaves in `app_metadata.ferry`. The source is a digest: a host or a
+    /// path is no business of whoever reads the profile.
+    pub fn mark(&self) -> Map<String, Value> {
+        let mut mark = Map::new();
+        mark.insert("source_key".into(), json!(self.record.key.0));
+        mark.insert("run".into(), json!(self.id.to_string()));
+        mark.insert("digest".into(), json!(self.record.digest()));
+        mark.insert("source".into(), json!(self.source()));
+        mark
+    }
+
+    /// What a user found under the chosen id means: made by this run is created (the answer
+    /// was lost, or a holder died); the same person of an earlier run is moved already;
+    /// anybody else has taken the id.
+    pub fn by_id(&self, found: &DirectoryUser) -> Outcome {
+        match Mark::of(found) {
+            Some(mark) if mark.key != self.record.key.0 => Outcome::conflict(Code::IdTaken),
+            Some(mark) if mark.run == Some(&self.id.to_string()) => Outcome::created(found.id.clone()),
+            Some(mark) if self.is_same(&mark, found) => self.moved_before(&mark, found),
+            _ => Outcome::conflict(Code::IdTaken),
+        }
+    }
+
+    /// What the accounts found under the address mean. `None`: there is none, so
+    /// the create is tried once more, and then it is a [`Code::Ghost`].
+    pub fn by_email(&self, found: &[DirectoryUser]) -> Option<Outcome> {
+        let spec = &self.run.spec;
+        let here: Vec<&DirectoryUser> =
+            found.iter().filter(|user| user.connection == spec.connection).collect();
+        match here.as_slice() {
+            [] if found.is_empty() => None,
+            [] => Some(Outcome::conflict(Code::OtherConnection)),
+            [one] => Some(self.by_mark(one).unwrap_or_else(|| self.adopt(one))),
+            _ => Some(Outcome::conflict(Code::AdoptAmbiguous)),
+        }
+    }
+
+    /// What our mark says of an account under the address but not under the chosen id. `None`
+    /// without a mark, and where another migration moved another source: two applications
+    /// may share a person, so the rules of adoption hold.
+    fn by_mark(&self, found: &DirectoryUser) -> Option<Outcome> {
+        let mark = Mark::of(found)?;
+        let from_here = mark.source == Some(&self.source());
+        if mark.key == self.record.key.0 {
+            // The same migration under an earlier name: it had other ids.
+            let same_record = mark.digest == Some(&self.record.digest());
+            return (from_here || same_record).then(|| self.moved_before(&mark, found));
+        }
+        let made_by_this_move = self.run.id_of(&SourceKey(mark.key.to_owned())) == found.id;
+        let anothers = from_here || made_by_this_move || mark.source.is_none();
+        let conflict = Outcome::conflict(Code::AccountOfAnotherUser).at_field("email");
+        anothers.then(|| conflict.because_of(SourceKey(mark.key.to_owned()).shown()))
+    }
+
+    fn adopt(&self, found: &DirectoryUser) -> Outcome {
+        if !(self.record.email_verified && found.email_verified) {
+            return Outcome::conflict(Code::AdoptUnverified);
+        }
+        match self.run.spec.on_existing {
+            OnExisting::Skip => Outcome::skipped(Code::ExistsByPolicy, None),
+            OnExisting::Conflict => Outcome::conflict(Code::ExistsByPolicy),
+            // Who may sign in is not Ferry's to change unasked, in neither direction.
+            OnExisting::Adopt if self.record.blocked != found.blocked => {
+                Outcome::conflict(Code::AdoptBlockedDiffers).at_field("blocked")
+            }
+            OnExisting::Adopt => Outcome::adopted(found.id.clone()),
+        }
+    }
+
+    /// Whether the account under the chosen id is this person's, and not somebody's who has
+    /// the same key in another source.
+    fn is_same(&self, mark: &Mark<'_>, found: &DirectoryUser) -> bool {
+        self.has_address(found)
+            || mark.digest == Some(&self.record.digest())
+            || mark.source == Some(&self.source())
+    }
+
+    /// A person that an earlier run moved. What changed in the source since is named, and
+    /// nobody is told that there is nothing to do. With another address the account may be
+    /// somebody else's by now (a table that was filled anew counts from 1 again), so its id
+    /// is not written back.
+    fn moved_before(&self, mark: &Mark<'_>, found: &DirectoryUser) -> Outcome {
+        let moved = Outcome::skipped(Code::AlreadyMigrated, Some(found.id.clone()));
+        if mark.digest == Some(&self.record.digest()) {
+            return moved;
+        }
+        if !self.has_address(found) {
+            return Outcome::conflict(Code::ChangedSinceMoved).at_field("email");
+        }
+        match compare(self.record, ItemState::Created, &self.run.spec.connection, Some(found)) {
+            Verification::Differs(fields) => Outcome {
+                state: ItemState::Conflict,
+                code: Some(Code::ChangedSinceMoved),
+                field: Some(fields.join(", ")),
+                ..moved
+            },
+            _ => moved,
+        }
+    }
+
+    fn has_address(&self, found: &DirectoryUser) -> bool {
+        found.email.as_deref() == Some(self.record.email.expose())
+    }
+
+    fn source(&self) -> String {
+        source_digest(&self.run.source)
     }
 }
 
-fn follow(policy: OnExisting, id: &Auth0UserId) -> Outcome {
-    match policy {
-        OnExisting::Adopt => Outcome::adopted(id.clone()),
-        OnExisting::Skip => Outcome::skipped(Code::ExistsByPolicy, None),
-        OnExisting::Conflict => Outcome::conflict(Code::ExistsByPolicy),
-    }
+/// The source as marks name it: 32 hex digits.
+fn source_digest(source: &SourceIdentity) -> String {
+    hex_digest(format!("{}\n{}", source.kind, source.location).as_bytes())[..32].to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ids::SourceKey, item::ItemState, record::Email, testing::directory_user};
+    use crate::{
+        ids::Auth0UserId,
+        record::Email,
+        run::RunSpec,
+        testing::{directory_user, run_now},
+    };
 
     const RUN: RunId = RunId(uuid::Uuid::from_u128(7));
+    const EARLIER: RunId = RunId(uuid::Uuid::from_u128(6));
 
     fn record(verified: bool) -> UserRecord {
         UserRecord::new(SourceKey("1".into()), Email::normalised("a@example.com"), verified)
     }
 
+    fn run(on_existing: OnExisting) -> RunNow {
+        let now = run_now();
+        RunNow { spec: RunSpec { connection: "db".into(), on_existing, ..now.spec }, ..now }
+    }
+
     fn account(connection: &str, verified: bool) -> DirectoryUser {
-        DirectoryUser { connection: connection.into(), email_verified: verified, ..directory_user("auth0|x") }
+        DirectoryUser {
+            connection: connection.into(),
+            email: Some("a@example.com".into()),
+            email_verified: verified,
+            ..directory_user("auth0|x")
+        }
+    }
+
+    fn marked(mark: Map<String, Value>, user: DirectoryUser) -> DirectoryUser {
+        let app_metadata = [("ferry".to_owned(), Value::Object(mark))].into_iter().collect();
+        DirectoryUser { app_metadata, ..user }
+    }
+
+    /// What Ferry made for a user of a run.
+    fn made(record: &UserRecord, id: RunId, run: &RunNow) -> DirectoryUser {
+        let user = DirectoryUser {
+            id: run.id_of(&record.key),
+            email: Some(record.email.expose().to_owned()),
+            ..account("db", record.email_verified)
+        };
+        marked(Claimant { record, id, run }.mark(), user)
+    }
+
+    fn by_id(record: &UserRecord, run: &RunNow, found: &DirectoryUser) -> Outcome {
+        Claimant { record, id: RUN, run }.by_id(found)
+    }
+
+    fn by_email(record: &UserRecord, run: &RunNow, found: &[DirectoryUser]) -> Option<Outcome> {
+        Claimant { record, id: RUN, run }.by_email(found)
+    }
+
+    fn from_elsewhere(run: &RunNow) -> RunNow {
+        let mut other = run.clone();
+        other.source.location.push_str("-elsewhere");
+        other
     }
 
     #[test]
     fn an_account_is_adopted_only_when_both_sides_are_verified() {
         for (ours, theirs) in [(true, true), (true, false), (false, true), (false, false)] {
-            let outcome = by_email(&record(ours), "db", OnExisting::Adopt, &[account("db", theirs)]).unwrap();
+            let outcome = by_email(&record(ours), &run(OnExisting::Adopt), &[account("db", theirs)]).unwrap();
             if ours && theirs {
                 assert_eq!(outcome.state, ItemState::Adopted);
             } else {
@@ -96,36 +242,114 @@ mod tests {
     }
 
     #[test]
+    fn nobody_may_sign_in_or_is_locked_out_by_an_adoption() {
+        for (here, there) in [(true, false), (false, true)] {
+            let ours = UserRecord { blocked: here, ..record(true) };
+            let theirs = DirectoryUser { blocked: there, ..account("db", true) };
+            let outcome = by_email(&ours, &run(OnExisting::Adopt), &[theirs]).unwrap();
+            assert_eq!(outcome, Outcome::conflict(Code::AdoptBlockedDiffers).at_field("blocked"));
+        }
+        let (ours, theirs) = (
+            UserRecord { blocked: true, ..record(true) },
+            DirectoryUser { blocked: true, ..account("db", true) },
+        );
+        assert_eq!(by_email(&ours, &run(OnExisting::Adopt), &[theirs]).unwrap().state, ItemState::Adopted);
+    }
+
+    #[test]
     fn several_other_and_no_accounts() {
-        let ours = record(true);
-        let conflict =
-            |found: &[DirectoryUser]| by_email(&ours, "db", OnExisting::Adopt, found).and_then(|o| o.code);
+        let (ours, run) = (record(true), run(OnExisting::Adopt));
+        let conflict = |found: &[DirectoryUser]| by_email(&ours, &run, found).and_then(|o| o.code);
         assert_eq!(conflict(&[account("db", true), account("db", true)]), Some(Code::AdoptAmbiguous));
         assert_eq!(conflict(&[account("google", true)]), Some(Code::OtherConnection));
-        assert_eq!(by_email(&ours, "db", OnExisting::Adopt, &[]), None);
+        assert_eq!(by_email(&ours, &run, &[]), None);
         let mixed = [account("google", true), account("db", true)];
-        assert_eq!(by_email(&ours, "db", OnExisting::Adopt, &mixed).unwrap().state, ItemState::Adopted);
+        assert_eq!(by_email(&ours, &run, &mixed).unwrap().state, ItemState::Adopted);
     }
 
     #[test]
     fn the_policy_decides_on_accounts_that_could_be_adopted() {
         let found = [account("db", true)];
-        let state = |policy| by_email(&record(true), "db", policy, &found).unwrap().state;
+        let state = |policy| by_email(&record(true), &run(policy), &found).unwrap().state;
         assert_eq!(state(OnExisting::Skip), ItemState::Skipped);
         assert_eq!(state(OnExisting::Conflict), ItemState::Conflict);
     }
 
     #[test]
     fn the_mark_tells_ours_from_anothers_and_this_run_from_an_earlier_one() {
-        let ours = record(true);
-        let marked = |run| DirectoryUser {
-            app_metadata: [("ferry".to_owned(), Value::Object(mark(&ours, run)))].into_iter().collect(),
-            ..directory_user("auth0|chosen")
-        };
-        assert_eq!(by_id(&ours, RUN, &marked(RUN)).state, ItemState::Created);
-        let earlier = by_id(&ours, RUN, &marked(RunId(uuid::Uuid::from_u128(6))));
+        let (ours, run) = (record(true), run(OnExisting::Adopt));
+        assert_eq!(by_id(&ours, &run, &made(&ours, RUN, &run)).state, ItemState::Created);
+        let earlier = by_id(&ours, &run, &made(&ours, EARLIER, &run));
         assert_eq!((earlier.state, earlier.code), (ItemState::Skipped, Some(Code::AlreadyMigrated)));
         assert!(earlier.auth0_user_id.is_some(), "the application still gets its id");
-        assert_eq!(by_id(&ours, RUN, &directory_user("auth0|chosen")).code, Some(Code::IdTaken));
+        assert_eq!(by_id(&ours, &run, &account("db", true)).code, Some(Code::IdTaken));
+    }
+
+    #[test]
+    fn the_same_key_in_another_source_is_another_person() {
+        let (ann, here) = (record(true), run(OnExisting::Adopt));
+        let zoe = UserRecord { email: Email::normalised("zoe@example.org"), ..record(true) };
+        let anns = made(&ann, EARLIER, &here);
+        let taken = Outcome::conflict(Code::IdTaken);
+        assert_eq!(by_id(&zoe, &from_elsewhere(&here), &anns), taken, "no id is written back");
+        let mut of_an_old_build = anns.clone();
+        of_an_old_build.app_metadata["ferry"].as_object_mut().unwrap().remove("source");
+        assert_eq!(by_id(&zoe, &here, &of_an_old_build), taken);
+        // Ann herself, exported again to another place, or in a mark of an old build.
+        for (run, found) in [(from_elsewhere(&here), &anns), (here.clone(), &of_an_old_build)] {
+            assert_eq!(by_id(&ann, &run, found).code, Some(Code::AlreadyMigrated));
+        }
+    }
+
+    #[test]
+    fn a_person_whose_record_agrees_is_known_also_by_another_address_at_the_target() {
+        let (ours, here) = (record(true), run(OnExisting::Adopt));
+        let moved = DirectoryUser { email: Some("new@example.com".into()), ..made(&ours, EARLIER, &here) };
+        assert_eq!(by_id(&ours, &from_elsewhere(&here), &moved).code, Some(Code::AlreadyMigrated));
+    }
+
+    #[test]
+    fn who_changed_since_the_move_is_told_by_field() {
+        let (ours, here) = (record(true), run(OnExisting::Adopt));
+        let there = made(&ours, EARLIER, &here);
+        let mut renamed = ours.clone();
+        renamed.name = Some("Ann".into());
+        renamed.blocked = true;
+        let told = by_id(&renamed, &here, &there);
+        assert_eq!((told.state, told.code), (ItemState::Conflict, Some(Code::ChangedSinceMoved)));
+        assert_eq!(told.field.as_deref(), Some("blocked, name"));
+        assert_eq!(told.auth0_user_id, Some(there.id.clone()), "it is this person's account");
+
+        let readdressed = UserRecord { email: Email::normalised("b@example.com"), ..ours.clone() };
+        let told = by_id(&readdressed, &here, &there);
+        assert_eq!(told, Outcome::conflict(Code::ChangedSinceMoved).at_field("email"));
+
+        // Changed here, and the account has it already.
+        let caught_up = DirectoryUser { name: Some("Ann".into()), blocked: true, ..there };
+        assert_eq!(by_id(&renamed, &here, &caught_up).code, Some(Code::AlreadyMigrated));
+    }
+
+    #[test]
+    fn an_account_made_for_another_user_is_nobodys_to_adopt() {
+        let here = run(OnExisting::Adopt);
+        let (ours, other) = (record(true), UserRecord { key: SourceKey("104".into()), ..record(true) });
+        let conflict =
+            Some(Outcome::conflict(Code::AccountOfAnotherUser).at_field("email").because_of("104"));
+        let theirs = made(&other, EARLIER, &here);
+        assert_eq!(by_email(&ours, &here, &[theirs.clone()]), conflict);
+        assert_eq!(by_email(&ours, &from_elsewhere(&here), &[theirs]), conflict, "a newer export");
+        // Another application's account, which the same person confirmed there.
+        let apart = RunNow { migration: "patients".into(), ..from_elsewhere(&here) };
+        let there = made(&other, EARLIER, &apart);
+        assert_eq!(by_email(&ours, &here, &[there]).unwrap().state, ItemState::Adopted);
+    }
+
+    #[test]
+    fn a_migration_that_was_renamed_finds_its_users() {
+        let (ours, here) = (record(false), run(OnExisting::Adopt));
+        let renamed = RunNow { migration: "staff".into(), ..here.clone() };
+        let found = by_email(&ours, &renamed, &[made(&ours, EARLIER, &here)]).unwrap();
+        assert_eq!((found.state, found.code), (ItemState::Skipped, Some(Code::AlreadyMigrated)));
+        assert_eq!(found.auth0_user_id, Some(Auth0UserId(here.id_of(&ours.key).0)));
     }
 }

@@ -52,14 +52,15 @@ pub enum FoundBy {
 
 codes! {
     KeyMissing = "KEY_MISSING", Rule, "Give the row a value in the key column, or map another column as key.";
-    DuplicateKey = "DUPLICATE_KEY", Rule, "Two rows carry the same key: map a column that is unique, or remove one row.";
+    DuplicateKey = "DUPLICATE_KEY", Rule, "Several rows carry this key, so none of them is sent: map a column that is unique, or correct the keys.";
     EmailMissing = "EMAIL_MISSING", Rule, "Enter an address in the source, or move this user by hand: Auth0 database users need one.";
     EmailInvalid = "EMAIL_INVALID", Rule, "Correct the address in the source.";
     EmailTooLong = "EMAIL_TOO_LONG", Rule, "Shorten the address: at most 254 characters, 64 before the @.";
-    DuplicateEmail = "DUPLICATE_EMAIL", Rule, "Another row has the same address after lower-casing and came first: merge the two people or correct one address.";
+    DuplicateEmail = "DUPLICATE_EMAIL", Rule, "Another row has the same address after lower-casing, and was moved already, may sign in, or came first: merge the two people or correct one address.";
     Federated = "FEDERATED", Rule, "This user signs in with another provider: connect that provider at Auth0 instead of making a database user.";
     Disabled = "DISABLED", Rule, "Disabled in the source and left out: set inactive = \"block\" to carry such users as blocked.";
     AlreadyMigrated = "ALREADY_MIGRATED", Rule, "Nothing to do: the user has an Auth0 id already.";
+    NotInPlan = "NOT_IN_PLAN", Rule, "New since the plan was made: a run without a plan, or a new plan, takes this user.";
     FieldTooLong = "FIELD_TOO_LONG", Rule, "Shorten the named field in the source to what Auth0 takes.";
     FieldInvalid = "FIELD_INVALID", Rule, "Correct the named field in the source, or say in the settings of the source what its values mean.";
     MetadataKeyForbidden = "METADATA_KEY_FORBIDDEN", Rule, "Map the column to another metadata key: Auth0 reserves this one.";
@@ -81,7 +82,10 @@ codes! {
     AdoptUnverified = "ADOPT_UNVERIFIED", Target, "The account at Auth0 and the user here are not both verified: have the address confirmed; then retry.";
     AdoptAmbiguous = "ADOPT_AMBIGUOUS", Target, "Several accounts in the connection carry this address: remove all but one; then retry.";
     OtherConnection = "OTHER_CONNECTION", Target, "The address belongs to an account of another connection: link or remove it; then retry.";
-    IdTaken = "ID_TAKEN", Target, "The chosen user id belongs to a user Ferry did not make: look at that account; then retry or rename the migration.";
+    AdoptBlockedDiffers = "ADOPT_BLOCKED_DIFFERS", Target, "The account exists, and only one side lets the person sign in: block or unblock one of them; then retry.";
+    AccountOfAnotherUser = "ACCOUNT_OF_ANOTHER_USER", Target, "The account with this address was made for another user of the source: correct one address, or merge the two people.";
+    ChangedSinceMoved = "CHANGED_SINCE_MOVED", Target, "An earlier run moved this user, and the named fields changed since: change the account at Auth0, or correct the source; then retry.";
+    IdTaken = "ID_TAKEN", Target, "The id that this key gives belongs to somebody else's account: another source uses these keys under the same migration.name. Give this migration a name of its own and begin a new run.";
     ExistsByPolicy = "EXISTS_BY_POLICY", Target, "The account exists and the policy on_existing says not to adopt: change the policy and retry, or leave it.";
     TokenRefused = "TOKEN_REFUSED", Target, "Auth0 refuses the token: check AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET; then retry.";
     ScopeMissing = "SCOPE_MISSING", Target, "Grant the application create:users and read:users on the Management API; then retry.";
@@ -90,6 +94,10 @@ codes! {
     TimedOut = "TIMED_OUT", Target, "Auth0 did not answer in time several times: retry later.";
     ConnectionLost = "CONNECTION_LOST", Target, "Auth0 could not be reached, or the connection broke, several times: check the network; then retry.";
     AnswerUnreadable = "ANSWER_UNREADABLE", Target, "Auth0's answer was not understood: see the log; then retry.";
+
+    MissingAtTarget = "MISSING_AT_TARGET", Target, "The user was made and is not at Auth0 any more: find out who removed it. A new run makes it again.";
+    DiffersAtTarget = "DIFFERS_AT_TARGET", Target, "The named fields at Auth0 are not as the source has them: find out who changed them, and correct one side.";
+    NotReadBack = "NOT_READ_BACK", Target, "Auth0 could not be asked for this user: ferry dead list names the batch, ferry dead redrive reads it again.";
 
     AppRowChanged = "APP_ROW_CHANGED", Application, "The application's row vanished or carries another Auth0 id: decide which is right; then retry.";
     AppIdTaken = "APP_ID_TAKEN", Application, "Another row of the application carries this Auth0 id already: decide which is right; then retry.";

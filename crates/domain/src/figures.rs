@@ -96,14 +96,26 @@ pub struct Figures {
     pub ready: Level,
     /// 1 while the ledger answers.
     pub ledger_reachable: Level,
-    /// 1 while the queue answers.
+    /// 1 while jobs can move through the queue.
     pub queue_reachable: Level,
     /// What the store holds, where this process is the elected exporter.
     pub store: StoreBoard,
     waiting_for: Mutex<Option<WaitReason>>,
+    queue_lacks: Mutex<Option<String>>,
 }
 
 impl Figures {
+    /// Sets why no job can move through the queue; `None` when they can.
+    pub fn set_queue_lacks(&self, why: Option<String>) {
+        self.queue_reachable.set(i64::from(why.is_none()));
+        *self.queue_lacks.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// Why no job can move through the queue, once it was looked at.
+    pub fn queue_lacks(&self) -> Option<String> {
+        self.queue_lacks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Sets why work waits, for people; `None` when it does not.
     pub fn set_waiting_for(&self, why: Option<WaitReason>) {
         *self.waiting_for.lock().unwrap_or_else(PoisonError::into_inner) = why;

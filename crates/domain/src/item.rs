@@ -102,6 +102,9 @@ pub struct Outcome {
     pub code: Option<Code>,
     /// Which field the code speaks of. A name, never a value.
     pub field: Option<String>,
+    /// Which other record or user the code speaks of: its place, or its key as
+    /// [`SourceKey::shown`] shows it.
+    pub other: Option<String>,
     /// The user at Auth0, where there is one. It is written back to the
     /// application whenever it is known, whatever the state.
     pub auth0_user_id: Option<Auth0UserId>,
@@ -110,32 +113,44 @@ pub struct Outcome {
 impl Outcome {
     /// Ferry made the user.
     pub fn created(id: Auth0UserId) -> Self {
-        Outcome { state: ItemState::Created, code: None, field: None, auth0_user_id: Some(id) }
+        Outcome { state: ItemState::Created, code: None, field: None, other: None, auth0_user_id: Some(id) }
     }
 
     /// An existing account was taken over.
     pub fn adopted(id: Auth0UserId) -> Self {
-        Outcome { state: ItemState::Adopted, code: None, field: None, auth0_user_id: Some(id) }
+        Outcome { state: ItemState::Adopted, code: None, field: None, other: None, auth0_user_id: Some(id) }
     }
 
     /// Left out, and why.
     pub fn skipped(code: Code, id: Option<Auth0UserId>) -> Self {
-        Outcome { state: ItemState::Skipped, code: Some(code), field: None, auth0_user_id: id }
+        Outcome { state: ItemState::Skipped, code: Some(code), field: None, other: None, auth0_user_id: id }
     }
 
     /// A person must decide. No id: a conflicting account is not this user's yet.
     pub fn conflict(code: Code) -> Self {
-        Outcome { state: ItemState::Conflict, code: Some(code), field: None, auth0_user_id: None }
+        Outcome {
+            state: ItemState::Conflict,
+            code: Some(code),
+            field: None,
+            other: None,
+            auth0_user_id: None,
+        }
     }
 
     /// It can't be moved as it is.
     pub fn failed(code: Code) -> Self {
-        Outcome { state: ItemState::Failed, code: Some(code), field: None, auth0_user_id: None }
+        Outcome { state: ItemState::Failed, code: Some(code), field: None, other: None, auth0_user_id: None }
     }
 
     /// Given up by a person, and no such user is at Auth0.
     pub fn cancelled() -> Self {
-        Outcome { state: ItemState::Cancelled, code: None, field: None, auth0_user_id: None }
+        Outcome { state: ItemState::Cancelled, code: None, field: None, other: None, auth0_user_id: None }
+    }
+
+    /// The same outcome, naming another record or user.
+    pub fn because_of(mut self, other: impl Into<String>) -> Self {
+        self.other = Some(other.into());
+        self
     }
 
     /// The same outcome, naming a field.
@@ -165,7 +180,7 @@ pub struct Item {
     pub record: UserRecord,
     /// Set once the user is at Auth0 (verification reads such items).
     pub auth0_user_id: Option<Auth0UserId>,
-    /// `Pending` for provisioning; `Created` or `Adopted` for verification.
+    /// `Pending` for provisioning; `Created`, `Adopted` or `Skipped` for verification.
     pub state: ItemState,
 }
 

@@ -18,6 +18,7 @@ pub mod item;
 pub mod job;
 pub mod limits;
 pub mod liveness;
+pub mod migration;
 pub mod null;
 pub mod password;
 pub mod plan;

@@ -129,6 +129,32 @@ impl LimitPlan {
     }
 }
 
+impl LimitPlan {
+    /// The plan to keep to where the tenant's headers name a smaller bucket for a group than
+    /// this plan has. Headers tell a bucket's size and not its refill (FACTS §2.4), so it is the
+    /// published plan with a bucket of that size, of several the slowest; where none has it,
+    /// this plan's refill in proportion. `None` where the bucket is as large as planned, and
+    /// under a plan without limits.
+    pub fn as_named(&self, group: Group, size: u32) -> Option<LimitPlan> {
+        let narrowest = |plan: &LimitPlan| plan.way(group).min_by_key(|bucket| bucket.burst);
+        let own = narrowest(self)?;
+        if size == 0 || size >= own.burst {
+            return None;
+        }
+        let published = NAMES.iter().filter_map(|name| name.parse::<LimitPlan>().ok());
+        let of_that_size =
+            published.filter(|plan| narrowest(plan).is_some_and(|bucket| bucket.burst == size));
+        let slowest = of_that_size.min_by(|a, b| {
+            let rate = |plan: &LimitPlan| plan.per_second_of(group).unwrap_or(f64::INFINITY);
+            rate(a).total_cmp(&rate(b))
+        });
+        slowest.or_else(|| {
+            let share = own.rate() * f64::from(size) / f64::from(own.burst);
+            format!("custom:{size}:{}", share.floor().max(1.0)).parse().ok()
+        })
+    }
+}
+
 impl fmt::Display for LimitPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
@@ -181,6 +207,25 @@ mod tests {
         for wrong in ["", "gold", "custom", "custom:0:1", "custom:1", "custom:x:1", "OFF"] {
             let error = wrong.parse::<LimitPlan>().unwrap_err().to_string();
             assert!(error.contains("private-500"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_smaller_bucket_names_the_plan_that_has_it() {
+        let named = |plan: &str, group, size| {
+            let named = plan.parse::<LimitPlan>().unwrap().as_named(group, size);
+            named.map(|plan| plan.name().to_owned())
+        };
+        let writes = |plan, size| named(plan, Group::UserWrites, size);
+        assert_eq!(writes("private-500", 2).as_deref(), Some("free"));
+        assert_eq!(writes("private-500", 10).as_deref(), Some("enterprise-dev"));
+        assert_eq!(writes("private-500", 20).as_deref(), Some("essentials"), "slower than private-20");
+        assert_eq!(named("private-500", Group::UserReads, 40).as_deref(), Some("essentials"));
+        assert_eq!(writes("private-500", 50).as_deref(), Some("enterprise"), "slower than private-100");
+        assert_eq!(writes("private-500", 125).as_deref(), Some("custom:125:125"));
+        assert_eq!(writes("custom:10:1", 3).as_deref(), Some("custom:3:1"), "never nothing");
+        for (plan, size) in [("private-500", 250), ("free", 250), ("free", 2), ("off", 2), ("free", 0)] {
+            assert_eq!(writes(plan, size), None, "{plan} {size}");
         }
     }
 

@@ -88,6 +88,11 @@ impl Fingerprints {
         self.0.shrink_to_fit();
     }
 
+    /// Whether a user of this key is among them. Sealed.
+    pub fn holds(&self, key: &SourceKey) -> bool {
+        self.0.binary_search_by_key(&short(&key.0), |(key, _)| *key).is_ok()
+    }
+
     /// Number of users.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -174,6 +179,7 @@ mod tests {
     fn new_users_are_no_drift_but_changed_and_vanished_ones_are() {
         let plan = prints(&[("1", "a"), ("2", "b"), ("3", "c")]);
         assert_eq!(plan.drift(&plan), Drift::default());
+        assert!(plan.holds(&SourceKey("2".into())) && !plan.holds(&SourceKey("4".into())));
         let grown = plan.drift(&prints(&[("3", "c"), ("1", "a"), ("2", "b"), ("4", "d")]));
         assert_eq!((grown.added, grown.is_stale()), (1, false));
         let moved = plan.drift(&prints(&[("1", "a"), ("2", "B"), ("4", "d")]));

@@ -194,6 +194,11 @@ impl RunState {
         matches!(self, RunState::Running | RunState::Sealing | RunState::Cancelling)
     }
 
+    /// Whether nothing of it was ever sent.
+    pub const fn is_unstarted(self) -> bool {
+        matches!(self, RunState::Planning | RunState::Planned)
+    }
+
     /// Whether a second run of the same source has to wait for this one.
     pub const fn is_active(self) -> bool {
         !matches!(self, RunState::Sealed | RunState::Cancelled)
@@ -260,6 +265,13 @@ pub struct SourceIdentity {
     pub kind: String,
     /// Canonical path of the file, or `host:port/database/schema.table`.
     pub location: String,
+}
+
+impl SourceIdentity {
+    /// Whether it is a file, not a table.
+    pub fn is_file(&self) -> bool {
+        !matches!(self.kind.as_str(), "postgres" | "sqlite")
+    }
 }
 
 impl fmt::Display for SourceIdentity {

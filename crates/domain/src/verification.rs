@@ -16,7 +16,9 @@ pub enum Verification {
 }
 
 /// Compares a user with what was written. A created user is compared field by
-/// field; an adopted one by what adoption promises: address, verified, connection.
+/// field; an adopted one by what adoption promises: address, verified, connection, and who
+/// may sign in; one that an earlier run made by whose it is: its person may have changed
+/// the rest since.
 pub fn compare(
     record: &UserRecord,
     state: ItemState,
@@ -34,7 +36,8 @@ pub fn compare(
     expect("connection", found.connection == connection);
     if state == ItemState::Adopted {
         expect("email_verified", found.email_verified);
-    } else {
+        expect("blocked", found.blocked == record.blocked);
+    } else if state != ItemState::Skipped {
         expect("email_verified", found.email_verified == record.email_verified);
         expect("blocked", found.blocked == record.blocked);
         let as_sent = |sent: &Option<String>, held: &Option<String>| sent.is_none() || sent == held;
@@ -58,10 +61,10 @@ pub fn compare(
 mod tests {
     use super::*;
     use crate::{
-        adoption,
+        adoption::Claimant,
         ids::{RunId, SourceKey},
         record::Email,
-        testing::directory_user,
+        testing::{directory_user, run_now},
     };
 
     fn pair() -> (UserRecord, DirectoryUser) {
@@ -73,7 +76,8 @@ mod tests {
         found.email_verified = true;
         found.name = Some("Ann".into());
         found.app_metadata = record.app_metadata.clone();
-        let mark = adoption::mark(&record, RunId(uuid::Uuid::nil()));
+        let claimant = Claimant { record: &record, id: RunId(uuid::Uuid::nil()), run: &run_now() };
+        let mark = claimant.mark();
         found.app_metadata.insert("ferry".into(), Value::Object(mark));
         (record, found)
     }
@@ -110,7 +114,29 @@ mod tests {
         found.app_metadata.clear();
         let connection = found.connection.clone();
         assert_eq!(compare(&record, ItemState::Adopted, &connection, Some(&found)), Verification::Matched);
-        found.email_verified = false;
-        assert_ne!(compare(&record, ItemState::Adopted, &connection, Some(&found)), Verification::Matched);
+        let plants: [fn(&mut DirectoryUser); 3] = [
+            |user| user.email_verified = false,
+            |user| user.blocked = true,
+            |user| user.email = Some("b@example.com".into()),
+        ];
+        for plant in plants {
+            let mut changed = found.clone();
+            plant(&mut changed);
+            let verdict = compare(&record, ItemState::Adopted, &connection, Some(&changed));
+            assert_ne!(verdict, Verification::Matched);
+        }
+    }
+
+    #[test]
+    fn a_user_of_an_earlier_run_may_have_changed_all_but_whose_it_is() {
+        let (record, mut found) = pair();
+        let connection = found.connection.clone();
+        found.name = Some("Somebody".into());
+        found.blocked = true;
+        assert_eq!(compare(&record, ItemState::Skipped, &connection, Some(&found)), Verification::Matched);
+        found.email = Some("b@example.com".into());
+        let verdict = compare(&record, ItemState::Skipped, &connection, Some(&found));
+        assert_eq!(verdict, Verification::Differs(vec!["email".into()]));
+        assert_eq!(compare(&record, ItemState::Skipped, &connection, None), Verification::Missing);
     }
 }

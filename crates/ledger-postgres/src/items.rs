@@ -13,7 +13,7 @@ use ferry_domain::{
 };
 use ferry_ledger::{
     Result, refusals,
-    rows::{ItemRow, ItemViewRow},
+    rows::{self, ItemRow, ItemViewRow},
     words,
 };
 use sqlx::{query, query_as};
@@ -27,7 +27,7 @@ impl Items for PostgresLedger {
     }
 
     async fn items_at_target(&self, lease: &Lease<Job>) -> Result<Vec<Item>> {
-        self.items_of_batch(lease, JobKind::Verify, &["created", "adopted"]).await
+        self.items_of_batch(lease, JobKind::Verify, rows::AT_TARGET).await
     }
 
     async fn write_back(
@@ -61,7 +61,7 @@ impl Items for PostgresLedger {
         let rows = query_as!(
             ItemViewRow,
             r#"
-            SELECT seq, key, place, line, state, code, field, auth0_user_id
+            SELECT seq, key, place, line, state, code, field, other, auth0_user_id
             FROM ferry.items
             WHERE run_id = $1 AND seq > $2
               AND (cardinality($3::text[]) = 0 OR state = ANY($3))
@@ -93,6 +93,7 @@ impl PostgresLedger {
                    item.auth0_user_id AS "auth0_user_id?", item.state AS "state?"
             FROM ferry.jobs AS job
             LEFT JOIN ferry.items AS item ON item.batch_id = job.batch_id AND item.state = ANY($3)
+                AND (item.state = 'pending' OR item.auth0_user_id IS NOT NULL)
             WHERE job.id = $1 AND job.token = $2 AND job.state = 'leased'
             ORDER BY item.seq
             "#,

@@ -3,12 +3,10 @@
 mod remove;
 mod settle;
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use ferry_domain::{
     NewItem, RunId, WriteBackTarget,
-    ports::{LedgerError, NewRun, Planned, Planning},
+    ports::{ABANDONED, LedgerError, NewRun, Planned, Planning},
     run::RunMove,
 };
 use ferry_ledger::{Result, audit::Line, refusals, scripts, steps::RunSteps, words};
@@ -25,8 +23,6 @@ use crate::{
     transaction::Tx,
 };
 
-/// A planning that wrote nothing for this long was left behind by its process.
-const ABANDONED: Duration = Duration::from_secs(60);
 /// COPY data is sent in pieces of about this many bytes.
 const PIECE: usize = 1 << 20;
 
@@ -70,6 +66,20 @@ impl Planning for PostgresLedger {
             Ok(())
         })
         .await
+    }
+
+    async fn keep(&self, run: RunId) -> Result<()> {
+        query!(
+            r#"
+            UPDATE ferry.runs SET touched_at = clock_timestamp()
+            WHERE id = $1 AND state IN ('planning', 'planned')
+            "#,
+            run.0
+        )
+        .execute(&self.pool)
+        .await
+        .map_err(self.sql_failed("could not keep a plan"))?;
+        Ok(())
     }
 
     async fn finish_planning(&self, run: RunId) -> Result<Planned> {
@@ -127,13 +137,14 @@ impl Planning for PostgresLedger {
     }
 }
 
+/// A row that is locked belongs to a process that is at work on it.
 async fn clear_abandoned(connection: &mut PgConnection, run: &NewRun) -> Tried<()> {
     let abandoned = query_scalar!(
         r#"
         SELECT id FROM ferry.runs
-        WHERE source_kind = $1 AND source_location = $2 AND state = 'planning'
+        WHERE source_kind = $1 AND source_location = $2 AND state IN ('planning', 'planned')
           AND touched_at < clock_timestamp() - make_interval(secs => $3)
-        FOR UPDATE
+        FOR UPDATE SKIP LOCKED
         "#,
         run.source.kind,
         run.source.location,

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use ferry_domain::{
-    RunId, RunState, RunView,
+    RunId, RunState, RunView, SourceIdentity,
+    migration::Migrated,
     ports::{LedgerError, RunNow, Runs, WatchedRun},
 };
 use ferry_ledger::{Result, audit::Line, lists::WatchedRow, rows, steps::RunSteps, words};
@@ -24,14 +25,38 @@ impl Runs for PostgresLedger {
         self.views(None, most).await
     }
 
+    async fn migrated(&self) -> Result<Vec<Migrated>> {
+        let rows = query!(
+            r#"
+            SELECT source_kind, source_location, migration FROM ferry.runs
+            GROUP BY source_kind, source_location, migration
+            ORDER BY max(created_at) DESC
+            "#
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.sql_failed("could not read earlier runs"))?;
+        let migrated = rows.into_iter().map(|row| Migrated {
+            source: SourceIdentity { kind: row.source_kind, location: row.source_location },
+            migration: row.migration,
+        });
+        Ok(migrated.collect())
+    }
+
     async fn run_now(&self, run: RunId) -> Result<RunNow> {
-        let row =
-            query!(r#"SELECT migration, spec::text AS "spec!", state FROM ferry.runs WHERE id = $1"#, run.0)
-                .fetch_optional(&self.pool)
-                .await
-                .map_err(self.sql_failed("could not read a run"))?
-                .ok_or_else(|| LedgerError::no_such_run(run))?;
-        rows::run_now(run, row.migration, &row.spec, &row.state)
+        let row = query!(
+            r#"
+            SELECT migration, source_kind, source_location, spec::text AS "spec!", state
+            FROM ferry.runs WHERE id = $1
+            "#,
+            run.0
+        )
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(self.sql_failed("could not read a run"))?
+        .ok_or_else(|| LedgerError::no_such_run(run))?;
+        let source = SourceIdentity { kind: row.source_kind, location: row.source_location };
+        rows::run_now(run, row.migration, source, &row.spec, &row.state)
     }
 
     async fn watched_runs(&self) -> Result<Vec<WatchedRun>> {

@@ -10,7 +10,7 @@ use ferry_domain::{
 };
 use ferry_ledger::{
     Result, refusals,
-    rows::{ItemRow, ItemViewRow},
+    rows::{self, ItemRow, ItemViewRow},
     steps::{End, EndSteps},
 };
 
@@ -27,7 +27,7 @@ impl Items for SqliteLedger {
     }
 
     async fn items_at_target(&self, lease: &Lease<Job>) -> Result<Vec<Item>> {
-        self.items_of_batch(lease, JobKind::Verify, &["created", "adopted"]).await
+        self.items_of_batch(lease, JobKind::Verify, rows::AT_TARGET).await
     }
 
     async fn write_back(
@@ -62,7 +62,7 @@ impl Items for SqliteLedger {
             r#"
             SELECT seq AS "seq!: i64", key AS "key!: String", place AS "place!: String", line AS "line!: i64",
                    state AS "state!: String", code AS "code?: String", field AS "field?: String",
-                   auth0_user_id AS "auth0_user_id?: String"
+                   other AS "other?: String", auth0_user_id AS "auth0_user_id?: String"
             FROM ferry_items
             WHERE run_id = ?1 AND seq > ?2
               AND (?3 = '[]' OR state IN (SELECT value FROM json_each(?3)))
@@ -96,6 +96,7 @@ impl SqliteLedger {
                    state AS "state!: String"
             FROM ferry_items
             WHERE batch_id = ?1 AND state IN (SELECT value FROM json_each(?2))
+              AND (state = 'pending' OR auth0_user_id IS NOT NULL)
             ORDER BY seq
             "#,
             batch.0,

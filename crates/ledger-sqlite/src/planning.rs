@@ -6,7 +6,7 @@ mod settle;
 use async_trait::async_trait;
 use ferry_domain::{
     Code, ItemState, NewItem, RunId, WriteBackTarget,
-    ports::{LedgerError, NewRun, Planned, Planning},
+    ports::{ABANDONED, LedgerError, NewRun, Planned, Planning},
     run::RunMove,
 };
 use ferry_ledger::{Result, audit::Line, refusals, scripts, steps::RunSteps, words};
@@ -31,9 +31,6 @@ const STARTING: &str = "could not start a run";
 const LOOKING: &str = "could not look at the application's table";
 const PREPARING: &str = "could not prepare the application's table";
 
-/// A planning that wrote nothing for this long was left behind by its process: 60 s, in
-/// microseconds.
-const ABANDONED: i64 = 60_000_000;
 /// Items in one statement; bounds the JSON that carries them to some megabytes.
 const STATEMENT: usize = 1_000;
 
@@ -96,6 +93,20 @@ impl Planning for SqliteLedger {
         tx.commit().await.doing(ADDING)
     }
 
+    async fn keep(&self, run: RunId) -> Result<()> {
+        sqlx::query!(
+            r#"
+            UPDATE ferry_runs SET touched_at = (SELECT at FROM ferry_now)
+            WHERE id = ?1 AND state IN ('planning', 'planned') AND touched_at > 0
+            "#,
+            run.0
+        )
+        .execute(self.writer())
+        .await
+        .doing("could not keep a plan")?;
+        Ok(())
+    }
+
     async fn finish_planning(&self, run: RunId) -> Result<Planned> {
         let mut tx = self.write(FINISHING).await?;
         scripts::advance(&mut Tx(&mut tx), run, RunMove::Plan).await?;
@@ -135,22 +146,24 @@ impl Planning for SqliteLedger {
 
 impl SqliteLedger {
     async fn clear_abandoned(&self, run: &NewRun) -> Result<()> {
-        let abandoned = sqlx::query_scalar!(
+        let since = i64::try_from(ABANDONED.as_micros()).unwrap_or(i64::MAX);
+        let abandoned = sqlx::query!(
             r#"
-            UPDATE ferry_runs SET touched_at = 0
-            WHERE source_kind = ?1 AND source_location = ?2 AND state = 'planning'
+            SELECT id AS "id!: Uuid", touched_at = 0 AS "in_removal!: bool" FROM ferry_runs
+            WHERE source_kind = ?1 AND source_location = ?2 AND state IN ('planning', 'planned')
               AND touched_at <= (SELECT at FROM ferry_now) - ?3
-            RETURNING id AS "id!: Uuid"
             "#,
             run.source.kind,
             run.source.location,
-            ABANDONED
+            since
         )
         .fetch_optional(self.writer())
         .await
         .doing(OPENING)?;
         match abandoned {
-            Some(id) => remove::finish(self, RunId(id)).await,
+            // A removal that a crash broke off goes on where it was.
+            Some(run) if run.in_removal => remove::finish(self, RunId(run.id)).await,
+            Some(run) => self.abandon(RunId(run.id)).await,
             None => Ok(()),
         }
     }

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use ferry_domain::{
-    RunId, RunState, RunView,
+    RunId, RunState, RunView, SourceIdentity,
+    migration::Migrated,
     ports::{LedgerError, RunNow, Runs, WatchedRun},
 };
 use ferry_ledger::{Result, audit::Line, lists::WatchedRow, refusals, rows, steps::RunSteps, words};
@@ -28,10 +29,32 @@ impl Runs for SqliteLedger {
         self.views(None, most).await
     }
 
+    async fn migrated(&self) -> Result<Vec<Migrated>> {
+        let rows = sqlx::query!(
+            r#"
+            SELECT source_kind AS "kind!: String", source_location AS "location!: String",
+                   migration AS "migration!: String"
+            FROM ferry_runs
+            GROUP BY source_kind, source_location, migration
+            ORDER BY max(created_at) DESC
+            "#
+        )
+        .fetch_all(self.reader())
+        .await
+        .doing(READING)?;
+        let migrated = rows.into_iter().map(|row| Migrated {
+            source: SourceIdentity { kind: row.kind, location: row.location },
+            migration: row.migration,
+        });
+        Ok(migrated.collect())
+    }
+
     async fn run_now(&self, run: RunId) -> Result<RunNow> {
         let row = sqlx::query!(
             r#"
-            SELECT migration AS "migration!: String", spec AS "spec!: String", state AS "state!: String"
+            SELECT migration AS "migration!: String", source_kind AS "source_kind!: String",
+                   source_location AS "source_location!: String", spec AS "spec!: String",
+                   state AS "state!: String"
             FROM ferry_runs WHERE id = ?1
             "#,
             run.0
@@ -40,7 +63,8 @@ impl Runs for SqliteLedger {
         .await
         .doing(READING)?
         .ok_or_else(|| LedgerError::no_such_run(run))?;
-        rows::run_now(run, row.migration, &row.spec, &row.state)
+        let source = SourceIdentity { kind: row.source_kind, location: row.source_location };
+        rows::run_now(run, row.migration, source, &row.spec, &row.state)
     }
 
     async fn watched_runs(&self) -> Result<Vec<WatchedRun>> {

@@ -64,7 +64,7 @@ pub fn not_planned_any_more(run: RunId) -> LedgerError {
 
 /// Refuses to remove a run that was started.
 pub fn unsent(run: RunId, state: RunState) -> Result<()> {
-    if matches!(state, RunState::Planning | RunState::Planned) {
+    if state.is_unstarted() {
         return Ok(());
     }
     Err(LedgerError::Refused(format!("run {run} is {state}: only a run that was not started can be removed")))
@@ -136,7 +136,7 @@ mod tests {
         let run = RunId(uuid::Uuid::nil());
         for state in RunState::ALL {
             assert_eq!(planning(run, state).is_ok(), state == RunState::Planning, "{state}");
-            let unstarted = matches!(state, RunState::Planning | RunState::Planned);
+            let unstarted = state.is_unstarted();
             assert_eq!(unsent(run, state).is_ok(), unstarted, "{state}");
         }
     }

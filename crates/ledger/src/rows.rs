@@ -1,8 +1,8 @@
 //! Rows of the tables, and what they mean. Generic over how a store keeps times.
 
 use ferry_domain::{
-    Auth0UserId, BatchId, Envelope, Item, ItemSeq, Job, JobId, JobKind, RunId, RunView, SourceIdentity,
-    SourceKey, Tally,
+    Auth0UserId, BatchId, Envelope, Item, ItemSeq, ItemState, Job, JobId, JobKind, RunId, RunView,
+    SourceIdentity, SourceKey, Tally,
     ports::{DeadKind, DeadState, DeadView, Discrepancy, ItemView, RunNow, Unclaimed},
 };
 use uuid::Uuid;
@@ -94,9 +94,20 @@ impl<T: StoredTime> RunRow<T> {
     }
 }
 
+/// States of an item whose user at Auth0 settles it; these are read back.
+pub const AT_TARGET: &[&str] =
+    &[ItemState::Created.as_str(), ItemState::Adopted.as_str(), ItemState::Skipped.as_str()];
+
 /// What workers read of a row of `runs`.
-pub fn run_now(run: RunId, migration: String, spec: &str, state: &str) -> Result<RunNow> {
-    Ok(RunNow { migration, spec: words::run_spec(run.0, spec)?, state: words::run_state(run.0, state)? })
+pub fn run_now(
+    run: RunId,
+    migration: String,
+    source: SourceIdentity,
+    spec: &str,
+    state: &str,
+) -> Result<RunNow> {
+    let (spec, state) = (words::run_spec(run.0, spec)?, words::run_state(run.0, state)?);
+    Ok(RunNow { migration, source, spec, state })
 }
 
 /// A row of `items` with its record, as workers read it.
@@ -134,6 +145,7 @@ pub struct ItemViewRow {
     pub state: String,
     pub code: Option<String>,
     pub field: Option<String>,
+    pub other: Option<String>,
     pub auth0_user_id: Option<String>,
 }
 
@@ -147,6 +159,7 @@ impl ItemViewRow {
             key: SourceKey(self.key),
             origin: words::origin(self.seq, self.place, self.line)?,
             field: self.field,
+            other: self.other,
             auth0_user_id: self.auth0_user_id.map(Auth0UserId),
         })
     }

@@ -104,6 +104,12 @@ impl Brake {
         Some(pause)
     }
 
+    /// Forgets what was learnt of another rate; a pause that is under way stays.
+    pub(crate) fn start_anew(&self) {
+        let mut speed = self.speed();
+        (speed.factor, speed.streak) = (1.0, 0);
+    }
+
     fn pause_until(&self, speed: &mut Speed, until: Duration) {
         speed.since = until;
         self.paused_until.store(until.as_nanos() as u64, Ordering::Release);

@@ -4,7 +4,7 @@
 //! one script hands out **slots**, moments from which a request may be sent; each process
 //! keeps **slot reservations** for its callers. See `shared`, and the decision in
 //! `docs/adr/0011-shared-limiter.md`. [`LocalLimiter`] is for one process with everything
-//! in it; see `local`.
+//! in it; see `local`. [`TenantLimiter`] is around either, and keeps to what the tenant itself says.
 //!
 //! Two properties of the server are unknown (FACTS §12.1): whether it refills all the
 //! time or in steps, and what else uses the tenant. Hence, for both:
@@ -27,9 +27,11 @@ mod foreign;
 mod local;
 mod model;
 mod shared;
+mod tenant;
 #[cfg(test)]
 mod tests;
 mod time;
 
 pub use local::LocalLimiter;
 pub use shared::{NoRedis, SharedLimiter, SharedOptions};
+pub use tenant::TenantLimiter;

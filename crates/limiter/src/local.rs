@@ -174,6 +174,7 @@ impl Limiter for LocalLimiter {
             }
         }
         current.all().for_each(Bucket::retire);
+        self.brake.start_anew();
         *current = Arc::new(next);
     }
 

@@ -140,6 +140,10 @@ impl Queue for MemoryQueue {
         Ok(sends.iter().filter(|send| !held.contains(&send.send_name())).cloned().collect())
     }
 
+    async fn probe(&self) -> Result<(), QueueError> {
+        Ok(())
+    }
+
     async fn depth(&self) -> Result<usize, QueueError> {
         Ok(self.held.lock().len())
     }

@@ -8,7 +8,7 @@ mod csv;
 mod facts;
 mod markdown;
 
-pub use csv::{header, row};
+pub use csv::{header, id_header, id_row, row};
 pub use facts::{Durations, Group, Named, Rate, Report};
 pub use markdown::markdown;
 

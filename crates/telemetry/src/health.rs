@@ -55,15 +55,14 @@ pub(crate) fn dead_because(figures: &Figures, now_ms: i64, patience: Patience) -
 }
 
 /// What the process lacks for work; empty when it is ready.
-pub(crate) fn lacking(figures: &Figures) -> Vec<&'static str> {
-    [
-        (&figures.ready, "not registered, or stopping"),
-        (&figures.ledger_reachable, "the ledger does not answer"),
-        (&figures.queue_reachable, "the queue does not answer"),
-    ]
-    .into_iter()
-    .filter_map(|(level, lack)| (level.get() != 1).then_some(lack))
-    .collect()
+pub(crate) fn lacking(figures: &Figures) -> Vec<String> {
+    let queue = || figures.queue_lacks().unwrap_or_else(|| "the queue was not looked at yet".to_owned());
+    let lacks = [
+        (&figures.ready, "not registered, or stopping".to_owned()),
+        (&figures.ledger_reachable, "the ledger does not answer".to_owned()),
+        (&figures.queue_reachable, queue()),
+    ];
+    lacks.into_iter().filter_map(|(level, lack)| (level.get() != 1).then_some(lack)).collect()
 }
 
 /// Time from a moment of the monotonic clock until now; zero for a later moment.
@@ -106,8 +105,10 @@ mod tests {
         assert_eq!(lacking(&figures).len(), 3);
         figures.ready.set(1);
         figures.ledger_reachable.set(1);
-        assert_eq!(lacking(&figures), ["the queue does not answer"]);
-        figures.queue_reachable.set(1);
+        assert_eq!(lacking(&figures), ["the queue was not looked at yet"]);
+        figures.set_queue_lacks(Some("Redis at r:6379/0 is a read-only replica".into()));
+        assert_eq!(lacking(&figures), ["Redis at r:6379/0 is a read-only replica"]);
+        figures.set_queue_lacks(None);
         assert!(lacking(&figures).is_empty());
     }
 }

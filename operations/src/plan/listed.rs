@@ -105,6 +105,8 @@ pub struct Record {
     pub code: Option<Code>,
     /// The field it speaks of.
     pub field: Option<String>,
+    /// Which other record or user the code speaks of.
+    pub other: Option<String>,
     /// What to do about it.
     pub remedy: Option<&'static str>,
 }
@@ -117,6 +119,7 @@ impl From<&ItemView> for Record {
             state: item.state,
             code: item.code,
             field: item.field.clone(),
+            other: item.other.clone(),
             remedy: item.code.map(Code::remedy),
         }
     }

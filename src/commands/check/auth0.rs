@@ -8,9 +8,9 @@ use std::sync::Arc;
 use ferry_auth0::Auth0;
 use ferry_domain::{
     Auth0UserId, Code,
-    ports::{Directory, DirectoryError},
+    ports::{Directory, DirectoryError, Limiter},
 };
-use ferry_limiter::LocalLimiter;
+use ferry_limiter::{LocalLimiter, TenantLimiter};
 
 use super::{Line, error, ok, warning};
 use crate::{
@@ -21,8 +21,8 @@ use crate::{
 };
 
 pub async fn check(setup: &Setup, lines: &mut Vec<Line>) {
-    let auth0 = match client(setup) {
-        Ok(auth0) => auth0,
+    let (auth0, limiter) = match client(setup) {
+        Ok(client) => client,
         Err(wrong) => {
             lines.push(error("auth0", wrong, "Set what is missing; .env.sample lists all of it."));
             return;
@@ -50,12 +50,24 @@ pub async fn check(setup: &Setup, lines: &mut Vec<Line>) {
         }
     }
     lines.push(connection(&auth0, &setup.settings.auth0.connection).await);
+    if let Some(named) = limiter.figures().named {
+        lines.push(warning(
+            "limits",
+            format!(
+                "the tenant's headers name the limits of {named}, and the plan is {}",
+                setup.settings.auth0.limits
+            ),
+            "Workers keep to the tenant's; set AUTH0_PLAN to its plan.",
+        ));
+    }
 }
 
 /// A client with limits of its own: two requests need not be shared out over all workers.
-fn client(setup: &Setup) -> anyhow::Result<Auth0> {
-    let limiter = Arc::new(LocalLimiter::new(&setup.settings.limits()?));
-    Auth0::new(tenant::sign_in(&setup.servers, &setup.settings)?, limiter).map_err(usage)
+fn client(setup: &Setup) -> anyhow::Result<(Auth0, Arc<TenantLimiter>)> {
+    let limits = setup.settings.limits()?;
+    let limiter = Arc::new(TenantLimiter::new(Arc::new(LocalLimiter::new(&limits)), &limits));
+    let sign_in = tenant::sign_in(&setup.servers, &setup.settings)?;
+    Ok((Auth0::new(sign_in, limiter.clone()).map_err(usage)?, limiter))
 }
 
 /// Reads a user that nobody has.

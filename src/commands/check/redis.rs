@@ -1,5 +1,6 @@
 //! Whether the queue is there, and loses nothing by itself.
 
+use ferry_domain::ports::Queue;
 use ferry_queue::Inspection;
 
 use super::{Line, error, ok, warning};
@@ -10,12 +11,26 @@ pub async fn check(place: &Place, setup: &Setup, lines: &mut Vec<Line>) {
         lines.push(ok("queue", "in the worker's memory; no Redis is needed"));
         return;
     }
-    let inspected = async { anyhow::Ok(wiring::redis(setup).await?.inspect().await?) };
-    match inspected.await {
-        Ok(server) => judge(&server, lines),
+    let queue = match wiring::redis(setup).await {
+        Ok(queue) => queue,
         // Its text says what to start or correct.
-        Err(wrong) => lines.push(error("redis", wrong, "Until then nothing is sent; no user is lost by it.")),
+        Err(wrong) => {
+            lines.push(error("redis", wrong, "Until then nothing is sent; no user is lost by it."));
+            return;
+        }
+    };
+    match queue.inspect().await {
+        Ok(server) => judge(&server, lines),
+        Err(wrong) => lines.push(warning(
+            "redis",
+            format!("the server was not looked at: {wrong}"),
+            "Version, eviction and persistence are not known; allow INFO to have them checked.",
+        )),
     }
+    lines.push(match queue.probe().await {
+        Ok(()) => ok("queue", "a worker can register, take, end and sign off"),
+        Err(wrong) => error("queue", wrong, "Until then nothing is sent; no user is lost by it."),
+    });
 }
 
 fn judge(server: &Inspection, lines: &mut Vec<Line>) {
@@ -26,6 +41,10 @@ fn judge(server: &Inspection, lines: &mut Vec<Line>) {
     } else {
         ok("redis", name)
     });
+    if let Some(line) = unfit(server) {
+        lines.push(line);
+        return;
+    }
     lines.push(if server.eviction == "noeviction" {
         ok("eviction", "noeviction: a full Redis refuses, and forgets nothing")
     } else {
@@ -46,6 +65,37 @@ fn judge(server: &Inspection, lines: &mut Vec<Line>) {
     });
 }
 
+/// Why a server can never be the queue, whatever its settings.
+fn unfit(server: &Inspection) -> Option<Line> {
+    Some(if server.mode == "cluster" {
+        error(
+            "redis",
+            "REDIS_URL is a node of a Redis Cluster (cluster_enabled)",
+            "Ferry needs a single server: point REDIS_URL at one that is not part of a cluster.",
+        )
+    } else if server.mode == "sentinel" {
+        error(
+            "redis",
+            "REDIS_URL is the port of a Sentinel, which keeps no data",
+            "Point REDIS_URL at the primary that it watches; after a fail-over Ferry needs the new address.",
+        )
+    } else if server.replica {
+        error(
+            "redis",
+            "REDIS_URL is a replica, which takes no writes",
+            "Point REDIS_URL at the primary; after a fail-over that is another address.",
+        )
+    } else if server.max_memory > 0 && server.used_memory > server.max_memory / 10 * 9 {
+        warning(
+            "memory",
+            format!("{} of {} bytes are used", server.used_memory, server.max_memory),
+            "A full Redis refuses jobs: CONFIG SET maxmemory, or remove what others keep there.",
+        )
+    } else {
+        return None;
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Level;
@@ -57,8 +107,9 @@ mod tests {
             product: "Redis".into(),
             version: "7.4.1".into(),
             eviction: "noeviction".into(),
-            max_memory: 0,
+            mode: "standalone".into(),
             appends: true,
+            ..Inspection::default()
         };
         let levels = |server: Inspection| {
             let mut lines = Vec::new();
@@ -70,6 +121,12 @@ mod tests {
         assert_eq!(levels(Inspection { version: "6.2.1".into(), ..good.clone() }), [Error, Ok, Ok]);
         assert_eq!(levels(Inspection { product: "Valkey".into(), ..good.clone() }), [Error, Ok, Ok]);
         assert_eq!(levels(Inspection { eviction: "allkeys-lru".into(), ..good.clone() }), [Ok, Error, Ok]);
-        assert_eq!(levels(Inspection { appends: false, ..good }), [Ok, Ok, Warning]);
+        assert_eq!(levels(Inspection { appends: false, ..good.clone() }), [Ok, Ok, Warning]);
+        for mode in ["cluster", "sentinel"] {
+            assert_eq!(levels(Inspection { mode: mode.into(), ..good.clone() }), [Ok, Error]);
+        }
+        assert_eq!(levels(Inspection { replica: true, ..good.clone() }), [Ok, Error]);
+        let full = Inspection { max_memory: 1_000, used_memory: 950, ..good };
+        assert_eq!(levels(full), [Ok, Warning]);
     }
 }

@@ -22,7 +22,12 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
 }
 
 fn told(done: &RedriveDone, run: Option<RunId>) -> String {
-    let mut text = format!("{} redriven, {} users are pending again.", counted(done.redriven), done.users);
+    let mut text = match done.users {
+        0 => {
+            format!("{} redriven: users are read back, or the report is made, again.", counted(done.redriven))
+        }
+        users => format!("{} redriven, {users} users are pending again.", counted(done.redriven)),
+    };
     if done.left > 0 {
         text += &format!(
             "\n{} can't go again (no job, or a run that was cancelled): ferry dead discard settles them.",
@@ -30,8 +35,8 @@ fn told(done: &RedriveDone, run: Option<RunId>) -> String {
         );
     }
     if done.redriven > 0 {
-        let run = run.map_or_else(|| "RUN".to_owned(), |run| run.to_string());
-        text += &format!("\nFollow: ferry run watch {run}");
+        let follow = run.map_or_else(|| "ferry run list".to_owned(), |run| format!("ferry run watch {run}"));
+        text += &format!("\nFollow: {follow}");
     }
     text
 }

@@ -1,5 +1,6 @@
 //! `ferry run`: starts runs, shows them, and says what they are to do.
 
+mod export;
 mod list;
 mod moves;
 mod rate;
@@ -37,6 +38,8 @@ pub enum Command {
     Retry(retry::Options),
     /// Print the report of a run
     Report(report::Options),
+    /// Print the id map of a run: the key of each user in the source, and its id at Auth0
+    Export(export::Options),
 }
 
 impl Command {
@@ -61,5 +64,6 @@ pub async fn run(setup: &Setup, command: Command) -> anyhow::Result<Exit> {
         Command::Rate(options) => rate::run(setup, options).await,
         Command::Retry(options) => retry::run(setup, options).await,
         Command::Report(options) => report::run(setup, options).await,
+        Command::Export(options) => export::run(setup, options).await,
     }
 }

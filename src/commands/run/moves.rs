@@ -1,8 +1,11 @@
 //! `ferry run pause`, `resume`, `cancel`: the brakes of one run.
 
 use clap::Args;
-use ferry_domain::{RunId, RunState, run::RunMove};
-use ferry_operations::moves::{self, Moved};
+use ferry_domain::{RunState, run::RunMove};
+use ferry_operations::{
+    RunName,
+    moves::{self, Moved},
+};
 
 use crate::{
     exit::Exit,
@@ -14,8 +17,8 @@ use crate::{
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// The run's id
-    pub run: RunId,
+    /// The run's id, how it begins, or last
+    pub run: RunName,
     #[command(flatten)]
     pub consent: Consent,
     /// How to print the result
@@ -25,7 +28,8 @@ pub struct Options {
 
 pub async fn run(setup: &Setup, step: RunMove, options: Options) -> anyhow::Result<Exit> {
     let access = wiring::access(setup).await?;
-    let question = moves::ask(&access, options.run, step).await?;
+    let id = access.named(&options.run).await?;
+    let question = moves::ask(&access, id, step).await?;
     if question.is_needed() && !output::confirmed(options.consent.yes, &question)? {
         return Ok(output::nothing_changed());
     }

@@ -1,15 +1,15 @@
 //! `ferry run rate`: other limits while a run goes on, and back to the settings'.
 
 use clap::Args;
-use ferry_domain::{RunId, limits::LimitPlan};
-use ferry_operations::{Error, rate};
+use ferry_domain::limits::LimitPlan;
+use ferry_operations::{Error, RunName, rate};
 
 use crate::{exit::Exit, options::Output, output, setup::Setup, wiring};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// The run's id
-    pub run: RunId,
+    /// The run's id, how it begins, or last
+    pub run: RunName,
     /// Name of a plan of limits: off, free, enterprise, private-500, …; or custom:BURST:PER_SECOND, in
     /// requests per second; or default, to go back to the settings
     pub plan: String,
@@ -24,7 +24,8 @@ pub struct Options {
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let plan = rate::named(&options.plan).map_err(Error::from)?;
     let access = wiring::access(setup).await?;
-    let changed = rate::act(&access, options.run, plan.as_ref(), options.reason.as_deref()).await?;
+    let id = access.named(&options.run).await?;
+    let changed = rate::act(&access, id, plan.as_ref(), options.reason.as_deref()).await?;
     match options.output {
         Output::Json => output::json(&changed)?,
         Output::Table => output::say(&told(plan.as_ref(), changed.changed)),

@@ -1,8 +1,10 @@
 //! `ferry run report`: the sealed report, or the state now where there is none.
 
 use clap::{Args, ValueEnum};
-use ferry_domain::RunId;
-use ferry_operations::report;
+use ferry_operations::{
+    RunName,
+    report::{self, Listed},
+};
 
 use crate::{exit::Exit, output, setup::Setup, shown, wiring};
 
@@ -14,17 +16,20 @@ pub enum Form {
     Markdown,
     /// One JSON value, for scripts
     Json,
-    /// A line for each user that was neither created nor adopted
+    /// A line for each user that needs a person, or differs at Auth0 from what was written
     Csv,
 }
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// The run's id
-    pub run: RunId,
+    /// The run's id, how it begins, or last
+    pub run: RunName,
     /// Revision of the report [default: the newest, or the present state if there is none]
     #[arg(long)]
     pub revision: Option<i32>,
+    /// List skipped users, too (with --output csv)
+    #[arg(long)]
+    pub all: bool,
     /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     pub output: Form,
@@ -32,11 +37,14 @@ pub struct Options {
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let access = wiring::access(setup).await?;
-    let run = access.run(options.run).await?;
+    let run = access.run(access.named(&options.run).await?).await?;
     if options.output == Form::Csv {
         output::data(ferry_report::header().trim_end());
-        let line = &mut |item: &_| output::data(ferry_report::row(item).trim_end_matches('\n'));
-        report::not_at_target(&access, run.id, line).await?;
+        let listed = if options.all { Listed::All } else { Listed::NeedsAttention };
+        let line = &mut |item: &_, found: Option<&_>| {
+            output::data(ferry_report::row(item, found).trim_end_matches('\n'));
+        };
+        report::not_at_target(&access, &run, listed, line).await?;
         return Ok(Exit::Done);
     }
     let report = shown::report(&access, &run, options.revision).await?;

@@ -1,8 +1,11 @@
 //! `ferry run retry`: takes failed and conflicting users up again.
 
 use clap::Args;
-use ferry_domain::{Code, RunId};
-use ferry_operations::retry::{self, Question, Retried};
+use ferry_domain::Code;
+use ferry_operations::{
+    RunName,
+    retry::{self, Question, Retried},
+};
 
 use crate::{
     exit::Exit,
@@ -14,8 +17,8 @@ use crate::{
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// The run's id
-    pub run: RunId,
+    /// The run's id, how it begins, or last
+    pub run: RunName,
     /// Only users with this code, as the report names it; can be repeated
     #[arg(long = "code", value_name = "CODE")]
     pub codes: Vec<Code>,
@@ -28,7 +31,8 @@ pub struct Options {
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let access = wiring::access(setup).await?;
-    let question = retry::ask(&access, options.run, options.codes).await?;
+    let id = access.named(&options.run).await?;
+    let question = retry::ask(&access, id, options.codes).await?;
     if question.users == 0 {
         output::say(&nothing(&question));
     } else if !output::confirmed(options.consent.yes, &question)? {

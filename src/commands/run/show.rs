@@ -1,9 +1,9 @@
 //! `ferry run show`: state, sums and jobs of one run.
 
 use clap::Args;
-use ferry_domain::{ItemState, RunId, RunView};
+use ferry_domain::{ItemState, RunView};
 use ferry_operations::{
-    units,
+    RunName, units,
     views::RunInFull,
     waits::{self, Around},
 };
@@ -12,8 +12,8 @@ use crate::{exit::Exit, options::Output, output, setup::Setup, wiring};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// The run's id
-    pub run: RunId,
+    /// The run's id, how it begins, or last
+    pub run: RunName,
     /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
@@ -21,12 +21,12 @@ pub struct Options {
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let access = wiring::access(setup).await?;
-    let run = access.run(options.run).await?;
+    let run = access.run(access.named(&options.run).await?).await?;
     match options.output {
         Output::Json => output::json(&RunInFull::from(&run))?,
         Output::Table => {
             let around = Around::of(&access).await?;
-            let jobs = access.jobs.job_counts(options.run).await?;
+            let jobs = access.jobs.job_counts(run.id).await?;
             print(&run, &around);
             for found in jobs {
                 line("jobs", format!("{} {}: {}", found.kind, found.state.as_str(), found.jobs));

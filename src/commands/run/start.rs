@@ -13,15 +13,18 @@ use ferry_domain::{
 };
 use ferry_operations::{
     Access, Error,
-    plan::{self, SOURCE_CHANGED},
+    accept::Accept,
+    plan,
     planner::Subject,
-    start::{self, Promised, Question},
+    start::{self, Question, Wish},
 };
 use ferry_sources::Location;
 use secrecy::ExposeSecret;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     exit::{Exit, usage},
+    lifecycle,
     options::{Consent, Output},
     output::{self, Progress},
     place::Place,
@@ -34,15 +37,15 @@ use crate::{
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// A file (CSV, JSON, NDJSON, SQLite) or a database URL [default: the plan's]
-    #[arg(required_unless_present = "plan")]
+    /// A file (CSV, JSON, NDJSON, SQLite) or a database URL [default: the plan's, or DATABASE_URL]
     pub source: Option<String>,
     /// A file made by ferry plan: refuse to start (exit 6) if source or settings have changed since
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
-    /// Start although this has changed since the plan; only SOURCE_CHANGED can be accepted
-    #[arg(long, value_name = "CODE", requires = "plan")]
-    pub accept: Vec<String>,
+    /// Start although Ferry would refuse: SOURCE_CHANGED (since the plan), MIGRATION_TAKEN (the name has
+    /// another source), MIGRATION_RENAMED (this source had another name). May be repeated
+    #[arg(long, value_name = "CODE")]
+    pub accept: Vec<Accept>,
     #[command(flatten)]
     pub reading: Reading,
     /// Users in one batch, 1 to 1000; a worker takes users batch by batch
@@ -81,23 +84,18 @@ impl Options {
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    if let Some(unknown) = options.accept.iter().find(|code| *code != SOURCE_CHANGED) {
-        return Err(usage(format!("--accept {unknown}: only {SOURCE_CHANGED} can be accepted")));
-    }
     let plan = options.plan.as_deref().map(read_plan).transpose()?;
     let text = source_text(&options, plan.as_ref(), &setup.servers)?;
     let tenant = tenant::required(&setup.servers)?;
     let Opened { mut subject, location } =
         reading::open(&setup.settings, &text, &options.reading, tenant).await?;
-    let source_change_accepted = !options.accept.is_empty();
-    let promised = plan.as_ref().map(|plan| Promised { plan, source_change_accepted });
-    if let Some(promised) = &promised {
-        promised.check(&subject)?;
-    }
+    let reason = options.consent.reason.as_deref();
+    let wish = Wish { plan: plan.as_ref(), accepted: &options.accept, reason };
+    wish.check(&subject)?;
 
     let place = ledger_place(&location, &setup.servers)?;
     let fresh = matches!(&place, Place::Sqlite(path) if !path.exists());
-    let result = plan_and_begin(setup, &options, promised, &mut subject, &place).await;
+    let result = plan_and_begin(setup, &options, wish, &mut subject, &place).await;
     if fresh && !matches!(result, Ok(Exit::Done)) {
         remove_unused(&place);
     }
@@ -107,15 +105,15 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
 async fn plan_and_begin(
     setup: &Setup,
     options: &Options,
-    promised: Option<Promised<'_>>,
+    wish: Wish<'_>,
     subject: &mut Subject,
     place: &Place,
 ) -> anyhow::Result<Exit> {
     let access = wiring::access_to(open_ledger(place, setup).await?, setup);
-    let reason = options.consent.reason.as_deref();
     let mut progress = Progress::new("reading", 0);
-    let asked =
-        start::ask(&access, subject, promised, reason, &mut |read| progress.at(read, "records")).await;
+    let stop = lifecycle::stop_on_signal()?;
+    let read = &mut |read| progress.at(read, "records");
+    let asked = start::ask(&access, subject, wish, read, stop.cancelled()).await;
     progress.done();
     let question = asked.map_err(|error| match error {
         Error::Ledger(LedgerError::WriteBackTarget(_)) => {
@@ -124,7 +122,7 @@ async fn plan_and_begin(
         error => error.into(),
     })?;
     shown::warnings(&subject.source.warnings());
-    begin(&access, &question, options, place).await
+    begin(&access, &question, options, place, &setup.servers, &stop).await
 }
 
 /// A ledger file that this command made and nothing was started in.
@@ -142,6 +140,8 @@ async fn begin(
     question: &Question,
     options: &Options,
     place: &Place,
+    servers: &Servers,
+    stop: &CancellationToken,
 ) -> anyhow::Result<Exit> {
     let start::Outcome { run, planned, .. } = &question.outcome;
     if options.output == Output::Table {
@@ -149,23 +149,35 @@ async fn begin(
         let settled = plan::settled_of(access, run.id, planned).await?;
         output::say(&shown::planned(planned.tally.pending, &settled));
     }
-    let agreed = output::confirmed(options.consent.yes, question);
-    if !matches!(agreed, Ok(true)) {
+    let asked = output::asked(options.consent.yes, question, stop);
+    let agreed = start::wait_for(access, question, asked).await;
+    if !matches!(agreed, Ok(Some(true))) {
         start::give_up(access, question).await?;
-        agreed?;
+        let interrupted = agreed?.is_none();
         output::say("Nothing was started.");
-        return Ok(Exit::Refused);
+        return Ok(if interrupted { Exit::Interrupted } else { Exit::Refused });
     }
     let started = start::begin(access, question).await?;
     match options.output {
         Output::Json => output::json(&started)?,
         Output::Table => {
             output::data(&started.run.to_string());
-            output::say(&format!("Started. Workers: DATABASE_URL={} ferry worker", place.shown()));
+            output::say(&format!("Started. Workers: {}", worker_command(place, servers)));
             output::say(&format!("Follow:  ferry run watch {}", started.run));
         }
     }
     Ok(Exit::Done)
+}
+
+/// A command that works when it is pasted: a password is never printed, so it has to be in
+/// the environment.
+fn worker_command(place: &Place, servers: &Servers) -> String {
+    let known = Place::of(servers).is_ok_and(|named| named.shown() == place.shown());
+    match place {
+        _ if known => "ferry worker".to_owned(),
+        Place::Sqlite(_) => format!("DATABASE_URL={} ferry worker", place.shown()),
+        Place::Postgres(_) => "ferry worker, with DATABASE_URL set to the source".to_owned(),
+    }
 }
 
 fn source_text(options: &Options, plan: Option<&PlanFile>, servers: &Servers) -> anyhow::Result<String> {
@@ -179,7 +191,11 @@ fn source_text(options: &Options, plan: Option<&PlanFile>, servers: &Servers) ->
             })
         }
         Some(plan) => Ok(plan.source.location.split('#').next().unwrap_or_default().to_owned()),
-        None => Err(usage("name a source, or a plan with --plan")),
+        None => servers
+            .database_url
+            .get()
+            .map(str::to_owned)
+            .ok_or_else(|| usage("name a source, or a plan with --plan, or set DATABASE_URL")),
     }
 }
 

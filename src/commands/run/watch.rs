@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use ferry_domain::{RunId, RunState, RunView, ports::LedgerError};
 use ferry_operations::{
-    Access, Error, units,
+    Access, Error, RunName, units,
     waits::{self, Around},
 };
 use tokio::time::Instant;
@@ -39,8 +39,8 @@ pub enum Until {
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// The run's id
-    pub run: RunId,
+    /// The run's id, how it begins, or last
+    pub run: RunName,
     /// What to wait for
     #[arg(long, value_enum, default_value_t)]
     pub until: Until,
@@ -49,13 +49,14 @@ pub struct Options {
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let access = wiring::access(setup).await?;
     let stop = lifecycle::stop_on_signal()?;
-    let mut last = access.run(options.run).await?;
+    let id = access.named(&options.run).await?;
+    let mut last = access.run(id).await?;
     let mut progress = Progress::tall("users", last.tally.source.unsigned_abs());
     let mut silent_since: Option<Instant> = None;
     loop {
-        let why = match look(&access, options.run).await {
+        let why = match look(&access, id).await {
             Ok((None, _)) => {
-                return Err(usage(format!("run {} was removed from the ledger", options.run)));
+                return Err(usage(format!("run {id} was removed from the ledger")));
             }
             Ok((Some(run), _)) if ended(run.state) => {
                 progress.done();
@@ -157,4 +158,7 @@ fn tell(run: &RunView) {
         output::say(&format!("Go on: ferry run resume {}", run.id));
     }
     output::say(&format!("Report: ferry run report {}", run.id));
+    if run.source.is_file() {
+        output::say(&format!("Ids:    ferry run export {}", run.id));
+    }
 }

@@ -67,7 +67,8 @@ fn lists_of_run_states_in_sql_are_the_domains() {
             .map(RunState::as_str)
             .collect::<BTreeSet<_>>()
     };
-    let sets = [words(RunState::is_sending), words(|state| !state.is_active())];
+    let sets =
+        [words(RunState::is_sending), words(|state| !state.is_active()), words(RunState::is_unstarted)];
     let runs: BTreeSet<&str> = RunState::ALL.map(RunState::as_str).into();
     let mut lists = 0;
     for ledger in ["postgres", "sqlite"] {

@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use ferry_domain::{
-    Code, Item, Job, Lease, Outcome, Verdict, adoption,
+    Code, Item, Job, Lease, Outcome, Verdict,
+    adoption::Claimant,
     ports::{Directory, DirectoryError, RunNow},
     retry::{self, Class},
 };
@@ -59,7 +60,8 @@ pub(crate) async fn outcome_at_auth0(
 ) -> Result<Option<Outcome>, DirectoryError> {
     let id = run.id_of(&item.record.key);
     let found = env.directory.get(&id).await?;
-    Ok(found.map(|user| adoption::by_id(&item.record, lease.of.run, &user)))
+    let claimant = Claimant { record: &item.record, id: lease.of.run, run };
+    Ok(found.map(|user| claimant.by_id(&user)))
 }
 
 /// After a look-up that failed the user stays pending, and is looked up again later:

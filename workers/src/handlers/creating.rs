@@ -7,7 +7,9 @@
 use std::time::Duration;
 
 use ferry_domain::{
-    Auth0UserId, Code, Item, ItemResult, Outcome, RunId, adoption, crash, password,
+    Auth0UserId, Code, Item, ItemResult, Outcome, RunId,
+    adoption::Claimant,
+    crash, password,
     ports::{Directory, DirectoryError, NewUser, Random, RunNow},
     retry::{self, Class},
 };
@@ -86,11 +88,15 @@ impl CreateUser<'_> {
     ) -> Result<Option<Outcome>, Trouble> {
         *requests += 1;
         if let Some(found) = self.directory.get(id).await.map_err(trouble)? {
-            return Ok(Some(adoption::by_id(&item.record, self.id, &found)));
+            return Ok(Some(self.claimant(item).by_id(&found)));
         }
         *requests += 1;
         let found = self.directory.by_email(item.record.email.expose()).await.map_err(trouble)?;
-        Ok(adoption::by_email(&item.record, &self.run.spec.connection, self.run.spec.on_existing, &found))
+        Ok(self.claimant(item).by_email(&found))
+    }
+
+    fn claimant<'i>(&'i self, item: &'i Item) -> Claimant<'i> {
+        Claimant { record: &item.record, id: self.id, run: self.run }
     }
 
     fn new_user(&self, item: &Item, id: &Auth0UserId) -> NewUser {
@@ -99,7 +105,7 @@ impl CreateUser<'_> {
             connection: self.run.spec.connection.clone(),
             record: item.record.clone(),
             password: password::generate(self.random),
-            mark: adoption::mark(&item.record, self.id),
+            mark: self.claimant(item).mark(),
         }
     }
 }
@@ -120,8 +126,8 @@ fn refused(error: DirectoryError) -> Result<Outcome, Trouble> {
 
 #[cfg(test)]
 mod tests {
-    use ferry_contract::{FakeDirectory, SeededRandom, directory_user};
-    use ferry_domain::{Email, ItemSeq, ItemState, OnExisting, RunSpec, RunState, SourceKey, UserRecord};
+    use ferry_contract::{FakeDirectory, SeededRandom, directory_user, run_now};
+    use ferry_domain::{Email, ItemSeq, ItemState, SourceKey, UserRecord};
 
     use super::*;
 
@@ -132,22 +138,8 @@ mod tests {
         Item { seq: ItemSeq(1), record, auth0_user_id: None, state: ItemState::Pending }
     }
 
-    fn spec() -> RunSpec {
-        RunSpec {
-            tenant: "t".into(),
-            connection: "db".into(),
-            on_existing: OnExisting::Adopt,
-            batch_size: 100,
-            max_attempts: 5,
-            limits: "off".into(),
-            write_back: None,
-            source_digest: String::new(),
-            stop_after: Default::default(),
-        }
-    }
-
     async fn create(directory: &FakeDirectory) -> Tried {
-        let run = RunNow { migration: "m".into(), spec: spec(), state: RunState::Running };
+        let run = run_now();
         let (random, deadline) = (SeededRandom::new(1), Duration::from_secs(120));
         let creating = CreateUser { directory, random: &random, id: RUN, run: &run, deadline };
         creating.create(item()).await.0

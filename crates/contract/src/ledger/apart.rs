@@ -7,7 +7,7 @@ use super::{
     scene::{ANN, Scene, created, failed, jobs, user},
 };
 use ferry_domain::{
-    ports::{Cancellable, LedgerError},
+    ports::Cancellable,
     run::{RunMove, RunState},
     tally::Tally,
     threshold::StopAfter,
@@ -58,24 +58,6 @@ pub async fn the_same_place_of_another_kind_is_another_source(world: impl Ledger
     assert_eq!(scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await.unwrap().items, 1);
 }
 
-/// Only a planning is taken for left behind, and only when its own source is opened.
-pub async fn a_plan_that_waits_for_its_start_stays(world: impl LedgerWorld) {
-    let scene = Scene::new(&world).await;
-    let waiting = scene.planned("a.csv", 2, 1).await;
-    let left = scene.new_run("b.csv");
-    scene.ledger.open_run(&left).await.unwrap();
-    world.advance(Duration::from_secs(100)).await;
-    match scene.ledger.open_run(&scene.new_run("a.csv")).await {
-        Err(LedgerError::AnotherRunActive { run, state }) => {
-            assert_eq!((run, state), (waiting, RunState::Planned));
-        }
-        other => panic!("{other:?}"),
-    }
-    scene.ledger.open_run(&scene.new_run("c.csv")).await.unwrap();
-    assert!(scene.ledger.run(left.id).await.unwrap().is_some(), "nobody opened its source");
-    assert_eq!(scene.view(waiting).await.tally.pending, 2);
-}
-
 /// A run's limits count its own failures, and its reports are its own.
 pub async fn each_run_has_its_own_limits_and_reports(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
@@ -112,4 +94,29 @@ pub async fn equal_keys_and_addresses_of_two_runs_are_no_duplicates(world: impl 
     scene.ledger.add_items(new.id, &items).await.unwrap();
     let planned = scene.ledger.finish_planning(new.id).await.unwrap();
     assert_eq!(planned.tally, Tally { source: 2, pending: 2, ..Tally::default() });
+}
+
+/// A person who resumes a run has seen its failures, and not those of another.
+pub async fn a_resume_forgets_the_failures_of_its_own_run_only(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let mut runs = Vec::new();
+    for (source, users) in [("a.csv", 2), ("b.csv", 1)] {
+        let mut new = scene.new_run(source);
+        new.spec.stop_after = StopAfter { failures: Some(9), rate: None };
+        runs.push(scene.plan(new, users, 2).await);
+    }
+    for run in &runs {
+        scene.ledger.start(*run).await.unwrap();
+    }
+    for lease in scene.take_all().await {
+        scene.provision(&lease, failed).await;
+    }
+    scene.ledger.move_run(runs[1], RunMove::Pause, &ANN).await.unwrap();
+    scene.ledger.move_run(runs[1], RunMove::Resume, &ANN).await.unwrap();
+    let mut counted = Vec::new();
+    for watched in scene.ledger.watched_runs().await.unwrap() {
+        counted.push((watched.run, watched.tally.failed, watched.tally.finished()));
+    }
+    counted.sort_by_key(|(run, ..)| runs.iter().position(|other| other == run));
+    assert_eq!(counted, [(runs[0], 2, 2), (runs[1], 0, 0)]);
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 use super::{
     LedgerWorld,
     scene::{ANN, Scene, created, failed, jobs, pending, settled, user},
+    together::both,
 };
 use ferry_domain::{
     code::Code,
     item::Outcome,
     job::{JobKind, Verdict},
-    ports::{Cancellable, Command, LedgerError, Moved},
+    ports::{Cancellable, Command, DeadFilter, LedgerError, Moved},
     run::{RunMove, RunState},
     tally::Tally,
 };
@@ -164,7 +165,7 @@ pub async fn a_run_left_in_planning_is_cancelled_with_all_its_users(world: impl 
     let items = [
         pending(1, batch),
         pending(2, batch),
-        user(3, batch, "1", "double@example.com"),
+        user(3, batch, "double", "person-1@example.com"),
         settled(4, new.settled_batch, Outcome::failed(Code::EmailMissing)),
         pending(5, scene.batch()),
     ];
@@ -199,4 +200,40 @@ pub async fn what_was_given_up_before_a_cancel_is_still_read_back(world: impl Le
         scene.jobs(run).await,
         jobs([("provision dead", 1), ("provision done", 1), ("verify ready", 1)])
     );
+}
+
+/// The job that was given up may have sent them, and the new one was never held.
+pub async fn redriven_users_are_never_cancelled_unasked(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 2, 2).await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    scene.ledger.conclude(&lease, &Verdict::Discard { code: Code::ServerError }, None).await.unwrap();
+    let done = scene.ledger.redrive(&DeadFilter::default(), &scene.batches(1), &ANN).await.unwrap();
+    assert_eq!(done.users, 2);
+    assert_eq!(scene.ledger.count_cancellable(run).await.unwrap(), Cancellable { at_once: 0, to_ask: 2 });
+    let moved = scene.ledger.move_run(run, RunMove::Cancel, &ANN).await.unwrap();
+    assert_eq!((moved.cancelled, moved.to_ask), (0, 2));
+    scene.finish(|_| Outcome::cancelled()).await;
+    assert_eq!(scene.view(run).await.tally.cancelled, 2);
+}
+
+/// A worker finds out that nothing will pass while a person cancels: whatever comes first, the
+/// run is cancelled, and the worker's job goes back.
+pub async fn a_cancel_and_a_stop_at_once_both_hold(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let other = world.other();
+    for round in 0..8 {
+        let run = scene.running(&format!("{round}.csv"), 2, 2).await;
+        let lease = scene.take_one(JobKind::Provision).await;
+        let stop = Verdict::Stop { code: Code::ScopeMissing };
+        let (cancelled, stopped) =
+            both(scene.ledger.move_run(run, RunMove::Cancel, &ANN), other.conclude(&lease, &stop, None))
+                .await;
+        assert_eq!(cancelled.unwrap().after, RunState::Cancelling);
+        stopped.unwrap();
+        assert_eq!(scene.view(run).await.state, RunState::Cancelling);
+        assert_eq!(scene.jobs(run).await, jobs([("provision ready", 1)]));
+        world.advance(Duration::from_secs(10)).await; // the worker may have been told to wait
+        scene.finish(|_| Outcome::cancelled()).await;
+    }
 }

@@ -17,6 +17,8 @@ pub mod apart;
 pub mod cancelling;
 pub mod controlling;
 pub mod dead;
+pub mod duplicates;
+pub mod living;
 pub mod operating;
 pub mod planning;
 pub mod relaying;
@@ -105,15 +107,21 @@ macro_rules! ledger_suite {
                 migrating_twice_at_once_is_harmless,
                 a_plan_adds_up,
                 settled_items_are_counted_and_never_sent,
-                the_first_of_equal_keys_and_addresses_wins,
-                a_row_settled_for_its_key_does_not_take_an_address,
                 a_run_of_settled_items_only_is_sealed_by_the_sweep,
                 a_second_run_of_a_source_is_refused_by_name,
                 of_two_openings_at_once_one_is_refused,
                 an_abandoned_planning_makes_room,
+                a_plan_that_nobody_answered_makes_room,
                 a_plan_can_be_abandoned_until_it_starts,
                 moves_a_run_does_not_have_are_refused,
                 a_settled_row_keeps_its_reason_and_takes_its_key;
+            duplicates:
+                the_first_of_equal_addresses_wins,
+                rows_that_share_a_key_are_all_refused,
+                a_row_settled_for_its_key_does_not_take_an_address,
+                a_row_that_may_sign_in_goes_before_its_blocked_twins,
+                an_address_stays_with_the_row_that_was_moved,
+                a_conflict_names_the_other_user_until_it_is_retried;
             relaying:
                 jobs_are_taken_by_priority_and_age,
                 the_rescued_are_taken_without_the_others,
@@ -126,7 +134,10 @@ macro_rules! ledger_suite {
                 unreadable_payloads_are_kept,
                 the_rescued_wait_for_their_time_and_their_run,
                 only_provisioning_is_taken_as_rescued,
-                the_send_of_an_ended_job_is_not_taken_back;
+                the_send_of_an_ended_job_is_not_taken_back,
+                the_older_of_the_rescued_go_first,
+                a_report_goes_before_the_users_of_another_run,
+                only_what_is_on_its_way_counts_and_is_taken_back;
             working:
                 a_heartbeat_renews_what_the_process_holds,
                 a_lease_that_its_holder_does_not_know_of_runs_out,
@@ -149,15 +160,20 @@ macro_rules! ledger_suite {
                 one_refused_row_costs_one_row,
                 the_application_is_prepared_once,
                 a_table_without_the_columns_is_refused,
-                a_result_told_twice_leaves_the_applications_row_alone;
+                a_result_told_twice_leaves_the_applications_row_alone,
+                a_result_for_a_user_of_another_batch_is_not_taken;
             sealing:
                 two_verifiers_at_the_end_seal_once,
                 discrepancies_are_kept_and_paged,
+                users_of_an_earlier_run_are_read_back_too,
                 users_never_read_back_are_discrepancies,
                 a_report_given_up_is_made_again,
                 reports_are_kept_by_revision,
                 a_run_is_not_sealed_before_its_users_are_read_back,
-                a_job_ends_only_what_its_kind_is_for;
+                a_job_ends_only_what_its_kind_is_for,
+                two_sweeps_at_once_make_one_report,
+                a_redrive_makes_no_second_report,
+                a_sweep_and_a_retry_at_once_do_not_both_win;
             retrying:
                 failed_items_of_a_sealed_run_go_into_a_new_round,
                 rejected_records_and_other_codes_are_left,
@@ -190,13 +206,21 @@ macro_rules! ledger_suite {
                 a_deadly_verification_and_report_are_given_up,
                 a_delivery_that_is_not_claimed_says_why,
                 a_half_is_as_old_and_as_often_tried_as_the_whole;
+            living:
+                a_rescue_from_a_living_process_is_undone,
+                only_the_registered_take_back_in_time,
+                a_role_is_followed_at_once_where_a_death_is_seen,
+                a_registration_is_a_sign_of_life,
+                nobody_renews_what_another_holds;
             cancelling:
                 a_run_that_was_not_started_is_cancelled_at_once,
                 a_cancel_settles_what_nobody_held_and_leaves_the_rest_to_workers,
                 a_cancelled_run_with_nothing_to_ask_is_sealed_by_the_sweep,
                 users_tried_before_are_never_cancelled_unasked,
                 a_run_left_in_planning_is_cancelled_with_all_its_users,
-                what_was_given_up_before_a_cancel_is_still_read_back;
+                what_was_given_up_before_a_cancel_is_still_read_back,
+                redriven_users_are_never_cancelled_unasked,
+                a_cancel_and_a_stop_at_once_both_hold;
             controlling:
                 a_run_is_paused_and_resumed_and_asking_twice_changes_nothing,
                 a_move_that_a_run_does_not_have_is_refused_naming_its_state,
@@ -212,7 +236,8 @@ macro_rules! ledger_suite {
                 workers_are_listed_with_what_they_hold,
                 queues_are_counted_with_the_age_of_what_is_due,
                 the_oldest_of_a_queue_tells_its_age,
-                a_registration_replaces_what_was_told_before;
+                a_registration_replaces_what_was_told_before,
+                a_job_that_came_back_waits_from_then_on;
             dead:
                 a_job_given_up_leaves_a_letter_that_says_all,
                 letters_are_found_by_what_they_are,
@@ -232,9 +257,9 @@ macro_rules! ledger_suite {
                 a_cancel_leaves_other_runs_alone,
                 an_abandoned_plan_takes_no_other_with_it,
                 the_same_place_of_another_kind_is_another_source,
-                a_plan_that_waits_for_its_start_stays,
                 each_run_has_its_own_limits_and_reports,
-                equal_keys_and_addresses_of_two_runs_are_no_duplicates;
+                equal_keys_and_addresses_of_two_runs_are_no_duplicates,
+                a_resume_forgets_the_failures_of_its_own_run_only;
             storm:
                 crashing_workers_settle_every_item_once;
         }
@@ -264,6 +289,7 @@ mod tests {
             include_str!("controlling.rs"),
             include_str!("watching.rs"),
             include_str!("dead.rs"),
+            include_str!("living.rs"),
             include_str!("operating.rs"),
             include_str!("planning.rs"),
             include_str!("relaying.rs"),

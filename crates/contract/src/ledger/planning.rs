@@ -12,7 +12,7 @@ use ferry_domain::{
     ids::SourceKey,
     item::{ItemState, NewItem, Outcome},
     job::JobKind,
-    ports::{LedgerError, SettledGroup},
+    ports::{ABANDONED, LedgerError, SettledGroup},
     run::RunState,
     tally::Tally,
 };
@@ -94,56 +94,6 @@ pub async fn settled_items_are_counted_and_never_sent(world: impl LedgerWorld) {
     assert_eq!((view.verified, view.open_batches), (1, 0));
 }
 
-/// Source order decides, whatever the order in which rows were written.
-pub async fn the_first_of_equal_keys_and_addresses_wins(world: impl LedgerWorld) {
-    let scene = Scene::new(&world).await;
-    let new = scene.new_run("a.csv");
-    let (one, two, three) = (scene.batch(), scene.batch(), scene.batch());
-    scene.ledger.open_run(&new).await.unwrap();
-    let later = [user(4, two, "k1", "other@example.com"), user(5, two, "k5", "Ann@Example.com")];
-    let earlier = [user(1, one, "k1", "one@example.com"), user(2, one, "k2", "ann@example.com")];
-    let doubles_only = [user(6, three, "k6", " ANN@example.com"), user(7, three, "k1", "seven@example.com")];
-    for chunk in [&later, &earlier, &doubles_only] {
-        scene.ledger.add_items(new.id, chunk).await.unwrap();
-    }
-    let planned = scene.ledger.finish_planning(new.id).await.unwrap();
-
-    assert_eq!(planned.tally, Tally { source: 6, pending: 2, failed: 4, ..Tally::default() });
-    assert_eq!(planned.batches, 1, "a batch of duplicates only is none");
-    let mut codes = Vec::new();
-    for item in scene.items(new.id).await {
-        codes.push((item.seq.0, item.state, item.code));
-    }
-    let failed = ItemState::Failed;
-    let expected = [
-        (1, ItemState::Pending, None),
-        (2, ItemState::Pending, None),
-        (4, failed, Some(Code::DuplicateKey)),
-        (5, failed, Some(Code::DuplicateEmail)),
-        (6, failed, Some(Code::DuplicateEmail)),
-        (7, failed, Some(Code::DuplicateKey)),
-    ];
-    assert_eq!(codes, expected);
-    assert_eq!(scene.view(new.id).await.open_batches, 1);
-}
-
-/// Keys go first: a row refused for its key leaves its address to the next.
-pub async fn a_row_settled_for_its_key_does_not_take_an_address(world: impl LedgerWorld) {
-    let scene = Scene::new(&world).await;
-    let new = scene.new_run("a.csv");
-    let batch = scene.batch();
-    scene.ledger.open_run(&new).await.unwrap();
-    let items = [
-        user(1, batch, "k", "a@example.com"),
-        user(2, batch, "k", "b@example.com"),
-        user(3, batch, "l", "b@example.com"),
-    ];
-    scene.ledger.add_items(new.id, &items).await.unwrap();
-    scene.ledger.finish_planning(new.id).await.unwrap();
-    assert_eq!(scene.item(new.id, 2).await.code, Some(Code::DuplicateKey));
-    assert_eq!(scene.item(new.id, 3).await.state, ItemState::Pending);
-}
-
 /// Nothing to send must not mean never sealed.
 pub async fn a_run_of_settled_items_only_is_sealed_by_the_sweep(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
@@ -195,29 +145,63 @@ pub async fn of_two_openings_at_once_one_is_refused(world: impl LedgerWorld) {
     assert_eq!(scene.ledger.runs(10).await.unwrap().len(), 1);
 }
 
-/// A planner that died leaves nothing that would stop the next one.
+/// Its process writes chunks, or shows otherwise that it is at work, for as long as it lives.
 pub async fn an_abandoned_planning_makes_room(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     let (dead, next) = (scene.new_run("a.csv"), scene.new_run("a.csv"));
     let batch = scene.batch();
+    let almost = ABANDONED - Duration::from_secs(2);
     scene.ledger.open_run(&dead).await.unwrap();
     scene.ledger.add_items(dead.id, &[pending(1, batch)]).await.unwrap();
-    world.advance(Duration::from_secs(50)).await;
+    world.advance(almost).await;
     scene.ledger.add_items(dead.id, &[pending(2, batch)]).await.unwrap();
-    world.advance(Duration::from_secs(50)).await;
+    world.advance(almost).await;
+    scene.ledger.keep(dead.id).await.unwrap();
+    world.advance(almost).await;
     match scene.ledger.open_run(&next).await {
         Err(LedgerError::AnotherRunActive { run, state }) => {
-            assert_eq!((run, state), (dead.id, RunState::Planning), "it wrote a chunk 50 s ago");
+            assert_eq!((run, state), (dead.id, RunState::Planning), "it was kept a moment ago");
         }
         other => panic!("{other:?}"),
     }
-    world.advance(Duration::from_secs(11)).await;
+    world.advance(Duration::from_secs(3)).await;
     scene.ledger.open_run(&next).await.unwrap();
     assert!(scene.ledger.run(dead.id).await.unwrap().is_none());
     assert_eq!(world.count("items").await, 0);
     let late = scene.ledger.add_items(dead.id, &[pending(3, batch)]).await;
     assert!(matches!(late, Err(LedgerError::Refused(_))), "{late:?}");
     assert!(matches!(scene.ledger.finish_planning(dead.id).await, Err(LedgerError::Refused(_))));
+    scene.ledger.keep(dead.id).await.unwrap();
+}
+
+/// A process that died while a person was asked leaves nothing in the way.
+pub async fn a_plan_that_nobody_answered_makes_room(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let asked = scene.planned("a.csv", 5, 2).await;
+    let elsewhere = scene.new_run("c.csv");
+    scene.ledger.open_run(&elsewhere).await.unwrap();
+    world.advance(ABANDONED + Duration::from_secs(1)).await;
+    scene.ledger.keep(asked).await.unwrap();
+    let next = scene.new_run("a.csv");
+    match scene.ledger.open_run(&next).await {
+        Err(LedgerError::AnotherRunActive { run, state }) => {
+            assert_eq!((run, state), (asked, RunState::Planned), "somebody thinks about it");
+        }
+        other => panic!("{other:?}"),
+    }
+    world.advance(ABANDONED + Duration::from_secs(1)).await;
+    scene.ledger.open_run(&next).await.unwrap();
+    assert!(scene.ledger.run(asked).await.unwrap().is_none());
+    assert!(scene.ledger.run(elsewhere.id).await.unwrap().is_some(), "nobody opened its source");
+    for (table, left) in [("runs", 2), ("batches", 0), ("items", 0), ("jobs", 0)] {
+        assert_eq!(world.count(table).await, left, "{table}");
+    }
+    assert!(matches!(scene.ledger.start(asked).await, Err(LedgerError::Refused(_))), "it is gone");
+
+    let started = scene.running("b.csv", 2, 2).await;
+    world.advance(ABANDONED + Duration::from_secs(1)).await;
+    let second = scene.ledger.open_run(&scene.new_run("b.csv")).await;
+    assert!(matches!(second, Err(LedgerError::AnotherRunActive { run, .. }) if run == started), "{second:?}");
 }
 
 /// A plan that was not wanted goes with all its rows.

@@ -289,3 +289,59 @@ pub async fn the_send_of_an_ended_job_is_not_taken_back(world: impl LedgerWorld)
     assert_eq!(scene.ledger.unsend(&[send]).await.unwrap(), 0);
     assert_eq!(scene.jobs(run).await, jobs([("provision done", 1), ("verify ready", 1)]));
 }
+
+/// The oldest first, among those that a rescue put first; what is held or sent is not among them.
+pub async fn the_older_of_the_rescued_go_first(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let older = scene.running("a.csv", 2, 1).await;
+    world.advance(Duration::from_secs(5)).await;
+    let younger = scene.running("b.csv", 1, 1).await;
+    scene.take_all().await;
+    world.advance(LEASE).await;
+    assert_eq!(scene.rescue_expired().await.len(), 3);
+
+    let first = scene.ledger.take_rescued(1).await.unwrap().remove(0);
+    assert_eq!(first.run, older);
+    scene.claim(&first, scene.worker().id).await;
+    let rest = scene.ledger.take_rescued(10).await.unwrap();
+    assert_eq!(rest.iter().map(|send| send.run).collect::<Vec<_>>(), [older, younger]);
+    assert_eq!(scene.ledger.unsend(&rest).await.unwrap(), 2);
+    scene.ledger.move_run(older, RunMove::Stop, &ANN).await.unwrap();
+    let rest = scene.ledger.take_rescued(10).await.unwrap();
+    assert_eq!(rest.iter().map(|send| send.run).collect::<Vec<_>>(), [younger], "the other run is stopped");
+}
+
+/// A run that has ended is told so before another one's users are sent; and each run has a
+/// report of its own.
+pub async fn a_report_goes_before_the_users_of_another_run(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 1, 1).await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    scene.provision(&lease, created).await;
+    let lease = scene.take_one(JobKind::Verify).await;
+    let other = scene.running("b.csv", 1, 1).await;
+    world.advance(Duration::from_secs(5)).await;
+    scene.verify(&lease).await;
+    let next = scene.ledger.take_ready(1).await.unwrap().remove(0);
+    assert_eq!((next.kind, next.run), (JobKind::Report, run));
+
+    let lease = scene.take_one(JobKind::Provision).await;
+    scene.provision(&lease, created).await;
+    let lease = scene.take_one(JobKind::Verify).await;
+    scene.verify(&lease).await;
+    let expected = jobs([("provision done", 1), ("verify done", 1), ("report ready", 1)]);
+    assert_eq!(scene.jobs(other).await, expected);
+}
+
+/// The window of a relay is what is on its way, no more and no less.
+pub async fn only_what_is_on_its_way_counts_and_is_taken_back(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 4, 1).await;
+    let sends = scene.ledger.take_ready(3).await.unwrap();
+    scene.claim(&sends[0], scene.worker().id).await;
+    assert_eq!(scene.ledger.queued().await.unwrap(), 2, "one is ready, one is held");
+    assert_eq!(scene.ledger.unsend(&sends[1..2]).await.unwrap(), 1);
+    assert_eq!(scene.ledger.queued().await.unwrap(), 1);
+    let expected = jobs([("provision leased", 1), ("provision queued", 1), ("provision ready", 2)]);
+    assert_eq!(scene.jobs(run).await, expected);
+}

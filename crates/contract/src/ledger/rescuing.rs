@@ -210,10 +210,11 @@ pub async fn results_clear_the_deaths_before_them(world: impl LedgerWorld) {
 /// Both halves together are what the batch was, and both start with fewer deaths.
 pub async fn a_halved_batch_is_two_that_add_up(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
-    let run = scene.running("a.csv", 6, 6).await;
+    let run = scene.running("a.csv", 7, 7).await;
     let lease = scene.take_one(JobKind::Provision).await;
     let results = scene.results(&lease, created).await;
-    scene.ledger.write_back(&lease, &results[..1], 1).await.unwrap();
+    let ended = [results[0].clone(), results[6].clone()];
+    scene.ledger.write_back(&lease, &ended, 2).await.unwrap();
     let back = Verdict::Snooze { after: Duration::ZERO, code: Code::Interrupted };
     scene.ledger.conclude(&lease, &back, None).await.unwrap();
     let rescued = dies_three_times(&scene, &world).await;
@@ -222,13 +223,13 @@ pub async fn a_halved_batch_is_two_that_add_up(world: impl LedgerWorld) {
     let into = scene.batch();
     assert_eq!(scene.ledger.halve(rescued.job, into).await.unwrap(), 3);
     let view = scene.view(run).await;
-    assert_eq!((view.tally.source, view.tally.created, view.tally.pending), (6, 1, 5));
+    assert_eq!((view.tally.source, view.tally.created, view.tally.pending), (7, 2, 5));
     assert_eq!((view.open_batches, view.round), (2, 1));
     let old = lease.of.batch;
     assert_eq!(batch_sizes(&scene).await, [(old, vec![2, 3], 2), (Some(into), vec![4, 5, 6], 2)]);
     scene.finish(created).await;
     let view = scene.view(run).await;
-    assert_eq!((view.state, view.tally.created, view.verified), (RunState::Sealed, 6, 6));
+    assert_eq!((view.state, view.tally.created, view.verified), (RunState::Sealed, 7, 7));
 }
 
 /// A send that is under way stays good: it finds the half.

@@ -73,7 +73,7 @@ pub async fn rejected_records_and_other_codes_are_left(world: impl LedgerWorld) 
         pending(3, batch),
         settled(4, new.settled_batch, Outcome::failed(Code::EmailMissing)),
         settled(5, new.settled_batch, Outcome::skipped(Code::Disabled, None)),
-        user(6, batch, "1", "double@example.com"),
+        user(6, batch, "double", "person-1@example.com"),
     ];
     scene.ledger.add_items(new.id, &items).await.unwrap();
     scene.ledger.finish_planning(new.id).await.unwrap();
@@ -86,7 +86,7 @@ pub async fn rejected_records_and_other_codes_are_left(world: impl LedgerWorld) 
     scene.finish(decide).await;
 
     assert_eq!(scene.ledger.count_retryable(new.id, &[]).await.unwrap(), Retryable { take: 2, left: 2 });
-    let codes = [Code::Ghost, Code::EmailMissing, Code::DuplicateKey, Code::Disabled];
+    let codes = [Code::Ghost, Code::EmailMissing, Code::DuplicateEmail, Code::Disabled];
     assert_eq!(scene.ledger.count_retryable(new.id, &codes).await.unwrap(), Retryable { take: 1, left: 3 });
     let retried = scene.ledger.retry(new.id, &codes, &scene.batches(1), &ANN).await.unwrap();
     assert_eq!(retried, Retried { items: 1, batches: 1, left: 3, round: 2 });

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use super::{
     LedgerWorld,
-    scene::{ANN, Scene, created, id, jobs},
+    scene::{ANN, Scene, created, failed, id, jobs},
     together::both,
 };
 use ferry_domain::{
     code::Code,
     ids::{ItemSeq, SourceKey},
+    item::{ItemState, Outcome},
     job::{JobKind, Verdict},
-    ports::{BatchVerification, Discrepancy, LedgerError, SealedRun},
-    run::RunState,
+    ports::{BatchVerification, DeadFilter, Discrepancy, LedgerError, Redriven, SealedRun},
+    run::{RunMove, RunState},
 };
 
 /// Without a lock each of two would see the other's batch open, and neither would seal.
@@ -65,6 +66,27 @@ pub async fn discrepancies_are_kept_and_paged(world: impl LedgerWorld) {
     assert_eq!(scene.ledger.discrepancies(run, ItemSeq(0), 10).await.unwrap(), discrepancies);
     assert_eq!(scene.ledger.discrepancies(run, ItemSeq(0), 2).await.unwrap(), discrepancies[..2]);
     assert_eq!(scene.ledger.discrepancies(run, ItemSeq(3), 2).await.unwrap(), discrepancies[2..]);
+}
+
+/// What a run wrote into the application's table is read back, whatever its outcome is called.
+pub async fn users_of_an_earlier_run_are_read_back_too(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 4, 4).await;
+    let outcome = |seq| match seq {
+        1 => created(seq),
+        2 => Outcome::skipped(Code::AlreadyMigrated, Some(id(seq))),
+        3 => Outcome::skipped(Code::ExistsByPolicy, None),
+        _ => Outcome::conflict(Code::IdTaken),
+    };
+    let lease = scene.take_one(JobKind::Provision).await;
+    scene.provision(&lease, outcome).await;
+    let lease = scene.take_one(JobKind::Verify).await;
+    let items = scene.ledger.items_at_target(&lease).await.unwrap();
+    let read: Vec<_> = items.iter().map(|item| (item.seq.0, item.state)).collect();
+    assert_eq!(read, [(1, ItemState::Created), (2, ItemState::Skipped)]);
+    scene.verify(&lease).await;
+    scene.finish(created).await;
+    assert_eq!(scene.view(run).await.verified, 2);
 }
 
 /// A verification that is given up ends the run and hides nothing.
@@ -199,4 +221,65 @@ pub async fn a_job_ends_only_what_its_kind_is_for(world: impl LedgerWorld) {
         }
     }
     assert_eq!(scene.view(run).await.state, RunState::Sealed);
+}
+
+/// Two processes that look at the same time.
+pub async fn two_sweeps_at_once_make_one_report(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let other = world.other();
+    for round in 0..8 {
+        let run = scene.running(&format!("{round}.csv"), 1, 1).await;
+        scene.ledger.move_run(run, RunMove::Cancel, &ANN).await.unwrap();
+        let (mine, theirs) = both(scene.ledger.seal_finished(), other.seal_finished()).await;
+        assert_eq!(mine.unwrap() + theirs.unwrap(), 1);
+        let lease = scene.take_one(JobKind::Report).await;
+        assert_eq!(scene.seal(&lease).await, 1);
+    }
+}
+
+/// The sweep was faster than the person: the letter is answered by the report that waits.
+pub async fn a_redrive_makes_no_second_report(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 1, 1).await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    scene.provision(&lease, created).await;
+    let lease = scene.take_one(JobKind::Verify).await;
+    scene.verify(&lease).await;
+    let send = scene.ledger.take_ready(1).await.unwrap().remove(0);
+    assert!(scene.ledger.give_up(send.job, Code::CrashedWorker, scene.worker().id).await.unwrap());
+    world.advance(Duration::from_secs(31)).await;
+    assert_eq!(scene.ledger.seal_finished().await.unwrap(), 1);
+
+    let done = scene.ledger.redrive(&DeadFilter::default(), &[], &ANN).await.unwrap();
+    assert_eq!(done, Redriven { letters: 1, users: 0, left: 0 });
+    let expected = jobs([("provision done", 1), ("verify done", 1), ("report dead", 1), ("report ready", 1)]);
+    assert_eq!(scene.jobs(run).await, expected);
+    assert_eq!(scene.finish(created).await, 1);
+}
+
+/// A run whose users were all read back while it was paused goes on: either its failed users are
+/// sent again, or it is sealed, and never both.
+pub async fn a_sweep_and_a_retry_at_once_do_not_both_win(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let other = world.other();
+    for round in 0..8 {
+        let run = scene.running(&format!("{round}.csv"), 2, 2).await;
+        let lease = scene.take_one(JobKind::Provision).await;
+        scene.provision(&lease, failed).await;
+        let lease = scene.take_one(JobKind::Verify).await;
+        scene.ledger.move_run(run, RunMove::Pause, &ANN).await.unwrap();
+        scene.verify(&lease).await;
+        scene.ledger.move_run(run, RunMove::Resume, &ANN).await.unwrap();
+
+        let ids = scene.batches(1);
+        let (retried, sealed) = both(scene.ledger.retry(run, &[], &ids, &ANN), other.seal_finished()).await;
+        let expected = match retried {
+            Ok(_) => (0, RunState::Running),
+            Err(LedgerError::Refused(_)) => (1, RunState::Sealing),
+            Err(error) => panic!("{error}"),
+        };
+        assert_eq!((sealed.unwrap(), scene.view(run).await.state), expected);
+        scene.finish(created).await;
+        assert_eq!(scene.view(run).await.tally.pending, 0);
+    }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     LedgerWorld,
-    scene::{ANN, Scene, created},
+    scene::{ANN, LEASE, Scene, created},
 };
 use ferry_domain::{
     code::Code,
@@ -123,4 +123,42 @@ pub async fn a_registration_replaces_what_was_told_before(world: impl LedgerWorl
     let workers = scene.ledger.workers().await.unwrap();
     assert_eq!((workers.len(), workers[0].record.slots), (1, 9));
     assert_eq!((workers[0].watched, &workers[0].record.waiting_for), (true, &None));
+}
+
+/// A job that came back waits from then on, and not since it was first due; what is done waits for
+/// nothing.
+pub async fn a_job_that_came_back_waits_from_then_on(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    scene.running("a.csv", 3, 1).await;
+    let leaving = scene.worker().id;
+    let sends = scene.ledger.take_ready(10).await.unwrap();
+    let done = scene.claim(&sends[0], scene.worker().id).await;
+    scene.provision(&done, created).await;
+    scene.claim(&sends[1], scene.worker().id).await;
+    world.advance(LEASE).await;
+    assert_eq!(scene.rescue_expired().await.len(), 1);
+    scene.claim(&sends[2], leaving).await;
+    assert_eq!(scene.ledger.retire(leaving).await.unwrap(), 1);
+
+    let seen = async || {
+        let counts = scene.ledger.queue_counts().await.unwrap();
+        let seen = counts.into_iter().map(|found| {
+            let waited = found.oldest.map(|age| age >= Duration::from_secs(30));
+            (found.kind, found.state, found.jobs, waited)
+        });
+        seen.collect::<Vec<_>>()
+    };
+    let expected = [
+        (JobKind::Provision, JobState::Ready, 2, Some(false)),
+        (JobKind::Verify, JobState::Ready, 1, Some(true)),
+    ];
+    assert_eq!(seen().await, expected);
+
+    let later = Verdict::Snooze { after: LEASE, code: Code::RateLimited };
+    for lease in scene.take_all().await {
+        scene.ledger.conclude(&lease, &later, None).await.unwrap();
+    }
+    let expected =
+        [(JobKind::Provision, JobState::Ready, 2, None), (JobKind::Verify, JobState::Ready, 1, None)];
+    assert_eq!(seen().await, expected, "what is not due yet has no age");
 }

@@ -222,3 +222,17 @@ pub async fn a_result_told_twice_leaves_the_applications_row_alone(world: impl L
     let view = scene.view(run).await;
     assert_eq!((view.tally.created, view.tally.conflict, view.tally.pending), (2, 0, 1));
 }
+
+/// A lease is for its own batch: neither the item nor the application's row takes the result.
+pub async fn a_result_for_a_user_of_another_batch_is_not_taken(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running_over_people(4, 2).await;
+    let leases = scene.take_all().await;
+    let theirs = scene.results(&leases[1], created).await;
+    let written = scene.ledger.write_back(&leases[0], &theirs, 2).await.unwrap();
+    assert_eq!((written.pending, written.refused_rows), (2, vec![]));
+    for key in ["3", "4"] {
+        assert_eq!(world.auth0_user_id(key).await, None);
+    }
+    assert_eq!(scene.view(run).await.tally, Tally { source: 4, pending: 4, ..Tally::default() });
+}

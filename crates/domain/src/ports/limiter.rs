@@ -67,6 +67,8 @@ pub struct LimiterFigures {
     pub processes: u64,
     /// Requests of others, as the server's headers told.
     pub foreign: u64,
+    /// The plan that the tenant's headers name, where it is smaller than the one asked for.
+    pub named: Option<LimitPlan>,
 }
 
 /// Gives permits for requests, in order of asking.
@@ -87,7 +89,8 @@ pub trait Limiter: Send + Sync {
     fn waiting(&self) -> Option<Waiting>;
 
     /// Keeps to another plan from now on. What is left of the limit stays as it is:
-    /// no fresh burst comes with it.
+    /// no fresh burst comes with it. What 429s taught under the old plan is forgotten, but
+    /// for a pause that is under way.
     fn set_plan(&self, plan: &LimitPlan);
 
     /// The numbers at present.

@@ -8,7 +8,7 @@ mod source;
 
 pub use directory::{Connection, Directory, DirectoryError, DirectoryUser, NewUser};
 pub use ledger::{
-    ActiveRun, BatchVerification, Cancellable, Command, Controls, DeadCount, DeadFilter, DeadKind,
+    ABANDONED, ActiveRun, BatchVerification, Cancellable, Command, Controls, DeadCount, DeadFilter, DeadKind,
     DeadLetter, DeadLetters, DeadState, DeadView, Discrepancy, Duty, Example, FailureGroup, ItemFilter,
     ItemView, Items, JobCount, Jobs, Leases, Ledger, LedgerError, Loss, Moved, Moves, NewRun, Orders,
     Planned, Planning, Presence, Processes, QueueCount, Redriven, RefusedRow, Reports, Rescued, Retried,

@@ -83,6 +83,10 @@ pub trait Queue: Send + Sync {
     /// Jobs it holds, waiting and in flight, of all kinds.
     async fn depth(&self) -> Result<usize, QueueError>;
 
+    /// Does with the transport what a relay and a worker do, and leaves nothing behind: whether
+    /// jobs could move now. A server may answer questions and refuse all of that.
+    async fn probe(&self) -> Result<(), QueueError>;
+
     /// Removes what a loss left half, and leftovers of finished jobs.
     async fn sweep(&self) -> Result<Swept, QueueError>;
 

@@ -61,16 +61,18 @@ async fn write_items(
     let states: Vec<&str> = results.iter().map(|r| r.outcome.state.as_str()).collect();
     let codes: Vec<Option<&str>> = results.iter().map(|r| r.outcome.code.map(Code::as_str)).collect();
     let fields: Vec<Option<&str>> = results.iter().map(|r| r.outcome.field.as_deref()).collect();
+    let others: Vec<Option<&str>> = results.iter().map(|r| r.outcome.other.as_deref()).collect();
     let ids: Vec<Option<&str>> =
         results.iter().map(|r| r.outcome.auth0_user_id.as_ref().map(|id| id.0.as_str())).collect();
     let mut taken = query_scalar!(
         r#"
         UPDATE ferry.items AS item
-        SET state = result.state, code = result.code, field = result.field,
+        SET state = result.state, code = result.code, field = result.field, other = result.other,
             auth0_user_id = result.auth0_user_id,
             made_by_ferry = item.made_by_ferry OR result.state = 'created'
-        FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[])
-            AS result (seq, state, code, field, auth0_user_id)
+        FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
+                    $8::text[])
+            AS result (seq, state, code, field, other, auth0_user_id)
         WHERE item.run_id = $1 AND item.batch_id = $2 AND item.seq = result.seq AND item.state = 'pending'
         RETURNING item.seq
         "#,
@@ -80,6 +82,7 @@ async fn write_items(
         &states as &[&str],
         &codes as &[Option<&str>],
         &fields as &[Option<&str>],
+        &others as &[Option<&str>],
         &ids as &[Option<&str>],
     )
     .fetch_all(connection)
@@ -103,7 +106,7 @@ async fn note_refusals(
     query!(
         r#"
         UPDATE ferry.items AS item
-        SET state = 'conflict', code = refused.code, field = NULL
+        SET state = 'conflict', code = refused.code, field = NULL, other = NULL
         FROM unnest($2::bigint[], $3::text[]) AS refused (seq, code)
         WHERE item.run_id = $1 AND item.seq = refused.seq
         "#,

@@ -189,7 +189,8 @@ impl EndSteps for Tx<'_> {
             r#"
             INSERT INTO ferry.discrepancies (run_id, seq, batch_id, key, auth0_user_id, fields)
             SELECT run_id, seq, batch_id, key, coalesce(auth0_user_id, ''), jsonb_build_array($2::text)
-            FROM ferry.items WHERE batch_id = $1 AND state IN ('created', 'adopted')
+            FROM ferry.items WHERE batch_id = $1 AND state IN ('created', 'adopted', 'skipped')
+              AND auth0_user_id IS NOT NULL
             ON CONFLICT (run_id, seq) DO UPDATE
             SET fields = excluded.fields, found_at = clock_timestamp()
             "#,

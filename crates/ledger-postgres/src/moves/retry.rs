@@ -84,7 +84,7 @@ impl RetrySteps for Tx<'_> {
                 LIMIT $6
             ), moved AS (
                 UPDATE ferry.items AS item
-                SET state = 'pending', code = NULL, field = NULL, auth0_user_id = NULL,
+                SET state = 'pending', code = NULL, field = NULL, other = NULL, auth0_user_id = NULL,
                     batch_id = ($5::uuid[])[chosen.slot + 1]
                 FROM chosen
                 WHERE item.run_id = $1 AND item.seq = chosen.seq

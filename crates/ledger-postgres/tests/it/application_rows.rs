@@ -1,6 +1,6 @@
 use ferry_domain::{
-    Code, ItemSeq, ItemState, RunId, WriteBackTarget,
-    ports::{ItemFilter, Items, LedgerError, Planning, RefusedRow, Runs},
+    BatchId, Code, ItemSeq, ItemState, RunId, WriteBackTarget,
+    ports::{Command, ItemFilter, Items, LedgerError, Moves, Planning, RefusedRow, Runs},
 };
 
 use crate::world::{
@@ -60,6 +60,31 @@ async fn one_bad_row_never_costs_the_other_sixty_three() {
         assert!(conflicts.iter().all(|item| item.auth0_user_id.is_some()), "the user at Auth0 stays known");
         let made = "SELECT count(*) FROM ferry.items WHERE state = 'conflict' AND made_by_ferry";
         assert_eq!(database.ask(made).await, "4");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_user_that_ferry_made_stays_so_when_the_next_round_finds_it() {
+    in_database(|database| async move {
+        users(&database, 1).await;
+        database.execute("UPDATE users SET auth0_user_id = 'auth0|other'").await;
+        let ledger = database.migrated().await;
+        running(&ledger, 1, Some(users_table()), &[keys(1..=1)]).await;
+        let lease = lease_all(&ledger, worker(1), LEASE).await.remove(0);
+        let made = created(&ledger, &lease).await;
+        assert_eq!(ledger.write_back(&lease, &made, 1).await.unwrap().refused_rows.len(), 1);
+
+        database.execute("UPDATE users SET auth0_user_id = NULL").await;
+        let order = Command { by: "ann", reason: None };
+        ledger.retry(RunId(id(1)), &[], &[BatchId(id(7))], &order).await.unwrap();
+        let leases = lease_all(&ledger, worker(1), LEASE).await;
+        let lease = leases.iter().find(|lease| lease.of.batch == Some(BatchId(id(7)))).unwrap();
+        let mut found = created(&ledger, lease).await;
+        found[0].outcome.state = ItemState::Adopted;
+        ledger.write_back(lease, &found, 1).await.unwrap();
+        let of_ferry = "SELECT count(*) FROM ferry.items WHERE state = 'adopted' AND made_by_ferry";
+        assert_eq!(database.ask(of_ferry).await, "1");
     })
     .await;
 }

@@ -106,10 +106,19 @@ async fn processes_that_nobody_watches_are_struck_off_after_a_minute_of_silence(
         let ledger = database.migrated().await;
         ledger.heartbeat(&record(worker(1)), LEASE, &[]).await.unwrap();
         ledger.heartbeat(&record(worker(2)), LEASE, &[]).await.unwrap();
-        let silent = "UPDATE ferry.workers SET seen_at = seen_at - interval '61 s' WHERE id = '{}'";
-        database.execute(&silent.replace("{}", &worker(1).to_string())).await;
+        let watched = ledger.register(&record(worker(4))).await.unwrap();
+        for (number, seconds) in [(1, 61), (2, 50), (4, 61)] {
+            let silent = format!("UPDATE ferry.workers SET seen_at = seen_at - interval '{seconds} s'");
+            database.execute(&format!("{silent} WHERE id = '{}'", worker(number))).await;
+        }
         assert!(ledger.rescue(worker(3), false).await.unwrap().is_empty());
-        assert_eq!(database.ask("SELECT id FROM ferry.workers").await, worker(2).to_string());
+        let left = "SELECT string_agg(id::text, ' ' ORDER BY id) FROM ferry.workers";
+        assert_eq!(database.ask(left).await, format!("{} {}", worker(2), worker(4)));
+
+        database.end_presence(worker(4)).await;
+        watched.lost.await;
+        assert!(ledger.rescue(worker(3), false).await.unwrap().is_empty());
+        assert_eq!(database.ask(left).await, worker(2).to_string(), "it held nothing and is seen to be dead");
     })
     .await;
 }

@@ -76,11 +76,11 @@ pub(super) async fn write_items(
         .map(|ItemResult { seq, outcome, .. }| {
             let made = i32::from(outcome.state == ItemState::Created);
             let id = outcome.auth0_user_id.as_ref();
-            let (state, code, field) = match refused.iter().find(|row| row.seq == *seq) {
-                Some(row) => (ItemState::Conflict, Some(row.code), None),
-                None => (outcome.state, outcome.code, outcome.field.as_deref()),
+            let (state, code, field, other) = match refused.iter().find(|row| row.seq == *seq) {
+                Some(row) => (ItemState::Conflict, Some(row.code), None, None),
+                None => (outcome.state, outcome.code, outcome.field.as_deref(), outcome.other.as_deref()),
             };
-            (seq.0, state.as_str(), code.map(Code::as_str), field, id, made)
+            (seq.0, state.as_str(), code.map(Code::as_str), field, other, id, made)
         })
         .collect();
     let rows = json(&rows);
@@ -90,11 +90,12 @@ pub(super) async fn write_items(
     let stored = sqlx::query!(
         r#"
         UPDATE ferry_items
-        SET state = new.state, code = new.code, field = new.field, auth0_user_id = new.auth0,
+        SET state = new.state, code = new.code, field = new.field, other = new.other,
+            auth0_user_id = new.auth0,
             made_by_ferry = max(made_by_ferry, new.made)
         FROM (
             SELECT value ->> 0 AS at, value ->> 1 AS state, value ->> 2 AS code, value ->> 3 AS field,
-                   value ->> 4 AS auth0, value ->> 5 AS made
+                   value ->> 4 AS other, value ->> 5 AS auth0, value ->> 6 AS made
             FROM json_each(?3) LIMIT -1
         ) AS new
         WHERE run_id = ?1 AND seq = new.at AND +batch_id = ?2 AND ferry_items.state = 'pending'

@@ -203,7 +203,8 @@ impl EndSteps for Tx<'_> {
             INSERT OR REPLACE INTO ferry_discrepancies (run_id, seq, batch_id, key, auth0_user_id, fields, found_at)
             SELECT run_id, seq, batch_id, key, coalesce(auth0_user_id, ''), ?2, at
             FROM ferry_items CROSS JOIN ferry_now
-            WHERE batch_id = ?1 AND state IN ('created', 'adopted')
+            WHERE batch_id = ?1 AND state IN ('created', 'adopted', 'skipped')
+              AND auth0_user_id IS NOT NULL
             "#,
             batch.0,
             fields

@@ -91,7 +91,7 @@ async fn move_items(
     sqlx::query!(
         r#"
         UPDATE ferry_items
-        SET state = 'pending', code = NULL, field = NULL, auth0_user_id = NULL,
+        SET state = 'pending', code = NULL, field = NULL, other = NULL, auth0_user_id = NULL,
             batch_id = unhex(?4 ->> CAST((nth - 1) / ?3 AS INTEGER))
         FROM (
             SELECT seq AS taken, row_number() OVER (ORDER BY seq) AS nth

@@ -16,7 +16,8 @@ const FINISHING: &str = "could not finish a plan";
 /// Settles duplicates, writes batches and jobs, and sums up.
 pub(crate) async fn settle(connection: &mut SqliteConnection, run: RunId) -> Result<Planned> {
     let settled = settled_batch(connection, run).await?;
-    settle_duplicates(connection, run, settled).await?;
+    settle_equal_keys(connection, run, settled).await?;
+    settle_equal_addresses(connection, run, settled).await?;
     let batches = insert_batches(connection, run, settled).await?;
     sum_up(connection, run, settled, batches).await
 }
@@ -34,32 +35,55 @@ async fn settled_batch(connection: &mut SqliteConnection, run: RunId) -> Result<
     .ok_or_else(|| refusals::not_planned_any_more(run))
 }
 
-/// All but the first of equal keys, then all but the first of equal addresses
-/// among those left. An item that a rule settled keeps its own reason.
-async fn settle_duplicates(connection: &mut SqliteConnection, run: RunId, settled: BatchId) -> Result<()> {
+/// A key names one person: where several rows carry it, nobody can say whose the account
+/// would be, so none of them is sent. All items count here, also those a rule settled.
+async fn settle_equal_keys(connection: &mut SqliteConnection, run: RunId, settled: BatchId) -> Result<()> {
     sqlx::query!(
         r#"
-        UPDATE ferry_items SET state = 'failed', code = 'DUPLICATE_KEY', batch_id = ?2
+        UPDATE ferry_items
+        SET state = 'failed', code = 'DUPLICATE_KEY', field = 'key', other = doubled.another, batch_id = ?2
         FROM (
-            SELECT seq AS later, row_number() OVER (PARTITION BY key ORDER BY seq) AS nth
+            SELECT seq AS at, count(*) OVER (PARTITION BY key) AS carriers,
+                   coalesce(first_value(place || ':' || line) OVER (PARTITION BY key ORDER BY seq
+                                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),
+                            lead(place || ':' || line) OVER (PARTITION BY key ORDER BY seq)) AS another
             FROM ferry_items WHERE run_id = ?1
-        )
-        WHERE run_id = ?1 AND seq = later AND nth > 1 AND state = 'pending'
+        ) AS doubled
+        WHERE run_id = ?1 AND seq = doubled.at AND doubled.carriers > 1 AND state = 'pending'
         "#,
         run.0,
         settled.0
     )
-    .execute(&mut *connection)
+    .execute(connection)
     .await
     .doing(FINISHING)?;
+    Ok(())
+}
+
+/// An address is one account at Auth0. Of several rows with it, one that was moved before
+/// keeps it; else the first that may sign in, since a closed account must not lock out the
+/// living one; else the first.
+async fn settle_equal_addresses(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    settled: BatchId,
+) -> Result<()> {
     sqlx::query!(
         r#"
-        UPDATE ferry_items SET state = 'failed', code = 'DUPLICATE_EMAIL', batch_id = ?2
+        UPDATE ferry_items
+        SET state = 'failed', code = 'DUPLICATE_EMAIL', field = 'email', other = doubled.winner, batch_id = ?2
         FROM (
-            SELECT seq AS later, row_number() OVER (PARTITION BY email ORDER BY seq) AS nth
-            FROM ferry_items WHERE run_id = ?1 AND state = 'pending' AND email IS NOT NULL
-        )
-        WHERE run_id = ?1 AND seq = later AND nth > 1
+            SELECT seq AS at, row_number() OVER best AS nth, first_value(place || ':' || line) OVER best AS winner
+            FROM (
+                SELECT seq, email, place, line, state, record, count(*) OVER (PARTITION BY email) AS carriers
+                FROM ferry_items
+                WHERE run_id = ?1 AND state IN ('pending', 'skipped') AND email IS NOT NULL
+            )
+            WHERE carriers > 1
+            WINDOW best AS (PARTITION BY email
+                            ORDER BY state = 'pending', coalesce(record ->> 'blocked', false), seq)
+        ) AS doubled
+        WHERE run_id = ?1 AND seq = doubled.at AND doubled.nth > 1 AND state = 'pending'
         "#,
         run.0,
         settled.0

@@ -2,7 +2,7 @@
 
 use ferry_contract::ledger::{
     LedgerWorld,
-    scene::{Scene, id, user},
+    scene::{ANN, Scene, id, user},
 };
 use ferry_domain::{
     ItemResult, ItemSeq, JobKind, Outcome, RunId, SourceKey, WriteBackTarget, ports::LedgerError,
@@ -150,15 +150,19 @@ async fn a_constraint_that_ends_the_transaction_stores_nothing() {
 async fn who_made_a_user_is_kept_when_the_row_refuses_it() {
     let world = world().await.unwrap();
     let scene = Scene::new(&world).await;
-    scene.running_over_people(3, 3).await;
+    let run = scene.running_over_people(3, 3).await;
     for key in ["1", "2"] {
         world.set_auth0_user_id(key, &format!("auth0|other-{key}")).await;
     }
     let lease = scene.take_one(JobKind::Provision).await;
     let decide = |seq| if seq == 1 { Outcome::created(id(seq)) } else { Outcome::adopted(id(seq)) };
     scene.provision(&lease, decide).await;
-    let made = world
-        .text("SELECT group_concat(seq || state || made_by_ferry, ' ' ORDER BY seq) FROM ferry_items")
-        .await;
-    assert_eq!(made.as_deref(), Some("1conflict1 2conflict0 3adopted0"));
+    let made = "SELECT group_concat(seq || state || made_by_ferry, ' ' ORDER BY seq) FROM ferry_items";
+    assert_eq!(world.text(made).await.as_deref(), Some("1conflict1 2conflict0 3adopted0"));
+
+    // In the next round it is there already.
+    world.run("UPDATE people SET auth0_user_id = NULL").await;
+    assert_eq!(scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await.unwrap().items, 2);
+    scene.finish(|seq| Outcome::adopted(id(seq))).await;
+    assert_eq!(world.text(made).await.as_deref(), Some("1adopted1 2adopted0 3adopted0"));
 }

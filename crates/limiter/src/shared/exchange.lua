@@ -56,7 +56,7 @@ local function factor_at(time)
   return math.min(1, s.factor + REGAINED * up)
 end
 
-local pull, chance, horizon, many = arg(), arg(), arg(), arg()
+local pull, chance, horizon, many, anew = arg(), arg(), arg(), arg(), arg()
 local braked, longer, stray = false, false, false
 if pull >= 0 then
   if s.hard == 1 and now < math.max(s.since, s.pulled + INCIDENT) then
@@ -83,6 +83,8 @@ if pull >= 0 then
     end
   end
 end
+-- Another rate: what was learnt of the old one is forgotten, but for a pause that is under way.
+if anew == 1 then s.factor, s.ceiling, s.streak, s.count, s.hard = 1, 1, 0, 0, 0 end
 local factor = factor_at(now)
 
 -- What is left: `l` requests at the time `a`. A pause lets nothing flow in.

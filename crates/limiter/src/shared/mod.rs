@@ -52,7 +52,7 @@ use ferry_domain::{
     ports::{Group, Limiter, LimiterFigures, Observed, Waiting},
 };
 use redis::{
-    Client,
+    Client, TlsCertificates,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 use tokio::{
@@ -79,11 +79,14 @@ pub struct SharedOptions {
     /// Share of the plan, above 0 up to 1, for a process that has not reached Redis yet and
     /// so does not know the number of processes. Default 0.1.
     pub floor_share: f64,
+    /// Certificate in PEM form of the authority that signed the server's, for `rediss://`;
+    /// `None` for those that the system trusts.
+    pub ca: Option<Vec<u8>>,
 }
 
 impl Default for SharedOptions {
     fn default() -> Self {
-        SharedOptions { floor_share: 0.1 }
+        SharedOptions { floor_share: 0.1, ca: None }
     }
 }
 
@@ -123,7 +126,14 @@ impl SharedLimiter {
         plan: &LimitPlan,
         options: &SharedOptions,
     ) -> Result<SharedLimiter, NoRedis> {
-        let client = Client::open(redis_url).map_err(|_| NoRedis)?;
+        let client = match &options.ca {
+            None => Client::open(redis_url),
+            Some(pem) => {
+                let certificates = TlsCertificates { client_tls: None, root_cert: Some(pem.clone()) };
+                Client::build_with_tls(redis_url, certificates)
+            }
+        };
+        let client = client.map_err(|_| NoRedis)?;
         let healing = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(ANSWER))
             .set_response_timeout(Some(ANSWER))
@@ -202,7 +212,7 @@ impl StoreClient {
                 if reservations.failed(&request, now) {
                     tracing::warn!(
                         reason,
-                        "Redis does not answer: this process keeps to its share of the limit until it does"
+                        "the limit can't be shared over Redis: this process keeps to its share of it until it can"
                     );
                 }
             }

@@ -147,6 +147,10 @@ impl Reference {
         let asked = request.pull.map(|asked| asked.map_or(0.0, |pause| pause.as_micros() as f64));
         let pulled = asked.map(|asked| shared.pull(now, asked, request));
         let (void, stray, braked) = pulled.unwrap_or_default();
+        if request.anew {
+            (shared.factor, shared.ceiling, shared.streak) = (1.0, 1.0, 0);
+            (shared.count, shared.hard) = (0, false);
+        }
         let factor = shared.factor_at(now);
         let resuming = request.mode == Mode::Back && now - shared.back >= micros(RETURNED);
         let mut foreign = 0.0;
@@ -243,6 +247,7 @@ struct Step {
     seen: u32,
     remaining: u32,
     chance: f64,
+    anew: bool,
     flush: bool,
 }
 
@@ -263,12 +268,23 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         prop_oneof![20 => Just(None), 1 => Just(Some(None)), 1 => (100_000..3_600_000_000u64).prop_map(|p| Some(Some(p)))],
         (0..3u32, 0..60u32),
         0.0..1.0f64,
-        prop_oneof![40 => Just(false), 1 => Just(true)],
+        [prop_oneof![15 => Just(false), 1 => Just(true)], prop_oneof![40 => Just(false), 1 => Just(true)]],
     );
-    let step =
-        step.prop_map(|(passes, member, mode, wanted, returned, pull, (seen, remaining), chance, flush)| {
-            Step { passes, member, mode, wanted, returned, pull, seen, remaining, chance, flush }
-        });
+    let step = step.prop_map(
+        |(passes, member, mode, wanted, returned, pull, (seen, remaining), chance, [anew, flush])| Step {
+            passes,
+            member,
+            mode,
+            wanted,
+            returned,
+            pull,
+            seen,
+            remaining,
+            chance,
+            anew,
+            flush,
+        },
+    );
     proptest::collection::vec(step, 1..60)
 }
 
@@ -280,6 +296,7 @@ impl Step {
         request.share = 0.25;
         request.pull = self.pull.map(|asked| asked.map(Duration::from_micros));
         request.chance = self.chance;
+        request.anew = self.anew;
         for part in &mut request.parts {
             (part.returned, part.seen) = (self.returned, self.seen);
             part.remaining = self.remaining.into();

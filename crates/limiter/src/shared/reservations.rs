@@ -70,6 +70,8 @@ pub(crate) struct Reservations {
     queues: [GroupQueue; 3],
     parts: [Part; 4],
     pull: Option<Option<Duration>>,
+    /// The plan changed since the last exchange.
+    anew: bool,
     /// End of the wait that the server named while the store was away: the store is told on return.
     untold: Option<Instant>,
     link: Link,
@@ -101,6 +103,7 @@ impl Reservations {
             queues: Default::default(),
             parts: Request::for_plan(plan).parts,
             pull: None,
+            anew: false,
             untold: None,
             link: Link::Unknown,
             clock: None,
@@ -154,6 +157,12 @@ impl Reservations {
 
     /// Keeps to another plan from the next exchange on, with what is left in the buckets.
     pub(crate) fn set_plan(&mut self, plan: &LimitPlan) {
+        if self.plan == *plan {
+            return;
+        }
+        // A process that has not heard of the others yet has nothing to forget for them.
+        self.anew = self.link == Link::Shared;
+        self.brake.start_anew();
         let fresh = Request::for_plan(plan).parts;
         for (part, fresh) in self.parts.iter_mut().zip(fresh) {
             part.model = fresh.model;
@@ -279,6 +288,7 @@ impl Reservations {
             pull,
             chance: chance(),
             many: many(&self.parts),
+            anew: std::mem::take(&mut self.anew),
             parts: self.parts,
             wanted,
         };

@@ -76,6 +76,8 @@ pub(crate) struct Request {
     pub(crate) chance: f64,
     /// This many 429s within 5 s trigger the brake; fewer are strays.
     pub(crate) many: u32,
+    /// The plan changed: the brake begins anew.
+    pub(crate) anew: bool,
     pub(crate) parts: [Part; 4],
     pub(crate) wanted: [u32; 3],
 }
@@ -125,6 +127,7 @@ impl Request {
         };
         call.arg(now).arg(&self.member).arg(self.mode as u8).arg(exact(self.share));
         call.arg(exact(pull)).arg(exact(self.chance)).arg(HORIZON.as_micros() as u64).arg(self.many);
+        call.arg(u8::from(self.anew));
         let mut fills: f64 = 0.0;
         for part in &self.parts {
             let model = part.model.unwrap_or(Model {

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use ::redis::{
-    Client, ErrorKind, RedisError,
+    Client, ConnectionAddr, ErrorKind, RedisError, TlsCertificates,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 use ferry_domain::ports::QueueError;
+
+use super::reasons::Server;
 
 /// A command that gets no answer for this long has failed (fault 17: no limit by default).
 const ANSWER: Duration = Duration::from_secs(5);
@@ -14,8 +16,13 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// One try to connect.
 const CONNECT: Duration = Duration::from_secs(2);
 
+/// How long a silence may last before its cause is looked for.
+const WHY: Duration = Duration::from_secs(3);
+
 /// How long to try at the start of a process. Servers often start together.
 const AT_FIRST: Duration = Duration::from_secs(4);
+
+const CONNECTING: &str = "was not connected";
 
 const BETWEEN_TRIES: Duration = Duration::from_millis(250);
 
@@ -23,25 +30,22 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(250);
 #[derive(Clone)]
 pub(super) struct Connection {
     manager: ConnectionManager,
-    /// `host:port/db`: what an operator needs, without any secret.
-    place: String,
+    /// For a look of its own, when the manager is silent.
+    client: Client,
+    server: Server,
 }
 
 impl Connection {
-    /// Connects, or returns the reason within about five seconds.
-    pub(super) async fn open(url: &str) -> Result<Self, QueueError> {
-        // The text of the error is left out: the URL may hold a password.
-        let client = Client::open(url).map_err(|_| QueueError {
-            doing: "was not connected",
-            reason:
-                "REDIS_URL is no address of a server; expected redis://[user:password@]host[:port][/db], \
-                     or rediss:// for TLS"
-                    .to_owned(),
-            passes: false,
-        })?;
+    /// Connects, or returns the reason within about five seconds. `ca` is a certificate in PEM
+    /// form that servers are trusted by, instead of the system's.
+    pub(super) async fn open(url: &str, ca: Option<&[u8]>) -> Result<Self, QueueError> {
+        let client = client(url, ca)?;
         let info = client.get_connection_info();
-        let place = format!("{}/{}", info.addr(), info.redis_settings().db());
-        first_contact(&client, &place).await?;
+        let server = Server {
+            place: format!("{}/{}", info.addr(), info.redis_settings().db()),
+            tls: matches!(info.addr(), ConnectionAddr::TcpTls { .. }),
+        };
+        first_contact(&client, &server).await?;
         let healing = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(CONNECT))
             .set_response_timeout(Some(ANSWER))
@@ -49,9 +53,9 @@ impl Connection {
             .set_number_of_retries(1_000_000)
             .set_min_delay(Duration::from_millis(100))
             .set_max_delay(Duration::from_millis(500));
-        match ConnectionManager::new_lazy_with_config(client, healing) {
-            Ok(manager) => Ok(Connection { manager, place }),
-            Err(error) => Err(unreachable(&place, &error.to_string(), false)),
+        match ConnectionManager::new_lazy_with_config(client.clone(), healing) {
+            Ok(manager) => Ok(Connection { manager, client, server }),
+            Err(error) => Err(server.error(CONNECTING, &error.to_string())),
         }
     }
 
@@ -67,47 +71,101 @@ impl Connection {
         doing: &'static str,
         answer: impl Future<Output = Result<T, RedisError>>,
     ) -> Result<T, QueueError> {
-        let reason = match tokio::time::timeout(ANSWER, answer).await {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {} s", ANSWER.as_secs()),
-        };
-        Err(QueueError { doing, reason: format!("Redis at {}: {reason}", self.place), passes: true })
+        self.ask_within(ANSWER, doing, answer).await
     }
+
+    /// The same, with a reason in words instead of silence: the connection keeps trying to come
+    /// back and says nothing of why it can't (a password that was changed, for example).
+    pub(super) async fn ask_why<T>(
+        &self,
+        doing: &'static str,
+        answer: impl Future<Output = Result<T, RedisError>>,
+    ) -> Result<T, QueueError> {
+        let asked = self.ask_within(WHY, doing, answer).await;
+        match asked {
+            Err(silent) => match hello(&self.client, &self.server).await {
+                Err(reason) => Err(QueueError { doing, ..reason }),
+                Ok(()) => Err(silent),
+            },
+            answered => answered,
+        }
+    }
+
+    async fn ask_within<T>(
+        &self,
+        time: Duration,
+        doing: &'static str,
+        answer: impl Future<Output = Result<T, RedisError>>,
+    ) -> Result<T, QueueError> {
+        match tokio::time::timeout(time, answer).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(self.server.error(doing, &error.to_string())),
+            Err(_) => Err(self.server.silent(doing, time.as_secs())),
+        }
+    }
+
+    /// A reason that apalis's worker gave, in words.
+    pub(super) fn reason(&self, said: &str) -> String {
+        self.server.error("", said).reason
+    }
+}
+
+/// The text of the client's error is left out: the URL may hold a password.
+fn client(url: &str, ca: Option<&[u8]>) -> Result<Client, QueueError> {
+    let wrong = |reason: &str| QueueError { doing: CONNECTING, reason: reason.to_owned(), passes: false };
+    let built = match ca {
+        None => Client::open(url),
+        Some(pem) => {
+            let certificates = TlsCertificates { client_tls: None, root_cert: Some(pem.to_vec()) };
+            Client::build_with_tls(url, certificates)
+        }
+    };
+    let client = built.map_err(|_| {
+        wrong(
+            "REDIS_URL is no address of a server; expected redis://[user:password@]host[:port][/db], or \
+             rediss:// for TLS. Special characters of a password are escaped: @ is %40, / is %2F, # is %23, \
+             % is %25",
+        )
+    })?;
+    let settings = client.get_connection_info().redis_settings();
+    if settings.username().is_some() && settings.password().is_none() {
+        return Err(wrong(
+            "REDIS_URL names a user without a password; write redis://user:password@host, or \
+             redis://:password@host for a password alone",
+        ));
+    }
+    Ok(client)
 }
 
 /// Tries for a few seconds: a server may still be starting, or loading its
-/// file. Only a wrong password ends the tries immediately.
-async fn first_contact(client: &Client, place: &str) -> Result<(), QueueError> {
+/// file. What can't pass by itself ends the tries immediately.
+async fn first_contact(client: &Client, server: &Server) -> Result<(), QueueError> {
     let started = tokio::time::Instant::now();
     loop {
-        let hello = async {
-            let mut connection = client.get_multiplexed_async_connection().await?;
-            ::redis::cmd("PING").exec_async(&mut connection).await
-        };
-        let reason = match tokio::time::timeout(CONNECT, hello).await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) if wrong_password(&error) => {
-                return Err(unreachable(place, "it refuses the user or the password", false));
+        match hello(client, server).await {
+            Ok(()) => return Ok(()),
+            Err(error) if !error.passes || started.elapsed() + BETWEEN_TRIES >= AT_FIRST => {
+                return Err(error);
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no connection within {} s", CONNECT.as_secs()),
-        };
-        if started.elapsed() + BETWEEN_TRIES >= AT_FIRST {
-            return Err(unreachable(place, &reason, true));
+            Err(_) => tokio::time::sleep(BETWEEN_TRIES).await,
         }
-        tokio::time::sleep(BETWEEN_TRIES).await;
     }
 }
 
-fn wrong_password(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::AuthenticationFailed || error.code() == Some("NOAUTH")
-}
-
-fn unreachable(place: &str, reason: &str, passes: bool) -> QueueError {
-    QueueError {
-        doing: "was not connected",
-        reason: format!("Redis at {place}: {reason}. Start it, or correct REDIS_URL"),
-        passes,
+/// One try on a connection of its own. A refused password does not pass here: nobody changes
+/// it while a process starts.
+async fn hello(client: &Client, server: &Server) -> Result<(), QueueError> {
+    let hello = async {
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        ::redis::cmd("PING").exec_async(&mut connection).await
+    };
+    match tokio::time::timeout(CONNECT, hello).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => {
+            let refused = error.kind() == ErrorKind::AuthenticationFailed || error.code() == Some("NOAUTH");
+            let error = server.error(CONNECTING, &error.to_string());
+            Err(QueueError { passes: error.passes && !refused, ..error })
+        }
+        Err(_) => Err(server.silent(CONNECTING, CONNECT.as_secs())),
     }
 }

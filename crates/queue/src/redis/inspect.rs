@@ -15,6 +15,12 @@ pub struct Inspection {
     pub eviction: String,
     /// Bytes it may use; 0 for all there are.
     pub max_memory: u64,
+    /// Bytes it uses.
+    pub used_memory: u64,
+    /// `standalone`, `sentinel` or `cluster`.
+    pub mode: String,
+    /// Whether it is a copy of another server, which takes no writes.
+    pub replica: bool,
     /// Whether each write is appended to a file (`appendonly`).
     pub appends: bool,
 }
@@ -30,13 +36,18 @@ impl Inspection {
             let line = info.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
             line.map(|value| value.trim().to_owned())
         };
+        let number = |key: &str| value(key).and_then(|bytes| bytes.parse().ok()).unwrap_or(0);
         // Valkey also reports the Redis version it is compatible with, for old clients.
         let valkey = value("valkey_version");
         Inspection {
             product: if valkey.is_some() { "Valkey" } else { "Redis" }.to_owned(),
             version: valkey.or_else(|| value("redis_version")).unwrap_or_default(),
             eviction: value("maxmemory_policy").unwrap_or_default(),
-            max_memory: value("maxmemory").and_then(|bytes| bytes.parse().ok()).unwrap_or(0),
+            max_memory: number("maxmemory"),
+            used_memory: number("used_memory"),
+            // Valkey names the mode otherwise.
+            mode: value("redis_mode").or_else(|| value("server_mode")).unwrap_or_default(),
+            replica: value("role").as_deref() == Some("slave"),
             appends: value("aof_enabled").as_deref() == Some("1"),
         }
     }
@@ -71,5 +82,16 @@ mod tests {
         assert_eq!((read.product.as_str(), read.major(), read.appends), ("Valkey", 8, false));
         assert_eq!((read.eviction.as_str(), read.max_memory), ("allkeys-lru", 1024));
         assert_eq!(Inspection::read("").major(), 0);
+    }
+
+    #[test]
+    fn what_can_move_no_job_is_seen() {
+        let read =
+            Inspection::read("redis_mode:standalone\r\nrole:slave\r\nused_memory:900\r\nmaxmemory:1000\r\n");
+        assert_eq!((read.mode.as_str(), read.replica), ("standalone", true));
+        assert_eq!((read.used_memory, read.max_memory), (900, 1000));
+        let read = Inspection::read("server_mode:cluster\r\nrole:master\r\n");
+        assert_eq!((read.mode.as_str(), read.replica), ("cluster", false));
+        assert_eq!(Inspection::read("redis_mode:sentinel\r\n").mode, "sentinel");
     }
 }

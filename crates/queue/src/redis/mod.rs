@@ -1,6 +1,7 @@
 //! The queue for any number of processes: apalis over Redis or Valkey.
 //!
 //! - `connection`: reaching the server
+//! - `reasons`: what its errors mean, in words
 //! - `scripts`: the Lua scripts, and why a push is a script of our own
 //! - `consume`: the supervising loop around apalis's worker
 //! - `janitor`: removes finished jobs, and ids or payloads whose other half was lost
@@ -11,6 +12,7 @@ mod connection;
 mod consume;
 mod inspect;
 mod janitor;
+mod reasons;
 mod scripts;
 
 pub use self::inspect::Inspection;
@@ -36,11 +38,14 @@ pub struct RedisOptions {
     /// Keys begin with `{namespace}:`; letters, digits, `-`, `_`, `.`, `:`.
     /// Installations that share a server differ in it. Default `ferry`.
     pub namespace: String,
+    /// Certificate in PEM form of the authority that signed the server's, for `rediss://`;
+    /// `None` for those that the system trusts.
+    pub ca: Option<Vec<u8>>,
 }
 
 impl Default for RedisOptions {
     fn default() -> Self {
-        RedisOptions { namespace: "ferry".to_owned() }
+        RedisOptions { namespace: "ferry".to_owned(), ca: None }
     }
 }
 
@@ -70,7 +75,7 @@ impl RedisQueue {
             });
         }
         Ok(RedisQueue {
-            connection: Connection::open(url).await?,
+            connection: Connection::open(url, options.ca.as_deref()).await?,
             queues: QUEUES.map(|(kind, lane)| match lane {
                 Lane::Usual => format!("{{{namespace}}}:{kind}"),
                 Lane::Rescued => format!("{{{namespace}}}:{kind}:rescued"),
@@ -211,6 +216,13 @@ impl Queue for RedisQueue {
 
     async fn depth(&self) -> Result<usize, QueueError> {
         self.over_all("did not say how much it holds", &scripts::DEPTH, &[]).await
+    }
+
+    async fn probe(&self) -> Result<(), QueueError> {
+        let name = format!("probe-{}-{}", self.host, std::process::id());
+        let mut call = scripts::PROBE.key(&self.queues[0]);
+        call.arg(name);
+        self.connection.ask_why("would move nothing", call.invoke_async(&mut self.connection.manager())).await
     }
 
     async fn sweep(&self) -> Result<Swept, QueueError> {

@@ -33,6 +33,7 @@ pub(super) static FINISHED: LazyLock<Script> = script!("lua/finished.lua");
 pub(super) static HALVES: LazyLock<Script> = script!("lua/halves.lua");
 pub(super) static STRAYS: LazyLock<Script> = script!("lua/strays.lua");
 pub(super) static BEAT: LazyLock<Script> = script!("lua/beat.lua");
+pub(super) static PROBE: LazyLock<Script> = script!("lua/probe.lua");
 pub(super) static RETIRE: LazyLock<Script> = script!("lua/retire.lua");
 
 /// Sends in one push script: about 200 KB, a few milliseconds of Redis's time.

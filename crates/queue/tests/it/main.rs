@@ -10,6 +10,7 @@
 mod garbage;
 mod memory;
 mod outage;
+mod refusing;
 mod suite;
 mod support;
 mod sweep;

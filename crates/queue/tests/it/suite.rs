@@ -17,7 +17,12 @@ ferry_contract::queue_suite!(
 );
 
 async fn refusal(url: &str, namespace: &str) -> String {
-    match RedisQueue::connect(url, RedisOptions { namespace: namespace.to_owned() }).await {
+    match RedisQueue::connect(
+        url,
+        RedisOptions { namespace: namespace.to_owned(), ..RedisOptions::default() },
+    )
+    .await
+    {
         Ok(_) => panic!("{url} was reached"),
         Err(error) => error.to_string(),
     }

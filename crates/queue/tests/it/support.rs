@@ -34,7 +34,7 @@ impl RedisWorld {
         // The standard library's own chance, so that runs never share a namespace.
         let chance = RandomState::new().hash_one(std::process::id());
         let namespace = format!("test-{chance:016x}");
-        let options = RedisOptions { namespace: namespace.clone() };
+        let options = RedisOptions { namespace: namespace.clone(), ..RedisOptions::default() };
         let redis = Arc::new(RedisQueue::connect(url, options).await.unwrap());
         Arc::new(RedisWorld { redis, url: url.to_owned(), namespace })
     }

@@ -17,7 +17,11 @@ use crate::support::RedisWorld;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_held_by_others_refuses() {
     let Some(redis) = RedisWorld::given().await else { return };
-    let other = RedisQueue::connect(&redis.url, RedisOptions { namespace: redis.namespace.clone() }).await;
+    let other = RedisQueue::connect(
+        &redis.url,
+        RedisOptions { namespace: redis.namespace.clone(), ..RedisOptions::default() },
+    )
+    .await;
     assert_eq!(other.unwrap().push(&envelopes(JobKind::Verify, 50), 50).await.unwrap(), 50);
     let mine = envelopes(JobKind::Provision, 5);
     assert_eq!(redis.redis.push(&mine, 50).await.unwrap(), 0);

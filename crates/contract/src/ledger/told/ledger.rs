@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use ferry_domain::{
     Attempt, BatchId, Code, Envelope, Item, ItemResult, ItemSeq, Job, JobId, Lease, NewItem, RunId, RunView,
     Verdict, WorkerId, WriteBackTarget,
+    migration::Migrated,
     ports::{
         BatchVerification, Cancellable, Command, Controls, DeadCount, DeadFilter, DeadLetter, DeadLetters,
         DeadView, Discrepancy, Duty, FailureGroup, ItemFilter, ItemView, Items, JobCount, Jobs, Leases,
@@ -80,6 +81,10 @@ impl Planning for Told {
         self.told(format!("add_items {run}: {}", items.len()), answer, debug).await
     }
 
+    async fn keep(&self, run: RunId) -> Result<()> {
+        self.0.ledger.keep(run).await
+    }
+
     async fn finish_planning(&self, run: RunId) -> Result<Planned> {
         let answer = self.0.ledger.finish_planning(run).await;
         self.told(format!("finish_planning {run}"), answer, debug).await
@@ -118,6 +123,10 @@ impl Runs for Told {
 
     async fn run_now(&self, run: RunId) -> Result<RunNow> {
         self.0.ledger.run_now(run).await
+    }
+
+    async fn migrated(&self) -> Result<Vec<Migrated>> {
+        self.0.ledger.migrated().await
     }
 
     async fn watched_runs(&self) -> Result<Vec<WatchedRun>> {

@@ -54,6 +54,8 @@ pub struct ItemView {
     pub code: Option<Code>,
     /// Which field the code speaks of. A name, never a value.
     pub field: Option<String>,
+    /// Which other record or user the code speaks of.
+    pub other: Option<String>,
     /// The user at Auth0.
     pub auth0_user_id: Option<Auth0UserId>,
 }
@@ -73,7 +75,8 @@ pub trait Items: Send + Sync {
     /// Pending items of the leased provision job's batch, in source order.
     async fn pending_items(&self, lease: &Lease<Job>) -> Result<Vec<Item>>;
 
-    /// Created and adopted items of the leased verify job's batch, in source order.
+    /// Items of the leased verify job's batch that have a user at Auth0 and are settled by
+    /// it: created, adopted, or skipped because an earlier run made the user. In source order.
     async fn items_at_target(&self, lease: &Lease<Job>) -> Result<Vec<Item>>;
 
     /// Writes the results of several items in one transaction: items, tally of

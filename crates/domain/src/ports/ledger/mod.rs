@@ -23,7 +23,7 @@ pub use items::{ItemFilter, ItemView, Items, RefusedRow, WriteBack};
 pub use jobs::{JobCount, Jobs, QueueCount};
 pub use leases::{Leases, Loss, Rescued, Unclaimed};
 pub use moves::{Cancellable, Command, Moved, Moves, Retried, Retryable};
-pub use planning::{NewRun, Planned, Planning, SettledGroup};
+pub use planning::{ABANDONED, NewRun, Planned, Planning, SettledGroup};
 pub use presence::Presence;
 pub use processes::{Duty, Processes, WaitReason, WorkerRecord, WorkerView};
 pub use reports::{BatchVerification, Discrepancy, Example, FailureGroup, Reports, SealedRun, StoredReport};
@@ -41,7 +41,7 @@ pub enum LedgerError {
     #[error("the lease is lost")]
     LeaseLost,
     /// Another run of the same source has not ended.
-    #[error("run {run} of this source is {state}; wait for its end, retry it, or cancel it")]
+    #[error("run {run} of this source is {state}; {}", way_on(*.state))]
     AnotherRunActive {
         /// Id of the other run.
         run: RunId,
@@ -77,6 +77,15 @@ pub enum LedgerError {
         /// Whether it may pass by itself: a server that restarts, is full or out of reach.
         passes: bool,
     },
+}
+
+/// What to do about another run that has not ended.
+const fn way_on(state: RunState) -> &'static str {
+    if state.is_unstarted() {
+        "another ferry run start is at work on it, or ended a moment ago: answer there, or try again in 20 s, when what it left is removed"
+    } else {
+        "wait for its end, retry it, or cancel it"
+    }
 }
 
 impl LedgerError {

@@ -1,5 +1,7 @@
 //! Planning a run: its items, their batches, and the application's table.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::Result;
@@ -52,23 +54,32 @@ pub struct Planned {
     pub batches: i64,
 }
 
+/// A run that was never started, and that no process kept for so long, was left behind.
+pub const ABANDONED: Duration = Duration::from_secs(20);
+
 /// What the planner asks. Workers see no run before `start`.
 #[async_trait]
 pub trait Planning: Send + Sync {
     /// Brings the ledger's own tables up to date. Safe to repeat, and to run twice at the same time.
     async fn migrate(&self) -> Result<()>;
 
-    /// Opens a run in state `planning`. Removes an abandoned planning of the same
-    /// source (no chunk for 60 s) first; refuses with `AnotherRunActive`.
+    /// Opens a run in state `planning`. Removes a run of the same source first that was never
+    /// started and whose process showed no sign for [`ABANDONED`]; refuses with
+    /// `AnotherRunActive`.
     async fn open_run(&self, run: &NewRun) -> Result<()>;
 
     /// Adds a chunk of items, up to some thousands, in one transaction.
     async fn add_items(&self, run: RunId, items: &[NewItem]) -> Result<()>;
 
+    /// Shows that a process is still at work on a run that was not started: it reads the
+    /// source, or waits for a person's answer. Nothing happens where there is no such run.
+    async fn keep(&self, run: RunId) -> Result<()>;
+
     /// Ends planning with a few statements, whatever the number of items:
-    /// settles all but the first of equal keys (`DUPLICATE_KEY`) and of equal
-    /// addresses among pending items (`DUPLICATE_EMAIL`), writes batches with
-    /// their tallies and one provision job each; the run becomes `planned`.
+    /// settles all pending items that share their key with another item (`DUPLICATE_KEY`),
+    /// and all but one of equal addresses (`DUPLICATE_EMAIL`; who was moved before keeps
+    /// it, else who may sign in, else the first), writes batches with their tallies and one
+    /// provision job each; the run becomes `planned`.
     async fn finish_planning(&self, run: RunId) -> Result<Planned>;
 
     /// `planned → running`. With nothing pending the sweep seals it.

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use super::Result;
 use crate::{
     code::Code,
+    ending,
     ids::{Auth0UserId, ItemSeq, RunId, SourceKey},
     item::{ItemState, Origin},
     job::{Job, Lease},
@@ -22,6 +23,17 @@ pub struct Discrepancy {
     pub auth0_user_id: Auth0UserId,
     /// Names of the fields that differ; empty when the user is missing.
     pub fields: Vec<String>,
+}
+
+impl Discrepancy {
+    /// What is wrong.
+    pub fn code(&self) -> Code {
+        match self.fields.as_slice() {
+            [] => Code::MissingAtTarget,
+            [only] if only == ending::NOT_READ_BACK => Code::NotReadBack,
+            _ => Code::DiffersAtTarget,
+        }
+    }
 }
 
 /// The result of reading a batch back.

@@ -5,17 +5,20 @@ use async_trait::async_trait;
 use super::Result;
 use crate::{
     ids::{Auth0UserId, RunId, SourceKey},
-    run::{RunSpec, RunState, RunView},
+    migration::Migrated,
+    run::{RunSpec, RunState, RunView, SourceIdentity},
     tally::Tally,
     threshold::StopAfter,
 };
 
-/// What a worker needs to know of a run: what its users' ids are made of, its settings,
-/// and its state at this moment.
+/// What a worker needs to know of a run: what its users' ids are made of, where they come
+/// from, its settings, and its state at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunNow {
     /// Named move it belongs to; a part of each chosen id.
     pub migration: String,
+    /// Where its users come from; named in the mark of each user.
+    pub source: SourceIdentity,
     /// Settings that stay the same until the run ends.
     pub spec: RunSpec,
     /// Its state when it was read.
@@ -48,6 +51,9 @@ pub trait Runs: Send + Sync {
 
     /// Up to `most` runs, newest first.
     async fn runs(&self, most: i64) -> Result<Vec<RunView>>;
+
+    /// Every source that was ever moved, with the names it was moved under, newest first.
+    async fn migrated(&self) -> Result<Vec<Migrated>>;
 
     /// The run that a job belongs to.
     ///
