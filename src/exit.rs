@@ -6,7 +6,7 @@ use ferry_domain::{
     RunState, RunView,
     ports::{LedgerError, SourceError},
 };
-use ferry_operations::Kind;
+use ferry_operations::{Kind, plan::PlanView};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub enum Exit {
     Done = 0,
     /// A fault of ours or of a server.
     Internal = 1,
-    /// Wrong usage, settings or input; for `plan --detailed-exitcode`: there is something to do.
+    /// Wrong usage, settings or input.
     Usage = 2,
     /// Finished, but some users need a person.
     NeedsPerson = 3,
@@ -26,6 +26,9 @@ pub enum Exit {
     Stopped = 5,
     /// Refused: plan stale, wrong tenant, another run or process active.
     Refused = 6,
+    /// `plan --detailed-exitcode`: there are users to move. A code of its own, since 2 is what an
+    /// unreadable source ends with.
+    SomethingToDo = 7,
     /// `check` found what has to be mended first.
     CheckErrors = 10,
     /// `check` found what should be known; work is possible.
@@ -41,6 +44,15 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
+    /// What a plan found, for `plan --detailed-exitcode`.
+    pub fn of_plan(plan: &PlanView) -> Self {
+        match (plan.accepted, plan.rejected) {
+            (0, 0) => Exit::Done,
+            (0, _) => Exit::NeedsPerson,
+            _ => Exit::SomethingToDo,
+        }
+    }
+
     /// How a watched run ended.
     pub fn of_run(run: &RunView) -> Self {
         match run.state {

@@ -20,6 +20,11 @@ pub fn data(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
+/// Part of a line of data on stdout, for lists that are too long to be held.
+pub fn part(text: &str) {
+    let _ = write!(std::io::stdout(), "{text}"); // as above
+}
+
 /// A value as JSON, on one line.
 pub fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     data(&serde_json::to_string(value)?);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ferry_sources::Location;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -22,20 +23,18 @@ pub enum Place {
 impl Place {
     /// From a URL or the path of a SQLite file. `name` says where it was given.
     pub fn parse(name: &str, text: &str) -> anyhow::Result<Place> {
-        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            Url::parse(text)
-                .map_err(|e| usage(format!("{name} is no valid URL ({e}): postgres://user@host/database")))?;
-            return Ok(Place::Postgres(text.into()));
+        match Location::database(text) {
+            Some(Location::Postgres { url }) => {
+                Url::parse(text).map_err(|e| {
+                    usage(format!("{name} is no valid URL ({e}): postgres://user@host/database"))
+                })?;
+                Ok(Place::Postgres(url))
+            }
+            Some(Location::Sqlite { path }) => Ok(Place::Sqlite(path)),
+            Some(Location::File { .. }) | None => Err(usage(format!(
+                "{name} names no database: write postgres://user@host/database or sqlite://file.db"
+            ))),
         }
-        if let Some(path) = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:")) {
-            return Ok(Place::Sqlite(path.into()));
-        }
-        if !text.contains("://") && [".db", ".sqlite", ".sqlite3"].iter().any(|end| text.ends_with(end)) {
-            return Ok(Place::Sqlite(text.into()));
-        }
-        Err(usage(format!(
-            "{name} names no database: write postgres://user@host/database or sqlite://file.db"
-        )))
     }
 
     /// `FERRY_LEDGER_URL`, else `DATABASE_URL`, else `ferry.db` in this folder.
@@ -77,6 +76,7 @@ mod tests {
     fn the_ledger_s_own_address_comes_before_the_application_s() {
         assert_eq!(shown(&[]), "sqlite://ferry.db");
         assert_eq!(shown(&[("DATABASE_URL", "sqlite:app.db")]), "sqlite://app.db");
+        assert_eq!(shown(&[("DATABASE_URL", "sqlite://app.db?mode=rwc")]), "sqlite://app.db");
         let both = [("DATABASE_URL", "app.db"), ("FERRY_LEDGER_URL", "postgres://ann:hunter2@db/ferry")];
         assert_eq!(shown(&both), "postgres://db:5432/ferry");
     }

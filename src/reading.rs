@@ -1,7 +1,7 @@
 //! Opening a source as options and settings say: what `plan` and `run start` share.
 
 use clap::Args;
-use ferry_domain::{RunSpec, migration, run::WriteBackTarget};
+use ferry_domain::{RunSpec, migration, ports::Clock, run::WriteBackTarget};
 use ferry_operations::{accept::Accept, planner::Subject};
 use ferry_sources::Location;
 use secrecy::ExposeSecret;
@@ -11,6 +11,7 @@ use crate::{
     exit::usage,
     place::Place,
     settings::{self, Flag, Settings},
+    system::SystemClock,
 };
 
 /// How records are read; each overrides the settings file.
@@ -84,8 +85,9 @@ pub async fn open(
 ) -> anyhow::Result<Opened> {
     let format = reading.format.as_deref().map(str::parse).transpose().map_err(usage)?;
     let location = Location::parse(text, format)?;
+    location.check_exists()?;
     let mapping = settings.mapping()?;
-    let source = ferry_sources::open(&location, &mapping).await?;
+    let source = ferry_sources::open(&location, &mapping, SystemClock.now()).await?;
     let source_digest = match &location {
         Location::File { path, .. } => file_digest(path).await?,
         _ => String::new(),
@@ -135,6 +137,7 @@ pub fn application(settings: &Settings, place: &Place) -> anyhow::Result<WriteBa
         Place::Postgres(url) => Location::Postgres { url: url.expose_secret().to_owned().into() },
     };
     let mapping = settings.mapping()?;
+    mapping.check_for_table()?;
     ferry_sources::write_back_target(&location, &mapping)
         .ok_or_else(|| usage("[source] names no table of a database"))
 }

@@ -356,3 +356,52 @@ fn plain(value: &Value) -> String {
         Value::Dict(..) | Value::Empty(..) => String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The settings that the template shows in a section, commented out or not.
+    fn shown(section: &str) -> Vec<String> {
+        let lines = DEFAULTS.lines().map(|line| line.trim_start_matches('#'));
+        let inside =
+            lines.skip_while(|line| *line != section).skip(1).take_while(|line| !line.starts_with('['));
+        inside.filter_map(|line| Some(line.split_once(" = ")?.0.to_owned())).collect()
+    }
+
+    #[test]
+    fn the_template_lists_every_setting_of_a_source() {
+        let mapping = serde_json::to_value(Mapping::default()).expect("it has string keys");
+        for (section, object, elsewhere) in [
+            ("[source]", &mapping, &["columns", "words"][..]),
+            ("[source.columns]", &mapping["columns"], &[]),
+            ("[source.words]", &mapping["words"], &[]),
+        ] {
+            let listed = shown(section);
+            let keys = object.as_object().expect("a table").keys();
+            for key in keys.filter(|key| !elsewhere.contains(&key.as_str())) {
+                assert!(listed.contains(key), "{section} lacks {key}: {listed:?}");
+            }
+            for key in &listed {
+                assert!(object.get(key).is_some(), "{section} shows {key}, which is no setting");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_template_shows_of_a_source_is_taken() {
+        let section = DEFAULTS.split("[source]\n").nth(1).and_then(|rest| rest.split("[worker]").next());
+        let shown = section.unwrap_or_default().lines().map(|line| {
+            let setting = line.strip_prefix('#').filter(|rest| !rest.starts_with(' '));
+            setting.unwrap_or(line)
+        });
+        let text = format!("[source]\n{}", shown.collect::<Vec<_>>().join("\n"));
+        let figment = Figment::from(Toml::string(&text));
+        let source: Dict = figment.extract_inner("source").expect("it is TOML");
+        let mapping = Figment::from(Serialized::defaults(source)).extract::<Mapping>();
+        assert_eq!(
+            mapping.map(|mapping| mapping.table).map_err(|e| e.to_string()),
+            Ok(Some("users".to_owned()))
+        );
+    }
+}

@@ -4,10 +4,12 @@
 //! away, so that the counts (duplicates over the whole source included) are those of
 //! the run. A set of addresses in memory would grow with the source.
 
+mod listed;
+
 use ferry_domain::{
-    Code, ItemState, SourceIdentity, Tally,
+    ItemState, RunId, SourceIdentity, Tally,
     plan::{Drift, PLAN_VERSION, PlanFile},
-    ports::Planned,
+    ports::SourceWarning,
 };
 use serde::Serialize;
 
@@ -16,6 +18,8 @@ use crate::{
     accept::Accept,
     planner::{self, Outcome, Subject},
 };
+
+pub use listed::{Record, Settled, each_settled, settled_of};
 
 /// Why a plan is not what a run may start from.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -99,6 +103,16 @@ impl Refusal {
     }
 }
 
+/// A plan that was made, and what else its source showed.
+pub struct Made {
+    /// The plan.
+    pub plan: PlanFile,
+    /// The run in the scratch ledger, whose records can be listed by [`each_settled`].
+    pub run: RunId,
+    /// What a person should know of the source as a whole.
+    pub warnings: Vec<SourceWarning>,
+}
+
 /// Makes a plan. `scratch` has a ledger that is thrown away afterwards; `read` is told how
 /// many records were read so far.
 ///
@@ -108,12 +122,11 @@ pub async fn make(
     scratch: &Access,
     subject: &mut Subject,
     read: &mut (dyn FnMut(u64) + Send),
-) -> Result<PlanFile, Error> {
+) -> Result<Made, Error> {
     let never = std::future::pending(); // nothing of a scratch ledger stays behind
-    let Outcome { planned, users, source_digest, .. } =
+    let Outcome { run, planned, users, source_digest, .. } =
         planner::plan(scratch, subject, None, None, read, never).await?;
-    let settled =
-        planned.settled.iter().map(|group| (format!("{} {}", group.state.as_str(), group.code), group.count));
+    let settled = settled_of(scratch, run.id, &planned).await?;
     let mut plan = PlanFile {
         ferry_plan: PLAN_VERSION,
         made_by: env!("CARGO_PKG_VERSION").to_owned(),
@@ -124,12 +137,18 @@ pub async fn make(
         source: subject.source.identity(),
         source_digest,
         tally: planned.tally,
-        settled: settled.collect(),
+        settled: settled.iter().map(|settled| (reason(settled), settled.count)).collect(),
         users,
         digest: String::new(),
     };
     plan.digest = plan.compute_digest();
-    Ok(plan)
+    Ok(Made { plan, run: run.id, warnings: subject.source.warnings() })
+}
+
+/// How a plan's file names a reason: state, code, and the field where there is one.
+fn reason(settled: &Settled) -> String {
+    let field = settled.field.as_deref().map(|field| format!(" {field}")).unwrap_or_default();
+    format!("{} {}{field}", settled.state.as_str(), settled.code)
 }
 
 /// Reads a plan from the bytes of its file.
@@ -186,28 +205,6 @@ pub(crate) fn check_users(plan: &PlanFile, outcome: &Outcome, accepted: bool) ->
     Err(Refusal::UsersChanged { source_name: plan.source.clone(), drift, now, planned })
 }
 
-/// Records that a rule settled, with the same end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Settled {
-    /// Failed or skipped.
-    pub state: ItemState,
-    /// Code of the reason.
-    pub code: Code,
-    /// Number of records.
-    pub count: i64,
-    /// What to do about it.
-    pub remedy: &'static str,
-}
-
-fn settled(state: ItemState, code: Code, count: i64) -> Settled {
-    Settled { state, code, count, remedy: code.remedy() }
-}
-
-/// What a rule settled in a run that was planned.
-pub fn settled_of(planned: &Planned) -> Vec<Settled> {
-    planned.settled.iter().map(|group| settled(group.state, group.code, group.count)).collect()
-}
-
 /// A plan as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PlanView {
@@ -225,18 +222,27 @@ pub struct PlanView {
     pub skipped: i64,
     /// Those that would not be sent, by reason.
     pub by_code: Vec<Settled>,
+    /// What a person should know of the source as a whole.
+    pub warnings: Vec<SourceWarning>,
     /// Digest of the file, or of all users of a table.
     pub source_digest: String,
     /// Digest of the plan.
     pub digest: String,
 }
 
+impl From<&Made> for PlanView {
+    fn from(made: &Made) -> Self {
+        PlanView { warnings: made.warnings.clone(), ..PlanView::from(&made.plan) }
+    }
+}
+
 impl From<&PlanFile> for PlanView {
     fn from(plan: &PlanFile) -> Self {
         let Tally { source, pending, failed, skipped, .. } = plan.tally;
-        let by_code = plan.settled.iter().filter_map(|(key, count)| {
-            let (state, code) = key.split_once(' ')?;
-            Some(settled(ItemState::parse(state)?, code.parse().ok()?, *count))
+        let by_code = plan.settled.iter().filter_map(|(reason, count)| {
+            let mut words = reason.splitn(3, ' ');
+            let (state, code) = (ItemState::parse(words.next()?)?, words.next()?.parse().ok()?);
+            Some(Settled::new(state, code, words.next().map(str::to_owned), *count))
         });
         PlanView {
             source: plan.source.to_string(),
@@ -246,6 +252,7 @@ impl From<&PlanFile> for PlanView {
             rejected: failed,
             skipped,
             by_code: by_code.collect(),
+            warnings: Vec::new(),
             source_digest: match plan.source_digest.as_str() {
                 "" => plan.users.digest(),
                 digest => digest.to_owned(),
@@ -257,6 +264,8 @@ impl From<&PlanFile> for PlanView {
 
 #[cfg(test)]
 mod tests {
+    use ferry_domain::Code;
+
     use super::*;
     use crate::views::tests::{Nobody, run_view};
 
@@ -282,8 +291,13 @@ mod tests {
             target: subject.target(),
             source: subject.source.identity(),
             source_digest: subject.spec.source_digest.clone(),
-            tally: Tally { source: 5, pending: 2, failed: 1, skipped: 2, ..Tally::default() },
-            settled: [("failed EMAIL_INVALID".to_owned(), 1), ("skipped DISABLED".to_owned(), 2)].into(),
+            tally: Tally { source: 6, pending: 2, failed: 2, skipped: 2, ..Tally::default() },
+            settled: [
+                ("failed EMAIL_INVALID".to_owned(), 1),
+                ("failed FIELD_INVALID app_metadata.a b".to_owned(), 1),
+                ("skipped DISABLED".to_owned(), 2),
+            ]
+            .into(),
             users: Default::default(),
             digest: String::new(),
         };
@@ -338,8 +352,9 @@ mod tests {
     #[test]
     fn a_plan_is_shown_by_reason_with_what_to_do() {
         let view = PlanView::from(&plan(&subject()));
-        assert_eq!((view.records, view.accepted, view.rejected, view.skipped), (5, 2, 1, 2));
-        assert_eq!(view.by_code.len(), 2);
+        assert_eq!((view.records, view.accepted, view.rejected, view.skipped), (6, 2, 2, 2));
+        assert_eq!(view.by_code.len(), 3);
+        assert_eq!(view.by_code[1].field.as_deref(), Some("app_metadata.a b"));
         let first = serde_json::to_value(&view.by_code[0]).unwrap();
         assert_eq!(
             (&first["state"], &first["code"], &first["count"]),

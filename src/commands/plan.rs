@@ -7,23 +7,35 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ferry_domain::{WriteBackTarget, plan::PlanFile};
 use ferry_operations::{
+    Access,
     accept::Accept,
-    plan::{self, PlanView},
+    plan::{self, Made, PlanView, Record},
 };
 use ferry_sources::Location;
 
 use crate::{
     exit::Exit,
-    options::Output,
     output::{self, Progress},
     reading::{self, Opened, Reading},
     settings::Settings,
     setup::Setup,
     shown, tenant, wiring,
 };
+
+/// Form of a plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// A table, for people
+    #[default]
+    Table,
+    /// One JSON value, for scripts
+    Json,
+    /// A line for each record that would not be sent, as run report prints it
+    Csv,
+}
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -34,29 +46,36 @@ pub struct Options {
     /// Write the plan to a file, for run start --plan
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Exit with 2 if there are users to move, with 0 if there are none
+    /// List each record that would not be sent: its place, why, and its key
+    #[arg(long)]
+    pub list: bool,
+    /// Exit with 7 if there are users to move; with 3 if there are none, but records that need a person;
+    /// with 0 if there is nothing to do. 2 means here, as always, that the source can't be read
     #[arg(long)]
     pub detailed_exitcode: bool,
     /// How to print the result
     #[arg(long, value_enum, default_value_t)]
-    pub output: Output,
+    pub output: Form,
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    let plan = make(setup, &options).await?;
+    let folder = scratch()?;
+    let access = wiring::access_to(wiring::sqlite(&folder.path().join("plan.db")).await?, setup);
+    let made = make(setup, &options, &access).await?;
     if let Some(path) = &options.out {
-        write(path, &plan)?;
+        write(path, &made.plan)?;
     }
-    let view = PlanView::from(&plan);
+    let view = PlanView::from(&made);
     match options.output {
-        Output::Json => output::json(&view)?,
-        Output::Table => print(&view, &setup.settings, options.out.as_deref()),
+        Form::Csv => list_csv(&access, &made).await?,
+        Form::Json if options.list => list_json(&access, &made, &view).await?,
+        Form::Json => output::json(&view)?,
+        Form::Table => print(&access, &made, &view, &options, &setup.settings).await?,
     }
-    let something_to_do = options.detailed_exitcode && view.accepted > 0;
-    Ok(if something_to_do { Exit::Usage } else { Exit::Done })
+    Ok(if options.detailed_exitcode { Exit::of_plan(&view) } else { Exit::Done })
 }
 
-async fn make(setup: &Setup, options: &Options) -> anyhow::Result<PlanFile> {
+async fn make(setup: &Setup, options: &Options, scratch: &Access) -> anyhow::Result<Made> {
     options.reading.check_accepted(&[Accept::RowSecurity])?;
     let tenant = tenant::named(&setup.servers)?.unwrap_or_default();
     let Opened { mut subject, location } =
@@ -64,10 +83,8 @@ async fn make(setup: &Setup, options: &Options) -> anyhow::Result<PlanFile> {
     if let Some(target) = &subject.spec.write_back {
         look_at_table(setup, &location, target).await?;
     }
-    let folder = scratch()?;
-    let access = wiring::access_to(wiring::sqlite(&folder.path().join("plan.db")).await?, setup);
     let mut progress = Progress::new("reading", 0);
-    let made = plan::make(&access, &mut subject, &mut |read| progress.at(read, "records")).await;
+    let made = plan::make(scratch, &mut subject, &mut |read| progress.at(read, "records")).await;
     progress.done();
     Ok(made?)
 }
@@ -101,17 +118,64 @@ fn write(path: &Path, plan: &PlanFile) -> anyhow::Result<()> {
         .with_context(|| format!("the plan could not be written to {}", path.display()))
 }
 
-fn print(plan: &PlanView, settings: &Settings, out: Option<&Path>) {
+/// The same lines as `run report --output csv`, so that one script reads both.
+async fn list_csv(access: &Access, made: &Made) -> anyhow::Result<()> {
+    output::data(ferry_report::header().trim_end());
+    let line = &mut |item: &_| output::data(ferry_report::row(item, None).trim_end_matches('\n'));
+    Ok(plan::each_settled(access, made.run, line).await?)
+}
+
+/// The plan's object with one more member, `list`, written while it is read.
+async fn list_json(access: &Access, made: &Made, view: &PlanView) -> anyhow::Result<()> {
+    let object = serde_json::to_string(view)?;
+    output::part(object.strip_suffix('}').unwrap_or(&object)); // an object ends with it
+    output::part(",\"list\":[");
+    let mut separator = "";
+    let line = &mut |item: &_| {
+        let json = serde_json::to_string(&Record::from(item)).unwrap_or_default(); // can't fail: texts only
+        output::part(&format!("{separator}{json}"));
+        separator = ",";
+    };
+    plan::each_settled(access, made.run, line).await?;
+    output::data("]}");
+    Ok(())
+}
+
+async fn print(
+    access: &Access,
+    made: &Made,
+    plan: &PlanView,
+    options: &Options,
+    settings: &Settings,
+) -> anyhow::Result<()> {
     output::say(&format!("{} by {}: {} records", plan.source, plan.mapping, plan.records));
     output::data(&shown::planned(plan.accepted, &plan.by_code));
-    if let Some(rate) = settings.limits().ok().and_then(|limits| limits.creates_per_second()) {
-        let seconds = plan.accepted as f64 / rate;
-        output::say(&format!(
-            "Creating them takes at least {} under {} ({rate:.1} users/s); reading each back shares the limit where it is one.",
-            duration(seconds),
-            settings.auth0.limits
-        ));
+    shown::warnings(&plan.warnings);
+    if options.list && !plan.by_code.is_empty() {
+        output::data("");
+        let mut lines = shown::Lines::default();
+        let line = &mut |item: &_| output::data(&lines.record(&Record::from(item)));
+        plan::each_settled(access, made.run, line).await?;
+    } else if !plan.by_code.is_empty() {
+        output::say("Which records: add --list, or --output csv for a spreadsheet.");
     }
+    say_cost(plan, settings);
+    say_next(plan, options.out.as_deref());
+    Ok(())
+}
+
+fn say_cost(plan: &PlanView, settings: &Settings) {
+    let Some(rate) = settings.limits().ok().and_then(|limits| limits.creates_per_second()) else { return };
+    let seconds = plan.accepted as f64 / rate;
+    let text = format!(
+        "Creating them takes at least {} under {} ({rate:.1} users/s); reading each back shares the limit where it is one.",
+        duration(seconds),
+        settings.auth0.limits
+    );
+    output::say(&shown::folded(&text, 0).join("\n"));
+}
+
+fn say_next(plan: &PlanView, out: Option<&Path>) {
     match out {
         Some(path) => output::say(&format!(
             "Plan {} written to {}. Next: ferry run start --plan {}",

@@ -12,6 +12,7 @@ mod identity;
 mod layers;
 mod metrics;
 mod operators;
+mod plans;
 mod production;
 mod samples;
 mod schemas;

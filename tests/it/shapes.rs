@@ -99,10 +99,13 @@ async fn begun(
 ) -> Result<RunId, String> {
     let target = ferry_sources::write_back_target(location, mapping).unwrap();
     ledger.prepare_application(&target).await.map_err(|error| error.to_string())?;
-    let source = ferry_sources::open(location, mapping).await.map_err(|error| error.to_string())?;
+    let source = ferry_sources::open(location, mapping, time::OffsetDateTime::UNIX_EPOCH)
+        .await
+        .map_err(|error| error.to_string())?;
+    let migration = ferry_domain::migration::name_of(&source.identity());
     let mut subject = Subject {
         source,
-        migration: "shapes".into(),
+        migration,
         mapping: "mapping".into(),
         mapping_digest: mapping.digest(),
         spec: RunSpec {

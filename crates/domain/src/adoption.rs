@@ -336,7 +336,7 @@ mod tests {
         let conflict =
             Some(Outcome::conflict(Code::AccountOfAnotherUser).at_field("email").because_of("104"));
         let theirs = made(&other, EARLIER, &here);
-        assert_eq!(by_email(&ours, &here, &[theirs.clone()]), conflict);
+        assert_eq!(by_email(&ours, &here, std::slice::from_ref(&theirs)), conflict);
         assert_eq!(by_email(&ours, &from_elsewhere(&here), &[theirs]), conflict, "a newer export");
         // Another application's account, which the same person confirmed there.
         let apart = RunNow { migration: "patients".into(), ..from_elsewhere(&here) };

@@ -62,11 +62,17 @@ codes! {
     AlreadyMigrated = "ALREADY_MIGRATED", Rule, "Nothing to do: the user has an Auth0 id already.";
     NotInPlan = "NOT_IN_PLAN", Rule, "New since the plan was made: a run without a plan, or a new plan, takes this user.";
     FieldTooLong = "FIELD_TOO_LONG", Rule, "Shorten the named field in the source to what Auth0 takes.";
-    FieldInvalid = "FIELD_INVALID", Rule, "Correct the named field in the source.";
+    FieldInvalid = "FIELD_INVALID", Rule, "Correct the named field in the source, or say in the settings of the source what its values mean.";
     MetadataKeyForbidden = "METADATA_KEY_FORBIDDEN", Rule, "Map the column to another metadata key: Auth0 reserves this one.";
     InvalidUtf8 = "INVALID_UTF8", Rule, "Save the file as UTF-8.";
     RecordInvalid = "RECORD_INVALID", Rule, "Correct this record: it can't be read in the file's format.";
     HashNeedsImport = "HASH_NEEDS_IMPORT", Rule, "A password hash enters Auth0 by a bulk import only: wait for the import strategy, or pass --discard-hashes to make users who must reset their password.";
+    KeyDamaged = "KEY_DAMAGED", Rule, "A spreadsheet shortened this id, or wrote an error in its place: export it again from the database, as text.";
+    EmailNotAscii = "EMAIL_NOT_ASCII", Rule, "Before the @ is a letter outside ASCII, or one that only looks Latin, and Auth0 takes none: correct it, or enter another address.";
+    EmailDomainNotAscii = "EMAIL_DOMAIN_NOT_ASCII", Rule, "The domain has a letter outside ASCII: write the domain as xn--…, or correct a letter that only looks Latin.";
+    EmailInvisible = "EMAIL_INVISIBLE", Rule, "The address holds an invisible character: enter it again by hand.";
+    EmailSeveral = "EMAIL_SEVERAL", Rule, "There are several addresses in one place: leave one.";
+    EmailSurrounded = "EMAIL_SURROUNDED", Rule, "Something is before or behind the address (a name, mailto:, brackets, a separator): leave the address alone.";
 
     UserRefused = "USER_REFUSED", Target, "Auth0 refused this user's data: correct the named field in the source and retry.";
     PasswordRefused = "PASSWORD_REFUSED", Target, "The connection's password policy refused a random password: check its complexity options and retry.";

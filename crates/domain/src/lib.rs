@@ -20,6 +20,7 @@ pub mod job;
 pub mod limits;
 pub mod liveness;
 pub mod migration;
+pub mod null;
 pub mod password;
 pub mod plan;
 pub mod poison;

@@ -35,7 +35,7 @@ pub struct PlanFile {
     pub source_digest: String,
     /// Items by state.
     pub tally: Tally,
-    /// Settled items: `state CODE` to count.
+    /// Settled items: `state CODE`, or `state CODE field`, to count.
     pub settled: BTreeMap<String, i64>,
     /// For tables: the planned users, see [`Fingerprints`].
     #[serde(default)]

@@ -8,6 +8,10 @@
 //! * The domain has a dot and ends in letters or an `xn--` label.
 //! * No display name, no comment, no address literal.
 
+//!
+//! What is wrong with an address can't be seen on a screen when a letter of another script looks
+//! like a Latin one, and the address itself is not shown. So a refusal has a code for what is wrong.
+
 use email_address::{EmailAddress, Options};
 use ferry_domain::Code;
 
@@ -20,10 +24,58 @@ pub(crate) fn check(address: &str) -> Result<(), Code> {
     if address.chars().count() > WHOLE || (address.contains('@') && local.chars().count() > LOCAL) {
         return Err(Code::EmailTooLong);
     }
+    if is_well_formed(address) { Ok(()) } else { Err(fault(address)) }
+}
+
+fn is_well_formed(address: &str) -> bool {
     let options = Options::default().with_required_tld().without_domain_literal().without_display_text();
-    let well_formed = address.is_ascii() && EmailAddress::parse_with_options(address, options).is_ok();
     let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
-    if well_formed && is_host(domain) { Ok(()) } else { Err(Code::EmailInvalid) }
+    address.is_ascii() && EmailAddress::parse_with_options(address, options).is_ok() && is_host(domain)
+}
+
+/// What is wrong, from what no eye sees to what is easily found.
+fn fault(address: &str) -> Code {
+    if address.chars().any(is_invisible) {
+        return Code::EmailInvisible;
+    }
+    let parts = address.split(|c: char| c.is_whitespace() || SEPARATORS.contains(c));
+    let addresses =
+        parts.filter(|part| part.split_once('@').is_some_and(|(a, b)| !a.is_empty() && !b.is_empty()));
+    if addresses.count() > 1 {
+        return Code::EmailSeveral;
+    }
+    if core(address).is_some_and(|core| core != address && is_well_formed(core)) {
+        return Code::EmailSurrounded;
+    }
+    match address.rsplit_once('@') {
+        Some((local, domain)) if local.is_ascii() && !domain.is_ascii() => Code::EmailDomainNotAscii,
+        _ if !address.is_ascii() => Code::EmailNotAscii,
+        _ => Code::EmailInvalid,
+    }
+}
+
+/// What several addresses are written with in one place.
+const SEPARATORS: &str = ",;|/<>";
+
+/// The address in a text that has something before it (which ends in a bracket, a quote or a
+/// colon: a blank alone may be a slip within the address) or behind it.
+fn core(text: &str) -> Option<&str> {
+    let at = text.find('@')?;
+    let from =
+        text[..at].rfind(['<', '(', '[', '"', '\'', ':', ',', ';', '=']).map_or(0, |before| before + 1);
+    let behind = text[at..].find(|c: char| c.is_whitespace() || ">)]\"',;:?".contains(c));
+    let to = behind.map_or(text.len(), |behind| at + behind);
+    Some(text[from..to].trim().trim_end_matches('.'))
+}
+
+/// Characters that take no room on a screen, or look like a blank and are none.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{a0}' | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{2000}'..='\u{200f}' | '\u{2028}'..='\u{202f}' | '\u{205f}'..='\u{206f}'
+        | '\u{3000}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e0fff}')
+        || (c.is_control() && !c.is_whitespace())
 }
 
 fn is_host(domain: &str) -> bool {
@@ -65,19 +117,72 @@ mod tests {
             "a..b@example.com",
             ".a@example.com",
             "a@b@example.com",
-            "a@example.com,b@example.com",
             "a@-example.com",
             "a@exa_mple.com",
             "a@example.c",
             "a@10.0.0.1",
             "a@[10.0.0.1]",
-            "Ann <ann@example.com>",
-            "josé@example.com",
-            "ann@müller.example",
-            "a@example.com\0",
-            "a@example.com\nb",
+            "mailto:",
+            "a@example.com@",
         ] {
             assert_eq!(check(bad), Err(Code::EmailInvalid), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_wrong_where_no_eye_sees_it() {
+        for (code, addresses) in [
+            (
+                Code::EmailDomainNotAscii,
+                &["ann@bücher.example", "ann@пример.рф", "ann@ex\u{430}mple.com", "ann@例え.jp"][..],
+            ),
+            (
+                Code::EmailNotAscii,
+                &["jörg@example.com", "\u{430}nn@example.com", "ann＠example.com", "jörg@bücher.example"],
+            ),
+            (
+                Code::EmailInvisible,
+                &[
+                    "\u{200b}a@example.com",
+                    "a\u{feff}@example.com",
+                    "a@exam\u{ad}ple.com",
+                    "a\u{a0}b@example.com",
+                    "a@example.com\0",
+                    "\u{202a}a@example.com\u{202c}",
+                ],
+            ),
+            (
+                Code::EmailSeveral,
+                &[
+                    "a@example.com; b@example.com",
+                    "a@example.com,b@example.com",
+                    "a@example.com b@example.com",
+                    "a@example.com/b@example.com",
+                    "a@example.com | b@example.com",
+                    "A <a@example.com>, B <b@example.com>",
+                    "a@example.com\nb@example.com",
+                ],
+            ),
+            (
+                Code::EmailSurrounded,
+                &[
+                    "mailto:a@example.com",
+                    "Ann <ann@example.com>",
+                    "<a@example.com>",
+                    "a@example.com;",
+                    "'a@example.com'",
+                    "a@example.com (work)",
+                    "E-Mail: a@example.com",
+                    "a@example.com.",
+                    "a@example.com\nb",
+                    "mailto:a@example.com?subject=x",
+                    "Jörg <joerg@example.com>",
+                ],
+            ),
+        ] {
+            for address in addresses {
+                assert_eq!(check(address), Err(code), "{address:?}");
+            }
         }
     }
 

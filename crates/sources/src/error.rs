@@ -18,18 +18,14 @@ pub(crate) fn refuse_at(
 }
 
 /// A mapped column that is not there, with those that are.
-pub(crate) fn no_column(place: &str, field: &str, column: &str, there: &[String]) -> SourceError {
+pub(crate) fn no_column(place: &str, field: &str, column: &str, there: &str) -> SourceError {
     SourceError {
         field: Some(field.to_owned()),
-        ..refuse(
-            place,
-            format!("there is no column {column:?}"),
-            format!("Map {field} to one of: {}", listed(there)),
-        )
+        ..refuse(place, format!("there is no column {column:?}"), format!("Map {field} to one of: {there}"))
     }
 }
 
-/// Names, at most 40 of them. They are names of columns or tables, never values.
+/// Names of a catalogue, at most 40 of them. Names in a file may be values: see `names::listed`.
 pub(crate) fn listed(names: &[String]) -> String {
     const MOST: usize = 40;
     match names.len() {

@@ -18,11 +18,16 @@ pub(crate) enum Target {
     Picture,
     Active,
     Blocked,
+    DeletedAt,
+    BlockedAt,
+    BannedUntil,
     Provider,
     PasswordHash,
     Auth0UserId,
     UserMetadata(String),
     AppMetadata(String),
+    /// A column that [`Mapping::only`] looks at.
+    Only(String),
 }
 
 impl Target {
@@ -39,11 +44,15 @@ impl Target {
             Target::Picture => "picture",
             Target::Active => "active",
             Target::Blocked => "blocked",
+            Target::DeletedAt => "deleted_at",
+            Target::BlockedAt => "blocked_at",
+            Target::BannedUntil => "banned_until",
             Target::Provider => "provider",
             Target::PasswordHash => "password_hash",
             Target::Auth0UserId => "auth0_user_id",
             Target::UserMetadata(key) => return format!("user_metadata.{key}"),
             Target::AppMetadata(key) => return format!("app_metadata.{key}"),
+            Target::Only(column) => return format!("only.{column}"),
         };
         fixed.to_owned()
     }
@@ -77,16 +86,21 @@ impl Mapping {
             (Target::Picture, columns.picture.as_ref()),
             (Target::Active, columns.active.as_ref()),
             (Target::Blocked, columns.blocked.as_ref()),
+            (Target::DeletedAt, columns.deleted_at.as_ref()),
+            (Target::BlockedAt, columns.blocked_at.as_ref()),
+            (Target::BannedUntil, columns.banned_until.as_ref()),
             (Target::Provider, columns.provider.as_ref()),
             (Target::PasswordHash, hash),
             (Target::Auth0UserId, columns.auth0_user_id.as_ref()),
         ];
         let user = columns.user_metadata.iter().map(|(key, c)| (Target::UserMetadata(key.clone()), Some(c)));
         let app = columns.app_metadata.iter().map(|(key, c)| (Target::AppMetadata(key.clone()), Some(c)));
+        let only = self.only.columns().map(|column| (Target::Only(column.clone()), Some(column)));
         plain
             .into_iter()
             .chain(user)
             .chain(app)
+            .chain(only)
             .filter_map(|(target, c)| Some(self.field(target, c?)))
             .collect()
     }

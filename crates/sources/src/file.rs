@@ -6,16 +6,17 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader, Read},
-    path::Path,
+    io::{BufRead, BufReader, ErrorKind, Read},
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
 use async_trait::async_trait;
 use ferry_domain::{
     Origin, SourceIdentity,
-    ports::{Candidate, Source, SourceError},
+    ports::{Candidate, Source, SourceError, SourceWarning},
 };
+use time::OffsetDateTime;
 
 use crate::{
     csv::CsvReader,
@@ -24,6 +25,7 @@ use crate::{
     location::Format,
     mapping::Mapping,
     ndjson::NdjsonReader,
+    notes::Notes,
     reader::{Input, RawReader, unreadable},
     rules::Rules,
     scan::{AHEAD, Log, Scan},
@@ -39,32 +41,33 @@ pub(crate) struct FileSource {
     log: Arc<Log>,
     /// `None` while a chunk is read, and after an error.
     reader: Option<Box<dyn RawReader>>,
+    notes: Notes,
     records: u64,
     ended: bool,
 }
 
 impl FileSource {
-    pub(crate) async fn open(path: &Path, format: Format, mapping: &Mapping) -> Result<Self, SourceError> {
+    pub(crate) async fn open(
+        path: &Path,
+        format: Format,
+        mapping: &Mapping,
+        now: OffsetDateTime,
+    ) -> Result<Self, SourceError> {
         let (path, mapping) = (path.to_owned(), mapping.clone());
         let shown = path.display().to_string();
-        let task = tokio::task::spawn_blocking(move || Self::open_blocking(&path, format, &mapping));
+        let task = tokio::task::spawn_blocking(move || Self::open_blocking(&path, format, &mapping, now));
         task.await.unwrap_or_else(|_| Err(interrupted(&shown)))
     }
 
-    fn open_blocking(path: &Path, format: Format, mapping: &Mapping) -> Result<Self, SourceError> {
+    fn open_blocking(
+        path: &Path,
+        format: Format,
+        mapping: &Mapping,
+        now: OffsetDateTime,
+    ) -> Result<Self, SourceError> {
         let shown = path.display().to_string();
-        let broken = |e: std::io::Error| {
-            refuse(
-                &shown,
-                format!("the file can't be opened ({})", e.kind()),
-                "Check the path, and that this user may read it",
-            )
-        };
-        let canonical = path.canonicalize().map_err(broken)?;
-        if canonical.is_dir() {
-            return Err(refuse(&shown, "this is a folder", "Name the file in it"));
-        }
-        let (scan, log) = Scan::new(File::open(&canonical).map_err(broken)?);
+        let canonical = existing(path)?;
+        let (scan, log) = Scan::new(File::open(&canonical).map_err(|e| not_opened(&shown, &e))?);
         let mut input = BufReader::with_capacity(AHEAD, scan);
         begin(&mut input, &shown)?;
         let reader: Box<dyn RawReader> = match format {
@@ -78,9 +81,10 @@ impl FileSource {
             identity: SourceIdentity { kind: format.to_string(), location: canonical.display().to_string() },
             shown,
             name,
-            rules: Arc::new(Rules::new(mapping)),
+            rules: Arc::new(Rules::new(mapping, false, now)),
             log,
             reader: Some(reader),
+            notes: Notes::default(),
             records: 0,
             ended: false,
         })
@@ -98,17 +102,22 @@ impl Source for FileSource {
             return Ok(Vec::new());
         }
         let Some(mut reader) = self.reader.take() else { return Err(interrupted(&self.shown)) };
-        let (rules, name) = (Arc::clone(&self.rules), self.name.clone());
+        let (rules, name, mut notes) =
+            (Arc::clone(&self.rules), self.name.clone(), std::mem::take(&mut self.notes));
         let task = tokio::task::spawn_blocking(move || {
-            let chunk = read_chunk(reader.as_mut(), &rules, &name, most);
-            (reader, chunk)
+            let chunk = read_chunk(reader.as_mut(), &rules, &name, most, &mut notes);
+            (reader, notes, chunk)
         });
-        let Ok((reader, chunk)) = task.await else { return Err(interrupted(&self.shown)) };
+        let Ok((reader, notes, chunk)) = task.await else { return Err(interrupted(&self.shown)) };
         let chunk = chunk?; // after an error the parser can't continue
+        self.notes = notes;
+        if chunk.len() < most {
+            reader.found().check(&self.shown)?;
+        }
         self.reader = Some(reader);
         self.records += chunk.len() as u64;
         self.ended = chunk.len() < most;
-        if self.ended && self.records == 0 {
+        if self.ended && self.records == 0 && self.notes.left_out == 0 {
             return Err(refuse(&self.shown, "the file holds no record", "Check that it is the right file"));
         }
         Ok(chunk)
@@ -117,6 +126,11 @@ impl Source for FileSource {
     fn digest(&self) -> Option<String> {
         self.ended.then(|| self.log.digest())
     }
+
+    fn warnings(&self) -> Vec<SourceWarning> {
+        let found = self.reader.as_ref().filter(|_| self.ended).map(|reader| reader.found().warnings());
+        found.unwrap_or_default().into_iter().chain(self.notes.warnings()).collect()
+    }
 }
 
 fn read_chunk(
@@ -124,13 +138,37 @@ fn read_chunk(
     rules: &Rules,
     name: &str,
     most: usize,
+    notes: &mut Notes,
 ) -> Result<Vec<Candidate>, SourceError> {
     let mut chunk = Vec::new();
     while chunk.len() < most {
         let Some((line, raw)) = reader.next()? else { break };
-        chunk.push(rules.judge(Origin { place: name.to_owned(), line }, raw));
+        chunk.extend(rules.judge(Origin { place: name.to_owned(), line }, raw, notes));
     }
     Ok(chunk)
+}
+
+/// The whole path of a file that exists.
+///
+/// # Errors
+/// There is no such file, or it is a folder.
+pub(crate) fn existing(path: &Path) -> Result<PathBuf, SourceError> {
+    let shown = path.display().to_string();
+    let canonical = path.canonicalize().map_err(|e| not_opened(&shown, &e))?;
+    if canonical.is_dir() {
+        return Err(refuse(&shown, "this is a folder", "Name the file in it"));
+    }
+    Ok(canonical)
+}
+
+fn not_opened(shown: &str, error: &std::io::Error) -> SourceError {
+    match error.kind() {
+        ErrorKind::NotFound => refuse(shown, "there is no such file", "Check the path"),
+        ErrorKind::PermissionDenied => {
+            refuse(shown, "this user may not read the file", "Let this user read it, and open its folder")
+        }
+        kind => refuse(shown, format!("the file can't be opened ({kind})"), "Check the path"),
+    }
 }
 
 /// Skips a byte order mark and refuses what is no text at all.

@@ -7,7 +7,6 @@
 use std::{io::Read, sync::Arc};
 
 use ferry_domain::{Code, ports::SourceError};
-use serde_json::Value;
 use struson::{
     reader::{
         JsonReader, JsonStreamReader, JsonSyntaxError, ReaderError, ReaderSettings, SyntaxErrorKind,
@@ -17,8 +16,10 @@ use struson::{
 };
 
 use crate::{
-    error::{listed, refuse, refuse_at},
+    error::{refuse, refuse_at},
+    found::Found,
     mapping::Mapping,
+    names,
     reader::{Input, Pick, RawReader},
     rules::Raw,
     scan::Log,
@@ -76,8 +77,7 @@ impl<R: Read> JsonFile<R> {
             }
             Ok(())
         };
-        rest().and_then(|()| document.consume_trailing_whitespace()).map_err(|e| broken(&self.shown, &e))?;
-        self.pick.check(&self.shown)
+        rest().and_then(|()| document.consume_trailing_whitespace()).map_err(|e| broken(&self.shown, &e))
     }
 
     fn element(&mut self) -> Result<Option<Raw>, SourceError> {
@@ -103,8 +103,8 @@ impl<R: Read> JsonFile<R> {
             }
         })?;
         let copied = copy.finish_document().is_ok();
-        let record = serde_json::from_slice::<Value>(&self.buffer).ok().filter(|_| copied);
-        Ok(Some(record.map(|record| self.pick.take(&record)).ok_or(Code::RecordInvalid)))
+        let text = str::from_utf8(&self.buffer).ok().filter(|_| copied);
+        Ok(Some(text.and_then(|text| self.pick.parse(text)).ok_or(Code::RecordInvalid)))
     }
 }
 
@@ -117,6 +117,10 @@ impl<R: Read + Send> RawReader for JsonFile<R> {
             }
             None => self.finish().map(|()| None),
         }
+    }
+
+    fn found(&self) -> &Found {
+        self.pick.found()
     }
 }
 
@@ -133,7 +137,7 @@ fn find_array<R: Read>(
             Err(at_users(refuse(shown, what, "Remove users_at from the mapping")))
         }
         (ValueType::Object, path) => {
-            let mut names = Vec::new();
+            let mut names = Outline::default();
             let path = path.unwrap_or(USUAL_PLACE);
             match descend(document, path, 1, &mut names).map_err(|e| broken(shown, &e))? {
                 Some(depth) => Ok(depth),
@@ -141,8 +145,8 @@ fn find_array<R: Read>(
                     shown,
                     format!("there is no array at the property {path:?}"),
                     format!(
-                        "Set users_at to the property that holds the users ({}), or pass --format ndjson if each line is a record",
-                        listed(&names)
+                        "Set users_at to the property that holds the users: {}; or pass --format ndjson if each line is a record",
+                        names.listed()
                     ),
                 ))),
             }
@@ -159,20 +163,39 @@ fn at_users(error: SourceError) -> SourceError {
     SourceError { field: Some("users_at".to_owned()), ..error }
 }
 
+/// The properties of a document that holds no array where it was looked for.
+#[derive(Default)]
+struct Outline(Vec<(String, ValueType)>);
+
+impl Outline {
+    fn add(&mut self, name: String, kind: ValueType) {
+        if self.0.len() < 100 {
+            self.0.push((name, kind));
+        }
+    }
+
+    /// An object of users by address, login or id has values of one kind, and its names are values.
+    fn listed(&self) -> String {
+        let is_document = self.0.iter().any(|(_, kind)| *kind == ValueType::Array)
+            && (self.0.len() == 1 || self.0.iter().any(|(_, kind)| *kind != ValueType::Array));
+        names::listed(self.0.iter().map(|(name, _)| name.as_str()), is_document)
+    }
+}
+
 /// Follows a path through objects. `None` when it leads nowhere; then the object is read to its end.
 fn descend<R: Read>(
     document: &mut JsonStreamReader<Input<R>>,
     path: &str,
     depth: u32,
-    names: &mut Vec<String>,
+    names: &mut Outline,
 ) -> Result<Option<u32>, ReaderError> {
     document.begin_object()?;
     while document.has_next()? {
         let name = document.next_name_owned()?;
         let kind = document.peek()?;
         let rest = path.strip_prefix(&name);
-        if depth == 1 && names.len() < 100 {
-            names.push(name);
+        if depth == 1 {
+            names.add(name, kind);
         }
         match rest {
             Some("") if kind == ValueType::Array => return Ok(Some(depth)),
@@ -230,6 +253,8 @@ fn broken(shown: &str, error: &ReaderError) -> SourceError {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::io::{self, BufReader};
+
+    use serde_json::Value;
 
     use super::*;
     use crate::{

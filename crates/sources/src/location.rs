@@ -9,7 +9,7 @@ use std::{
 use ferry_domain::ports::SourceError;
 use secrecy::SecretString;
 
-use crate::error::refuse;
+use crate::{error::refuse, file::existing};
 
 /// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,21 +86,49 @@ impl Location {
         if text.trim().is_empty() {
             return Err(refuse("source", "no source is named", "Name a file, or a database by its URL"));
         }
-        match text.split_once("://") {
-            Some(("postgres" | "postgresql", _)) => {
-                no_format(format, Location::Postgres { url: SecretString::from(text) })
-            }
-            Some(("sqlite", path)) => {
-                let path = path.split_once('?').map_or(path, |(path, _)| path);
-                no_format(format, Location::Sqlite { path: path.into() })
-            }
-            // What follows the scheme may hold credentials and is not shown.
-            Some((scheme, _)) => Err(refuse(
-                "source",
-                format!("{scheme}:// is not read by Ferry"),
-                "Name a file, or a database by postgres:// or sqlite://",
-            )),
-            None => Self::of_path(Path::new(text), format),
+        if let Some(database) = Self::database_url(text) {
+            return no_format(format, database);
+        }
+        // What is around the scheme may hold credentials and is not shown.
+        let scheme = text.split_once(':').filter(|(_, rest)| rest.starts_with("//") || rest.contains('@'));
+        if let Some((scheme, _)) = scheme {
+            let is_word =
+                text[scheme.len()..].starts_with("://") && scheme.bytes().all(|b| b.is_ascii_lowercase());
+            let what = if is_word { format!("{scheme}://") } else { "this URL".to_owned() };
+            let remedy = "Name a file, or a database by postgres:// or sqlite://";
+            return Err(refuse("source", format!("{what} is not read by Ferry"), remedy));
+        }
+        Self::of_path(Path::new(text), format)
+    }
+
+    /// The database that a text names: `postgres://…`, `sqlite://app.db`, `sqlite:app.db`, or a file that
+    /// ends in `.db`, `.sqlite` or `.sqlite3`. Wherever a database can be named, this decides.
+    pub fn database(text: &str) -> Option<Location> {
+        let is_file = || {
+            let ending = Path::new(text).extension()?.to_str()?.to_ascii_lowercase();
+            let is_sqlite = matches!(ending.as_str(), "db" | "sqlite" | "sqlite3") && !text.contains("://");
+            is_sqlite.then(|| Location::Sqlite { path: text.into() })
+        };
+        Self::database_url(text).or_else(is_file)
+    }
+
+    fn database_url(text: &str) -> Option<Location> {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Some(Location::Postgres { url: SecretString::from(text) });
+        }
+        let path = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:"))?;
+        let path = path.split_once('?').map_or(path, |(path, _)| path);
+        Some(Location::Sqlite { path: path.into() })
+    }
+
+    /// Refuses a file that is not there, before anything is said about how it would be read.
+    ///
+    /// # Errors
+    /// There is no such file, or it is a folder.
+    pub fn check_exists(&self) -> Result<(), SourceError> {
+        match self {
+            Location::File { path, .. } | Location::Sqlite { path } => existing(path).map(drop),
+            Location::Postgres { .. } => Ok(()),
         }
     }
 
@@ -114,7 +142,7 @@ impl Location {
             Some("csv" | "tsv") => file(Format::Csv),
             Some("json") => file(Format::Json),
             Some("ndjson" | "jsonl") => file(Format::Ndjson),
-            Some("db" | "sqlite" | "sqlite3") => Ok(Location::Sqlite { path: path.to_owned() }),
+            Some("db" | "sqlite" | "sqlite3") => Ok(Location::Sqlite { path: path.to_owned() }), // as in `database`
             _ => Err(refuse(
                 &path.display().to_string(),
                 "the name does not say what the file holds",
@@ -157,6 +185,8 @@ mod tests {
         assert_eq!(shown("users", Some(Format::Csv)), "csv users");
         assert_eq!(shown("app.db", None), "sqlite app.db");
         assert_eq!(shown("sqlite:///var/app", None), "sqlite /var/app");
+        assert_eq!(shown("sqlite:app.db", None), "sqlite app.db");
+        assert_eq!(shown("sqlite:/var/app?mode=ro", None), "sqlite /var/app");
         assert_eq!(shown("sqlite://app.db?mode=ro", None), "sqlite app.db");
         assert_eq!(shown("postgresql://h/db", None), "postgres");
     }
@@ -167,6 +197,10 @@ mod tests {
         assert!(error.contains("users.xlsx") && error.contains("--format"), "{error}");
         let error = Location::parse("mysql://root:secret@h/db", None).unwrap_err().to_string();
         assert!(error.contains("mysql") && !error.contains("secret"), "{error}");
+        for typed in ["postgres:ann:secret@h/db", "ann:secret@h/db", "Ann:secret@x://db"] {
+            let error = Location::parse(typed, None).unwrap_err().to_string();
+            assert!(!error.contains("secret") && !error.to_lowercase().contains("ann"), "{error}");
+        }
         assert!(Location::parse("postgres://h/db", Some(Format::Csv)).is_err());
         assert!(Location::parse(" ", None).is_err());
         let postgres = Location::parse("postgres://u:secret@h/db", None).unwrap();

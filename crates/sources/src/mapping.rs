@@ -11,7 +11,11 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use ferry_domain::{hex::hex_digest, ports::SourceError};
 use serde::{Deserialize, Serialize};
 
-use crate::presets::{PRESETS, UnknownPreset};
+use crate::{
+    only::Only,
+    presets::{PRESETS, UnknownPreset},
+    words::Words,
+};
 
 /// Which column each field of a user is read from, and how inactive users, unverified
 /// addresses and password hashes are treated.
@@ -20,10 +24,12 @@ use crate::presets::{PRESETS, UnknownPreset};
 pub struct Mapping {
     /// The preset this mapping started from; it may have joins and other spellings.
     pub preset: Option<String>,
-    /// Table or view, for databases.
+    /// Table or view, for databases; `schema.table` where no [`Mapping::schema`] is set.
     pub table: Option<String>,
     /// Schema of the table (PostgreSQL); the search path decides without it.
     pub schema: Option<String>,
+    /// Which records belong to the move, by values of their columns; all without it.
+    pub only: Only,
     /// Property that holds the array, for a JSON file that is an object; dots
     /// descend. Without it the file is an array or has the array under `users`.
     pub users_at: Option<String>,
@@ -35,8 +41,13 @@ pub struct Mapping {
     pub key_from: Option<KeyFrom>,
     /// Whether addresses count as verified.
     pub email_verified: EmailVerified,
-    /// How users are treated whose `active` column is false.
+    /// How users are treated who are not active, or deleted.
     pub inactive: Inactive,
+    /// The application's own words for yes and no.
+    pub words: Words,
+    /// Words that mean "no value", in every field; without it those that databases write
+    /// for NULL, in files.
+    pub null_words: Option<Vec<String>>,
     /// Values of the provider column that mean "signs in with a password here";
     /// any other value is a federated user. Case does not matter.
     pub database_providers: Vec<String>,
@@ -71,6 +82,12 @@ pub struct Columns {
     pub active: Option<String>,
     /// Boolean; true makes the user blocked at Auth0.
     pub blocked: Option<String>,
+    /// When the user was deleted; any time makes the user inactive.
+    pub deleted_at: Option<String>,
+    /// Since when the user is blocked; any time makes the user blocked at Auth0.
+    pub blocked_at: Option<String>,
+    /// Until when the user is blocked; a time to come makes the user blocked at Auth0.
+    pub banned_until: Option<String>,
     /// How the user signs in; see [`Mapping::database_providers`].
     pub provider: Option<String>,
     /// Password hash. Only its presence counts; it is never read from a table.
@@ -156,7 +173,7 @@ impl Mapping {
             EmailVerified::Assume => "all addresses are taken as verified\n",
             EmailVerified::Never => "no address is taken as verified\n",
         });
-        if self.columns.active.is_some() {
+        if self.columns.active.is_some() || self.columns.deleted_at.is_some() {
             text.push_str(match self.inactive {
                 Inactive::Skip => "inactive users are left out\n",
                 Inactive::Block => "inactive users are carried as blocked\n",
@@ -165,6 +182,10 @@ impl Mapping {
         }
         if self.row_security == RowSecurity::Accept {
             text.push_str("row-level security may hide people: accepted\n");
+        }
+        for line in self.only.describe() {
+            text.push_str(&line);
+            text.push('\n');
         }
         if self.discard_hashes {
             text.push_str("password hashes are discarded: users must reset their password\n");
@@ -201,6 +222,7 @@ impl Mapping {
         if let Some(name) = self.preset.as_deref().filter(|name| !PRESETS.contains(name)) {
             return Err(wrong("preset", &UnknownPreset(name.to_owned()).to_string(), "Correct the name"));
         }
+        self.check_words()?;
         for key in columns.user_metadata.keys() {
             check_metadata_key("user_metadata", key, &[])?;
         }
@@ -208,6 +230,53 @@ impl Mapping {
             check_metadata_key("app_metadata", key, RESERVED_APP_METADATA)?;
         }
         Ok(())
+    }
+
+    /// Refuses what holds for files only. A key made of the address is in no column as it is, so no id
+    /// could be written back by it.
+    ///
+    /// # Errors
+    /// A derived key.
+    pub fn check_for_table(&self) -> Result<(), SourceError> {
+        if self.key_from.is_none() {
+            return Ok(());
+        }
+        Err(wrong(
+            "key_from",
+            "a table's rows get their ids by a column, and this key is in none",
+            "Map columns.key to a column that is unique and lasting; columns.key = \"email\" takes addresses as they are",
+        ))
+    }
+
+    fn check_words(&self) -> Result<(), SourceError> {
+        let columns = &self.columns;
+        for (field, words) in self.words.all() {
+            let mapped = match field {
+                "active" => &columns.active,
+                "blocked" => &columns.blocked,
+                _ => &columns.email_verified,
+            };
+            let name = format!("words.{field}");
+            if !words.is_empty() && mapped.is_none() {
+                return Err(wrong(&name, "words are set for a column that is not mapped", "Map the column"));
+            }
+            if words.contradiction() {
+                return Err(wrong(&name, "one word means yes and no", "Remove it from one of the lists"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Schema and table, where a table is named. `app.users` means the table `users` of the schema `app`,
+    /// unless a schema is set: then a dot belongs to the table's name.
+    pub(crate) fn table_name(&self) -> Option<(Option<&str>, &str)> {
+        let table = self.table.as_deref()?;
+        match (self.schema.as_deref(), table.split_once('.')) {
+            (None, Some((schema, table))) if !schema.is_empty() && !table.is_empty() => {
+                Some((Some(schema), table))
+            }
+            (schema, _) => Some((schema, table)),
+        }
     }
 }
 
@@ -273,7 +342,12 @@ mod tests {
     fn what_no_source_could_be_read_with_is_refused_naming_the_field() {
         assert_eq!(minimal().check(), Ok(()));
         type Break = fn(&mut Mapping);
-        let broken: [(&str, Break); 9] = [
+        let broken: [(&str, Break); 11] = [
+            ("words.active", |m| m.words.active.no = vec!["gone".into()]),
+            ("words.blocked", |m| {
+                m.columns.blocked = Some("status".into());
+                (m.words.blocked.yes, m.words.blocked.no) = (vec!["Out".into()], vec!["out".into()]);
+            }),
             ("key", |m| m.columns.key = None),
             ("key_from", |m| m.key_from = Some(KeyFrom::Email)),
             ("email", |m| m.columns.email = None),

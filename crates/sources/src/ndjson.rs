@@ -6,10 +6,10 @@ use std::{
 };
 
 use ferry_domain::{Code, ports::SourceError};
-use serde_json::Value;
 
 use crate::{
     error::refuse_at,
+    found::Found,
     mapping::Mapping,
     reader::{Input, Pick, RawReader, unreadable},
     rules::Raw,
@@ -66,7 +66,6 @@ impl<R: Read + Send> RawReader for NdjsonReader<R> {
     fn next(&mut self) -> Result<Option<(u64, Raw)>, SourceError> {
         loop {
             if self.read_line()?.is_none() {
-                self.pick.check(&self.shown)?;
                 return Ok(None);
             }
             let text = match str::from_utf8(&self.buffer) {
@@ -74,11 +73,11 @@ impl<R: Read + Send> RawReader for NdjsonReader<R> {
                 Ok(text) => text,
                 Err(_) => return Ok(Some((self.line, Err(Code::InvalidUtf8)))),
             };
-            let raw = match serde_json::from_str::<Value>(text) {
-                Ok(record @ Value::Object(_)) => Ok(self.pick.take(&record)),
-                _ => Err(Code::RecordInvalid),
-            };
-            return Ok(Some((self.line, raw)));
+            return Ok(Some((self.line, self.pick.parse(text).ok_or(Code::RecordInvalid))));
         }
+    }
+
+    fn found(&self) -> &Found {
+        self.pick.found()
     }
 }

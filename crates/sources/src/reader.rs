@@ -6,19 +6,15 @@ use std::io::BufReader;
 use ferry_domain::ports::SourceError;
 use serde_json::Value;
 
-use crate::{
-    error::{listed, refuse},
-    fields::{Field, Target},
-    mapping::Mapping,
-    rules::Raw,
-    scan::Scan,
-    values::dig,
-};
+use crate::{digits, error::refuse, found::Found, mapping::Mapping, rules::Raw, scan::Scan, values::dig};
 
 /// A parser of one format: records in file order, each with its line (or its
 /// number, where the format has no lines).
 pub(crate) trait RawReader: Send {
     fn next(&mut self) -> Result<Option<(u64, Raw)>, SourceError>;
+
+    /// What was found of the wanted fields so far.
+    fn found(&self) -> &Found;
 }
 
 /// What parsers read from.
@@ -34,47 +30,36 @@ pub(crate) fn unreadable(shown: &str, error: &std::io::Error) -> SourceError {
 }
 
 /// Takes the wanted fields out of JSON records. A property may be missing in
-/// any record, as is usual in JSON; but if no record has the key, the mapping is wrong.
+/// any record, as is usual in JSON.
 pub(crate) struct Pick {
-    fields: Vec<Field>,
-    saw_key: bool,
-    names: Vec<String>,
+    found: Found,
 }
 
 impl Pick {
     pub(crate) fn new(mapping: &Mapping) -> Self {
-        let fields = mapping.fields();
-        let saw_key = !fields.iter().any(|field| field.target == Target::Key);
-        Pick { fields, saw_key, names: Vec::new() }
+        Pick { found: Found::new(mapping, Vec::new()) }
     }
 
-    pub(crate) fn take(&mut self, record: &Value) -> Vec<Value> {
-        if self.names.is_empty() {
-            self.names = record.as_object().map(|o| o.keys().cloned().collect()).unwrap_or_default();
+    /// The wanted values of a record that is still text; `None` if it is no JSON object.
+    pub(crate) fn parse(&mut self, text: &str) -> Option<Vec<Value>> {
+        match serde_json::from_str::<Value>(&digits::keep(text)) {
+            Ok(record @ Value::Object(_)) => Some(self.take(&record)),
+            _ => None,
         }
-        let mut values = Vec::with_capacity(self.fields.len());
-        for field in &self.fields {
-            let found = field.names.iter().find_map(|name| dig(record, name));
-            self.saw_key |= field.target == Target::Key && found.is_some();
-            values.push(found.unwrap_or(Value::Null));
-        }
-        values
     }
 
-    /// To be called at the end of the file.
-    pub(crate) fn check(&self, shown: &str) -> Result<(), SourceError> {
-        if self.saw_key || self.names.is_empty() {
-            return Ok(());
-        }
-        let key =
-            self.fields.iter().find(|field| field.target == Target::Key).map_or("", |field| &field.names[0]);
-        Err(SourceError {
-            field: Some("key".to_owned()),
-            ..refuse(
-                shown,
-                format!("no record has the property {key:?}"),
-                format!("Map key to one of: {}", listed(&self.names)),
-            )
-        })
+    fn take(&mut self, record: &Value) -> Vec<Value> {
+        self.found.sample(record);
+        let values: Vec<Option<Value>> =
+            self.found.fields().map(|field| field.names.iter().find_map(|name| dig(record, name))).collect();
+        let noted = values.into_iter().enumerate().map(|(at, value)| {
+            self.found.note(at, value.is_some());
+            value.unwrap_or(Value::Null)
+        });
+        noted.collect()
+    }
+
+    pub(crate) fn found(&self) -> &Found {
+        &self.found
     }
 }

@@ -5,21 +5,27 @@
 //! with the same key or address are not detected here: the ledger sees all
 //! records, a reader only the present one.
 
+use std::collections::HashSet;
+
 use ferry_domain::{
     Auth0UserId, Code, Email, Origin, Outcome, SourceKey, UserRecord,
     ports::{Candidate, Settled},
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
+use time::OffsetDateTime;
 
 use crate::{
     email,
     fields::Target,
+    key,
     mapping::{EmailVerified, Inactive, KeyFrom, Mapping},
-    values::{self, MetadataFault, Unfit},
+    notes::Notes,
+    only::Only,
+    row::{Row, carries_hash, invalid},
+    values::{self, Moment, Unfit},
+    words::{NullWords, Words, YesNo},
 };
 
-/// Characters of a key. Not a limit of Auth0 but of a database index.
-const KEY: usize = 255;
 /// Characters of `name` and `nickname` (FACTS §4.1).
 const LONG_NAME: usize = 300;
 /// Characters of `given_name` and `family_name` (FACTS §4.1).
@@ -37,34 +43,91 @@ pub(crate) struct Rules {
     email_verified: EmailVerified,
     inactive: Inactive,
     database_providers: Vec<String>,
+    words: Words,
+    null_words: NullWords,
+    only: Only,
+    from_table: bool,
+    /// What a time in a column is compared with.
+    now: OffsetDateTime,
 }
 
 impl Rules {
-    pub(crate) fn new(mapping: &Mapping) -> Self {
+    pub(crate) fn new(mapping: &Mapping, from_table: bool, now: OffsetDateTime) -> Self {
         Rules {
             targets: mapping.fields().into_iter().map(|field| field.target).collect(),
             key_from: mapping.key_from,
             email_verified: mapping.email_verified,
             inactive: mapping.inactive,
             database_providers: mapping.database_providers.clone(),
+            words: mapping.words.clone(),
+            null_words: NullWords::new(mapping, from_table),
+            only: mapping.only.clone(),
+            from_table,
+            now,
         }
     }
 
-    /// Decides about one record.
-    pub(crate) fn judge(&self, origin: Origin, raw: Raw) -> Candidate {
+    /// Decides about one record; `None` if it is none of this move.
+    pub(crate) fn judge(&self, origin: Origin, raw: Raw, notes: &mut Notes) -> Option<Candidate> {
         let values = match raw {
-            Ok(values) => values,
-            Err(code) => return settled(origin, None, Outcome::failed(code)),
+            Ok(values) => self.null_words.cleared(&self.targets, values),
+            Err(code) => return Some(settled(origin, None, Outcome::failed(code))),
         };
         let row = Row { targets: &self.targets, values: &values };
+        if !self.takes(&row) {
+            notes.left_out += 1;
+            return None;
+        }
         let key = match self.key(&row) {
             Ok(key) => key,
-            Err(outcome) => return settled(origin, None, outcome),
+            Err(outcome) => return Some(settled(origin, None, outcome)),
         };
-        match self.user(&row, key.clone()) {
-            Ok(record) => Candidate::User { origin, record: Box::new(record) },
+        Some(match self.user(&row, key.clone(), notes) {
+            Ok(record) => {
+                notes.keys.see(&record.key);
+                self.note_words(&row, notes);
+                Candidate::User { origin, record: Box::new(record) }
+            }
             Err(outcome) => settled(origin, key, outcome),
+        })
+    }
+
+    /// For each row of a table's page: whether it is of this move and its key is that of a row which
+    /// is not. An id is written back by the key, so it would be written into both. Pages end
+    /// behind the last row of a key, so all rows of one key are in one page.
+    pub(crate) fn sharing(&self, page: &[Raw]) -> Vec<bool> {
+        if !self.targets.iter().any(|target| matches!(target, Target::Only(_))) {
+            return vec![false; page.len()];
         }
+        let rows: Vec<Option<(String, bool)>> = page
+            .iter()
+            .map(|raw| {
+                let row = Row { targets: &self.targets, values: raw.as_ref().ok()? };
+                Some((values::text(row.get(&Target::Key)).ok()??, self.takes(&row)))
+            })
+            .collect();
+        let others: HashSet<&str> =
+            rows.iter().flatten().filter(|(_, taken)| !taken).map(|(key, _)| key.as_str()).collect();
+        let shares = |row: &Option<(String, bool)>| {
+            row.as_ref().is_some_and(|(key, taken)| *taken && others.contains(key.as_str()))
+        };
+        rows.iter().map(shares).collect()
+    }
+
+    /// Refuses a row whose key a row of somebody else carries.
+    pub(crate) fn refuse_shared(&self, origin: Origin, raw: Raw) -> Candidate {
+        let values = raw.unwrap_or_default();
+        let key = self.key(&Row { targets: &self.targets, values: &values }).unwrap_or(None);
+        settled(origin, key, Outcome::failed(Code::DuplicateKey).at_field(Target::Key.name()))
+    }
+
+    /// Whether [`Mapping::only`] takes a record.
+    fn takes(&self, row: &Row) -> bool {
+        let mut columns = row.targets.iter().zip(row.values);
+        columns.all(|(target, value)| match target {
+            Target::Only(column) => self.only.takes(column, value),
+            _ => true,
+        })
     }
 
     /// The key; `None` only where it is derived from an address that is refused.
@@ -74,20 +137,14 @@ impl Rules {
             let good = email::check(address.trim()).is_ok();
             return Ok(good.then(|| SourceKey(Email::normalised(&address).expose().to_owned())));
         }
-        match values::text(row.get(&Target::Key)) {
-            Ok(None) => Err(Outcome::failed(Code::KeyMissing)),
-            Ok(Some(key)) if key.chars().any(char::is_control) => Err(invalid(&Target::Key)),
-            Ok(Some(key)) if key.chars().count() > KEY => Err(too_long(&Target::Key)),
-            Ok(Some(key)) => Ok(Some(SourceKey(key))),
-            Err(Unfit) => Err(invalid(&Target::Key)),
-        }
+        key::of(row.get(&Target::Key), self.from_table).map(Some)
     }
 
-    fn user(&self, row: &Row, key: Option<SourceKey>) -> Result<UserRecord, Outcome> {
-        if let Some(id) = row.text(&Target::Auth0UserId)? {
-            return Err(Outcome::skipped(Code::AlreadyMigrated, Some(Auth0UserId(id))));
+    fn user(&self, row: &Row, key: Option<SourceKey>, notes: &mut Notes) -> Result<UserRecord, Outcome> {
+        if let Some(id) = auth0_id(row)? {
+            return Err(Outcome::skipped(Code::AlreadyMigrated, Some(id)));
         }
-        let inactive = row.boolean(&Target::Active)? == Some(false);
+        let inactive = self.is_inactive(row, notes)?;
         if inactive && self.inactive == Inactive::Skip {
             return Err(Outcome::skipped(Code::Disabled, None));
         }
@@ -95,12 +152,7 @@ impl Rules {
             return Err(Outcome::failed(Code::Federated));
         }
         let address = address(row)?;
-        let verified = match self.email_verified {
-            EmailVerified::Assume => true,
-            EmailVerified::Never => false,
-            EmailVerified::Column => values::verified(row.get(&Target::EmailVerified), address.expose())
-                .map_err(|Unfit| invalid(&Target::EmailVerified))?,
-        };
+        let verified = self.is_verified(row, &address)?;
         // A derived key is made of the address, which was accepted above.
         let key = key.ok_or_else(|| Outcome::failed(Code::KeyMissing))?;
         let record = UserRecord {
@@ -108,9 +160,8 @@ impl Rules {
             given_name: row.limited(&Target::GivenName, SHORT_NAME)?,
             family_name: row.limited(&Target::FamilyName, SHORT_NAME)?,
             nickname: row.limited(&Target::Nickname, LONG_NAME)?,
-            picture: picture(row)?,
-            blocked: row.boolean(&Target::Blocked)? == Some(true)
-                || (inactive && self.inactive == Inactive::Block),
+            picture: picture(row, notes)?,
+            blocked: self.is_blocked(row, notes)? || (inactive && self.inactive == Inactive::Block),
             user_metadata: row
                 .metadata(|t| if let Target::UserMetadata(key) = t { Some(key) } else { None })?,
             app_metadata: row
@@ -121,6 +172,36 @@ impl Rules {
             return Err(Outcome::failed(Code::HashNeedsImport));
         }
         Ok(record)
+    }
+
+    fn is_verified(&self, row: &Row, address: &Email) -> Result<bool, Outcome> {
+        let value = row.get(&Target::EmailVerified);
+        match (self.email_verified, self.words.email_verified.read(value)) {
+            (EmailVerified::Assume, _) => Ok(true),
+            (EmailVerified::Never, _) => Ok(false),
+            (EmailVerified::Column, Some(yes)) => Ok(yes),
+            (EmailVerified::Column, None) => {
+                values::verified(value, address.expose()).map_err(|Unfit| invalid(&Target::EmailVerified))
+            }
+        }
+    }
+
+    /// Not active, or deleted at any time.
+    fn is_inactive(&self, row: &Row, notes: &mut Notes) -> Result<bool, Outcome> {
+        let active = flag(row, &Target::Active, &self.words.active, notes)?;
+        let deleted = row.moment(&Target::DeletedAt)?;
+        Ok(active == Some(false) || is_set(deleted))
+    }
+
+    /// Blocked, since any time, or until a time to come.
+    fn is_blocked(&self, row: &Row, notes: &mut Notes) -> Result<bool, Outcome> {
+        let blocked = flag(row, &Target::Blocked, &self.words.blocked, notes)? == Some(true);
+        let since = row.moment(&Target::BlockedAt)?;
+        let until = match row.moment(&Target::BannedUntil)? {
+            Some(Moment::At(end)) => end > self.now,
+            other => is_set(other),
+        };
+        Ok(blocked || is_set(since) || until)
     }
 
     /// No provider means a database user; of several, one database provider is enough.
@@ -134,18 +215,50 @@ impl Rules {
             value => !values::text(value).is_ok_and(|name| name.is_some_and(|name| ours(&name))),
         }
     }
+
+    /// Counts the words among names and metadata that may mean "no value".
+    fn note_words(&self, row: &Row, notes: &mut Notes) {
+        use Target::{AppMetadata, FamilyName, GivenName, Name, Nickname, UserMetadata};
+        for (target, value) in row.targets.iter().zip(row.values) {
+            let carried =
+                matches!(target, Name | GivenName | FamilyName | Nickname | UserMetadata(_) | AppMetadata(_));
+            if carried && let Some(word) = self.null_words.doubtful(value) {
+                *notes.words.entry((target.name(), word)).or_default() += 1;
+            }
+        }
+    }
+}
+
+/// Yes or no. What is neither is counted by what it is, so that the note can say how to map it.
+fn flag(row: &Row, target: &Target, words: &YesNo, notes: &mut Notes) -> Result<Option<bool>, Outcome> {
+    row.boolean(target, words).inspect_err(|_| {
+        let is_time = matches!(values::moment(row.get(target)), Ok(Some(Moment::At(_) | Moment::Never)));
+        let counts = if is_time { &mut notes.times } else { &mut notes.other_words };
+        *counts.entry(target.name()).or_default() += 1;
+    })
+}
+
+fn is_set(moment: Option<Moment>) -> bool {
+    !matches!(moment, None | Some(Moment::Flag(false)))
+}
+
+/// Anything else than an id of Auth0 (`strategy|id`) would leave the user out for ever.
+fn auth0_id(row: &Row) -> Result<Option<Auth0UserId>, Outcome> {
+    let Some(text) = row.text(&Target::Auth0UserId)? else { return Ok(None) };
+    let id = text.trim();
+    let is_strategy =
+        |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let is_rest = |rest: &str| !rest.is_empty() && !rest.chars().any(char::is_control);
+    match id.split_once('|') {
+        Some((strategy, rest)) if is_strategy(strategy) && is_rest(rest) => {
+            Ok(Some(Auth0UserId(id.to_owned())))
+        }
+        _ => Err(invalid(&Target::Auth0UserId)),
+    }
 }
 
 fn settled(origin: Origin, key: Option<SourceKey>, outcome: Outcome) -> Candidate {
     Candidate::Settled(Settled { origin, key, outcome })
-}
-
-fn invalid(target: &Target) -> Outcome {
-    Outcome::failed(Code::FieldInvalid).at_field(target.name())
-}
-
-fn too_long(target: &Target) -> Outcome {
-    Outcome::failed(Code::FieldTooLong).at_field(target.name())
 }
 
 fn address(row: &Row) -> Result<Email, Outcome> {
@@ -158,67 +271,14 @@ fn address(row: &Row) -> Result<Email, Outcome> {
     Ok(Email::normalised(&text))
 }
 
-fn picture(row: &Row) -> Result<Option<String>, Outcome> {
-    let picture = row.text(&Target::Picture)?;
-    match picture.as_deref().map(|text| url::Url::parse(text.trim())) {
-        Some(Err(_)) => Err(invalid(&Target::Picture)),
-        _ => Ok(picture.map(|text| text.trim().to_owned())),
+/// Auth0 takes absolute addresses only; for a path within the application nobody is refused.
+fn picture(row: &Row, notes: &mut Notes) -> Result<Option<String>, Outcome> {
+    let Some(text) = row.text(&Target::Picture)? else { return Ok(None) };
+    if url::Url::parse(text.trim()).is_err() {
+        notes.pictures += 1;
+        return Ok(None);
     }
-}
-
-/// Only whether there is one: the hash itself is not used.
-fn carries_hash(value: &Value) -> bool {
-    match value {
-        Value::Bool(there) => *there,
-        Value::Object(members) => !members.is_empty(),
-        Value::Array(items) => !items.is_empty(),
-        other => !values::is_absent(other),
-    }
-}
-
-struct Row<'a> {
-    targets: &'a [Target],
-    values: &'a [Value],
-}
-
-impl Row<'_> {
-    fn get(&self, target: &Target) -> &Value {
-        let place = self.targets.iter().position(|t| t == target);
-        place.and_then(|at| self.values.get(at)).unwrap_or(&Value::Null)
-    }
-
-    fn text(&self, target: &Target) -> Result<Option<String>, Outcome> {
-        values::text(self.get(target)).map_err(|Unfit| invalid(target))
-    }
-
-    fn boolean(&self, target: &Target) -> Result<Option<bool>, Outcome> {
-        values::boolean(self.get(target)).map_err(|Unfit| invalid(target))
-    }
-
-    fn limited(&self, target: &Target, most: usize) -> Result<Option<String>, Outcome> {
-        match self.text(target)? {
-            Some(text) if text.chars().count() > most => Err(too_long(target)),
-            text => Ok(text),
-        }
-    }
-
-    fn metadata(&self, key_of: fn(&Target) -> Option<&String>) -> Result<Map<String, Value>, Outcome> {
-        let mut map = Map::new();
-        for (target, value) in self.targets.iter().zip(self.values) {
-            let Some(key) = key_of(target) else { continue };
-            if values::is_absent(value) {
-                continue;
-            }
-            match values::metadata_fault(value) {
-                None => map.insert(key.clone(), value.clone()),
-                Some(MetadataFault::Key) => {
-                    return Err(Outcome::failed(Code::MetadataKeyForbidden).at_field(target.name()));
-                }
-                Some(MetadataFault::Value) => return Err(invalid(target)),
-            };
-        }
-        Ok(map)
-    }
+    Ok(Some(text.trim().to_owned()))
 }
 
 #[cfg(test)]

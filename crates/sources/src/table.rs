@@ -12,15 +12,17 @@
 
 use std::fmt::Write as _;
 
-use ferry_domain::ports::SourceError;
+use ferry_domain::{null, ports::SourceError};
 use serde_json::Value;
 
 use crate::{
-    error::no_column,
+    error::{listed, no_column},
     fields::{Field, Target},
+    found::Found,
     mapping::Mapping,
     presets::{self, Join},
     values::dig,
+    words::says_nothing,
 };
 
 /// Rows of one page.
@@ -44,6 +46,8 @@ pub(crate) struct Cell {
     pub(crate) path: String,
     /// Read only whether there is a value.
     pub(crate) presence_only: bool,
+    /// The key column itself.
+    pub(crate) is_key: bool,
 }
 
 /// The names from which the statements are written.
@@ -55,6 +59,7 @@ pub(crate) struct Plan {
     key: String,
     /// One for each wanted field; `None` where an optional column is not there.
     pub(crate) cells: Vec<Option<Cell>>,
+    found: Found,
 }
 
 /// Names as catalogues compare them: SQLite ignores case, PostgreSQL does not.
@@ -79,19 +84,26 @@ impl Plan {
         let joins = presets::joins(mapping.preset.as_deref());
         let lookup = Lookup { place, case, base, joins, joined };
         let key = lookup.key(mapping)?;
-        let cells = mapping.fields().iter().map(|field| lookup.cell(field)).collect::<Result<Vec<_>, _>>()?;
+        let fields = mapping.fields();
+        let cells = fields.iter().map(|field| lookup.cell(field)).collect::<Result<Vec<_>, _>>()?;
         let mut text = String::new();
         for (at, (join, table)) in joins.iter().zip(joined).enumerate() {
             let (unique, from) = (lookup.must(table, join.unique)?, lookup.must(base, join.from)?);
             let _ = write!(text, " LEFT JOIN {} AS j{at} ON j{at}.{unique} = t.{from}", table.quoted); // can't fail
         }
-        Ok(Plan { base: base.quoted.clone(), joins: text, key, cells })
+        Ok(Plan {
+            base: base.quoted.clone(),
+            joins: text,
+            key,
+            cells,
+            found: Found::new(mapping, base.columns.clone()),
+        })
     }
 
     /// The statement of one page. In `select`, `{key}` is replaced by the key column;
     /// `after` is how the last key is written, absent for the first page.
     pub(crate) fn page(&self, select: &str, after: Option<&str>) -> String {
-        let Plan { base, joins, key: k, .. } = self;
+        let Plan { base, joins, key: k, cells: _, found: _ } = self;
         let begin =
             |alias: &str| after.map(|after| format!(" AND {alias}.{k} > {after}")).unwrap_or_default();
         let select = select.replacen("{key}", &format!("t.{k}"), 1);
@@ -110,13 +122,27 @@ impl Plan {
     }
 
     /// Values in the order of the wanted fields, from those of the cells that are there.
-    pub(crate) fn values(&self, read: impl IntoIterator<Item = Value>) -> Vec<Value> {
+    pub(crate) fn values(&mut self, read: impl IntoIterator<Item = Value>) -> Vec<Value> {
+        let Plan { cells, found, .. } = self;
         let mut read = read.into_iter();
-        let mut value = |cell: &Cell| {
+        let mut value = |(at, cell): (usize, &Option<Cell>)| {
+            let Some(cell) = cell else { return Value::Null };
             let value = read.next().unwrap_or(Value::Null);
-            if cell.path.is_empty() { value } else { dig(&value, &cell.path).unwrap_or(Value::Null) }
+            if cell.path.is_empty() {
+                return value;
+            }
+            let inner = dig(&value, &cell.path);
+            if !says_nothing(&value) {
+                found.note(at, inner.is_some());
+            }
+            inner.unwrap_or(Value::Null)
         };
-        self.cells.iter().map(|cell| cell.as_ref().map_or(Value::Null, &mut value)).collect()
+        cells.iter().enumerate().map(&mut value).collect()
+    }
+
+    /// What was found of paths into JSON columns so far.
+    pub(crate) fn found(&self) -> &Found {
+        &self.found
     }
 
     /// Counts the rows without a key. They are only reported as such, so their number
@@ -144,19 +170,18 @@ impl Lookup<'_> {
 
     fn must(&self, table: &Table, name: &str) -> Result<String, SourceError> {
         let found = self.find(table, name).map(|column| quote(column));
-        found.ok_or_else(|| no_column(self.place, "join", name, &table.columns))
+        found.ok_or_else(|| no_column(self.place, "join", name, &listed(&table.columns)))
     }
 
     /// The key must be a column of the users' table itself: pages go by it.
     fn key(&self, mapping: &Mapping) -> Result<String, SourceError> {
         let fields = mapping.fields();
-        let wanted = if mapping.columns.key.is_some() { Target::Key } else { Target::Email };
-        let field = fields.iter().find(|field| field.target == wanted);
+        let field = fields.iter().find(|field| field.target == Target::Key);
         let names = field.map(|field| field.names.as_slice()).unwrap_or_default();
         let found = names.iter().find_map(|name| self.find(self.base, name));
         found.map(|column| quote(column)).ok_or_else(|| {
             let column = names.first().map_or("", String::as_str);
-            no_column(self.place, &wanted.name(), column, &self.base.columns)
+            no_column(self.place, &Target::Key.name(), column, &listed(&self.base.columns))
         })
     }
 
@@ -165,10 +190,14 @@ impl Lookup<'_> {
         match found {
             Some((column, path)) => {
                 let presence_only = field.target == Target::PasswordHash && path.is_empty();
-                Ok(Some(Cell { column, path, presence_only }))
+                let is_key = field.target == Target::Key && path.is_empty();
+                Ok(Some(Cell { column, path, presence_only, is_key }))
             }
             None if field.optional => Ok(None),
-            None => Err(no_column(self.place, &field.target.name(), &field.names[0], &self.base.columns)),
+            None => {
+                let there = listed(&self.base.columns);
+                Err(no_column(self.place, &field.target.name(), &field.names[0], &there))
+            }
         }
     }
 
@@ -189,6 +218,13 @@ impl Lookup<'_> {
             Some((format!("t.{}", quote(column)), name[at + 1..].to_owned()))
         })
     }
+}
+
+/// What counts as no password hash, besides blanks: words for NULL, and what Django (`!…`) and Unix
+/// (`!`, `*`) write for "no password signs in here". `text` is an expression of type text.
+pub(crate) fn is_hash(text: &str) -> String {
+    let none = null::sql_list();
+    format!("({text} NOT IN ({none}, '*', '\\x') AND {text} NOT LIKE '!%')")
 }
 
 /// A name for use in a statement.

@@ -12,13 +12,16 @@ use ferry_domain::{Code, SourceIdentity, ports::SourceError};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgConnectOptions};
+use time::OffsetDateTime;
 
 use crate::{
+    digits,
     error::{listed, refuse},
+    found::Found,
     mapping::{Mapping, RowSecurity},
     presets,
     rules::Raw,
-    table::{Case, Cell, Plan, Table, quote},
+    table::{Case, Cell, Plan, Table, is_hash, quote},
     table_source::{Pages, TableSource},
 };
 
@@ -28,14 +31,26 @@ pub(crate) struct PostgresPages {
     plan: Plan,
     first_page: String,
     next_page: String,
-    /// Last key read, as text.
+    /// Last key read, as text; as hex of its bytes from a server that does not know its encoding.
     last: Option<String>,
+    encoding: Encoding,
+}
+
+/// What the server says of the bytes of its texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Encoding {
+    /// They are of one encoding, and arrive as UTF-8.
+    Known,
+    /// A database of SQL_ASCII holds any bytes, and refuses to send a page with a row that is not UTF-8.
+    /// So values are asked for as hex of their bytes, and a bad row costs itself only.
+    Unknown,
 }
 
 impl PostgresPages {
     pub(crate) async fn open(
         url: &SecretString,
         mapping: &Mapping,
+        now: OffsetDateTime,
     ) -> Result<TableSource<Self>, SourceError> {
         let options = PgConnectOptions::from_str(url.expose_secret())
             .map_err(|_| {
@@ -52,7 +67,7 @@ impl PostgresPages {
         let mut connection =
             PgConnection::connect_with(&options).await.map_err(|e| unreachable(&place, &e))?;
 
-        let Some(wanted) = mapping.table.as_deref() else {
+        let Some((schema, wanted)) = mapping.table_name() else {
             let tables = tables(&mut connection).await.map_err(|e| broken(&place, &e))?;
             return Err(refuse(
                 &place,
@@ -60,11 +75,13 @@ impl PostgresPages {
                 format!("Set table to one of: {}", listed(&tables)),
             ));
         };
-        let found =
-            find(&mut connection, mapping.schema.as_deref(), wanted).await.map_err(|e| broken(&place, &e))?;
+        let found = find(&mut connection, schema, wanted).await.map_err(|e| broken(&place, &e))?;
         let Some((schema, base, types)) = found else {
             let tables = tables(&mut connection).await.map_err(|e| broken(&place, &e))?;
-            let what = format!("there is no table {wanted:?} that this role can see");
+            let what = match schema {
+                Some(schema) => format!("there is no table {wanted:?} in the schema {schema:?}"),
+                None => format!("there is no table {wanted:?} on this role's search path"),
+            };
             return Err(refuse(&place, what, format!("Set table to one of: {}", listed(&tables))));
         };
         let place = format!("{place}/{schema}.{wanted}");
@@ -85,15 +102,25 @@ impl PostgresPages {
             joined.push(table);
         }
         let plan = Plan::new(mapping, &place, Case::Matters, &base, &joined)?;
-        let key_column = mapping.columns.key.as_ref().or(mapping.columns.email.as_ref());
+        let key_column = mapping.columns.key.as_ref();
         let key_type = key_column.and_then(|key| base.columns.iter().position(|column| column == key));
         let key_type = key_type.map_or("text", |at| types[at].as_str());
-        let select = format!("{{key}}::text, jsonb_build_array({})::text", plan.select(expression));
+        let encoding = encoding(&mut connection).await.map_err(|e| broken(&place, &e))?;
+        let (select, after) = match encoding {
+            Encoding::Known => (
+                format!("{{key}}::text, jsonb_build_array({})::text", plan.select(expression)),
+                "$1::text".to_owned(),
+            ),
+            Encoding::Unknown => (
+                format!("{}, jsonb_build_array({})::text", as_bytes("{key}"), plan.select(bytes_expression)),
+                "convert_from(decode($1::text, 'hex'), 'SQL_ASCII')".to_owned(),
+            ),
+        };
         let first_page = plan.page(&select, None);
-        let next_page = plan.page(&select, Some(&format!("CAST($1::text AS {key_type})")));
+        let next_page = plan.page(&select, Some(&format!("CAST({after} AS {key_type})")));
         let identity = SourceIdentity { kind: "postgres".to_owned(), location: place.clone() };
-        let pages = PostgresPages { connection, place, plan, first_page, next_page, last: None };
-        Ok(TableSource::new(pages, identity, wanted, mapping))
+        let pages = PostgresPages { connection, place, plan, first_page, next_page, last: None, encoding };
+        Ok(TableSource::new(pages, identity, wanted, mapping, now))
     }
 }
 
@@ -109,7 +136,7 @@ impl Pages for PostgresPages {
         let mut page = Vec::with_capacity(rows.len());
         for row in &rows {
             let json: &str = row.try_get(1).map_err(failed)?;
-            page.push(values(&self.plan, json));
+            page.push(values(&mut self.plan, json, self.encoding));
         }
         self.last = rows.last().map(|row| row.try_get(0)).transpose().map_err(failed)?;
         Ok(page)
@@ -120,30 +147,51 @@ impl Pages for PostgresPages {
         let count = query.fetch_one(&mut self.connection).await.map_err(|e| broken(&self.place, &e))?;
         Ok(u64::try_from(count).unwrap_or(0)) // a count is never negative
     }
+
+    fn found(&self) -> &Found {
+        self.plan.found()
+    }
 }
 
 fn expression(cell: &Cell) -> String {
     let column = &cell.column;
     if cell.presence_only {
-        return format!("({column} IS NOT NULL AND btrim({column}::text) NOT IN ('', '\\x'))");
+        return format!("({column} IS NOT NULL AND {})", is_hash(&format!("btrim({column}::text)")));
     }
     column.clone()
 }
 
-fn values(plan: &Plan, json: &str) -> Raw {
-    let cells: Vec<Value> = serde_json::from_str(json).map_err(|_| Code::RecordInvalid)?;
+/// The bytes of a value's text, as hex.
+fn as_bytes(column: &str) -> String {
+    format!("encode(convert_to({column}::text, 'SQL_ASCII'), 'hex')")
+}
+
+fn bytes_expression(cell: &Cell) -> String {
+    if cell.presence_only { expression(cell) } else { as_bytes(&cell.column) }
+}
+
+/// The value whose text has these bytes.
+fn of_bytes(value: Value) -> Result<Value, Code> {
+    let Value::String(hex) = value else { return Ok(value) };
+    let pair = |at: usize| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
+    let bytes: Option<Vec<u8>> = (0..hex.len()).step_by(2).map(pair).collect();
+    let text = String::from_utf8(bytes.ok_or(Code::RecordInvalid)?).map_err(|_| Code::InvalidUtf8)?;
+    Ok(Value::String(text))
+}
+
+fn values(plan: &mut Plan, json: &str, encoding: Encoding) -> Raw {
+    let mut cells: Vec<Value> = serde_json::from_str(&digits::keep(json)).map_err(|_| Code::RecordInvalid)?;
+    if encoding == Encoding::Unknown {
+        cells = cells.into_iter().map(of_bytes).collect::<Result<_, _>>()?;
+    }
     Ok(plan.values(cells))
 }
 
-type Found = (String, Table, Vec<String>);
+type Seen = (String, Table, Vec<String>);
 
 /// A table with its schema, its columns and their types. Without a schema the search path leads, and
 /// to the ledger's own schema last: for a user called `ferry` it would come first.
-async fn find(
-    db: &mut PgConnection,
-    schema: Option<&str>,
-    table: &str,
-) -> Result<Option<Found>, sqlx::Error> {
+async fn find(db: &mut PgConnection, schema: Option<&str>, table: &str) -> Result<Option<Seen>, sqlx::Error> {
     let found: Option<(i64, String)> = sqlx::query_as(
         "SELECT c.oid::bigint, n.nspname::text FROM pg_catalog.pg_class c
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -207,10 +255,16 @@ async fn refuse_hidden_rows(db: &mut PgConnection, place: &str, table: &Table) -
     ))
 }
 
+async fn encoding(db: &mut PgConnection) -> Result<Encoding, sqlx::Error> {
+    let name: String =
+        sqlx::query_scalar("SELECT pg_catalog.current_setting('server_encoding')").fetch_one(db).await?;
+    Ok(if name == "SQL_ASCII" { Encoding::Unknown } else { Encoding::Known })
+}
+
 async fn tables(db: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar(
         "SELECT table_schema || '.' || table_name FROM information_schema.tables
-         WHERE table_schema NOT IN ('pg_catalog', 'information_schema') ORDER BY 1",
+         WHERE table_schema NOT IN ('pg_catalog', 'information_schema', 'ferry') ORDER BY 1",
     )
     .fetch_all(db)
     .await
@@ -249,8 +303,32 @@ fn broken(place: &str, error: &sqlx::Error) -> SourceError {
         "57014" => {
             refuse(place, "the server cancelled the statement", "Raise statement_timeout for this role")
         }
+        "22021" => refuse(
+            place,
+            "a row holds bytes that are no text in UTF-8 (SQLSTATE 22021)",
+            "Find it by convert_from(convert_to(COLUMN, 'SQL_ASCII'), 'UTF8') on each column of text, and correct it",
+        ),
+        "42704" => refuse(
+            place,
+            "a policy or view of the table needs a setting that this connection lacks (SQLSTATE 42704)",
+            "Read as a role that sees all rows, or set it by ALTER ROLE … SET",
+        ),
+        "42P05" | "26000" => refuse(
+            place,
+            "a pooler that shares connections is between Ferry and the server (SQLSTATE 42P05)",
+            "Name the server itself in the URL, or a pooler in session mode",
+        ),
+        "42703" | "42P01" => refuse(
+            place,
+            "table or column vanished while it was read",
+            "Plan again when nobody changes the schema",
+        ),
         "" => refuse(place, "the connection broke while reading", "Check the server and plan again"),
-        state => refuse(place, format!("the server answered with error {state}"), "See the server's log"),
+        state => refuse(
+            place,
+            format!("the server refuses to read the table (SQLSTATE {state})"),
+            "Look this code up in PostgreSQL's manual, appendix A; the server's log has the whole sentence",
+        ),
     }
 }
 
@@ -260,10 +338,12 @@ mod tests {
 
     #[test]
     fn a_hash_is_asked_for_by_presence_only() {
-        let cell = Cell { column: "t.\"hash\"".into(), path: String::new(), presence_only: true };
-        assert_eq!(
-            expression(&cell),
-            "(t.\"hash\" IS NOT NULL AND btrim(t.\"hash\"::text) NOT IN ('', '\\x'))"
+        let cell =
+            Cell { column: "t.\"hash\"".into(), path: String::new(), presence_only: true, is_key: false };
+        let sql = expression(&cell);
+        assert!(
+            sql.starts_with("(t.\"hash\" IS NOT NULL AND (btrim(t.\"hash\"::text) NOT IN ('', "),
+            "{sql}"
         );
     }
 }

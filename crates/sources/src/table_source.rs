@@ -5,12 +5,15 @@ use std::collections::VecDeque;
 use async_trait::async_trait;
 use ferry_domain::{
     Code, Origin, SourceIdentity,
-    ports::{Candidate, Source, SourceError},
+    ports::{Candidate, Source, SourceError, SourceWarning},
 };
+use time::OffsetDateTime;
 
 use crate::{
     error::refuse,
+    found::Found,
     mapping::Mapping,
+    notes::Notes,
     rules::{Raw, Rules},
 };
 
@@ -22,6 +25,9 @@ pub(crate) trait Pages: Send {
 
     /// The number of rows without a key.
     async fn without_key(&mut self) -> Result<u64, SourceError>;
+
+    /// What was found of paths into JSON columns so far.
+    fn found(&self) -> &Found;
 }
 
 pub(crate) struct TableSource<P> {
@@ -30,9 +36,16 @@ pub(crate) struct TableSource<P> {
     /// Table name, for origins.
     table: String,
     rules: Rules,
-    buffer: VecDeque<Raw>,
+    notes: Notes,
+    buffer: VecDeque<Row>,
     row: u64,
     stage: Stage,
+}
+
+/// A row, and whether a row that is none of this move carries the same key.
+struct Row {
+    raw: Raw,
+    shares_key: bool,
 }
 
 enum Stage {
@@ -42,22 +55,32 @@ enum Stage {
 }
 
 impl<P: Pages> TableSource<P> {
-    pub(crate) fn new(pages: P, identity: SourceIdentity, table: &str, mapping: &Mapping) -> Self {
+    pub(crate) fn new(
+        pages: P,
+        identity: SourceIdentity,
+        table: &str,
+        mapping: &Mapping,
+        now: OffsetDateTime,
+    ) -> Self {
         TableSource {
             pages,
             identity,
             table: table.to_owned(),
-            rules: Rules::new(mapping),
+            rules: Rules::new(mapping, true, now),
+            notes: Notes::default(),
             buffer: VecDeque::new(),
             row: 0,
             stage: Stage::WithKey,
         }
     }
 
-    async fn next_raw(&mut self) -> Result<Option<Raw>, SourceError> {
+    async fn next_row(&mut self) -> Result<Option<Row>, SourceError> {
         match &mut self.stage {
             Stage::WithKey if self.buffer.is_empty() => {
-                self.buffer = self.pages.next_page().await?.into();
+                let page = self.pages.next_page().await?;
+                let sharing = self.rules.sharing(&page);
+                let row = |(raw, shares_key)| Row { raw, shares_key };
+                self.buffer = page.into_iter().zip(sharing).map(row).collect();
                 if self.buffer.is_empty() {
                     self.stage = Stage::WithoutKey(self.rest().await?);
                     return Ok(self.report());
@@ -70,6 +93,7 @@ impl<P: Pages> TableSource<P> {
     }
 
     async fn rest(&mut self) -> Result<u64, SourceError> {
+        self.pages.found().check(&self.identity.location)?;
         let count = self.pages.without_key().await?;
         if self.row == 0 && count == 0 {
             let remedy = "Check that it is the right table, and whether row policies hide its rows";
@@ -79,10 +103,10 @@ impl<P: Pages> TableSource<P> {
     }
 
     /// One more row without a key, while there are any.
-    fn report(&mut self) -> Option<Raw> {
+    fn report(&mut self) -> Option<Row> {
         let Stage::WithoutKey(left) = &mut self.stage else { return None };
         *left = left.checked_sub(1)?;
-        Some(Err(Code::KeyMissing))
+        Some(Row { raw: Err(Code::KeyMissing), shares_key: false })
     }
 }
 
@@ -95,14 +119,23 @@ impl<P: Pages> Source for TableSource<P> {
     async fn next_chunk(&mut self, most: usize) -> Result<Vec<Candidate>, SourceError> {
         let mut chunk = Vec::new();
         while chunk.len() < most {
-            let Some(raw) = self.next_raw().await? else { break };
+            let Some(Row { raw, shares_key }) = self.next_row().await? else { break };
             self.row += 1;
-            chunk.push(self.rules.judge(Origin { place: self.table.clone(), line: self.row }, raw));
+            let origin = Origin { place: self.table.clone(), line: self.row };
+            let candidate = match shares_key {
+                true => Some(self.rules.refuse_shared(origin, raw)),
+                false => self.rules.judge(origin, raw, &mut self.notes),
+            };
+            chunk.extend(candidate);
         }
         Ok(chunk)
     }
 
     fn digest(&self) -> Option<String> {
         None
+    }
+
+    fn warnings(&self) -> Vec<SourceWarning> {
+        self.pages.found().warnings().into_iter().chain(self.notes.warnings()).collect()
     }
 }

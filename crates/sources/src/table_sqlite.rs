@@ -7,19 +7,22 @@
 use std::{path::Path, time::Duration};
 
 use async_trait::async_trait;
-use ferry_domain::{Code, SourceIdentity, ports::SourceError};
+use ferry_domain::{Code, SourceIdentity, hex::hex, ports::SourceError};
 use serde_json::Value;
 use sqlx::{
     AssertSqlSafe, Column, ConnectOptions, Connection, Row, SqliteConnection, TypeInfo, ValueRef,
     sqlite::{SqliteConnectOptions, SqliteRow},
 };
+use time::OffsetDateTime;
 
 use crate::{
     error::{listed, refuse},
+    file::existing,
+    found::Found,
     mapping::Mapping,
     presets,
     rules::Raw,
-    table::{Case, Cell, Plan, Table, quote},
+    table::{Case, Cell, Plan, Table, is_hash, quote},
     table_source::{Pages, TableSource},
 };
 
@@ -44,14 +47,13 @@ enum Key {
 }
 
 impl SqlitePages {
-    pub(crate) async fn open(path: &Path, mapping: &Mapping) -> Result<TableSource<Self>, SourceError> {
+    pub(crate) async fn open(
+        path: &Path,
+        mapping: &Mapping,
+        now: OffsetDateTime,
+    ) -> Result<TableSource<Self>, SourceError> {
         let shown = path.display().to_string();
-        let canonical = path.canonicalize().map_err(|e| {
-            refuse(&shown, format!("the file can't be opened ({})", e.kind()), "Check the path")
-        })?;
-        if canonical.is_dir() {
-            return Err(refuse(&shown, "this is a folder", "Name the database file in it"));
-        }
+        let canonical = existing(path)?;
         let options = SqliteConnectOptions::new()
             .filename(&canonical)
             .read_only(true)
@@ -61,7 +63,7 @@ impl SqlitePages {
         let mut connection =
             SqliteConnection::connect_with(&options).await.map_err(|e| broken(&shown, &e))?;
 
-        let Some(wanted) = mapping.table.as_deref() else {
+        let Some((schema, wanted)) = mapping.table_name() else {
             let tables = tables(&mut connection).await.map_err(|e| broken(&shown, &e))?;
             return Err(refuse(
                 &shown,
@@ -69,6 +71,10 @@ impl SqlitePages {
                 format!("Set table to one of: {}", listed(&tables)),
             ));
         };
+        if let Some(schema) = schema.filter(|schema| !schema.eq_ignore_ascii_case("main")) {
+            let what = format!("SQLite has no schema {schema:?}");
+            return Err(refuse(&shown, what, "Name the table alone"));
+        }
         let Some(base) = find(&mut connection, wanted).await.map_err(|e| broken(&shown, &e))? else {
             let tables = tables(&mut connection).await.map_err(|e| broken(&shown, &e))?;
             let what = format!("there is no table {wanted:?}");
@@ -89,7 +95,7 @@ impl SqlitePages {
         let location = format!("{}#{wanted}", canonical.display());
         let pages = SqlitePages { connection, place, plan, first_page, next_page, last: None };
         let identity = SourceIdentity { kind: "sqlite".to_owned(), location };
-        Ok(TableSource::new(pages, identity, wanted, mapping))
+        Ok(TableSource::new(pages, identity, wanted, mapping, now))
     }
 }
 
@@ -106,8 +112,19 @@ impl Pages for SqlitePages {
         };
         let rows = query.fetch_all(&mut self.connection).await.map_err(|e| broken(&self.place, &e))?;
         self.last = rows.last().map(key).transpose().map_err(|e| broken(&self.place, &e))?;
-        let read = |row: &SqliteRow| (1..row.len()).map(|at| cell(row, at)).collect::<Result<Vec<_>, Code>>();
+        let is_key: Vec<bool> = self.plan.cells.iter().flatten().map(|cell| cell.is_key).collect();
+        let read = |row: &SqliteRow| {
+            is_key
+                .iter()
+                .enumerate()
+                .map(|(at, key)| cell(row, at + 1, *key))
+                .collect::<Result<Vec<_>, Code>>()
+        };
         Ok(rows.iter().map(|row| read(row).map(|cells| self.plan.values(cells))).collect())
+    }
+
+    fn found(&self) -> &Found {
+        self.plan.found()
     }
 
     async fn without_key(&mut self) -> Result<u64, SourceError> {
@@ -120,14 +137,16 @@ impl Pages for SqlitePages {
 fn expression(cell: &Cell) -> String {
     let column = &cell.column;
     if cell.presence_only {
-        return format!("nullif(trim(CAST({column} AS TEXT)) <> '', 0)"); // null without one
+        let text = format!("trim(CAST({column} AS TEXT))");
+        return format!("nullif({}, 0)", is_hash(&text)); // null without one
     }
     column.clone()
 }
 
 /// A value as JSON. 0 and 1 of a column declared BOOLEAN are booleans, as they
-/// would be in PostgreSQL.
-fn cell(row: &SqliteRow, at: usize) -> Result<Value, Code> {
+/// would be in PostgreSQL. A key of bytes is `\x` and hex digits, as PostgreSQL writes it;
+/// write-back reads that form.
+fn cell(row: &SqliteRow, at: usize, is_key: bool) -> Result<Value, Code> {
     let unreadable = |_| Code::RecordInvalid;
     let stored = row.try_get_raw(at).map_err(unreadable)?.type_info().name().to_owned();
     let declared_boolean = row.column(at).type_info().name() == "BOOLEAN";
@@ -137,6 +156,10 @@ fn cell(row: &SqliteRow, at: usize) -> Result<Value, Code> {
             number @ (0 | 1) if declared_boolean => Ok(Value::Bool(number == 1)),
             number => Ok(Value::from(number)),
         },
+        "BLOB" if is_key => {
+            let bytes = row.try_get_unchecked::<Vec<u8>, _>(at).map_err(unreadable)?;
+            Ok(Value::String(format!("\\x{}", hex(&bytes))))
+        }
         "REAL" => row.try_get_unchecked::<f64, _>(at).map(Value::from).map_err(unreadable),
         _ => {
             let bytes = row.try_get_unchecked::<Vec<u8>, _>(at).map_err(unreadable)?;
@@ -169,7 +192,8 @@ async fn find(db: &mut SqliteConnection, table: &str) -> Result<Option<Table>, s
 
 async fn tables(db: &mut SqliteConnection) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar(
-        "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY 1",
+        "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+         AND name NOT LIKE 'ferry\\_%' ESCAPE '\\' ORDER BY 1",
     )
     .fetch_all(db)
     .await

@@ -5,7 +5,9 @@
 //! CSV has no null.
 
 use serde_json::Value;
-use time::{Date, Time, macros::format_description};
+use time::{Date, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset, macros::format_description};
+
+use crate::digits;
 
 /// The value is not of the type that the field needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +69,61 @@ pub(crate) fn verified(value: &Value, address: &str) -> Result<bool, Unfit> {
     if is_time(text) { Ok(true) } else { Err(Unfit) }
 }
 
+/// What a column says that holds a time, or whether something is so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// Yes or no, without a time.
+    Flag(bool),
+    /// A time; one without an offset is taken as UTC.
+    At(OffsetDateTime),
+    /// PostgreSQL's `infinity`.
+    Never,
+}
+
+/// A moment: a flag, or a time as [`verified`] takes it. `None` where absent; MySQL's date of
+/// zeros is its way to write that.
+pub(crate) fn moment(value: &Value) -> Result<Option<Moment>, Unfit> {
+    if let Ok(flag) = boolean(value) {
+        return Ok(flag.map(Moment::Flag));
+    }
+    let text = text(value)?.unwrap_or_default();
+    let text = text.trim();
+    match text {
+        "infinity" => return Ok(Some(Moment::Never)),
+        "-infinity" => return Ok(Some(Moment::At(OffsetDateTime::UNIX_EPOCH))),
+        zero if zero.starts_with("0000-00-00") => return Ok(None),
+        _ if !is_time(text) => return Err(Unfit),
+        _ => {}
+    }
+    time_of(text).map(|time| Some(Moment::At(time))).ok_or(Unfit)
+}
+
+/// The time that a text accepted by [`is_time`] means.
+fn time_of(text: &str) -> Option<OffsetDateTime> {
+    if let Ok(number) = text.parse::<i64>() {
+        let second = if text.len() > 11 { number / 1_000 } else { number };
+        return OffsetDateTime::from_unix_timestamp(second).ok();
+    }
+    let (day, rest) = text.split_at_checked(10)?;
+    let day = Date::parse(day, format_description!("[year]-[month]-[day]")).ok()?;
+    if rest.is_empty() {
+        return Some(day.midnight().assume_utc());
+    }
+    let minute = Time::parse(rest.get(1..6)?, format_description!("[hour]:[minute]")).ok()?;
+    let tail = rest.get(6..)?;
+    let offset = tail.rfind(['+', '-']).map_or(Some(UtcOffset::UTC), |sign| offset_of(&tail[sign..]))?;
+    Some(PrimitiveDateTime::new(day, minute).assume_offset(offset)) // seconds decide nothing here
+}
+
+/// `+02`, `+0200`, `-05:30`.
+fn offset_of(text: &str) -> Option<UtcOffset> {
+    let digits: String = text[1..].chars().filter(char::is_ascii_digit).collect();
+    let part = |at: usize| digits.get(at..at + 2).map_or(Some(0), |part| part.parse::<i8>().ok());
+    let (hours, minutes) = (part(0)?, part(2)?);
+    let sign = if text.starts_with('-') { -1 } else { 1 };
+    UtcOffset::from_hms(sign * hours, sign * minutes, 0).ok()
+}
+
 /// A date, alone or with a time of day, as databases and exports write it; or
 /// seconds or milliseconds since 1970.
 fn is_time(text: &str) -> bool {
@@ -103,7 +160,7 @@ pub(crate) fn dig(value: &Value, path: &str) -> Option<Value> {
             let item = items.get(position.parse::<usize>().ok()?)?;
             if rest.is_empty() { Some(item.clone()) } else { dig(item, rest) }
         }
-        Value::String(text) => match serde_json::from_str(text).ok()? {
+        Value::String(text) => match serde_json::from_str(&digits::keep(text)).ok()? {
             inner @ (Value::Object(_) | Value::Array(_)) => dig(&inner, path),
             _ => None,
         },
@@ -186,6 +243,41 @@ mod tests {
             json!("24-01"),
         ] {
             assert_eq!(verified(&unfit, "a@example.com"), Err(Unfit), "{unfit}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_a_flag_or_a_time_in_its_own_offset() {
+        let at = |text: &str| moment(&json!(text));
+        let time = |year, hour| {
+            let day = Date::from_calendar_date(year, time::Month::January, 15).unwrap();
+            Ok(Some(Moment::At(
+                PrimitiveDateTime::new(day, Time::from_hms(hour, 30, 0).unwrap()).assume_utc(),
+            )))
+        };
+        for text in [
+            "2024-01-15T10:30:00.000Z",
+            "2024-01-15 10:30:00+00",
+            "2024-01-15 10:30:00 UTC",
+            "2024-01-15T12:30+02:00",
+            "2024-01-15 12:30:59.5+0200",
+            "2024-01-15T05:00:00-05:30",
+            "1705314600",
+            "1705314600000",
+        ] {
+            assert_eq!(at(text), time(2024, 10), "{text}");
+        }
+        assert_eq!(moment(&json!(1_705_314_600)), time(2024, 10));
+        assert_eq!(at("infinity"), Ok(Some(Moment::Never)));
+        for none in [json!(null), json!(" "), json!("0000-00-00 00:00:00")] {
+            assert_eq!(moment(&none), Ok(None), "{none}");
+        }
+        assert_eq!(
+            (at("0"), moment(&json!(true))),
+            (Ok(Some(Moment::Flag(false))), Ok(Some(Moment::Flag(true))))
+        );
+        for unfit in ["soon", "15.01.2024", "2024-13-01", "2024-01-15T99:00"] {
+            assert_eq!(at(unfit), Err(Unfit), "{unfit}");
         }
     }
 

@@ -110,6 +110,7 @@ async fn plan_and_begin(
     for warning in &question.warnings {
         output::say(&format!("warning: {warning}"));
     }
+    shown::warnings(&subject.source.warnings());
     begin(&access, &question, options, place, &setup.servers, &stop).await
 }
 
@@ -134,7 +135,8 @@ async fn begin(
     let start::Outcome { run, planned, .. } = &question.outcome;
     if options.output == Output::Table {
         output::say(&format!("{}: {} records", run.source, planned.tally.source));
-        output::say(&shown::planned(planned.tally.pending, &plan::settled_of(planned)));
+        let settled = plan::settled_of(access, run.id, planned).await?;
+        output::say(&shown::planned(planned.tally.pending, &settled));
     }
     let asked = output::asked(options.consent.yes, question, stop);
     let agreed = start::wait_for(access, question, asked).await;

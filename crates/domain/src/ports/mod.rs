@@ -17,7 +17,7 @@ pub use ledger::{
 };
 pub use limiter::{GroupFigures, Limiter, LimiterFigures, Observed, Waiting};
 pub use queue::{Consumer, Delivery, Handler, Queue, QueueError, Stop, Swept};
-pub use source::{Candidate, Settled, Source, SourceError};
+pub use source::{Candidate, Settled, Source, SourceError, SourceWarning};
 
 pub use crate::{
     clock::{Clock, Random},

@@ -1,6 +1,9 @@
 //! The port to where users come from.
 
+use std::fmt;
+
 use async_trait::async_trait;
+use serde::Serialize;
 
 use crate::{
     ids::SourceKey,
@@ -50,6 +53,26 @@ pub struct SourceError {
     pub remedy: String,
 }
 
+/// What a person should know of a source as a whole, though no record is refused for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SourceWarning {
+    /// Column or property it is about, where there is one.
+    pub field: Option<String>,
+    /// What was found. Counts and names, never a value.
+    pub what: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl fmt::Display for SourceWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.field {
+            Some(field) => write!(f, "{field}: {}. {}", self.what, self.remedy),
+            None => write!(f, "{}. {}", self.what, self.remedy),
+        }
+    }
+}
+
 /// A stream of users in constant memory.
 #[async_trait]
 pub trait Source: Send {
@@ -62,4 +85,9 @@ pub trait Source: Send {
     /// SHA-256 of a file's bytes as 64 hex digits, once the end was reached;
     /// `None` before, and for tables (their users are compared one by one).
     fn digest(&self) -> Option<String>;
+
+    /// What a person should know of the whole, once the end was reached.
+    fn warnings(&self) -> Vec<SourceWarning> {
+        Vec::new()
+    }
 }

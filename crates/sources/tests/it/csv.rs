@@ -96,8 +96,11 @@ async fn the_header_is_checked_before_anything_of_it_is_shown() {
     let error = fails("users.csv", "7,ann@example.com\n8,bob@example.com\n", &simple()).await;
     assert!(error.what.contains("header row is missing"), "{error}");
     assert!(!error.to_string().contains("ann"), "{error}");
-    let error = fails("users.csv", "id,email,name,email,name\n", &simple()).await;
+    let with_name = mapping(&[("key", "id"), ("email", "email"), ("name", "name")]);
+    let error = fails("users.csv", "id,email,name,email,name\n", &with_name).await;
     assert!(error.what.contains("email, name"), "{error}");
+    let error = fails("users.csv", "id,email,name,email,name\n", &simple()).await;
+    assert!(error.what.contains("2 and 4, 3 and 5"), "{error}");
     let error = fails("users.csv", "id;mail;name\n1;a@example.com;A\n", &simple()).await;
     assert_eq!(error.field.as_deref(), Some("email"));
     assert!(error.remedy.contains("id, mail, name"), "{error}");
@@ -121,7 +124,7 @@ async fn a_large_file_comes_in_chunks_and_its_digest_at_the_end() {
     let path = folder.path().join("users.csv");
     std::fs::write(&path, &text).unwrap();
     let location = Location::parse(path.to_str().unwrap(), None).unwrap();
-    let mut source = open(&location, &simple()).await.unwrap();
+    let mut source = open(&location, &simple(), now()).await.unwrap();
     let first = source.next_chunk(100).await.unwrap();
     assert_eq!((first.len(), source.digest()), (100, None));
     let rest = read(source.as_mut(), 7_000).await.unwrap();

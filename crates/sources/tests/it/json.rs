@@ -107,7 +107,8 @@ async fn the_digest_is_that_of_the_whole_file() {
     let path = folder.path().join("users.json");
     let text = format!("{{\"users\": {TWO}, \"rest\": [{}]}}\n\n", "1, ".repeat(100_000) + "1");
     std::fs::write(&path, &text).unwrap();
-    let mut source = open(&Location::parse(path.to_str().unwrap(), None).unwrap(), &simple()).await.unwrap();
+    let mut source =
+        open(&Location::parse(path.to_str().unwrap(), None).unwrap(), &simple(), now()).await.unwrap();
     read(source.as_mut(), 10).await.unwrap();
     assert_eq!(source.digest(), Some(ferry_domain::hex::hex_digest(text.as_bytes())));
 }

@@ -8,6 +8,7 @@ mod file;
 mod json;
 mod ndjson;
 mod postgres;
+mod refusals;
 mod samples;
 mod sqlite;
 mod support;

@@ -23,7 +23,7 @@ fn location(database: &Database) -> Location {
 async fn medlogistics_is_read_as_from_sqlite() {
     let Some(db) = database(MEDLOGISTICS).await else { return };
     let mapping = Mapping::preset("medlogistics").unwrap();
-    let mut source = open(&location(&db), &mapping).await.unwrap();
+    let mut source = open(&location(&db), &mapping, now()).await.unwrap();
     let all = read(source.as_mut(), CHUNK).await.unwrap();
     assert_eq!(story(&all), ["1:1", "2:DISABLED", "3:3", "4:EMAIL_MISSING(email)"]);
     assert_eq!(
@@ -82,7 +82,7 @@ async fn pages_lose_and_double_nothing_with_any_key() {
     };
     let mut mapping = mapping(&[("key", "Key.1"), ("email", "email")]);
     (mapping.schema, mapping.table) = (Some("Odd Name".into()), Some("User's".into()));
-    let mut source = open(&location(&db), &mapping).await.unwrap();
+    let mut source = open(&location(&db), &mapping, now()).await.unwrap();
     let all = read(source.as_mut(), 500).await.unwrap();
     assert_eq!(all.len(), 6100);
     assert_eq!(coded(&all, Code::KeyMissing), 61);
@@ -132,7 +132,136 @@ async fn every_type_of_column_is_understood() {
         serde_json::json!({"x": 1, "big": 12.5, "tags": ["a", "b"], "mood": "good"})
     );
     assert!(!users(&all)[1].email_verified);
-    assert_eq!(story(&all)[2..], ["3:RECORD_INVALID", "4:HASH_NEEDS_IMPORT"]);
+    assert_eq!(story(&all)[2..], ["3:00000000-0000-0000-0000-000000000003", "4:HASH_NEEDS_IMPORT"]);
+    assert_eq!(users(&all)[2].app_metadata["big"], "1".to_owned() + &"0".repeat(400), "all digits, as text");
+}
+
+#[tokio::test]
+async fn a_numeric_key_beyond_64_bits_keeps_every_digit() {
+    let Some(db) = database(
+        "CREATE TABLE u (id numeric(38) PRIMARY KEY, email text, note numeric(30, 3));
+         INSERT INTO u SELECT 1e29::numeric + i, 'u' || i || '@example.com', 12345678901234567890.125 FROM generate_series(1, 4500) i",
+    )
+    .await
+    else {
+        return;
+    };
+    let mut mapping = mapping(&[("key", "id"), ("email", "email"), ("app_metadata.note", "note")]);
+    mapping.table = Some("u".into());
+    let all = candidates(&location(&db), &mapping).await.unwrap();
+    let keys: std::collections::BTreeSet<_> = users(&all).iter().map(|user| user.key.0.clone()).collect();
+    assert_eq!(keys.len(), 4500);
+    assert_eq!(users(&all)[0].key.0, "100000000000000000000000000001");
+    assert_eq!(users(&all)[0].app_metadata["note"], "12345678901234567890.125");
+}
+
+#[tokio::test]
+async fn a_hash_that_signs_nobody_in_is_none() {
+    let Some(db) = database(
+        "CREATE TABLE u (id int PRIMARY KEY, email text, password text, auth0_user_id text);
+         INSERT INTO u VALUES (1, 'a@example.com', '!Zq8', NULL), (2, 'b@example.com', ' ', 'NULL'),
+                              (3, 'c@example.com', '*', '\\N'), (4, 'd@example.com', 'pbkdf2_sha256$1$a$b', ''),
+                              (5, 'e@example.com', NULL, 'soon')",
+    )
+    .await
+    else {
+        return;
+    };
+    let fields = [
+        ("key", "id"),
+        ("email", "email"),
+        ("password_hash", "password"),
+        ("auth0_user_id", "auth0_user_id"),
+    ];
+    let mut mapping = mapping(&fields);
+    mapping.table = Some("u".into());
+    let all = candidates(&location(&db), &mapping).await.unwrap();
+    assert_eq!(story(&all), ["1:1", "2:2", "3:3", "4:HASH_NEEDS_IMPORT", "5:FIELD_INVALID(auth0_user_id)"]);
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_text_cost_their_own_row_only() {
+    let Some(db) = database("").await else { return };
+    let name = format!("{}_ascii", db.name);
+    db.execute(&format!(
+        "CREATE DATABASE {name} ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+    ))
+    .await;
+    let mut url = Url::parse(&db.url).unwrap();
+    url.set_path(&name);
+    let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(url.as_str()).await.unwrap();
+    sqlx::raw_sql(
+        "CREATE TABLE u (id text PRIMARY KEY, email text, ok boolean, meta jsonb);
+         INSERT INTO u SELECT 'k' || i, 'u' || i || '@example.com', true, '{\"ward\": \"W1\"}' FROM generate_series(1, 4100) i;
+         INSERT INTO u VALUES ('m', E'b\\xfc@example.com', true, NULL), (E'n\\xfc', 'n@example.com', NULL, NULL), ('z', 'z@example.com', NULL, NULL)",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    sqlx::Connection::close(connection).await.unwrap();
+    let fields =
+        [("key", "id"), ("email", "email"), ("email_verified", "ok"), ("app_metadata.ward", "meta.ward")];
+    let mut mapping = mapping(&fields);
+    mapping.table = Some("u".into());
+    let all = candidates(&Location::parse(url.as_str(), None).unwrap(), &mapping).await.unwrap();
+    assert_eq!((all.len(), coded(&all, Code::InvalidUtf8)), (4103, 2));
+    assert_eq!(story(&all)[4100..], ["4101:INVALID_UTF8", "4102:INVALID_UTF8", "4103:z"]);
+    assert!(users(&all)[0].email_verified && users(&all)[0].app_metadata["ward"] == "W1");
+    db.execute(&format!("DROP DATABASE {name}")).await;
+}
+
+#[tokio::test]
+async fn a_table_may_be_named_with_its_schema() {
+    let Some(db) = database(
+        "CREATE SCHEMA app; CREATE TABLE app.users (id int PRIMARY KEY, email text);
+         INSERT INTO app.users VALUES (1, 'a@example.com'); CREATE SCHEMA ferry; CREATE TABLE ferry.runs (id int)",
+    )
+    .await
+    else {
+        return;
+    };
+    let mut mapping = mapping(&[("key", "id"), ("email", "email")]);
+    mapping.table = Some("app.users".into());
+    assert_eq!(story(&candidates(&location(&db), &mapping).await.unwrap()), ["1:1"]);
+    let target = write_back_target(&location(&db), &mapping).unwrap();
+    assert_eq!((target.schema.as_deref(), target.table.as_str()), (Some("app"), "users"));
+    mapping.table = Some("app.people".into());
+    let error = candidates(&location(&db), &mapping).await.unwrap_err();
+    assert!(error.what.contains("\"people\" in the schema \"app\""), "{error}");
+    assert!(error.remedy.ends_with("app.users"), "the ledger's own tables are not offered: {error}");
+    mapping.table = Some("users".into());
+    let error = candidates(&location(&db), &mapping).await.unwrap_err();
+    assert!(error.what.contains("search path"), "{error}");
+}
+
+#[tokio::test]
+async fn a_soft_deleted_or_banned_row_is_no_live_account() {
+    let Some(db) = database(
+        "CREATE TABLE u (id int PRIMARY KEY, email text, deleted_at timestamptz, banned_until timestamptz, tenant text);
+         INSERT INTO u VALUES (1, 'a@example.com', NULL, NULL, 'a'), (2, 'b@example.com', now(), NULL, 'a'),
+                              (3, 'c@example.com', NULL, 'infinity', 'a'), (4, 'd@example.com', NULL, '2001-01-01', 'a'),
+                              (5, 'e@example.com', NULL, NULL, 'b');
+         ALTER TABLE u DROP CONSTRAINT u_pkey;
+         INSERT INTO u VALUES (6, 'f@example.com', NULL, NULL, 'a'), (6, 'g@example.com', NULL, NULL, 'b')",
+    )
+    .await
+    else {
+        return;
+    };
+    let fields =
+        [("key", "id"), ("email", "email"), ("deleted_at", "deleted_at"), ("banned_until", "banned_until")];
+    let mut mapping = mapping(&fields);
+    mapping.table = Some("u".into());
+    mapping.only = serde_json::from_str(r#"{"tenant": "a"}"#).unwrap();
+    let all = candidates(&location(&db), &mapping).await.unwrap();
+    assert_eq!(story(&all)[..4], ["1:1", "2:DISABLED", "3:3", "4:4"]);
+    assert!(
+        story(&all)[4].ends_with(":DUPLICATE_KEY(key)"),
+        "the id would be written to both: {:?}",
+        story(&all)
+    );
+    assert_eq!(all.len(), 5);
+    assert_eq!(users(&all).iter().map(|user| user.blocked).collect::<Vec<_>>(), [false, true, false]);
 }
 
 async fn refusal(location: &str, change: fn(&mut Mapping)) -> SourceError {
@@ -147,7 +276,7 @@ async fn what_is_missing_is_named_with_what_there_is() {
     let error = refusal(&db.url, |m| m.table = Some("people".into())).await;
     assert!(error.what.contains("\"people\"") && error.remedy.contains("public.users"), "{error}");
     let error = refusal(&db.url, |m| m.schema = Some("other".into())).await;
-    assert!(error.what.contains("no table"), "{error}");
+    assert!(error.what.contains("no table \"users\" in the schema \"other\""), "{error}");
     let error = refusal(&db.url, |m| m.table = None).await;
     assert!(error.remedy.contains("public.users"), "{error}");
     let error = refusal(&db.url, |m| m.columns.name = Some("Name".into())).await;

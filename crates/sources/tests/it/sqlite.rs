@@ -115,7 +115,7 @@ async fn pages_lose_and_double_nothing_with_any_key() {
     .await;
     let mut mapping = mapping(&[("key", "k"), ("email", "email")]);
     mapping.table = Some("u".into());
-    let mut source = open(&db.location(), &mapping).await.unwrap();
+    let mut source = open(&db.location(), &mapping, now()).await.unwrap();
     let all = read(source.as_mut(), 500).await.unwrap();
     assert_eq!(all.len(), 6100);
     assert_eq!(coded(&all, Code::KeyMissing), 61);
@@ -159,6 +159,59 @@ async fn values_come_as_their_types_and_bad_bytes_cost_one_row() {
     assert!(users(&all)[0].email_verified);
 }
 
+#[tokio::test]
+async fn a_key_made_of_the_address_is_for_files_only() {
+    let db =
+        Db::new("CREATE TABLE u (id INTEGER, email TEXT); INSERT INTO u VALUES (1, 'a@example.com')").await;
+    let mut mapping = mapping(&[("email", "email")]);
+    (mapping.table, mapping.key_from) = (Some("u".into()), Some(ferry_sources::KeyFrom::Email));
+    let error = candidates(&db.location(), &mapping).await.unwrap_err();
+    assert_eq!(error.field.as_deref(), Some("key_from"));
+    assert!(error.remedy.contains("columns.key"), "{error}");
+}
+
+#[tokio::test]
+async fn a_key_of_bytes_is_written_as_hex() {
+    let db = Db::new(
+        "CREATE TABLE u (id BLOB PRIMARY KEY, email TEXT);
+         INSERT INTO u VALUES (x'0001ff', 'a@example.com'), (x'616263', 'b@example.com');
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4100)
+         INSERT INTO u SELECT randomblob(16), 'u' || i || '@example.com' FROM n;",
+    )
+    .await;
+    let mut mapping = mapping(&[("key", "id"), ("email", "email")]);
+    mapping.table = Some("main.u".into());
+    let all = candidates(&db.location(), &mapping).await.unwrap();
+    let keys: std::collections::BTreeSet<_> = users(&all).iter().map(|user| user.key.0.clone()).collect();
+    assert_eq!(keys.len(), 4102, "on every page");
+    assert!(keys.contains("\\x0001ff") && keys.contains("\\x616263"));
+    assert_eq!(write_back_target(&db.location(), &mapping).unwrap().table, "u");
+    mapping.table = Some("app.u".into());
+    let error = candidates(&db.location(), &mapping).await.unwrap_err();
+    assert!(error.what.contains("no schema \"app\""), "{error}");
+}
+
+#[tokio::test]
+async fn a_hash_that_signs_nobody_in_is_none() {
+    let db = Db::new(
+        "CREATE TABLE u (id INTEGER PRIMARY KEY, email TEXT, password TEXT, auth0_user_id TEXT);
+         INSERT INTO u VALUES (1, 'a@example.com', '!Zq8', NULL), (2, 'b@example.com', ' ', 'NULL'),
+                              (3, 'c@example.com', '*', '\\N'), (4, 'd@example.com', 'pbkdf2_sha256$1$a$b', ''),
+                              (5, 'e@example.com', NULL, 'soon');",
+    )
+    .await;
+    let fields = [
+        ("key", "id"),
+        ("email", "email"),
+        ("password_hash", "password"),
+        ("auth0_user_id", "auth0_user_id"),
+    ];
+    let mut mapping = mapping(&fields);
+    mapping.table = Some("u".into());
+    let all = candidates(&db.location(), &mapping).await.unwrap();
+    assert_eq!(story(&all), ["1:1", "2:2", "3:3", "4:HASH_NEEDS_IMPORT", "5:FIELD_INVALID(auth0_user_id)"]);
+}
+
 async fn refusal(db: &Db, change: fn(&mut Mapping)) -> SourceError {
     let mut mapping = Mapping::preset("medlogistics").unwrap();
     change(&mut mapping);
@@ -192,7 +245,7 @@ async fn what_is_no_database_is_refused() {
     let mapping = Mapping::preset("medlogistics").unwrap();
     let location = Location::Sqlite { path: path.clone() };
     let error = candidates(&location, &mapping).await.unwrap_err();
-    assert!(error.what.contains("can't be opened"), "{error}");
+    assert!(error.what.contains("no such file"), "{error}");
     assert!(!path.exists(), "looking makes no file");
     std::fs::write(&path, "this is a text and no database at all, whatever its name says ".repeat(20))
         .unwrap();

@@ -7,6 +7,7 @@ use ferry_domain::{
     ports::{Candidate, Settled, Source, SourceError},
 };
 use ferry_sources::{EmailVerified, Location, Mapping, open};
+use time::{OffsetDateTime, macros::datetime};
 
 /// Chunks small enough that every test crosses their border.
 pub const CHUNK: usize = 3;
@@ -25,8 +26,22 @@ pub async fn read(source: &mut dyn Source, most: usize) -> Result<Vec<Candidate>
 
 /// Reads everything a place holds.
 pub async fn candidates(location: &Location, mapping: &Mapping) -> Result<Vec<Candidate>, SourceError> {
-    let mut source = open(location, mapping).await?;
-    read(source.as_mut(), CHUNK).await
+    Ok(all_of(location, mapping).await?.0)
+}
+
+/// Reads everything a place holds, and what is said about the whole.
+pub async fn all_of(
+    location: &Location,
+    mapping: &Mapping,
+) -> Result<(Vec<Candidate>, Vec<String>), SourceError> {
+    let mut source = open(location, mapping, now()).await?;
+    let all = read(source.as_mut(), CHUNK).await?;
+    Ok((all, source.warnings().iter().map(ToString::to_string).collect()))
+}
+
+/// The time of every test.
+pub fn now() -> OffsetDateTime {
+    datetime!(2026-06-01 12:00 UTC)
 }
 
 /// Writes a file and reads it.
@@ -35,10 +50,19 @@ pub async fn read_text(
     text: impl AsRef<[u8]>,
     mapping: &Mapping,
 ) -> Result<Vec<Candidate>, SourceError> {
+    Ok(read_all(name, text, mapping).await?.0)
+}
+
+/// Writes a file, reads it, and returns what is said about the whole as well.
+pub async fn read_all(
+    name: &str,
+    text: impl AsRef<[u8]>,
+    mapping: &Mapping,
+) -> Result<(Vec<Candidate>, Vec<String>), SourceError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     std::fs::write(&path, text).unwrap();
-    candidates(&Location::parse(path.to_str().unwrap(), None).unwrap(), mapping).await
+    all_of(&Location::parse(path.to_str().unwrap(), None).unwrap(), mapping).await
 }
 
 pub async fn fails(name: &str, text: impl AsRef<[u8]>, mapping: &Mapping) -> SourceError {
@@ -71,6 +95,9 @@ pub fn mapping(fields: &[(&str, &str)]) -> Mapping {
             "picture" => &mut columns.picture,
             "active" => &mut columns.active,
             "blocked" => &mut columns.blocked,
+            "deleted_at" => &mut columns.deleted_at,
+            "blocked_at" => &mut columns.blocked_at,
+            "banned_until" => &mut columns.banned_until,
             "provider" => &mut columns.provider,
             "password_hash" => &mut columns.password_hash,
             "auth0_user_id" => &mut columns.auth0_user_id,

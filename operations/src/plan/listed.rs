@@ -1,0 +1,126 @@
+//! The records that a rule settled: counted by reason and field, and listed one by one.
+
+use std::collections::BTreeMap;
+
+use ferry_domain::{
+    Code, ItemSeq, ItemState, RunId,
+    ports::{ItemFilter, ItemView, Planned, SettledGroup},
+};
+use serde::Serialize;
+
+use crate::{Access, Error};
+
+/// Records read from the ledger in one statement.
+const PAGE: i64 = 1_000;
+
+/// Codes that say little without the field they speak of.
+const BY_FIELD: [Code; 3] = [Code::FieldInvalid, Code::FieldTooLong, Code::MetadataKeyForbidden];
+
+/// Records that a rule settled, with the same end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Settled {
+    /// Failed or skipped.
+    pub state: ItemState,
+    /// Code of the reason.
+    pub code: Code,
+    /// The field it speaks of, where the code does not say it.
+    pub field: Option<String>,
+    /// Number of records.
+    pub count: i64,
+    /// What to do about it.
+    pub remedy: &'static str,
+}
+
+impl Settled {
+    pub(super) fn new(state: ItemState, code: Code, field: Option<String>, count: i64) -> Self {
+        Settled { state, code, field, count, remedy: code.remedy() }
+    }
+}
+
+/// What a rule settled in a run that was planned, by reason and field.
+///
+/// # Errors
+/// When the ledger fails.
+pub async fn settled_of(access: &Access, run: RunId, planned: &Planned) -> Result<Vec<Settled>, Error> {
+    let (by_field, rest): (Vec<SettledGroup>, Vec<SettledGroup>) =
+        planned.settled.iter().partition(|group| BY_FIELD.contains(&group.code));
+    let mut settled: Vec<_> =
+        rest.into_iter().map(|group| Settled::new(group.state, group.code, None, group.count)).collect();
+    if !by_field.is_empty() {
+        let codes = by_field.iter().map(|group| group.code).collect();
+        let mut counts: BTreeMap<(ItemState, Code, Option<String>), i64> = BTreeMap::new();
+        let mut count = |item: &ItemView| {
+            if let Some(code) = item.code {
+                *counts.entry((item.state, code, item.field.clone())).or_insert(0) += 1;
+            }
+        };
+        each(access, run, ItemFilter { states: SETTLED.to_vec(), codes }, &mut count).await?;
+        let counted = counts.into_iter();
+        settled.extend(counted.map(|((state, code, field), count)| Settled::new(state, code, field, count)));
+    }
+    settled.sort_by(|a, b| (a.code, a.state, &a.field).cmp(&(b.code, b.state, &b.field)));
+    Ok(settled)
+}
+
+const SETTLED: [ItemState; 2] = [ItemState::Failed, ItemState::Skipped];
+
+/// Every record that a rule refused or left out, in source order, page by page: the memory does
+/// not grow with the source.
+///
+/// # Errors
+/// When the ledger fails.
+pub async fn each_settled(
+    access: &Access,
+    run: RunId,
+    see: &mut (dyn FnMut(&ItemView) + Send),
+) -> Result<(), Error> {
+    each(access, run, ItemFilter { states: SETTLED.to_vec(), codes: Vec::new() }, see).await
+}
+
+async fn each(
+    access: &Access,
+    run: RunId,
+    filter: ItemFilter,
+    see: &mut (dyn FnMut(&ItemView) + Send),
+) -> Result<(), Error> {
+    let mut after = ItemSeq(0);
+    loop {
+        let page = access.items.items(run, &filter, after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.seq;
+        page.iter().for_each(&mut *see);
+    }
+}
+
+/// A record that would not be sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Record {
+    /// File or table, and line or row.
+    pub place: String,
+    /// Its key; an address as a short digest.
+    pub key: String,
+    /// Failed or skipped.
+    pub state: ItemState,
+    /// Code of the reason.
+    pub code: Option<Code>,
+    /// The field it speaks of.
+    pub field: Option<String>,
+    /// Which other record or user the code speaks of.
+    pub other: Option<String>,
+    /// What to do about it.
+    pub remedy: Option<&'static str>,
+}
+
+impl From<&ItemView> for Record {
+    fn from(item: &ItemView) -> Self {
+        Record {
+            place: item.origin.to_string(),
+            key: item.key.shown(),
+            state: item.state,
+            code: item.code,
+            field: item.field.clone(),
+            other: item.other.clone(),
+            remedy: item.code.map(Code::remedy),
+        }
+    }
+}
