@@ -203,8 +203,8 @@ impl<'a> Batcher<'a> {
                 batch: self.settled_batch,
                 key: settled.key.unwrap_or_else(|| SourceKey(settled.origin.to_string())),
                 origin: settled.origin,
-                digest: String::new(),
-                record: None,
+                digest: settled.record.as_ref().map(|record| record.digest()).unwrap_or_default(),
+                record: settled.record.map(|record| *record),
                 settled: Some(settled.outcome),
             },
         }

@@ -251,3 +251,42 @@ async fn ids_of_a_file_can_be_taken_back() {
     let objects = world.place.must(&["run", "export", &run, "--output", "ndjson"]);
     assert_eq!(objects.json()["key"], "2", "the last line is the second user's");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_was_moved_is_not_given_to_a_later_row() {
+    let mut world = Embedded::new().await;
+    let rows = "(104, 'ann@example.com', 'Ann', 1, 1), (105, 'bob@example.com', 'Bob', 1, 1)";
+    world.application("app.db", "people", rows).await;
+    world.place.write(
+        "ferry.toml",
+        &format!("[source]\ntable = \"people\"\n{MAPPING}auth0_user_id = \"auth0_user_id\"\n"),
+    );
+    assert_eq!(world.moves(&[]).0.code, 0);
+    let twin =
+        "INSERT INTO people (id, email, name, verified, active) VALUES (7, 'Ann@example.com', 'Anna', 1, 1)";
+    execute(&world.place, "app.db", twin).await;
+    let (watched, run) = world.moves(&[]);
+    assert_eq!(watched.code, 3, "{}", watched.all());
+    let report = world.report(&run);
+    assert!(report.contains("1,7,people:1,failed,DUPLICATE_EMAIL,email,,"), "{report}");
+    assert!(report.ends_with(",people:2\n"), "{report}");
+    assert_eq!(world.assert_ids_match("app.db", "people").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_changes_while_a_run_waits_gets_no_id() {
+    let mut world = Embedded::new().await;
+    let rows = "(1, 'ann@example.com', 'Ann', 1, 1), (2, 'bob@example.com', 'Bob', 1, 1)";
+    world.application("app.db", "people", rows).await;
+    let run =
+        world.place.json(&["run", "start", "--yes", "--output", "json"])["run"].as_str().unwrap().to_owned();
+    execute(&world.place, "app.db", "UPDATE people SET email = 'bobby@example.com' WHERE id = 2").await;
+    let mut worker = Worker::start(world.place.ferry(&["worker"]), &world.place.path("worker.log"));
+    let watched = world.place.run(&["run", "watch", &run]);
+    worker.stop();
+    assert_eq!(watched.code, 3, "{}", watched.all());
+    let report = world.report(&run);
+    assert!(report.contains("2,2,people:2,conflict,APP_ROW_CHANGED,email,auth0|"), "{report}");
+    assert!(report.contains("remove it"), "{report}");
+    assert_eq!(world.assert_ids_match("app.db", "people").await, 1);
+}

@@ -147,6 +147,7 @@ async fn work(ledger: &Arc<dyn Ledger>, seed: u64) {
                         .map(|item| ItemResult {
                             seq: item.seq,
                             key: item.record.key.clone(),
+                            email: item.record.email.clone(),
                             outcome: Outcome::created(Auth0UserId(format!(
                                 "auth0|{}",
                                 item.record.email.expose()

@@ -99,7 +99,7 @@ codes! {
     DiffersAtTarget = "DIFFERS_AT_TARGET", Target, "The named fields at Auth0 are not as the source has them: find out who changed them, and correct one side.";
     NotReadBack = "NOT_READ_BACK", Target, "Auth0 could not be asked for this user: ferry dead list names the batch, ferry dead redrive reads it again.";
 
-    AppRowChanged = "APP_ROW_CHANGED", Application, "The application's row vanished, is hidden from Ferry's database user, or carries another Auth0 id: decide which is right; then retry.";
+    AppRowChanged = "APP_ROW_CHANGED", Application, "The application's row vanished, is hidden from Ferry's database user, carries another Auth0 id, or has another address by now (field email). Where the report names an Auth0 id, that account was made: remove it if it is nobody's; a new run reads the row again.";
     AppIdTaken = "APP_ID_TAKEN", Application, "Another row of the application carries this Auth0 id already: decide which is right; then retry.";
     AppRowRefused = "APP_ROW_REFUSED", Application, "The application's table refused the id (constraint, trigger or policy; the item's field has the database's code): correct the row or the rule; then retry.";
     AppKeyShared = "APP_KEY_SHARED", Application, "Several rows of the application carry this key, so nothing was written to any: map a column that is unique, or remove a row; then retry.";

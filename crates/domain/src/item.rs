@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     code::Code,
     ids::{Auth0UserId, BatchId, ItemSeq, SourceKey},
-    record::UserRecord,
+    record::{Email, UserRecord},
 };
 
 /// The state of an item. "In flight" is the job's lease, not a state here, so
@@ -167,8 +167,18 @@ pub struct ItemResult {
     pub seq: ItemSeq,
     /// Its key in the source, for the application's row.
     pub key: SourceKey,
+    /// Its address when the run was planned: a row that has another one by now does not get
+    /// the id.
+    pub email: Email,
     /// What became of it.
     pub outcome: Outcome,
+}
+
+impl ItemResult {
+    /// What became of an item.
+    pub fn of(item: Item, outcome: Outcome) -> Self {
+        ItemResult { seq: item.seq, key: item.record.key, email: item.record.email, outcome }
+    }
 }
 
 /// A pending item as a worker gets it.

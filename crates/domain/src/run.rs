@@ -292,6 +292,10 @@ pub struct WriteBackTarget {
     pub key_column: String,
     /// Column that gets the Auth0 id.
     pub id_column: String,
+    /// Column of the address, where it is one of this table: a row whose address changed since it
+    /// was planned does not get the id. `None` where the address comes from elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email_column: Option<String>,
     /// Whether a person accepted that row-level security may hide rows of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub accepts_row_security: bool,
@@ -305,6 +309,7 @@ impl WriteBackTarget {
             table: table.to_owned(),
             key_column: key_column.to_owned(),
             id_column: id_column.to_owned(),
+            email_column: None,
             accepts_row_security: false,
         }
     }

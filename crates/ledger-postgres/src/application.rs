@@ -32,6 +32,7 @@ pub(crate) struct AppRow<'a> {
     pub seq: ItemSeq,
     pub key: &'a str,
     pub id: &'a str,
+    pub email: &'a str,
 }
 
 /// How rows are written.
@@ -171,6 +172,8 @@ async fn update(
 ) -> Result<Vec<write::Hit>, sqlx::Error> {
     let keys: Vec<&str> = rows.iter().map(|row| row.key).collect();
     let ids: Vec<&str> = rows.iter().map(|row| row.id).collect();
+    let emails: Vec<&str> = rows.iter().map(|row| row.email).collect();
     // Names come quoted from the catalogue, values are bound.
-    query_as(AssertSqlSafe(statement.clone())).bind(&keys).bind(&ids).fetch_all(connection).await
+    let update = query_as(AssertSqlSafe(statement.clone())).bind(&keys).bind(&ids).bind(&emails);
+    update.fetch_all(connection).await
 }

@@ -137,6 +137,7 @@ mod tests {
         let result = |state| ItemResult {
             seq: ferry_domain::ItemSeq(1),
             key: ferry_domain::SourceKey("1".into()),
+            email: ferry_domain::Email::normalised("a@example.com"),
             outcome: ferry_domain::Outcome { state, ..ferry_domain::Outcome::cancelled() },
         };
         for state in ItemState::ALL {

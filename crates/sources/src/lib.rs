@@ -92,6 +92,7 @@ pub fn write_back_target(location: &Location, mapping: &Mapping) -> Option<Write
         table: table.to_owned(),
         key_column: mapping.columns.key.clone()?,
         id_column,
+        email_column: mapping.columns.email.clone(),
         accepts_row_security: mapping.row_security == RowSecurity::Accept,
     })
 }

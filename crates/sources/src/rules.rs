@@ -88,7 +88,13 @@ impl Rules {
                 self.note_words(&row, notes);
                 Candidate::User { origin, record: Box::new(record) }
             }
-            Err(outcome) => settled(origin, key, outcome),
+            Err(outcome) => {
+                let moved = outcome.code == Some(Code::AlreadyMigrated);
+                // Whatever is wrong with such a row now, nothing is to be done about it here.
+                let record =
+                    moved.then(|| self.record(&row, key.clone(), &mut Notes::default()).ok()).flatten();
+                Candidate::Settled(Settled { origin, key, outcome, record: record.map(Box::new) })
+            }
         })
     }
 
@@ -144,6 +150,10 @@ impl Rules {
         if let Some(id) = auth0_id(row)? {
             return Err(Outcome::skipped(Code::AlreadyMigrated, Some(id)));
         }
+        self.record(row, key, notes)
+    }
+
+    fn record(&self, row: &Row, key: Option<SourceKey>, notes: &mut Notes) -> Result<UserRecord, Outcome> {
         let inactive = self.is_inactive(row, notes)?;
         if inactive && self.inactive == Inactive::Skip {
             return Err(Outcome::skipped(Code::Disabled, None));
@@ -258,7 +268,7 @@ fn auth0_id(row: &Row) -> Result<Option<Auth0UserId>, Outcome> {
 }
 
 fn settled(origin: Origin, key: Option<SourceKey>, outcome: Outcome) -> Candidate {
-    Candidate::Settled(Settled { origin, key, outcome })
+    Candidate::Settled(Settled { origin, key, outcome, record: None })
 }
 
 fn address(row: &Row) -> Result<Email, Outcome> {

@@ -44,7 +44,7 @@ impl CreateUser<'_> {
         let tried = match self.outcome(&item, &mut requests).await {
             Ok(outcome) => {
                 crash::pass("provision.sent");
-                Tried::Settled(ItemResult { seq: item.seq, key: item.record.key, outcome })
+                Tried::Settled(ItemResult::of(item, outcome))
             }
             Err(trouble) => Tried::Unsettled(trouble, Box::new(item)),
         };

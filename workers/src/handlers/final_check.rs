@@ -29,7 +29,7 @@ pub(crate) async fn final_check(
             info!(item.seq = item.seq.0, "workers died over this user, and it is at Auth0");
             let mut results = ResultBuffer::new(env, lease, hold, RunState::Running);
             results.requests = 1;
-            results.add(ItemResult { seq: item.seq, key: item.record.key, outcome });
+            results.add(ItemResult::of(item, outcome));
             results.write().await?;
             Ok(Ended::InLedger)
         }

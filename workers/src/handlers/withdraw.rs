@@ -70,5 +70,5 @@ async fn ask(
 ) -> Result<ItemResult, DirectoryError> {
     let there = outcome_at_auth0(env, lease, run, &item).await?;
     let outcome = there.unwrap_or_else(Outcome::cancelled);
-    Ok(ItemResult { seq: item.seq, key: item.record.key, outcome })
+    Ok(ItemResult::of(item, outcome))
 }

@@ -85,6 +85,9 @@ pub trait LedgerWorld: Send + Sync {
     /// The application writes an id into a person's row.
     async fn set_auth0_user_id(&self, key: &str, id: &str);
 
+    /// The application writes another address into a person's row.
+    async fn set_email(&self, key: &str, email: &str);
+
     /// The application removes a person.
     async fn remove_person(&self, key: &str);
 
@@ -161,6 +164,7 @@ macro_rules! ledger_suite {
                 a_result_told_twice_counts_once,
                 a_row_the_application_changed_is_a_conflict,
                 a_vanished_row_is_a_conflict,
+                a_row_with_another_address_than_planned_gets_no_id,
                 one_taken_id_costs_one_row,
                 one_refused_row_costs_one_row,
                 the_hardest_refusal_costs_one_row,

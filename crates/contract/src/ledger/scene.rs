@@ -318,5 +318,5 @@ pub fn failed(_seq: i64) -> Outcome {
 
 /// What became of an item.
 pub fn result(item: &Item, outcome: Outcome) -> ItemResult {
-    ItemResult { seq: item.seq, key: item.record.key.clone(), outcome }
+    ItemResult::of(item.clone(), outcome)
 }

@@ -231,6 +231,10 @@ impl LedgerWorld for Told {
         self.0.world.set_auth0_user_id(key, id).await;
     }
 
+    async fn set_email(&self, key: &str, email: &str) {
+        self.0.world.set_email(key, email).await;
+    }
+
     async fn remove_person(&self, key: &str) {
         self.0.world.remove_person(key).await;
     }

@@ -11,7 +11,7 @@ use ferry_domain::{
     item::{ItemState, Outcome},
     job::JobKind,
     ports::{LedgerError, RefusedRow},
-    run::RunState,
+    run::{RunState, WriteBackTarget},
     tally::Tally,
 };
 
@@ -298,4 +298,28 @@ pub async fn a_result_for_a_user_of_another_batch_is_not_taken(world: impl Ledge
         assert_eq!(world.auth0_user_id(key).await, None);
     }
     assert_eq!(scene.view(run).await.tally, Tally { source: 4, pending: 4, ..Tally::default() });
+}
+
+/// An address that changes while a run waits: the account has the old one, which may be another
+/// person's mailbox by now. The account stays on record, to be removed.
+pub async fn a_row_with_another_address_than_planned_gets_no_id(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    world.create_people(3).await;
+    let target = WriteBackTarget { email_column: Some("email".into()), ..world.write_back_target() };
+    scene.ledger.prepare_application(&target).await.unwrap();
+    let mut run = scene.new_run("people");
+    run.spec.write_back = Some(target);
+    let run = scene.plan(run, 3, 3).await;
+    scene.ledger.start(run).await.unwrap();
+    world.set_email("2", "new-2@example.com").await;
+    world.set_email("3", " Person-3@Example.com ").await;
+
+    let lease = scene.take_one(JobKind::Provision).await;
+    scene.provision(&lease, created).await;
+    assert_eq!(world.auth0_user_id("1").await, Some(id(1).0));
+    assert_eq!(world.auth0_user_id("2").await, None, "it belongs to the old address");
+    assert_eq!(world.auth0_user_id("3").await, Some(id(3).0), "the same, otherwise written");
+    let changed = scene.item(run, 2).await;
+    assert_eq!((changed.state, changed.code), (ItemState::Conflict, Some(Code::AppRowChanged)));
+    assert_eq!((changed.field.as_deref(), changed.auth0_user_id), (Some("email"), Some(id(2))));
 }

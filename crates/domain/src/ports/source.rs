@@ -35,6 +35,8 @@ pub struct Settled {
     pub key: Option<SourceKey>,
     /// `Failed` or `Skipped`, with code and field.
     pub outcome: Outcome,
+    /// The user, where an earlier run moved it: its address is taken.
+    pub record: Option<Box<UserRecord>>,
 }
 
 /// The source as a whole can't be read. Names file, line, field, rule and remedy.

@@ -25,6 +25,8 @@ pub(crate) struct Found {
     pub key_type: String,
     /// Quoted.
     pub id: String,
+    /// Quoted; where the address is a column of this table that may be read.
+    pub email: Option<String>,
     /// Whether the database user may change its shape.
     pub owned: bool,
 }
@@ -92,6 +94,8 @@ async fn catalogue(
                          AND index.indpred IS NULL AND index.indnkeyatts = 1
                          AND index.indkey[0] = key.attnum) AS "key_unique!",
                quote_ident(id.attname) AS id,
+               CASE WHEN has_column_privilege(class.oid, mail.attnum, 'SELECT')
+                    THEN quote_ident(mail.attname) END AS email,
                (id_type.typcategory = 'S') IS TRUE AS "id_is_text!",
                coalesce(id.attgenerated <> '', false) AS "id_computed!",
                (WITH RECURSIVE made_of AS (
@@ -123,12 +127,15 @@ async fn catalogue(
             ON key.attrelid = class.oid AND key.attname::text = $3 AND key.attnum > 0 AND NOT key.attisdropped
         LEFT JOIN pg_attribute AS id
             ON id.attrelid = class.oid AND id.attname::text = $4 AND id.attnum > 0 AND NOT id.attisdropped
+        LEFT JOIN pg_attribute AS mail
+            ON mail.attrelid = class.oid AND mail.attname::text = $5 AND mail.attnum > 0 AND NOT mail.attisdropped
         LEFT JOIN pg_type AS id_type ON id_type.oid = id.atttypid
         "#,
         target.schema,
         target.table,
         target.key_column,
         target.id_column,
+        target.email_column,
     )
     .fetch_optional(connection)
     .await?;
@@ -164,6 +171,7 @@ async fn catalogue(
             key: row.key.unwrap_or_default(),
             key_type: row.key_type.unwrap_or_default(),
             id: row.id.unwrap_or_default(),
+            email: row.email,
             owned: row.owned,
         }
     }))

@@ -4,9 +4,10 @@
 //! other way round no index of the application's would serve. Rows are locked in order of key.
 //! **A key that several rows carry is written to none of them**: partitions, tables that inherit
 //! and a lost index allow it, and one of the rows is somebody else's. Blanks are written over
-//! like NULL, which is how some frameworks say that there is none.
+//! like NULL, and so are the words that tools write for it. **A row with another address than was
+//! planned gets no id**: the account is somebody else's, or the person's old one.
 
-use ferry_domain::{Code, ports::RefusedRow};
+use ferry_domain::{Code, null, ports::RefusedRow};
 
 use super::{AppRow, look::Found};
 
@@ -19,53 +20,66 @@ pub(super) struct Hit {
     rows: i64,
     /// Whether its row had no other id.
     free: bool,
+    /// Whether its row has the address that was planned.
+    same: bool,
     /// Whether its row has the id now.
     written: bool,
 }
 
 /// For a table that has all that write-back needs.
 pub(super) fn update(found: &Found) -> String {
-    let Found { name, key, key_type, id, .. } = found;
-    let free = format!("(app.{id} IS NULL OR btrim(app.{id}::text) = '' OR app.{id} = given.id)");
+    let Found { name, key, key_type, id, email, .. } = found;
+    let none = null::sql_list();
+    let free = format!("(app.{id} IS NULL OR btrim(app.{id}::text) IN ({none}) OR app.{id} = given.id)");
+    // As `Email::normalised` does it; addresses that were planned are ASCII.
+    let same = match email {
+        Some(email) => format!(
+            "coalesce(lower(btrim(app.{email}::text, E' \\t\\n\\r') COLLATE \"C\") = given.email, false)"
+        ),
+        None => "true".to_owned(),
+    };
     format!(
         "WITH given AS MATERIALIZED (
-             SELECT pair.key::{key_type} AS key, pair.id, pair.number
-             FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS pair (key, id, number)
+             SELECT pair.key::{key_type} AS key, pair.id, pair.email, pair.number
+             FROM unnest($1::text[], $2::text[], $3::text[])
+                 WITH ORDINALITY AS pair (key, id, email, number)
          ), locked AS MATERIALIZED (
-             SELECT given.number, {free} AS free
+             SELECT given.number, {free} AS free, {same} AS same
              FROM {name} AS app JOIN given ON app.{key} = given.key
              ORDER BY app.{key}
              FOR NO KEY UPDATE OF app
          ), found AS MATERIALIZED (
-             SELECT number, count(*) AS rows, bool_and(free) AS free FROM locked GROUP BY number
+             SELECT number, count(*) AS rows, bool_and(free) AS free, bool_and(same) AS same
+             FROM locked GROUP BY number
          ), written AS (
              UPDATE {name} AS app
              SET {id} = given.id
              FROM given JOIN found ON found.number = given.number
-             WHERE app.{key} = given.key AND found.rows = 1 AND {free}
+             WHERE app.{key} = given.key AND found.rows = 1 AND found.same AND {free}
              RETURNING given.number
          )
-         SELECT found.number, found.rows, found.free, written.number IS NOT NULL AS written
+         SELECT found.number, found.rows, found.free, found.same, written.number IS NOT NULL AS written
          FROM found LEFT JOIN written ON written.number = found.number"
     )
 }
 
 /// Rows that did not take their ids, and why.
 pub(super) fn refused(rows: &[AppRow<'_>], hits: &[Hit]) -> Vec<RefusedRow> {
-    let mut fates = vec![Some(Code::AppRowChanged); rows.len()]; // vanished, unless it was found
+    let mut fates = vec![Some((Code::AppRowChanged, None)); rows.len()]; // vanished, unless it was found
     for hit in hits {
         if let Some(fate) = usize::try_from(hit.number - 1).ok().and_then(|at| fates.get_mut(at)) {
             *fate = match hit {
                 Hit { written: true, .. } => None,
-                Hit { rows: 2.., .. } => Some(Code::AppKeyShared),
-                Hit { free: false, .. } => Some(Code::AppRowChanged),
+                Hit { rows: 2.., .. } => Some((Code::AppKeyShared, None)),
+                Hit { free: false, .. } => Some((Code::AppRowChanged, None)),
+                Hit { same: false, .. } => Some((Code::AppRowChanged, Some("email".to_owned()))),
                 // A trigger that answers NULL leaves the row as it is.
-                _ => Some(Code::AppRowRefused),
+                _ => Some((Code::AppRowRefused, None)),
             };
         }
     }
-    let of = |(row, fate): (&AppRow<'_>, Option<Code>)| Some(RefusedRow::silent(row.seq, fate?));
-    rows.iter().zip(fates).filter_map(of).collect()
+    let refused = rows.iter().zip(fates).filter_map(|(row, fate)| Some((row, fate?)));
+    refused.map(|(row, (code, said))| RefusedRow { seq: row.seq, code, said }).collect()
 }
 
 #[cfg(test)]
@@ -76,11 +90,16 @@ mod tests {
 
     #[test]
     fn each_row_has_the_one_reason_that_is_its_own() {
-        let row = |seq| AppRow { seq: ItemSeq(seq), key: "k", id: "auth0|x" };
-        let rows: Vec<_> = (1..=5).map(row).collect();
-        let hit = |number, rows, free, written| Hit { number, rows, free, written };
-        let hits =
-            [hit(1, 1, true, true), hit(2, 2, true, false), hit(3, 1, false, false), hit(4, 1, true, false)];
+        let row = |seq| AppRow { seq: ItemSeq(seq), key: "k", id: "auth0|x", email: "k@example.com" };
+        let rows: Vec<_> = (1..=6).map(row).collect();
+        let hit = |number, rows, free, written| Hit { number, rows, free, same: number != 6, written };
+        let hits = [
+            hit(1, 1, true, true),
+            hit(2, 2, true, false),
+            hit(3, 1, false, false),
+            hit(4, 1, true, false),
+            hit(6, 1, true, false),
+        ];
         let found = refused(&rows, &hits);
         let codes: Vec<_> = found.iter().map(|row| (row.seq.0, row.code)).collect();
         assert_eq!(
@@ -89,8 +108,10 @@ mod tests {
                 (2, Code::AppKeyShared),
                 (3, Code::AppRowChanged),
                 (4, Code::AppRowRefused),
-                (5, Code::AppRowChanged)
+                (5, Code::AppRowChanged),
+                (6, Code::AppRowChanged)
             ]
         );
+        assert_eq!(found[4].said.as_deref(), Some("email"));
     }
 }

@@ -73,7 +73,8 @@ impl PostgresLedger {
             .filter(|result| open.binary_search(&result.seq.0).is_ok())
             .filter_map(|result| {
                 let id = &result.outcome.auth0_user_id.as_ref()?.0;
-                Some(AppRow { seq: result.seq, key: &result.key.0, id })
+                let email = result.email.expose();
+                Some(AppRow { seq: result.seq, key: &result.key.0, id, email })
             })
             .collect();
         match how {

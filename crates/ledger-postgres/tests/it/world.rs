@@ -187,6 +187,7 @@ pub async fn created(ledger: &PostgresLedger, lease: &Lease<Job>) -> Vec<ItemRes
             seq: item.seq,
             outcome: Outcome::created(Auth0UserId(format!("auth0|{}", item.record.key.0))),
             key: item.record.key,
+            email: item.record.email,
         })
         .collect()
 }

@@ -16,6 +16,8 @@ use crate::errors::{Doing, is_about_rows, message};
 pub(crate) struct Found {
     pub table: AppTable,
     pub key: KeyType,
+    /// Whether the address is a column of this table.
+    pub has_email: bool,
 }
 
 /// How SQLite compares the key column with a value ("affinity" in its manual).
@@ -110,7 +112,8 @@ pub(crate) async fn look(connection: &mut SqliteConnection, target: &WriteBackTa
         unprepared: None,
     };
     let key = KeyType::of(key.map_or("", |key| key.declared.as_str()));
-    Ok(Found { table, key })
+    let has_email = target.email_column.as_deref().is_some_and(|name| named(name).is_some());
+    Ok(Found { table, key, has_email })
 }
 
 /// The same, and whether SQLite can prepare the write at all: triggers are part of the statement,

@@ -1,7 +1,9 @@
 //! Writing ids into the application's rows.
 //!
 //! Rows are looked for first: **a key that several rows carry is written to none of them**, for
-//! one of the rows is somebody else's. Blanks are written over like NULL. A row that the table
+//! one of the rows is somebody else's. **A row with another address than was planned gets no id**:
+//! the account is another's, or the person's old one. Blanks are written over like NULL, and so are
+//! the words that tools write for it. A row that the table
 //! refuses costs itself only: the group is halved until that row is alone.
 
 use std::{
@@ -10,7 +12,7 @@ use std::{
 };
 
 use ferry_domain::{
-    Auth0UserId, Code, ItemSeq, SourceKey, WriteBackTarget,
+    Auth0UserId, Code, ItemSeq, SourceKey, WriteBackTarget, null,
     ports::{LedgerError, RefusedRow},
 };
 use ferry_ledger::Result;
@@ -30,6 +32,7 @@ pub(crate) struct AppRow<'a> {
     pub seq: ItemSeq,
     pub key: &'a SourceKey,
     pub id: &'a Auth0UserId,
+    pub email: &'a str,
 }
 
 /// Why rows were not written.
@@ -84,6 +87,8 @@ fn refusal(row: &AppRow<'_>, said: String) -> RefusedRow {
 struct Hit {
     rows: i64,
     free: bool,
+    /// Whether the address is the one that was planned.
+    same: bool,
 }
 
 /// Looks for all keys; those that are not there have no entry.
@@ -94,18 +99,28 @@ async fn find(
 ) -> Result<HashMap<usize, Hit>> {
     let target = &found.table.target;
     let (table, key, id) = (quoted(&target.table), quoted(&target.key_column), quoted(&target.id_column));
+    let same = match target.email_column.as_deref().filter(|_| found.has_email) {
+        // As `Email::normalised` does it; addresses that were planned are ASCII.
+        Some(email) => {
+            let email = quoted(email);
+            format!(
+                "coalesce(lower(trim(CAST(app.{email} AS TEXT), char(32, 9, 10, 13))) = new.email, false)"
+            )
+        }
+        None => "true".to_owned(),
+    };
     let sql = format!(
-        "SELECT new.number, count(*), min({}) FROM {GIVEN} AS new \
+        "SELECT new.number, count(*), min({}), min({same}) FROM {GIVEN} AS new \
          CROSS JOIN main.{table} AS app ON app.{key} = new.source GROUP BY new.number",
         free(&id)
     );
     let given: Vec<Value> = rows.iter().enumerate().flat_map(|(at, row)| given(found, at, row)).collect();
-    let hits = sqlx::query_as::<_, (i64, i64, bool)>(AssertSqlSafe(sql))
+    let hits = sqlx::query_as::<_, (i64, i64, bool, bool)>(AssertSqlSafe(sql))
         .bind(Value::from(given).to_string())
         .fetch_all(connection)
         .await
         .doing(WRITING)?;
-    let hit = |(at, rows, free)| Some((usize::try_from(at).ok()?, Hit { rows, free }));
+    let hit = |(at, rows, free, same)| Some((usize::try_from(at).ok()?, Hit { rows, free, same }));
     Ok(hits.into_iter().filter_map(hit).collect())
 }
 
@@ -139,7 +154,8 @@ impl Writer<'_> {
             match self.write_group(group.clone()).await? {
                 Group::Written(written) => {
                     refused.extend(group.filter_map(|at| {
-                        Some(RefusedRow::silent(self.rows[at].seq, self.fate(at, &written)?))
+                        let (code, said) = self.fate(at, &written)?;
+                        Some(RefusedRow { seq: self.rows[at].seq, code, said })
                     }));
                 }
                 Group::Refused(code, said) if group.len() == 1 => {
@@ -156,18 +172,20 @@ impl Writer<'_> {
     }
 
     /// Why a row did not take its id; `None` if it did.
-    fn fate(&self, at: usize, written: &HashSet<String>) -> Option<Code> {
+    fn fate(&self, at: usize, written: &HashSet<String>) -> Option<(Code, Option<String>)> {
         match self.hits.get(&at) {
-            None | Some(Hit { rows: 1, free: false }) => Some(Code::AppRowChanged),
-            Some(Hit { rows: 2.., .. }) => Some(Code::AppKeyShared),
+            None | Some(Hit { rows: 1, free: false, .. }) => Some((Code::AppRowChanged, None)),
+            Some(Hit { rows: 2.., .. }) => Some((Code::AppKeyShared, None)),
+            Some(Hit { same: false, .. }) => Some((Code::AppRowChanged, Some("email".to_owned()))),
             Some(_) if written.contains(self.rows[at].id.0.as_str()) => None,
             // A trigger that ignores a change leaves the row as it is.
-            Some(_) => Some(Code::AppRowRefused),
+            Some(_) => Some((Code::AppRowRefused, None)),
         }
     }
 
     async fn write_group(&mut self, group: Range<usize>) -> Result<Group> {
-        let ready = group.filter(|at| matches!(self.hits.get(at), Some(Hit { rows: 1, free: true })));
+        let ready =
+            group.filter(|at| matches!(self.hits.get(at), Some(Hit { rows: 1, free: true, same: true })));
         let given: Vec<Value> = ready.flat_map(|at| given(self.found, at, &self.rows[at])).collect();
         if given.is_empty() {
             return Ok(Group::Written(HashSet::new()));
@@ -199,19 +217,21 @@ impl Writer<'_> {
 
 /// Rows as [`given`] makes them. A key of bytes is told in hexadecimal digits.
 const GIVEN: &str = "(SELECT value ->> 0 AS number, \
-     CASE WHEN value ->> 2 THEN unhex(value ->> 1) ELSE value ->> 1 END AS source, value ->> 3 AS auth0 \
+     CASE WHEN value ->> 2 THEN unhex(value ->> 1) ELSE value ->> 1 END AS source, value ->> 3 AS auth0, \
+     value ->> 4 AS email \
      FROM json_each(?1))";
 
 /// One entry for each value that the key may have in its column.
 fn given(found: &Found, at: usize, row: &AppRow<'_>) -> Vec<Value> {
     let text = found.key.values(row.key).into_iter().map(|value| (value, false));
     let bytes = found.key.bytes(row.key).map(|digits| (Value::from(digits), true));
-    text.chain(bytes).map(|(value, hex)| json!([at, value, hex, row.id.0])).collect()
+    text.chain(bytes).map(|(value, hex)| json!([at, value, hex, row.id.0, row.email])).collect()
 }
 
 /// Whether a row has no other id.
 fn free(id: &str) -> String {
-    format!("(app.{id} IS NULL OR trim(app.{id}) = '' OR app.{id} = new.auth0)")
+    let none = null::sql_list();
+    format!("(app.{id} IS NULL OR trim(app.{id}) IN ({none}) OR app.{id} = new.auth0)")
 }
 
 pub(super) fn update_sql(target: &WriteBackTarget) -> String {

@@ -53,7 +53,7 @@ pub(super) async fn application_rows(
         .iter()
         .filter_map(|result| {
             let id = result.outcome.auth0_user_id.as_ref()?;
-            Some(AppRow { seq: result.seq, key: &result.key, id })
+            Some(AppRow { seq: result.seq, key: &result.key, id, email: result.email.expose() })
         })
         .collect();
     if rows.is_empty() {

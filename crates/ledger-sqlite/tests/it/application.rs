@@ -5,7 +5,7 @@ use ferry_contract::ledger::{
     scene::{ANN, Scene, id, user},
 };
 use ferry_domain::{
-    ItemResult, ItemSeq, JobKind, Outcome, RunId, SourceKey, WriteBackTarget, ports::LedgerError,
+    Email, ItemResult, ItemSeq, JobKind, Outcome, RunId, SourceKey, WriteBackTarget, ports::LedgerError,
 };
 
 use sqlx::AssertSqlSafe;
@@ -37,6 +37,7 @@ async fn move_all(world: &SqliteWorld, target: &WriteBackTarget, keys: &[&str]) 
         .map(|(seq, &key)| ItemResult {
             seq: ItemSeq(seq),
             key: SourceKey(key.into()),
+            email: Email::normalised(key),
             outcome: Outcome::created(id(seq)),
         })
         .collect();

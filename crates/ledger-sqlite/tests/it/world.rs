@@ -104,6 +104,10 @@ impl LedgerWorld for SqliteWorld {
         self.run(format!("UPDATE people SET auth0_user_id = '{id}' WHERE id = {key}")).await;
     }
 
+    async fn set_email(&self, key: &str, email: &str) {
+        self.run(format!("UPDATE people SET email = '{email}' WHERE id = {key}")).await;
+    }
+
     async fn remove_person(&self, key: &str) {
         self.run(format!("DELETE FROM people WHERE id = {key}")).await;
     }

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use ferry_domain::{
-    Attempt, BatchId, Code, Envelope, ItemResult, ItemSeq, ItemState, Job, JobId, JobKind, JobState, Lease,
-    NewItem, RunId, RunState, SourceKey, Verdict, WorkerId,
+    Attempt, BatchId, Code, Email, Envelope, ItemResult, ItemSeq, ItemState, Job, JobId, JobKind, JobState,
+    Lease, NewItem, RunId, RunState, SourceKey, Verdict, WorkerId,
     job::{JobMove, Lane},
     ports::{BatchVerification, Command, ItemFilter, LedgerError, Retryable, SealedRun},
     run::RunMove,
@@ -330,6 +330,7 @@ impl<'s> Player<'s> {
             .map(|(number, seq)| ItemResult {
                 seq: ItemSeq(seq),
                 key: SourceKey(seq.to_string()),
+                email: Email::normalised(&format!("{seq}@example.com")),
                 outcome: outcomes(seq, outcome + number),
             })
             .collect()
