@@ -31,6 +31,8 @@ impl Refusal {
 pub fn named(name: &str) -> Result<Option<LimitPlan>, Refusal> {
     match name {
         DEFAULT => Ok(None),
+        // A bare number is so many requests a second, and as many at once.
+        number if number.parse::<u32>().is_ok() => named(&format!("custom:{number}:{number}")),
         name => name.parse().map(Some).map_err(|error| Refusal::UnknownPlan(format!("{error}"))),
     }
 }
@@ -68,6 +70,18 @@ pub async fn act(
     Ok(Changed { run: run.id, before: run.rate, after: name.map(str::to_owned), changed })
 }
 
+/// What to say where limits are above those of the settings: a tenant that allows less answers
+/// 429, and the run goes slower than before.
+pub fn above(plan: &LimitPlan, settings: &LimitPlan) -> Option<String> {
+    let (asked, known) = (plan.creates_per_second(), settings.creates_per_second()?);
+    if asked.is_some_and(|asked| asked <= known) {
+        return None;
+    }
+    Some(format!(
+        "{plan} is above the plan of the settings, {settings}: a tenant that allows less slows the run down"
+    ))
+}
+
 /// `4 new users per second`: at most two digits after the point; `None` without a limit.
 pub fn speed(plan: &LimitPlan) -> Option<String> {
     let text = format!("{:.2}", plan.creates_per_second()?);
@@ -81,9 +95,21 @@ mod tests {
     #[test]
     fn a_plan_is_named_or_the_settings_are() {
         assert_eq!(named("default"), Ok(None));
+        assert_eq!(named("8").unwrap().unwrap().name(), "custom:8:8");
+        assert!(named("0").is_err());
         assert_eq!(named("custom:5:4").unwrap().unwrap().name(), "custom:5:4");
         let text = named("gold").unwrap_err().to_string();
         assert!(text.contains("gold") && text.ends_with("; or default"), "{text}");
+    }
+
+    #[test]
+    fn limits_above_the_settings_are_told() {
+        let above = |plan: &str, settings: &str| above(&plan.parse().unwrap(), &settings.parse().unwrap());
+        assert!(above("private-500", "private-100").unwrap().contains("private-100"));
+        assert!(above("off", "free").is_some());
+        for (plan, settings) in [("free", "private-100"), ("free", "free"), ("private-500", "off")] {
+            assert_eq!(above(plan, settings), None, "{plan} {settings}");
+        }
     }
 
     #[test]

@@ -122,6 +122,9 @@ pub struct Environment {
     since: Instant,
 }
 
+const TOKEN_REFUSED: &str =
+    "waiting for Auth0: it refuses the token, check AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET of this worker";
+
 impl Environment {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
@@ -182,6 +185,9 @@ impl Environment {
         }
         if self.directory.is_open() {
             return reason("waiting for Auth0: it does not answer as it should, only probes are sent");
+        }
+        if self.figures.auth0_token_refused.get() == 1 {
+            return reason(TOKEN_REFUSED);
         }
         if let Some(lacks) = self.figures.queue_lacks() {
             return Some(WaitReason(format!("waiting: {lacks}")));

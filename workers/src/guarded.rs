@@ -81,6 +81,11 @@ impl Guarded {
             _ => {}
         }
         self.figures.auth0_breaker_open.set(i64::from(self.is_open()));
+        match &answer {
+            Ok(_) => self.figures.auth0_token_refused.set(0),
+            Err(DirectoryError::TokenRefused) => self.figures.auth0_token_refused.set(1),
+            Err(_) => {} // says nothing of the token
+        }
         answer
     }
 }
@@ -162,5 +167,21 @@ mod tests {
         drop(guarded.enter().await);
         assert_eq!(guarded.get(&Auth0UserId("auth0|x".into())).await, Ok(None), "the next probe may go");
         assert!(!guarded.is_open());
+    }
+
+    #[tokio::test]
+    async fn a_refused_token_is_known_until_an_answer_comes() {
+        let fake = Arc::new(FakeDirectory::default());
+        let figures = Arc::new(Figures::default());
+        let guarded = Guarded::new(fake.clone(), Arc::new(SeededRandom::new(1)), figures.clone());
+        let ask = async || guarded.get(&Auth0UserId("auth0|x".into())).await;
+        for (error, refused) in
+            [(DirectoryError::TokenRefused, 1), (DirectoryError::Unknown(Code::TimedOut), 1)]
+        {
+            fake.next_get_fails(error);
+            assert!(ask().await.is_err());
+            assert_eq!(figures.auth0_token_refused.get(), refused);
+        }
+        assert_eq!((ask().await, figures.auth0_token_refused.get()), (Ok(None), 0));
     }
 }

@@ -81,6 +81,8 @@ pub struct Figures {
     pub leases: Level,
     /// 1 while the breaker of Auth0 lets only probes pass.
     pub auth0_breaker_open: Level,
+    /// 1 while Auth0 refuses this process's token.
+    pub auth0_token_refused: Level,
     /// 1 while the ledger can't take results.
     pub ledger_breaker_open: Level,
     /// 1 when the database frees our lock at our death; 0 when only lease expiry can tell.

@@ -176,7 +176,7 @@ impl Jobs for PostgresLedger {
                 FROM ferry.jobs AS job JOIN ferry.runs AS run ON run.id = job.run_id
                 WHERE job.state = 'ready'
                 UNION ALL
-                SELECT kind, state, queued_at FROM ferry.jobs WHERE state = 'queued'
+                SELECT kind, state, not_before FROM ferry.jobs WHERE state = 'queued'
                 UNION ALL
                 SELECT kind, state, NULL FROM ferry.jobs WHERE state = 'leased'
                 UNION ALL

@@ -188,7 +188,7 @@ impl Jobs for SqliteLedger {
             r#"
             SELECT j.kind AS "kind!: String", j.state AS "state!: String", count(*) AS "count!: i64",
                    n.at - min(CASE
-                       WHEN j.state = 'queued' THEN j.queued_at
+                       WHEN j.state = 'queued' THEN j.not_before
                        WHEN j.state = 'ready' AND j.not_before <= n.at
                             AND r.state IN ('running', 'sealing', 'cancelling') THEN j.not_before
                    END) AS "oldest?: i64"

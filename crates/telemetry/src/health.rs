@@ -62,7 +62,12 @@ pub(crate) fn lacking(figures: &Figures) -> Vec<String> {
         (&figures.ledger_reachable, "the ledger does not answer".to_owned()),
         (&figures.queue_reachable, queue()),
     ];
-    lacks.into_iter().filter_map(|(level, lack)| (level.get() != 1).then_some(lack)).collect()
+    let mut lacking: Vec<String> =
+        lacks.into_iter().filter_map(|(level, lack)| (level.get() != 1).then_some(lack)).collect();
+    if figures.auth0_token_refused.get() == 1 {
+        lacking.push("Auth0 refuses the token".to_owned());
+    }
+    lacking
 }
 
 /// Time from a moment of the monotonic clock until now; zero for a later moment.
@@ -110,5 +115,7 @@ mod tests {
         assert_eq!(lacking(&figures), ["Redis at r:6379/0 is a read-only replica"]);
         figures.set_queue_lacks(None);
         assert!(lacking(&figures).is_empty());
+        figures.auth0_token_refused.set(1);
+        assert_eq!(lacking(&figures), ["Auth0 refuses the token"]);
     }
 }

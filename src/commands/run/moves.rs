@@ -5,6 +5,7 @@ use ferry_domain::{RunState, run::RunMove};
 use ferry_operations::{
     RunName,
     moves::{self, Moved},
+    waits::Around,
 };
 
 use crate::{
@@ -37,6 +38,9 @@ pub async fn run(setup: &Setup, step: RunMove, options: Options) -> anyhow::Resu
     match options.output {
         Output::Json => output::json(&moved)?,
         Output::Table => output::say(&told(&moved)),
+    }
+    if moved.after == RunState::Running && Around::of(&access).await?.orders.stop_all {
+        output::say("All sending is stopped, this run's too: ferry resume-all");
     }
     Ok(Exit::Done)
 }

@@ -10,8 +10,8 @@ use crate::{exit::Exit, options::Output, output, setup::Setup, wiring};
 pub struct Options {
     /// The run's id, how it begins, or last
     pub run: RunName,
-    /// Name of a plan of limits: off, free, enterprise, private-500, …; or custom:BURST:PER_SECOND, in
-    /// requests per second; or default, to go back to the settings
+    /// Limits: a number of requests per second; or the name of a plan: off, free, enterprise, private-500, …; or
+    /// custom:BURST:PER_SECOND; or default, to go back to the settings
     pub plan: String,
     /// The reason, to be kept in the audit
     #[arg(long, value_name = "TEXT")]
@@ -26,6 +26,9 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let access = wiring::access(setup).await?;
     let id = access.named(&options.run).await?;
     let changed = rate::act(&access, id, plan.as_ref(), options.reason.as_deref()).await?;
+    if let Some(warning) = plan.as_ref().and_then(|plan| rate::above(plan, &setup.settings.limits().ok()?)) {
+        output::say(&format!("warning: {warning}."));
+    }
     match options.output {
         Output::Json => output::json(&changed)?,
         Output::Table => output::say(&told(plan.as_ref(), changed.changed)),

@@ -247,6 +247,7 @@ macro_rules! ledger_suite {
                 the_newest_active_runs_rate_counts,
                 workers_are_listed_with_what_they_hold,
                 queues_are_counted_with_the_age_of_what_is_due,
+                sent_jobs_are_as_old_as_they_wait,
                 the_oldest_of_a_queue_tells_its_age,
                 a_registration_replaces_what_was_told_before,
                 a_job_that_came_back_waits_from_then_on;

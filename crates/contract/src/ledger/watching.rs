@@ -110,6 +110,24 @@ pub async fn the_oldest_of_a_queue_tells_its_age(world: impl LedgerWorld) {
     assert_eq!(seen, expected);
 }
 
+/// Since they were due: sending a job, or sending it again after Redis was lost, hides no backlog.
+pub async fn sent_jobs_are_as_old_as_they_wait(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    scene.running("a.csv", 2, 1).await;
+    let oldest = async || {
+        let counts = scene.ledger.queue_counts().await.unwrap();
+        let ages: Vec<_> = counts.iter().map(|found| found.oldest.map(|age| age.as_secs() / 10)).collect();
+        (counts.iter().map(|found| (found.state, found.jobs)).collect::<Vec<_>>(), ages)
+    };
+    world.advance(Duration::from_secs(40)).await;
+    let sends = scene.ledger.take_ready(2).await.unwrap();
+    assert_eq!(oldest().await, (vec![(JobState::Queued, 2)], vec![Some(4)]));
+    scene.ledger.unsend(&sends).await.unwrap();
+    world.advance(Duration::from_secs(20)).await;
+    scene.ledger.take_ready(2).await.unwrap();
+    assert_eq!(oldest().await, (vec![(JobState::Queued, 2)], vec![Some(6)]));
+}
+
 /// A process that was seen before it registered is then as it registers.
 pub async fn a_registration_replaces_what_was_told_before(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
