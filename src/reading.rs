@@ -59,6 +59,27 @@ impl Reading {
         flags
     }
 
+    /// The same options as a person types them, for a command that is printed.
+    pub fn typed(&self) -> String {
+        let mut typed = String::new();
+        for (name, value) in [
+            ("preset", &self.preset),
+            ("format", &self.format),
+            ("migration", &self.migration),
+            ("email-verified", &self.email_verified),
+            ("inactive", &self.inactive),
+        ] {
+            if let Some(value) = value {
+                typed += &format!(" --{name} {}", quoted(value));
+            }
+        }
+        if self.discard_hashes {
+            typed += " --discard-hashes";
+        }
+        self.accept.iter().for_each(|word| typed += &format!(" --accept {word}"));
+        typed
+    }
+
     /// Refuses what can't be accepted by this command.
     pub fn check_accepted(&self, known: &[Accept]) -> anyhow::Result<()> {
         match self.accept.iter().find(|word| !known.contains(word)) {
@@ -66,6 +87,15 @@ impl Reading {
             Some(unknown) => Err(usage(format!("--accept {unknown}: it can be accepted by run start"))),
         }
     }
+}
+
+/// A word as a shell takes it.
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// A source ready to be read.

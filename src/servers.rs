@@ -128,12 +128,14 @@ impl Servers {
 
     /// What the queue's certificate has to be signed by, where that is not left to the system.
     pub fn redis_ca(&self) -> anyhow::Result<Option<Vec<u8>>> {
-        let Some(path) = self.redis_ca_file.get() else { return Ok(None) };
+        // Without TLS there is no certificate to be looked at.
+        let tls = self.redis_url.get().is_some_and(|url| url.starts_with("rediss://"));
+        let Some(path) = self.redis_ca_file.get().filter(|_| tls) else { return Ok(None) };
         let pem =
             std::fs::read(path).map_err(|e| usage(format!("REDIS_CA_FILE {path} can't be read: {e}")))?;
-        if !pem.starts_with(b"-----BEGIN") && !pem.windows(11).any(|part| part == b"-----BEGIN ") {
+        if !pem.windows(27).any(|part| part == b"-----BEGIN CERTIFICATE-----") {
             return Err(usage(format!(
-                "REDIS_CA_FILE {path} holds no certificate in PEM form (-----BEGIN …)"
+                "REDIS_CA_FILE {path} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)"
             )));
         }
         Ok(Some(pem))

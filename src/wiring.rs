@@ -189,16 +189,17 @@ pub fn record(setup: &Setup, slots: i32) -> WorkerRecord {
     }
 }
 
-/// A worker process's environment.
+/// A worker process's environment; `tenant` is where its requests go, as runs name it.
 pub fn worker(
     setup: &Setup,
     transport: &Transport,
     target: Target,
+    tenant: Option<String>,
     roles: &[Role],
     figures: Arc<Figures>,
     stopping: CancellationToken,
 ) -> anyhow::Result<Arc<Environment>> {
-    let tuning = tuning(&setup.settings)?;
+    let tuning = Tuning { tenant, ..tuning(&setup.settings)? };
     Ok(Arc::new(Environment::new(Parts {
         ledger: transport.ledger.clone(),
         queue: transport.queue.clone(),

@@ -175,7 +175,15 @@ async fn work(
     let auth0 = Auth0Settings::for_base_url(url, CLIENT, CLIENT.to_owned().into())?;
     let target = wiring::target(auth0, &place, setup)?;
     let (ending, limiter, figures) = (stop.child_token(), target.limiter.clone(), Arc::default());
-    let env = wiring::worker(setup, &transport, target, &Role::ALL, figures, ending.clone())?;
+    let env = wiring::worker(
+        setup,
+        &transport,
+        target,
+        Some(TENANT.to_owned()),
+        &Role::ALL,
+        figures,
+        ending.clone(),
+    )?;
     let workers = tokio::spawn(async move { ferry_workers::run(env, &Role::ALL).await });
     let watched = watch(&wiring::access_to(transport.ledger.clone(), setup), limiter, run, stop).await;
     ending.cancel();

@@ -48,7 +48,12 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
 
 fn start_logs(log: &settings::Log) -> anyhow::Result<()> {
     let format = log.format.parse().map_err(usage)?;
-    ferry_telemetry::start(format, &log.level, ferry_auth0::QUIET_TARGETS).map_err(usage)
+    let mut quiet = ferry_auth0::QUIET_TARGETS.to_vec();
+    if ["error", "warn", "info"].contains(&log.level.as_str()) {
+        // What these say comes in our own words, once for each cause.
+        quiet.extend(["apalis_core=off", "sqlx::query=error", "sqlx::postgres::notice=error"]);
+    }
+    ferry_telemetry::start(format, &log.level, &quiet).map_err(usage)
 }
 
 fn setup(cli: &Cli) -> anyhow::Result<Setup> {

@@ -160,7 +160,7 @@ async fn print(
         output::say("Which records: add --list, or --output csv for a spreadsheet.");
     }
     say_cost(plan, settings);
-    say_next(plan, options.out.as_deref());
+    say_next(plan, options);
     Ok(())
 }
 
@@ -175,13 +175,14 @@ fn say_cost(plan: &PlanView, settings: &Settings) {
     output::say(&shown::folded(&text, 0).join("\n"));
 }
 
-fn say_next(plan: &PlanView, out: Option<&Path>) {
-    match out {
+fn say_next(plan: &PlanView, options: &Options) {
+    match &options.out {
         Some(path) => output::say(&format!(
-            "Plan {} written to {}. Next: ferry run start --plan {}",
+            "Plan {} written to {}.\nNext: ferry run start --plan {}{}",
             &plan.digest[..12],
             path.display(),
-            path.display()
+            reading::quoted(&path.display().to_string()),
+            options.reading.typed()
         )),
         None => output::say("Nothing was written. Keep it with -o FILE, or begin with ferry run start."),
     }

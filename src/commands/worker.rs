@@ -44,7 +44,8 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let target = wiring::target(auth0, &place, setup)?;
     let figures = Arc::new(Figures::default());
     let limiter = target.limiter.clone();
-    let env = wiring::worker(setup, &transport, target, &roles, figures.clone(), stop.clone())?;
+    let tenant = tenant::named(&setup.servers)?;
+    let env = wiring::worker(setup, &transport, target, tenant, &roles, figures.clone(), stop.clone())?;
     let pages = options.listen.map(|address| serve(address, &env, figures, limiter, stop)).transpose()?;
     let names = roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     output::say(&format!("ferry worker {} at {}: {names}", env.worker().id, place.shown()));

@@ -290,3 +290,72 @@ async fn an_address_that_changes_while_a_run_waits_gets_no_id() {
     assert!(report.contains("remove it"), "{report}");
     assert_eq!(world.assert_ids_match("app.db", "people").await, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_within_json_that_changes_while_a_run_waits_gets_no_id() {
+    let mut world = Embedded::new().await;
+    let create = r#"CREATE TABLE users (id INTEGER PRIMARY KEY, profile TEXT);
+        INSERT INTO users VALUES (1, '{"email": "ann@example.com"}'), (2, '{"email": "bob@example.com"}')"#;
+    execute(&world.place, "app.db", create).await;
+    world.place.set("DATABASE_URL", "sqlite://app.db");
+    let mapping = "[source]\ntable = \"users\"\nemail_verified = \"never\"\n[source.columns]\n\
+        key = \"id\"\nemail = \"profile.email\"\n";
+    world.place.write("ferry.toml", mapping);
+    world.place.must(&["migrate", "--app", "--yes"]);
+    let run =
+        world.place.json(&["run", "start", "--yes", "--output", "json"])["run"].as_str().unwrap().to_owned();
+    let change = r#"UPDATE users SET profile = '{"email": "bobby@example.com"}' WHERE id = 2"#;
+    execute(&world.place, "app.db", change).await;
+    let mut worker = Worker::start(world.place.ferry(&["worker"]), &world.place.path("worker.log"));
+    let watched = world.place.run(&["run", "watch", &run]);
+    worker.stop();
+    assert_eq!(watched.code, 3, "{}", watched.all());
+    assert!(world.report(&run).contains("2,2,users:2,conflict,APP_ROW_CHANGED,email,auth0|"));
+    assert_eq!(world.shown(&run)["created"], 1);
+}
+
+/// Whoever answers `n`, or starts second, leaves the ledger to the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_comes_to_nothing_takes_no_ledger_with_it() {
+    let mut world = Embedded::new().await;
+    world.place.set("DATABASE_URL", "sqlite://ledger.db");
+    for name in ["a.csv", "b.csv"] {
+        world.csv(name, STAFF);
+    }
+    let start = |place: &Place, file: &str| {
+        let mut command = place.ferry(&["run", "start", file, "--yes"]);
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap()
+    };
+    let both = [start(&world.place, "a.csv"), start(&world.place, "a.csv"), start(&world.place, "b.csv")];
+    let started = both.into_iter().filter_map(|mut child| child.wait().ok()?.success().then_some(())).count();
+    let runs = world.place.json(&["run", "list", "--output", "json"]);
+    assert_eq!(runs.as_array().unwrap().len(), started, "each that said it started is there: {runs}");
+    // Without a terminal nobody is asked, and nothing is started.
+    assert_eq!(world.place.run(&["run", "start", "staff.csv"]).code, 2);
+    assert!(world.place.path("ledger.db").is_file());
+    world.runs += 1;
+}
+
+/// Nobody is moved into a tenant that the run was not started for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_of_another_tenant_moves_nobody_and_says_why() {
+    let mut world = Embedded::new().await;
+    world.csv("users.csv", STAFF);
+    let run = world.place.json(&["run", "start", "users.csv", "--yes", "--output", "json"]);
+    let run = run["run"].as_str().unwrap().to_owned();
+    let config = Config { client_id: "ferry".into(), client_secret: SECRET.into(), ..Config::default() };
+    let other = Simulator::start(config).await.unwrap();
+    let own = world.simulator.base_url();
+    world.place.set("AUTH0_BASE_URL", other.base_url());
+    let mut worker = Worker::start(world.place.ferry(&["worker"]), &world.place.path("elsewhere.log"));
+    let told = async || world.place.must(&["run", "show", &run]).out.contains("this worker is not");
+    assert!(ferry_testbed::comes_true(std::time::Duration::from_millis(200), told).await);
+    worker.stop();
+    assert!(other.users().is_empty(), "somebody was moved into another tenant");
+
+    world.place.set("AUTH0_BASE_URL", own);
+    let mut worker = Worker::start(world.place.ferry(&["worker"]), &world.place.path("here.log"));
+    assert_eq!(world.place.run(&["run", "watch", &run]).code, 0);
+    worker.stop();
+    assert_eq!(world.simulator.users().len(), 2);
+}

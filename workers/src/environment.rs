@@ -48,6 +48,8 @@ pub struct Tuning {
     pub keep_dead: Option<Duration>,
     /// The tenant's limits unless an operator set others.
     pub limits: LimitPlan,
+    /// The tenant that requests go to, as runs name it; `None` where it is not to be compared.
+    pub tenant: Option<String>,
 }
 
 impl Default for Tuning {
@@ -66,6 +68,7 @@ impl Default for Tuning {
             grace: Duration::from_secs(30),
             keep_dead: Some(Duration::from_secs(90 * 86_400)),
             limits: LimitPlan::off(),
+            tenant: None,
         }
     }
 }
@@ -188,6 +191,11 @@ impl Environment {
         }
         if self.figures.auth0_token_refused.get() == 1 {
             return reason(TOKEN_REFUSED);
+        }
+        if let Some(tenant) = self.figures.wrong_tenant() {
+            return Some(WaitReason(format!(
+                "waiting: the run is for the tenant {tenant}, and this worker is not"
+            )));
         }
         if let Some(lacks) = self.figures.queue_lacks() {
             return Some(WaitReason(format!("waiting: {lacks}")));

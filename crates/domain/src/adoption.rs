@@ -124,9 +124,11 @@ impl Claimant<'_> {
     }
 
     /// Whether the account under the chosen id is this person's, and not somebody's who has
-    /// the same key in another source.
+    /// the same key in another source. An address that nobody confirmed says nothing there:
+    /// anybody can enter it in another application.
     fn is_same(&self, mark: &Mark<'_>, found: &DirectoryUser) -> bool {
-        self.has_address(found)
+        let confirmed = self.record.email_verified && found.email_verified;
+        (self.has_address(found) && (confirmed || mark.source.is_none()))
             || mark.digest == Some(&self.record.digest())
             || mark.source == Some(&self.source())
     }
@@ -295,6 +297,10 @@ mod tests {
         let mut of_an_old_build = anns.clone();
         of_an_old_build.app_metadata["ferry"].as_object_mut().unwrap().remove("source");
         assert_eq!(by_id(&zoe, &here, &of_an_old_build), taken);
+        // Somebody who entered her address in another application.
+        let mallory = UserRecord { name: Some("M".into()), ..record(false) };
+        let unconfirmed = made(&record(false), EARLIER, &here);
+        assert_eq!(by_id(&mallory, &from_elsewhere(&here), &unconfirmed), taken);
         // Ann herself, exported again to another place, or in a mark of an old build.
         for (run, found) in [(from_elsewhere(&here), &anns), (here.clone(), &of_an_old_build)] {
             assert_eq!(by_id(&ann, &run, found).code, Some(Code::AlreadyMigrated));

@@ -84,7 +84,7 @@ codes! {
     OtherConnection = "OTHER_CONNECTION", Target, "The address belongs to an account of another connection: link or remove it; then retry.";
     AdoptBlockedDiffers = "ADOPT_BLOCKED_DIFFERS", Target, "The account exists, and only one side lets the person sign in: block or unblock one of them; then retry.";
     AccountOfAnotherUser = "ACCOUNT_OF_ANOTHER_USER", Target, "The account with this address was made for another user of the source: correct one address, or merge the two people.";
-    ChangedSinceMoved = "CHANGED_SINCE_MOVED", Target, "An earlier run moved this user, and the named fields changed since: change the account at Auth0, or correct the source; then retry.";
+    ChangedSinceMoved = "CHANGED_SINCE_MOVED", Target, "An earlier run moved this user, and the named fields changed since: change the account at Auth0, or correct the source; then retry. With another address (field email) the key may be another person's by now: look who it is first.";
     IdTaken = "ID_TAKEN", Target, "The id that this key gives belongs to somebody else's account: another source uses these keys under the same migration.name. Give this migration a name of its own and begin a new run.";
     ExistsByPolicy = "EXISTS_BY_POLICY", Target, "The account exists and the policy on_existing says not to adopt: change the policy and retry, or leave it.";
     TokenRefused = "TOKEN_REFUSED", Target, "Auth0 refuses the token: check AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET; then retry.";
@@ -108,6 +108,7 @@ codes! {
     HandlerPanicked = "HANDLER_PANICKED", Worker, "A fault of Ferry: report it with the log; then retry.";
     CrashedWorker = "CRASHED_WORKER", Worker, "Workers died while holding this batch: look at memory and logs; then retry.";
     LedgerBusy = "LEDGER_BUSY", Worker, "Rows stayed locked by others: find the long transaction; work goes on by itself.";
+    WrongTenant = "WRONG_TENANT", Worker, "This worker is set up for another tenant than the run: correct AUTH0_DOMAIN there, or stop that worker. Nobody was sent.";
     TooManyFailures = "TOO_MANY_FAILURES", Worker, "More users failed than --max-failures allows: see run report, mend the cause, then ferry run resume.";
     FailureRate = "FAILURE_RATE", Worker, "A larger share of users failed than --max-failure-rate allows: see run report, mend the cause, then ferry run resume.";
     JobUnknown = "JOB_UNKNOWN", Worker, "The queue held a job this ledger does not know: a foreign producer, or a ledger restored from a backup. Nothing to do; ferry queue rebuild cleans up.";

@@ -104,9 +104,20 @@ pub struct Figures {
     pub store: StoreBoard,
     waiting_for: Mutex<Option<WaitReason>>,
     queue_lacks: Mutex<Option<String>>,
+    wrong_tenant: Mutex<Option<String>>,
 }
 
 impl Figures {
+    /// Sets for which other tenant the last job was; `None` when it was for this process's.
+    pub fn set_wrong_tenant(&self, tenant: Option<String>) {
+        *self.wrong_tenant.lock().unwrap_or_else(PoisonError::into_inner) = tenant;
+    }
+
+    /// For which other tenant the last job was.
+    pub fn wrong_tenant(&self) -> Option<String> {
+        self.wrong_tenant.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Sets why no job can move through the queue; `None` when they can.
     pub fn set_queue_lacks(&self, why: Option<String>) {
         self.queue_reachable.set(i64::from(why.is_none()));

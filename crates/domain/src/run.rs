@@ -292,8 +292,9 @@ pub struct WriteBackTarget {
     pub key_column: String,
     /// Column that gets the Auth0 id.
     pub id_column: String,
-    /// Column of the address, where it is one of this table: a row whose address changed since it
-    /// was planned does not get the id. `None` where the address comes from elsewhere.
+    /// Column of the address, or where it is in a column of JSON (`profile.email`): a row whose
+    /// address changed since it was planned does not get the id. `None` where the address comes
+    /// from elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email_column: Option<String>,
     /// Whether a person accepted that row-level security may hide rows of it.

@@ -1,6 +1,9 @@
 //! Users as lines of CSV, written one by one so that a million of them need no memory.
 
-use ferry_domain::ports::{Discrepancy, ItemView};
+use ferry_domain::{
+    Code,
+    ports::{Discrepancy, ItemView},
+};
 
 /// The header line of a report.
 pub fn header() -> &'static str {
@@ -11,7 +14,10 @@ pub fn header() -> &'static str {
 /// Cells that a spreadsheet would take for a formula get a leading apostrophe.
 pub fn row(item: &ItemView, found: Option<&Discrepancy>) -> String {
     let (code, field) = match found {
-        Some(found) if item.code.is_none() => (Some(found.code()), Some(found.fields.join(" "))),
+        // Of a user that an earlier run moved, too: its own code says that there is nothing to do.
+        Some(found) if item.code.is_none_or(|code| code == Code::AlreadyMigrated) => {
+            (Some(found.code()), Some(found.fields.join(" ")))
+        }
         _ => (item.code, item.field.clone()),
     };
     line(
@@ -67,7 +73,7 @@ fn quoted(cell: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ferry_domain::{Auth0UserId, Code, ItemSeq, ItemState, Origin, SourceKey, ending};
+    use ferry_domain::{Auth0UserId, ItemSeq, ItemState, Origin, SourceKey, ending};
 
     use super::*;
 
@@ -120,6 +126,10 @@ mod tests {
             let line = row(&created, Some(&found(fields)));
             assert!(line.contains(told), "{line}");
         }
+        let moved =
+            ItemView { state: ItemState::Skipped, code: Some(Code::AlreadyMigrated), ..created.clone() };
+        let line = row(&moved, Some(&found(&["email"])));
+        assert!(line.contains("skipped,DIFFERS_AT_TARGET,email,auth0|3,"), "{line}");
     }
 
     #[test]

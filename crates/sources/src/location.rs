@@ -144,12 +144,18 @@ impl Location {
             Some("ndjson" | "jsonl") => file(Format::Ndjson),
             Some("db" | "sqlite" | "sqlite3") => Ok(Location::Sqlite { path: path.to_owned() }), // as in `database`
             _ => Err(refuse(
-                &path.display().to_string(),
+                &named(path),
                 "the name does not say what the file holds",
                 "Pass --format csv, json or ndjson, or name an SQLite file by sqlite://PATH",
             )),
         }
     }
+}
+
+/// The name as it was typed, unless it looks like settings of a database: they may hold a password.
+fn named(path: &Path) -> String {
+    let text = path.display().to_string();
+    if text.contains('=') && !path.exists() { "the source".to_owned() } else { text }
 }
 
 fn no_format(format: Option<Format>, database: Location) -> Result<Location, SourceError> {

@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 
 use ferry_domain::{
-    Auth0UserId, Code, Email, Origin, Outcome, SourceKey, UserRecord,
+    Auth0UserId, Code, Email, Origin, Outcome, SourceKey, UserRecord, null,
     ports::{Candidate, Settled},
 };
 use serde_json::Value;
@@ -256,9 +256,13 @@ fn is_set(moment: Option<Moment>) -> bool {
 fn auth0_id(row: &Row) -> Result<Option<Auth0UserId>, Outcome> {
     let Some(text) = row.text(&Target::Auth0UserId)? else { return Ok(None) };
     let id = text.trim();
-    let is_strategy =
-        |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-    let is_rest = |rest: &str| !rest.is_empty() && !rest.chars().any(char::is_control);
+    let is_strategy = |word: &str| {
+        word.starts_with(|c: char| c.is_ascii_alphabetic())
+            && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+            && !null::WORDS.contains(&word)
+    };
+    let is_rest =
+        |rest: &str| rest.chars().any(|c| c.is_ascii_alphanumeric()) && !rest.chars().any(char::is_control);
     match id.split_once('|') {
         Some((strategy, rest)) if is_strategy(strategy) && is_rest(rest) => {
             Ok(Some(Auth0UserId(id.to_owned())))
@@ -277,8 +281,13 @@ fn address(row: &Row) -> Result<Email, Outcome> {
         Ok(Some(text)) => text,
         Err(Unfit) => return Err(Outcome::failed(Code::EmailInvalid).at_field("email")),
     };
-    email::check(text.trim()).map_err(|code| Outcome::failed(code).at_field("email"))?;
-    Ok(Email::normalised(&text))
+    // What no eye sees at an end is told, and not cut off: the application's own row keeps it.
+    let visible = text.trim_matches([' ', '\t', '\r', '\n']);
+    if visible != visible.trim() {
+        return Err(Outcome::failed(Code::EmailInvisible).at_field("email"));
+    }
+    email::check(visible).map_err(|code| Outcome::failed(code).at_field("email"))?;
+    Ok(Email::normalised(visible))
 }
 
 /// Auth0 takes absolute addresses only; for a path within the application nobody is refused.

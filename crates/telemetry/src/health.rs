@@ -64,6 +64,9 @@ pub(crate) fn lacking(figures: &Figures) -> Vec<String> {
     ];
     let mut lacking: Vec<String> =
         lacks.into_iter().filter_map(|(level, lack)| (level.get() != 1).then_some(lack)).collect();
+    if let Some(tenant) = figures.wrong_tenant() {
+        lacking.push(format!("the run is for the tenant {tenant}, and this worker is not"));
+    }
     if figures.auth0_token_refused.get() == 1 {
         lacking.push("Auth0 refuses the token".to_owned());
     }

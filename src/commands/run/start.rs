@@ -85,12 +85,9 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     wish.check(&subject)?;
 
     let place = ledger_place(&location, &setup.servers)?;
-    let fresh = matches!(&place, Place::Sqlite(path) if !path.exists());
-    let result = plan_and_begin(setup, &options, wish, &mut subject, &place).await;
-    if fresh && !matches!(result, Ok(Exit::Done)) {
-        remove_unused(&place);
-    }
-    result
+    // A ledger file that is made here stays, whatever comes of the run: by the time that is known,
+    // another process may have its tables or its runs in it.
+    plan_and_begin(setup, &options, wish, &mut subject, &place).await
 }
 
 async fn plan_and_begin(
@@ -112,16 +109,6 @@ async fn plan_and_begin(
     }
     shown::warnings(&subject.source.warnings());
     begin(&access, &question, options, place, &setup.servers, &stop).await
-}
-
-/// A ledger file that this command made and nothing was started in.
-fn remove_unused(place: &Place) {
-    let Place::Sqlite(path) = place else { return };
-    for end in ["", "-wal", "-shm"] {
-        let mut name = path.clone().into_os_string();
-        name.push(end);
-        let _ = std::fs::remove_file(name); // not there, or another process's by now: no harm either way
-    }
 }
 
 async fn begin(
@@ -151,8 +138,9 @@ async fn begin(
         Output::Json => output::json(&started)?,
         Output::Table => {
             output::data(&started.run.to_string());
-            output::say(&format!("Started. Workers: {}", worker_command(place, servers)));
-            output::say(&format!("Follow:  ferry run watch {}", started.run));
+            output::say(&format!("Started. Workers: {}", command("ferry worker", place, servers)));
+            let watch = format!("ferry run watch {}", started.run);
+            output::say(&format!("Follow:  {}", command(&watch, place, servers)));
         }
     }
     Ok(Exit::Done)
@@ -160,12 +148,12 @@ async fn begin(
 
 /// A command that works when it is pasted: a password is never printed, so it has to be in
 /// the environment.
-fn worker_command(place: &Place, servers: &Servers) -> String {
+fn command(words: &str, place: &Place, servers: &Servers) -> String {
     let known = Place::of(servers).is_ok_and(|named| named.shown() == place.shown());
     match place {
-        _ if known => "ferry worker".to_owned(),
-        Place::Sqlite(_) => format!("DATABASE_URL={} ferry worker", place.shown()),
-        Place::Postgres(_) => "ferry worker, with DATABASE_URL set to the source".to_owned(),
+        _ if known => words.to_owned(),
+        Place::Sqlite(_) => format!("DATABASE_URL={} {words}", reading::quoted(&place.shown())),
+        Place::Postgres(_) => format!("{words}, with DATABASE_URL set to the source"),
     }
 }
 
@@ -179,7 +167,12 @@ fn source_text(options: &Options, plan: Option<&PlanFile>, servers: &Servers) ->
                 usage("the plan is of a PostgreSQL table: name the database as SOURCE, or set DATABASE_URL")
             })
         }
-        Some(plan) => Ok(plan.source.location.split('#').next().unwrap_or_default().to_owned()),
+        // Only a table of SQLite has its name behind the file's.
+        Some(plan) if plan.source.kind == "sqlite" => {
+            let (path, _table) = plan.source.location.rsplit_once('#').unwrap_or((&plan.source.location, ""));
+            Ok(path.to_owned())
+        }
+        Some(plan) => Ok(plan.source.location.clone()),
         None => servers
             .database_url
             .get()

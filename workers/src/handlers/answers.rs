@@ -30,6 +30,17 @@ pub(crate) fn handed_back() -> Verdict {
     Verdict::Snooze { after: Duration::ZERO, code: Code::Interrupted }
 }
 
+/// Pause of a job that another worker has to take.
+const ELSEWHERE: Duration = Duration::from_secs(5);
+
+/// A run's users belong into its own tenant: a worker that was set up for another one sends
+/// nobody, reads nobody, and leaves the job to the others.
+pub(crate) fn of_another_tenant(env: &Environment, run: &RunNow) -> Option<Ended> {
+    let elsewhere = env.tuning.tenant.as_ref().is_some_and(|tenant| *tenant != run.spec.tenant);
+    env.figures.set_wrong_tenant(elsewhere.then(|| run.spec.tenant.clone()));
+    elsewhere.then_some(Ended::With(Verdict::Snooze { after: ELSEWHERE, code: Code::WrongTenant }))
+}
+
 /// Why an item stays pending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {

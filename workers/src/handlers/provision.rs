@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tracing::info;
 
 use super::{
-    answers::{Ended, Trouble, handed_back},
+    answers::{Ended, Trouble, handed_back, of_another_tenant},
     creating::{CreateUser, Tried},
     final_check::final_check,
     result_buffer::ResultBuffer,
@@ -30,6 +30,9 @@ pub(crate) async fn provision(
     hold: &HeldLease,
 ) -> Result<Ended, LedgerError> {
     let run = env.runs.run_now(lease.of.run).await?;
+    if let Some(ended) = of_another_tenant(env, &run) {
+        return Ok(ended);
+    }
     if run.state == RunState::Cancelling {
         return withdraw(env, lease, hold, &run).await;
     }

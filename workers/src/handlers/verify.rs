@@ -11,7 +11,7 @@ use ferry_domain::{
 use futures_util::{StreamExt, stream};
 use tracing::{info, warn};
 
-use super::answers::{Ended, Trouble, handed_back, trouble};
+use super::answers::{Ended, Trouble, handed_back, of_another_tenant, trouble};
 use crate::{environment::Environment, held::HeldLease};
 
 /// Pause of a batch that can't go on because of the limit or the token.
@@ -23,6 +23,9 @@ pub(crate) async fn verify(
     hold: &HeldLease,
 ) -> Result<Ended, LedgerError> {
     let run = env.runs.run_now(lease.of.run).await?;
+    if let Some(ended) = of_another_tenant(env, &run) {
+        return Ok(ended);
+    }
     if !matches!(run.state, RunState::Running | RunState::Cancelling) {
         return Ok(Ended::With(handed_back()));
     }

@@ -25,7 +25,7 @@ pub(crate) struct Found {
     pub key_type: String,
     /// Quoted.
     pub id: String,
-    /// Quoted; where the address is a column of this table that may be read.
+    /// The address of a row `app`, as text; where it is in a column of this table that may be read.
     pub email: Option<String>,
     /// Whether the database user may change its shape.
     pub owned: bool,
@@ -95,7 +95,11 @@ async fn catalogue(
                          AND index.indkey[0] = key.attnum) AS "key_unique!",
                quote_ident(id.attname) AS id,
                CASE WHEN has_column_privilege(class.oid, mail.attnum, 'SELECT')
-                    THEN quote_ident(mail.attname) END AS email,
+                    THEN CASE WHEN mail.attname::text = $5
+                              THEN format('to_jsonb(app.%I) #>> %L', mail.attname, '{}')
+                              -- Where the path leads nowhere, the reader found its way by other rules.
+                              ELSE format('coalesce(to_jsonb(app.%I) #>> %L, given.email)', mail.attname,
+                                          (string_to_array($5, '.'))[2:]) END END AS email,
                (id_type.typcategory = 'S') IS TRUE AS "id_is_text!",
                coalesce(id.attgenerated <> '', false) AS "id_computed!",
                (WITH RECURSIVE made_of AS (
@@ -127,8 +131,14 @@ async fn catalogue(
             ON key.attrelid = class.oid AND key.attname::text = $3 AND key.attnum > 0 AND NOT key.attisdropped
         LEFT JOIN pg_attribute AS id
             ON id.attrelid = class.oid AND id.attname::text = $4 AND id.attnum > 0 AND NOT id.attisdropped
-        LEFT JOIN pg_attribute AS mail
-            ON mail.attrelid = class.oid AND mail.attname::text = $5 AND mail.attnum > 0 AND NOT mail.attisdropped
+        LEFT JOIN LATERAL (
+            -- The column of that name, else the one of JSON that the path begins with.
+            SELECT attname, attnum FROM pg_attribute
+            WHERE attrelid = class.oid AND attnum > 0 AND NOT attisdropped
+              AND (attname::text = $5 OR attname::text = split_part($5, '.', 1)
+                                         AND atttypid IN ('json'::regtype, 'jsonb'::regtype))
+            ORDER BY attname::text = $5 DESC LIMIT 1
+        ) AS mail ON true
         LEFT JOIN pg_type AS id_type ON id_type.oid = id.atttypid
         "#,
         target.schema,

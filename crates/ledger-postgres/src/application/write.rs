@@ -33,9 +33,9 @@ pub(super) fn update(found: &Found) -> String {
     let free = format!("(app.{id} IS NULL OR btrim(app.{id}::text) IN ({none}) OR app.{id} = given.id)");
     // As `Email::normalised` does it; addresses that were planned are ASCII.
     let same = match email {
-        Some(email) => format!(
-            "coalesce(lower(btrim(app.{email}::text, E' \\t\\n\\r') COLLATE \"C\") = given.email, false)"
-        ),
+        Some(email) => {
+            format!("coalesce(lower(btrim({email}, E' \\t\\n\\r') COLLATE \"C\") = given.email, false)")
+        }
         None => "true".to_owned(),
     };
     format!(

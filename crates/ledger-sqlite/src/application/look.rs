@@ -9,15 +9,15 @@ use ferry_ledger::Result;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use super::{LOOKING, write};
+use super::{LOOKING, quoted, write};
 use crate::errors::{Doing, is_about_rows, message};
 
 /// The application's table, and how its keys compare.
 pub(crate) struct Found {
     pub table: AppTable,
     pub key: KeyType,
-    /// Whether the address is a column of this table.
-    pub has_email: bool,
+    /// The address of a row `app`, where it is in a column of this table.
+    pub email: Option<String>,
 }
 
 /// How SQLite compares the key column with a value ("affinity" in its manual).
@@ -112,8 +112,27 @@ pub(crate) async fn look(connection: &mut SqliteConnection, target: &WriteBackTa
         unprepared: None,
     };
     let key = KeyType::of(key.map_or("", |key| key.declared.as_str()));
-    let has_email = target.email_column.as_deref().is_some_and(|name| named(name).is_some());
-    Ok(Found { table, key, has_email })
+    let email = target.email_column.as_deref().and_then(|path| {
+        if named(path).is_some() {
+            return Some(format!("CAST(app.{} AS TEXT)", quoted(path)));
+        }
+        let (column, rest) = path.split_once('.').filter(|(column, _)| named(column).is_some())?;
+        (!rest.contains(['"', '\\'])).then(|| within_json(column, rest))
+    });
+    Ok(Found { table, key, email })
+}
+
+/// A value within a column of JSON; where the path leads nowhere, the reader found its way by
+/// other rules, and nothing is said against the row.
+fn within_json(column: &str, path: &str) -> String {
+    let step = |step: &str| match step.parse::<u32>() {
+        Ok(position) => format!("[{position}]"),
+        Err(_) => format!(".\"{}\"", step.replace('\'', "''")),
+    };
+    let path: String = path.split('.').map(step).collect();
+    let column = quoted(column);
+    let value = format!("CASE WHEN json_valid(app.{column}) THEN json_extract(app.{column}, '${path}') END");
+    format!("coalesce({value}, new.email)")
 }
 
 /// The same, and whether SQLite can prepare the write at all: triggers are part of the statement,

@@ -99,14 +99,9 @@ async fn find(
 ) -> Result<HashMap<usize, Hit>> {
     let target = &found.table.target;
     let (table, key, id) = (quoted(&target.table), quoted(&target.key_column), quoted(&target.id_column));
-    let same = match target.email_column.as_deref().filter(|_| found.has_email) {
-        // As `Email::normalised` does it; addresses that were planned are ASCII.
-        Some(email) => {
-            let email = quoted(email);
-            format!(
-                "coalesce(lower(trim(CAST(app.{email} AS TEXT), char(32, 9, 10, 13))) = new.email, false)"
-            )
-        }
+    let same = match &found.email {
+        // As the reader does it; addresses that were planned are ASCII.
+        Some(email) => format!("coalesce(lower(trim({email}, char(32, 9, 10, 13))) = new.email, false)"),
         None => "true".to_owned(),
     };
     let sql = format!(

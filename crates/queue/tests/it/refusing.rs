@@ -68,7 +68,7 @@ async fn a_full_server_is_named_as_full() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_that_may_do_too_little_is_told_so() {
     let Some(server) = OwnRedis::private(&[]) else { return };
-    for rule in [["~ferry:*", "+@all"], ["~*", "-zadd"], ["~*", "-ltrim"]] {
+    for rule in [["~ferry:*", "+@all"], ["~*", "-zadd"], ["~*", "-ltrim"], ["~*", "-pexpire"]] {
         let [keys, commands] = rule;
         order(
             &server,

@@ -24,6 +24,12 @@ redis.call('ZADD', queue .. ':done', now, name)
 redis.call('ZRANGEBYSCORE', queue .. ':done', 0, 0)
 redis.call('ZREMRANGEBYSCORE', queue .. ':done', 0, now)
 count_held(queue)
+-- As the limiter shares the tenant's limit.
+local limit = 'ferry:{limit:probe}:state'
+redis.call('HSET', limit, 'probe', name)
+redis.call('HGETALL', limit)
+redis.call('PEXPIRE', limit, 1000)
+redis.call('DEL', limit)
 -- And signs off.
 forget(queue, name)
 redis.call('ZREM', 'core:apalis:queues:list', queue)
