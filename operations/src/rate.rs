@@ -31,7 +31,7 @@ impl Refusal {
 pub fn named(name: &str) -> Result<Option<LimitPlan>, Refusal> {
     match name {
         DEFAULT => Ok(None),
-        // A bare number is so many requests a second, and as many at once.
+        // A number alone is the requests per second; the burst is the same number.
         number if number.parse::<u32>().is_ok() => named(&format!("custom:{number}:{number}")),
         name => name.parse().map(Some).map_err(|error| Refusal::UnknownPlan(format!("{error}"))),
     }

@@ -31,7 +31,7 @@ struct Shape {
 
 #[derive(Clone, Copy)]
 enum Expected {
-    /// So many get their ids. The others, if any, end with one of these codes.
+    /// The number of users that get their ids. The others, if any, end with one of these codes.
     Moves(usize, &'static [&'static str]),
     /// No run begins; the refusal has these words.
     Refused(&'static str),

@@ -16,7 +16,8 @@ use ferry_domain::{
     ports::{Group, Limiter, LimiterFigures, Observed, Waiting},
 };
 
-/// So many answers in a row have to name the same: one may come from a cache or a proxy.
+/// Number of answers in a row that have to name the same limit: a single one may come from a
+/// cache or a proxy.
 const ENOUGH: u32 = 3;
 
 /// A [`Limiter`] that keeps to the smaller of the plan it is told and the one that the

@@ -211,8 +211,8 @@ pub(crate) fn words(name: &str) -> Vec<String> {
     words
 }
 
-/// Whether so many of the mapped names are there that what is beside them must be names too: two
-/// thirds of them, and two that are not values as well.
+/// Whether a row is a header, so that its other cells are names too: it holds at least two thirds
+/// of the mapped names, at least two of which are no usual values.
 pub(crate) fn are_names(found: &[&str], wanted: usize) -> bool {
     let proof = found.iter().filter(|name| !is_also_value(name)).count();
     found.len() * 3 >= wanted * 2 && proof >= 2

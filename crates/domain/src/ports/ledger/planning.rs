@@ -55,7 +55,7 @@ pub struct Planned {
     pub batches: i64,
 }
 
-/// A run that was never started, and that no process kept for so long, was left behind.
+/// After this time without a sign of its process, a run that was never started counts as abandoned.
 pub const ABANDONED: Duration = Duration::from_secs(20);
 
 /// What the planner asks. Workers see no run before `start`.
