@@ -13,10 +13,11 @@ mod write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ferry_domain::{
-    ItemSeq, WriteBackTarget,
+    ItemSeq, RunId, WriteBackTarget,
     ports::{LedgerError, RefusedRow},
 };
-use sqlx::{AssertSqlSafe, Connection, PgConnection, query_as};
+use ferry_ledger::words;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, query_as, query_scalar};
 
 pub(crate) use look::look;
 pub(crate) use pace::Pace;
@@ -43,6 +44,13 @@ pub(crate) enum Group {
     /// In halves of halves around rows that the table refuses.
     Split,
 }
+
+/// Runs whose target is remembered; one that comes up again later is asked for again.
+const RUNS: usize = 16;
+
+/// Where runs write ids back: fixed before their first job.
+#[derive(Default)]
+pub(crate) struct TargetsOfRuns(Mutex<Vec<(RunId, Option<Arc<WriteBackTarget>>)>>);
 
 /// Statements of the targets met so far: one or two in a process's life.
 #[derive(Default)]
@@ -71,6 +79,27 @@ async fn statement_for(connection: &mut PgConnection, target: &WriteBackTarget) 
 }
 
 impl PostgresLedger {
+    /// Where this run writes ids back; `None` for one whose users come from a file.
+    pub(crate) async fn target(
+        &self,
+        connection: &mut PgConnection,
+        run: RunId,
+    ) -> Tried<Option<Arc<WriteBackTarget>>> {
+        let known = || self.targets_of_runs.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, target)) = known().iter().find(|(of, _)| *of == run) {
+            return Ok(target.clone());
+        }
+        let text = query_scalar!("SELECT (spec -> 'write_back')::text FROM ferry.runs WHERE id = $1", run.0)
+            .fetch_optional(connection)
+            .await?
+            .ok_or(LedgerError::LeaseLost)?; // no run, no lease
+        let target = words::write_back(run.0, text.as_deref())?.map(Arc::new);
+        let mut known = known();
+        known.truncate(RUNS - 1);
+        known.insert(0, (run, target.clone()));
+        Ok(target)
+    }
+
     /// Gives the application's rows their ids; returns those that did not take them, and why.
     pub(crate) async fn write_ids(
         &self,

@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     AppRows(Refusal),
     /// The application's table took too long over a group.
     AppSlow,
+    /// Some results of a group were written by an earlier call.
+    ToldBefore,
 }
 
 /// What the application's table said about a row.
@@ -66,6 +68,9 @@ impl From<sqlx::Error> for Fault {
 impl Fault {
     /// Whether the same transaction may well succeed if it is tried again.
     pub(crate) fn passes(&self) -> bool {
+        if matches!(self, Fault::ToldBefore) {
+            return true;
+        }
         let Fault::Sql(error) = self else { return false };
         let Some(database) = database(error) else { return false };
         is_lock(database.code()) || database.constraint() == Some(ONE_ACTIVE)
@@ -157,6 +162,7 @@ impl PostgresLedger {
     pub(crate) fn failed(&self, doing: &'static str) -> impl Fn(Fault) -> LedgerError + '_ {
         move |fault| match fault {
             Fault::Ledger(error) => error,
+            Fault::ToldBefore => LedgerError::Busy,
             Fault::AppRows(refusal) => {
                 LedgerError::Unavailable { doing, reason: refusal.to_string(), passes: false }
             }

@@ -1,5 +1,5 @@
-//! Items, and the results of several of them in one transaction of seven round trips: begin,
-//! lease, application rows, fence, items, tally (with the end of the batch), commit.
+//! Items, and the results of several of them in one transaction of six round trips: begin,
+//! application rows, fence, items, tally (with the end of the batch), commit.
 //!
 //! Savepoints would cost two more, so they come only after the application's table
 //! refused something: the transaction is done anew and the group split down to the row. Where the
@@ -20,7 +20,7 @@ use ferry_ledger::{
 use sqlx::{query, query_as};
 use tokio::time::Instant;
 
-use self::results::How;
+use self::results::{How, Told};
 use crate::{
     PostgresLedger,
     application::Group,
@@ -110,10 +110,13 @@ impl PostgresLedger {
     /// application's table refuses stopped it.
     async fn write_part(&self, lease: &Lease<Job>, part: &[ItemResult], requests: i64) -> Tried<WriteBack> {
         let mut tries = Tries::default();
-        let mut how = How::Rows(Group::Whole);
+        let (mut how, mut told) = (How::Rows(Group::Whole), Told::Never);
         loop {
-            match (self.write_results(lease, part, requests, how).await, how) {
-                (Err(Fault::AppRows(_)), How::Rows(Group::Whole)) => how = How::Rows(Group::Split),
+            match (self.write_results(lease, part, requests, how, told).await, how) {
+                (Err(Fault::ToldBefore), _) if matches!(told, Told::Never) => told = Told::Perhaps,
+                (Err(Fault::AppRows(_)), How::Rows(Group::Whole)) => {
+                    (how, told) = (How::Rows(Group::Split), Told::Perhaps);
+                }
                 (Err(Fault::AppSlow), How::Rows(_)) if part.len() == 1 => how = How::TooSlow,
                 (Err(fault), _) if tries.again(&fault).await => {}
                 (done, _) => return done,

@@ -42,7 +42,7 @@ use ferry_domain::ports::LedgerError;
 use sqlx::PgPool;
 
 use crate::{
-    application::{Pace, Targets},
+    application::{Pace, Targets, TargetsOfRuns},
     pool::Losses,
 };
 
@@ -83,6 +83,7 @@ pub struct PostgresLedger {
     death_lock: bool,
     losses: Arc<Losses>,
     targets: Arc<Targets>,
+    targets_of_runs: Arc<TargetsOfRuns>,
     pace: Arc<Pace>,
 }
 
@@ -95,8 +96,8 @@ impl PostgresLedger {
         let losses = Arc::new(Losses::default());
         let (pool, place) = pool::open(url, &options, losses.clone()).await?;
         let death_lock = options.death_lock;
-        let (targets, pace) = (Arc::default(), Arc::default());
-        Ok(PostgresLedger { pool, place: place.into(), death_lock, losses, targets, pace })
+        let (targets, targets_of_runs, pace) = (Arc::default(), Arc::default(), Arc::default());
+        Ok(PostgresLedger { pool, place: place.into(), death_lock, losses, targets, targets_of_runs, pace })
     }
 
     /// Closes all connections, after those in use have come back.

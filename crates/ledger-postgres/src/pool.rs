@@ -1,7 +1,7 @@
 //! Connections: how they are opened, bounded and checked.
 //!
 //! sqlx pings a connection at each use by default, one round trip of seven in a
-//! write-back. Here a connection is pinged only after a second of rest, or when it
+//! write-back with it. Here a connection is pinged only after a second of rest, or when it
 //! is older than the last loss: after a restart of the server one call fails, and the
 //! next finds a working connection.
 

@@ -95,7 +95,9 @@ async fn catalogue(
                          AND index.indkey[0] = key.attnum) AS "key_unique!",
                quote_ident(id.attname) AS id,
                CASE WHEN has_column_privilege(class.oid, mail.attnum, 'SELECT')
-                    THEN CASE WHEN mail.attname::text = $5
+                    THEN CASE WHEN mail.attname::text = $5 AND mail.is_text
+                              THEN format('app.%I::text', mail.attname)
+                              WHEN mail.attname::text = $5
                               THEN format('to_jsonb(app.%I) #>> %L', mail.attname, '{}')
                               -- Where the path leads nowhere, the reader found its way by other rules.
                               ELSE format('coalesce(to_jsonb(app.%I) #>> %L, given.email)', mail.attname,
@@ -133,7 +135,8 @@ async fn catalogue(
             ON id.attrelid = class.oid AND id.attname::text = $4 AND id.attnum > 0 AND NOT id.attisdropped
         LEFT JOIN LATERAL (
             -- The column of that name, else the one of JSON that the path begins with.
-            SELECT attname, attnum FROM pg_attribute
+            SELECT attname, attnum, typcategory = 'S' AS is_text
+            FROM pg_attribute JOIN pg_type AS type ON type.oid = atttypid
             WHERE attrelid = class.oid AND attnum > 0 AND NOT attisdropped
               AND (attname::text = $5 OR attname::text = split_part($5, '.', 1)
                                          AND atttypid IN ('json'::regtype, 'jsonb'::regtype))

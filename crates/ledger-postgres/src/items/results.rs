@@ -2,27 +2,37 @@
 //!
 //! **The application's rows come before the fence.** Its triggers may take seconds, and the fence
 //! locks the job, which a heartbeat renews: behind a slow trigger the whole process would count
-//! as dead. It is one transaction, so a late owner, whom the fence refuses, has written nothing;
-//! what it costs is a plain read of the lease in front.
+//! as dead. It is one transaction, so a late owner, whom the fence refuses, has written nothing.
+//!
+//! **Items are found by their batch alone.** `run_id` beside it lets a planner without statistics
+//! choose the primary key, of which it then reads the whole run for each batch.
 
 use ferry_domain::{
     Code, ItemResult, ItemState, Job, Lease, Tally, WriteBackTarget,
-    ports::{LedgerError, RefusedRow, WriteBack},
+    ports::{RefusedRow, WriteBack},
 };
 use ferry_ledger::{
     refusals::batch_of,
     steps::{End, EndSteps},
-    words,
 };
 use sqlx::{PgConnection, query, query_scalar};
 
 use crate::{
     PostgresLedger,
     application::{AppRow, Group},
-    errors::Tried,
+    errors::{Fault, Tried},
     leases::fence::fence,
     transaction::Tx,
 };
+
+/// Whether some of a group may have been written by an earlier call.
+#[derive(Clone, Copy)]
+pub(super) enum Told {
+    /// As nearly always: written so, and undone where it was not.
+    Never,
+    /// Found out before anything is written.
+    Perhaps,
+}
 
 /// How a part of a group is written.
 #[derive(Clone, Copy)]
@@ -41,9 +51,14 @@ impl PostgresLedger {
         results: &[ItemResult],
         requests: i64,
         how: How,
+        told: Told,
     ) -> Tried<WriteBack> {
         let mut tx = self.begin_write_back().await?;
-        let (target, open) = before(&mut tx, lease, results).await?;
+        let target = self.target(&mut tx, lease.of.run).await?;
+        let open = match told {
+            Told::Never => sorted(results.iter().map(|result| result.seq.0).collect()),
+            Told::Perhaps => still_pending(&mut tx, lease, results).await?,
+        };
         let refused_rows = match &target {
             Some(target) => self.application_rows(&mut tx, target, results, &open, how).await?,
             None => Vec::new(),
@@ -51,7 +66,7 @@ impl PostgresLedger {
         let held = fence(&mut tx, lease).await?;
         let taken = write_items(&mut tx, lease, results).await?;
         if taken != open {
-            return Err(LedgerError::Busy.into()); // others of ours wrote meanwhile: all of it again
+            return Err(Fault::ToldBefore); // the application's rows of the others are not ours to touch
         }
         note_refusals(&mut tx, lease, &refused_rows).await?;
         let ended = tally(results, &taken, &refused_rows);
@@ -91,33 +106,26 @@ impl PostgresLedger {
     }
 }
 
-/// Where ids are written back, and positions of the results whose items are still pending, sorted.
-/// The others were written by an earlier call whose answer was lost; the application may have
-/// changed their rows since.
-async fn before(
+/// Positions of the results whose items are still pending, sorted. The others were written by an
+/// earlier call whose answer was lost; the application may have changed their rows since.
+async fn still_pending(
     connection: &mut PgConnection,
     lease: &Lease<Job>,
     results: &[ItemResult],
-) -> Tried<(Option<WriteBackTarget>, Vec<i64>)> {
-    let seqs: Vec<i64> = results.iter().map(|result| result.seq.0).collect();
-    let row = query!(
-        r#"
-        SELECT (run.spec -> 'write_back')::text AS write_back,
-               ARRAY(SELECT item.seq FROM ferry.items AS item
-                     WHERE item.run_id = job.run_id AND item.batch_id = job.batch_id
-                       AND item.seq = ANY($3) AND item.state = 'pending'
-                     ORDER BY item.seq) AS "open!"
-        FROM ferry.jobs AS job JOIN ferry.runs AS run ON run.id = job.run_id
-        WHERE job.id = $1 AND job.token = $2 AND job.state = 'leased'
-        "#,
-        lease.of.id.0,
-        lease.token,
-        &seqs,
+) -> Tried<Vec<i64>> {
+    let open = query_scalar!(
+        "SELECT seq FROM ferry.items WHERE batch_id = $1 AND seq = ANY($2) AND state = 'pending'",
+        batch_of(&lease.of)?.0,
+        &results.iter().map(|result| result.seq.0).collect::<Vec<_>>(),
     )
-    .fetch_optional(connection)
-    .await?
-    .ok_or(LedgerError::LeaseLost)?;
-    Ok((words::write_back(lease.of.run.0, row.write_back.as_deref())?, row.open))
+    .fetch_all(connection)
+    .await?;
+    Ok(sorted(open))
+}
+
+fn sorted(mut seqs: Vec<i64>) -> Vec<i64> {
+    seqs.sort_unstable();
+    seqs
 }
 
 /// Writes what became of the items that are still pending; returns their positions,
@@ -134,19 +142,17 @@ async fn write_items(
     let others: Vec<Option<&str>> = results.iter().map(|r| r.outcome.other.as_deref()).collect();
     let ids: Vec<Option<&str>> =
         results.iter().map(|r| r.outcome.auth0_user_id.as_ref().map(|id| id.0.as_str())).collect();
-    let mut taken = query_scalar!(
+    let taken = query_scalar!(
         r#"
         UPDATE ferry.items AS item
         SET state = result.state, code = result.code, field = result.field, other = result.other,
             auth0_user_id = result.auth0_user_id,
             made_by_ferry = item.made_by_ferry OR result.state = 'created'
-        FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
-                    $8::text[])
+        FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
             AS result (seq, state, code, field, other, auth0_user_id)
-        WHERE item.run_id = $1 AND item.batch_id = $2 AND item.seq = result.seq AND item.state = 'pending'
+        WHERE item.batch_id = $1 AND item.seq = result.seq AND item.state = 'pending'
         RETURNING item.seq
         "#,
-        lease.of.run.0,
         batch_of(&lease.of)?.0,
         &seqs,
         &states as &[&str],
@@ -157,8 +163,7 @@ async fn write_items(
     )
     .fetch_all(connection)
     .await?;
-    taken.sort_unstable();
-    Ok(taken)
+    Ok(sorted(taken))
 }
 
 /// Makes conflicts of items whose application row did not take the id. The id stays
@@ -179,9 +184,9 @@ async fn note_refusals(
         UPDATE ferry.items AS item
         SET state = 'conflict', code = refused.code, field = refused.said, other = NULL
         FROM unnest($2::bigint[], $3::text[], $4::text[]) AS refused (seq, code, said)
-        WHERE item.run_id = $1 AND item.seq = refused.seq
+        WHERE item.batch_id = $1 AND item.seq = refused.seq
         "#,
-        lease.of.run.0,
+        batch_of(&lease.of)?.0,
         &seqs,
         &codes as &[&str],
         &said as &[Option<&str>],

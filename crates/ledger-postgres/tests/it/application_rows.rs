@@ -6,6 +6,7 @@ use ferry_domain::{
         Command, ItemFilter, Items, LedgerError, Moves, Planning, Processes, RefusedRow, Runs, WorkerRecord,
     },
 };
+use ferry_testbed::until;
 use tokio::time::Instant;
 
 use crate::world::{
@@ -71,6 +72,39 @@ async fn one_bad_row_never_costs_the_other_sixty_three() {
         assert!(conflicts.iter().all(|item| item.auth0_user_id.is_some()), "the user at Auth0 stays known");
         let made = "SELECT count(*) FROM ferry.items WHERE state = 'conflict' AND made_by_ferry";
         assert_eq!(database.ask(made).await, "4");
+    })
+    .await;
+}
+
+/// Rows of the ledger's items that were read so far. A server's process tells at its end at the
+/// latest, so the test must have closed its ledgers.
+async fn rows_read(database: &Database) -> i64 {
+    let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    until("the ledger's sessions have ended", async || database.ask(others).await == "0").await;
+    let read = "SELECT sum(idx_tup_read) + (SELECT seq_tup_read FROM pg_stat_user_tables \
+                WHERE relname = 'items') FROM pg_stat_user_indexes WHERE relname = 'items'";
+    database.ask(read).await.parse().unwrap()
+}
+
+#[tokio::test]
+async fn writing_back_reads_a_batch_and_not_the_run_before_anybody_made_statistics() {
+    in_database(|database| async move {
+        users(&database, 4000).await;
+        let ledger = database.migrated().await;
+        database.execute("ALTER TABLE ferry.items SET (autovacuum_enabled = false)").await;
+        let batches: Vec<_> = (0..80).map(|n| keys(n * 50 + 1..=n * 50 + 50)).collect();
+        running(&ledger, 1, Some(users_table()), &batches).await;
+        let leases = lease_all(&ledger, worker(1), LEASE).await;
+        ledger.close().await;
+        let before = rows_read(&database).await;
+        let ledger = database.ledger().await;
+        for lease in &leases[..10] {
+            let results = created(&ledger, lease).await;
+            assert!(ledger.write_back(lease, &results, 50).await.unwrap().finished());
+        }
+        ledger.close().await;
+        let rows = rows_read(&database).await - before;
+        assert!((500..=3000).contains(&rows), "{rows} rows were read for 500 users of 4,000");
     })
     .await;
 }
