@@ -283,6 +283,9 @@ impl fmt::Display for SourceIdentity {
 /// The application's table that gets `auth0_user_id`. Names, unquoted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WriteBackTarget {
+    /// The database, where it is not the ledger's: [`Application::name`](crate::ports::Application::name).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
     /// Schema, where the database has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
@@ -306,6 +309,7 @@ impl WriteBackTarget {
     /// A table by its names; nothing is accepted.
     pub fn new(schema: Option<&str>, table: &str, key_column: &str, id_column: &str) -> Self {
         WriteBackTarget {
+            database: None,
             schema: schema.map(str::to_owned),
             table: table.to_owned(),
             key_column: key_column.to_owned(),

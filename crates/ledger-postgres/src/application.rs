@@ -4,6 +4,7 @@
 //! then quoted by it. A partial unique index (see `prepare`) keeps Ferry and the application
 //! from waiting for each other's index entries.
 
+mod apart;
 mod fault;
 mod look;
 mod pace;
@@ -13,12 +14,13 @@ mod write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ferry_domain::{
-    ItemSeq, RunId, WriteBackTarget,
+    Code, ItemResult, ItemSeq, Job, Lease, RunId, WriteBackTarget,
     ports::{LedgerError, RefusedRow},
 };
 use ferry_ledger::words;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, query_as, query_scalar};
 
+pub use apart::PostgresApplication;
 pub(crate) use look::look;
 pub(crate) use pace::Pace;
 pub(crate) use prepare::prepare;
@@ -29,11 +31,18 @@ use crate::{
 };
 
 /// A row that is to get an id.
-pub(crate) struct AppRow<'a> {
-    pub seq: ItemSeq,
-    pub key: &'a str,
-    pub id: &'a str,
-    pub email: &'a str,
+struct AppRow<'a> {
+    seq: ItemSeq,
+    key: &'a str,
+    id: &'a str,
+    email: &'a str,
+}
+
+impl AppRow<'_> {
+    fn took_too_long(&self) -> RefusedRow {
+        let said = Some("SQLSTATE 57014, it took too long".to_owned());
+        RefusedRow { seq: self.seq, code: Code::AppRowRefused, said }
+    }
 }
 
 /// How rows are written.
@@ -43,6 +52,32 @@ pub(crate) enum Group {
     Whole,
     /// In halves of halves around rows that the table refuses.
     Split,
+}
+
+/// How a part of a group is written.
+#[derive(Clone, Copy)]
+pub(crate) enum How {
+    /// With the application's rows.
+    Rows(Group),
+    /// Without its one row, over which the application's table takes too long.
+    TooSlow,
+}
+
+impl Default for How {
+    fn default() -> Self {
+        How::Rows(Group::Whole)
+    }
+}
+
+impl How {
+    /// How to write these rows after a fault that another way avoids.
+    pub(crate) fn after(self, fault: &Fault, rows: usize) -> Option<How> {
+        match (fault, self) {
+            (Fault::AppRows(_), How::Rows(Group::Whole)) => Some(How::Rows(Group::Split)),
+            (Fault::AppSlow, How::Rows(_)) if rows == 1 => Some(How::TooSlow),
+            _ => None,
+        }
+    }
 }
 
 /// Runs whose target is remembered; one that comes up again later is asked for again.
@@ -79,18 +114,15 @@ async fn statement_for(connection: &mut PgConnection, target: &WriteBackTarget) 
 }
 
 impl PostgresLedger {
-    /// Where this run writes ids back; `None` for one whose users come from a file.
-    pub(crate) async fn target(
-        &self,
-        connection: &mut PgConnection,
-        run: RunId,
-    ) -> Tried<Option<Arc<WriteBackTarget>>> {
+    /// Where the run of this job writes ids back; `None` for one whose users come from a file.
+    pub(crate) async fn target_of(&self, lease: &Lease<Job>) -> Tried<Option<Arc<WriteBackTarget>>> {
+        let run = lease.of.run;
         let known = || self.targets_of_runs.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, target)) = known().iter().find(|(of, _)| *of == run) {
             return Ok(target.clone());
         }
         let text = query_scalar!("SELECT (spec -> 'write_back')::text FROM ferry.runs WHERE id = $1", run.0)
-            .fetch_optional(connection)
+            .fetch_optional(&self.pool)
             .await?
             .ok_or(LedgerError::LeaseLost)?; // no run, no lease
         let target = words::write_back(run.0, text.as_deref())?.map(Arc::new);
@@ -100,8 +132,28 @@ impl PostgresLedger {
         Ok(target)
     }
 
+    /// Gives the rows of these results their ids.
+    pub(crate) async fn write_rows<'r>(
+        &self,
+        connection: &mut PgConnection,
+        target: &WriteBackTarget,
+        results: impl Iterator<Item = &'r ItemResult> + Send,
+        how: How,
+    ) -> Tried<Vec<RefusedRow>> {
+        let rows: Vec<AppRow<'_>> = results
+            .filter_map(|result| {
+                let id = &result.outcome.auth0_user_id.as_ref()?.0;
+                Some(AppRow { seq: result.seq, key: &result.key.0, id, email: result.email.expose() })
+            })
+            .collect();
+        match how {
+            How::Rows(group) => self.write_ids(connection, target, &rows, group).await,
+            How::TooSlow => Ok(rows.iter().map(AppRow::took_too_long).collect()),
+        }
+    }
+
     /// Gives the application's rows their ids; returns those that did not take them, and why.
-    pub(crate) async fn write_ids(
+    async fn write_ids(
         &self,
         connection: &mut PgConnection,
         target: &WriteBackTarget,

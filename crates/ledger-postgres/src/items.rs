@@ -5,11 +5,12 @@
 //! refused something: the transaction is done anew and the group split down to the row. Where the
 //! application's triggers are slow, a group becomes several transactions (`application::Pace`).
 
+mod apart;
 mod results;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    Item, ItemResult, ItemSeq, ItemState, Job, JobKind, Lease, RunId,
+    Item, ItemResult, ItemSeq, ItemState, Job, JobKind, Lease, RunId, WriteBackTarget,
     ports::{ItemFilter, ItemView, Items, LedgerError, WriteBack},
 };
 use ferry_ledger::{
@@ -20,10 +21,10 @@ use ferry_ledger::{
 use sqlx::{query, query_as};
 use tokio::time::Instant;
 
-use self::results::{How, Told};
+use self::results::Told;
 use crate::{
     PostgresLedger,
-    application::Group,
+    application::How,
     errors::{Fault, Tried},
     transaction::Tries,
 };
@@ -48,13 +49,20 @@ impl Items for PostgresLedger {
     ) -> Result<WriteBack> {
         refusals::only(lease, JobKind::Provision)?;
         refusals::ended(results)?;
+        let target = self.target_of(lease).await.map_err(self.failed(WRITING))?;
+        let target = target.as_deref();
+        if let Some(target) = target
+            && let Some(application) = self.apart.of(target)?
+        {
+            return self.write_apart(lease, results, requests, application, target).await;
+        }
         let mut parts = self.pace.parts(results);
         let mut refused_rows = Vec::new();
         while let Some(part) = parts.pop() {
             // Counted with the last part: a call that fails half-way is made again as a whole.
             let sent = if parts.is_empty() { requests } else { 0 };
             let began = Instant::now();
-            match self.write_part(lease, part, sent).await {
+            match self.write_part(lease, target, part, sent).await {
                 Err(Fault::AppSlow) => {
                     self.pace.too_slow(part.len());
                     parts.extend(self.pace.parts(part));
@@ -108,18 +116,25 @@ impl Items for PostgresLedger {
 impl PostgresLedger {
     /// Writes a part of a group in one transaction, again where others' locks or rows that the
     /// application's table refuses stopped it.
-    async fn write_part(&self, lease: &Lease<Job>, part: &[ItemResult], requests: i64) -> Tried<WriteBack> {
+    async fn write_part(
+        &self,
+        lease: &Lease<Job>,
+        target: Option<&WriteBackTarget>,
+        part: &[ItemResult],
+        requests: i64,
+    ) -> Tried<WriteBack> {
         let mut tries = Tries::default();
-        let (mut how, mut told) = (How::Rows(Group::Whole), Told::Never);
+        let (mut how, mut told) = (How::default(), Told::Never);
         loop {
-            match (self.write_results(lease, part, requests, how, told).await, how) {
-                (Err(Fault::ToldBefore), _) if matches!(told, Told::Never) => told = Told::Perhaps,
-                (Err(Fault::AppRows(_)), How::Rows(Group::Whole)) => {
-                    (how, told) = (How::Rows(Group::Split), Told::Perhaps);
-                }
-                (Err(Fault::AppSlow), How::Rows(_)) if part.len() == 1 => how = How::TooSlow,
-                (Err(fault), _) if tries.again(&fault).await => {}
-                (done, _) => return done,
+            let fault = match self.write_results(lease, target, part, requests, how, told).await {
+                Err(fault) => fault,
+                written => return written,
+            };
+            match (how.after(&fault, part.len()), &fault, told) {
+                (Some(next), ..) => (how, told) = (next, Told::Perhaps),
+                (None, Fault::ToldBefore, Told::Never) => told = Told::Perhaps,
+                _ if tries.again(&fault).await => {}
+                _ => return Err(fault),
             }
         }
     }

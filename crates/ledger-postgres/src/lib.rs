@@ -36,9 +36,12 @@ mod reports;
 mod runs;
 mod transaction;
 
+pub use application::PostgresApplication;
+
 use std::{fmt, sync::Arc, time::Duration};
 
-use ferry_domain::ports::LedgerError;
+use ferry_domain::ports::{Application, LedgerError};
+use ferry_ledger::apart::Apart;
 use sqlx::PgPool;
 
 use crate::{
@@ -84,6 +87,7 @@ pub struct PostgresLedger {
     losses: Arc<Losses>,
     targets: Arc<Targets>,
     targets_of_runs: Arc<TargetsOfRuns>,
+    apart: Apart,
     pace: Arc<Pace>,
 }
 
@@ -97,7 +101,14 @@ impl PostgresLedger {
         let (pool, place) = pool::open(url, &options, losses.clone()).await?;
         let death_lock = options.death_lock;
         let (targets, targets_of_runs, pace) = (Arc::default(), Arc::default(), Arc::default());
-        Ok(PostgresLedger { pool, place: place.into(), death_lock, losses, targets, targets_of_runs, pace })
+        let (place, apart) = (place.into(), Apart::default());
+        Ok(PostgresLedger { pool, place, death_lock, losses, targets, targets_of_runs, apart, pace })
+    }
+
+    /// The same ledger, for an application whose database is another one.
+    #[must_use]
+    pub fn beside(self, application: Arc<dyn Application>) -> Self {
+        PostgresLedger { apart: Apart::from(application), ..self }
     }
 
     /// Closes all connections, after those in use have come back.

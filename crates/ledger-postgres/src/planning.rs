@@ -117,6 +117,9 @@ impl Planning for PostgresLedger {
     }
 
     async fn prepare_application(&self, target: &WriteBackTarget) -> Result<bool> {
+        if let Some(application) = self.apart.any() {
+            return application.prepare(target).await;
+        }
         let failed = self.failed("could not prepare the application's table");
         // A connection of its own: settings and the lock end with it, whatever happens.
         let connected = PgConnection::connect_with(&self.pool.connect_options()).await;
@@ -127,6 +130,9 @@ impl Planning for PostgresLedger {
     }
 
     async fn application_table(&self, target: &WriteBackTarget) -> Result<AppTable> {
+        if let Some(application) = self.apart.any() {
+            return application.table(target).await;
+        }
         let failed = self.failed("could not look at the application's table");
         let mut connection = self.pool.acquire().await.map_err(|error| failed(error.into()))?;
         let found = application::look(&mut connection, target).await;

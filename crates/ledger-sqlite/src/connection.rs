@@ -1,9 +1,9 @@
 //! Opening the file, and the shape of connections to it.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
-use ferry_domain::ports::LedgerError;
-use ferry_ledger::Result;
+use ferry_domain::ports::{Application, LedgerError};
+use ferry_ledger::{Result, apart::Apart};
 use sqlx::{
     ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
@@ -23,6 +23,7 @@ const READERS: u32 = 4;
 pub struct SqliteLedger {
     writer: SqlitePool,
     readers: SqlitePool,
+    apart: Apart,
 }
 
 /// A transaction's connection, on which the steps of scripts are done.
@@ -40,7 +41,7 @@ impl SqliteLedger {
     /// `Unavailable` when it can't be opened, is no SQLite database, or is held by another process
     /// for longer than five seconds.
     pub async fn open(path: &Path) -> Result<Self> {
-        Self::connect(path, true).await
+        Self::connect(path, true, SqliteSynchronous::Normal).await
     }
 
     /// Like [`SqliteLedger::open`], for a file that must be there.
@@ -49,14 +50,28 @@ impl SqliteLedger {
     /// As `open`; `Unavailable` when there is no such file.
     pub async fn open_existing(path: &Path) -> Result<Self> {
         if !path.exists() {
-            let reason = format!("there is no file {}", path.display());
-            return Err(LedgerError::Unavailable { doing: "could not be opened", reason, passes: false });
+            return Err(no_file(path));
         }
-        Self::connect(path, false).await
+        Self::connect(path, false, SqliteSynchronous::Normal).await
     }
 
-    async fn connect(path: &Path, create: bool) -> Result<Self> {
-        let opened = Self::connect_to(path, create).await;
+    /// An application's file whose ledger is another one: what is written here is on the disk
+    /// before the ledger hears of it.
+    pub(crate) async fn open_before_a_ledger(path: &Path) -> Result<Self> {
+        if !path.exists() {
+            return Err(no_file(path));
+        }
+        Self::connect(path, false, SqliteSynchronous::Full).await
+    }
+
+    /// The same ledger, for an application whose database is another one.
+    #[must_use]
+    pub fn beside(self, application: Arc<dyn Application>) -> Self {
+        SqliteLedger { apart: Apart::from(application), ..self }
+    }
+
+    async fn connect(path: &Path, create: bool, synchronous: SqliteSynchronous) -> Result<Self> {
+        let opened = Self::connect_to(path, create, synchronous).await;
         match opened {
             Err(LedgerError::Busy) => Err(LedgerError::Unavailable {
                 doing: "could not be opened",
@@ -71,13 +86,13 @@ impl SqliteLedger {
         }
     }
 
-    async fn connect_to(path: &Path, create: bool) -> Result<Self> {
+    async fn connect_to(path: &Path, create: bool, synchronous: SqliteSynchronous) -> Result<Self> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(create)
             .foreign_keys(true)
             .busy_timeout(BUSY)
-            .synchronous(SqliteSynchronous::Normal)
+            .synchronous(synchronous)
             .disable_statement_logging();
         let mut first = options.connect().await.doing("could not be opened")?;
         write_ahead(&mut first, path).await?;
@@ -87,6 +102,7 @@ impl SqliteLedger {
         Ok(SqliteLedger {
             writer: pool().max_connections(1).connect_lazy_with(options),
             readers: pool().max_connections(READERS).connect_lazy_with(reading),
+            apart: Apart::default(),
         })
     }
 
@@ -94,6 +110,11 @@ impl SqliteLedger {
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+    }
+
+    /// Where the application's tables are.
+    pub(crate) fn apart(&self) -> &Apart {
+        &self.apart
     }
 
     /// Where to read.
@@ -110,6 +131,11 @@ impl SqliteLedger {
     pub(crate) async fn write(&self, doing: &'static str) -> Result<Transaction<'static, Sqlite>> {
         self.writer.begin_with("BEGIN IMMEDIATE").await.doing(doing)
     }
+}
+
+fn no_file(path: &Path) -> LedgerError {
+    let reason = format!("there is no file {}", path.display());
+    LedgerError::Unavailable { doing: "could not be opened", reason, passes: false }
 }
 
 /// Connections that nothing ends but `close`: a new one would compile all

@@ -1,6 +1,7 @@
 //! Items, and the results of several of them in one transaction: fence, application rows,
 //! items, tally (with the end of the batch).
 
+mod apart;
 mod results;
 
 use async_trait::async_trait;
@@ -16,7 +17,7 @@ use ferry_ledger::{
 
 use crate::{
     SqliteLedger,
-    application::{Parts, Trouble},
+    application::{Parts, Trouble, write_rows},
     connection::Tx,
     errors::Doing,
     leases::fence::fence,
@@ -45,6 +46,11 @@ impl Items for SqliteLedger {
     ) -> Result<WriteBack> {
         refusals::only(lease, JobKind::Provision)?;
         refusals::ended(results)?;
+        if let Some(target) = self.target_apart(lease).await?
+            && let Some(application) = self.apart().of(&target)?
+        {
+            return self.write_apart(lease, results, requests, application, &target).await;
+        }
         let mut parts = Parts::default();
         loop {
             match self.write_results(lease, results, requests, &mut parts).await {
@@ -101,7 +107,13 @@ impl SqliteLedger {
         let mut tx = self.write(WRITING).await?;
         let held = fence(&mut tx, lease).await?;
         let fresh = results::still_pending(&mut tx, lease, results).await?;
-        let refused_rows = results::application_rows(&mut tx, &held, &fresh, parts).await?;
+        let refused_rows = match &held.target {
+            Some(target) => {
+                self.apart().of(target)?; // a table elsewhere, of which this process knows nothing
+                write_rows(&mut tx, target, &fresh, parts).await?
+            }
+            None => Vec::new(),
+        };
         let ended = results::write_items(&mut tx, lease, &fresh, &refused_rows).await?;
         let pending = Tx(&mut tx).count_in(&lease.of, &ended, requests, End::Done).await?;
         tx.commit().await.doing(WRITING)?;

@@ -34,6 +34,6 @@ mod reports;
 mod runs;
 mod values;
 
-pub use application::application_table;
+pub use application::{SqliteApplication, application_table};
 pub use connection::SqliteLedger;
 pub use lock::{EmbeddedLock, LockError};

@@ -118,6 +118,9 @@ impl Planning for SqliteLedger {
     }
 
     async fn prepare_application(&self, target: &WriteBackTarget) -> Result<bool> {
+        if let Some(application) = self.apart().any() {
+            return application.prepare(target).await;
+        }
         let mut tx = self.write(PREPARING).await?;
         let changed = application::prepare(&mut tx, target).await?;
         tx.commit().await.doing(PREPARING)?;
@@ -125,6 +128,9 @@ impl Planning for SqliteLedger {
     }
 
     async fn application_table(&self, target: &WriteBackTarget) -> Result<AppTable> {
+        if let Some(application) = self.apart().any() {
+            return application.table(target).await;
+        }
         let mut connection = self.reader().acquire().await.doing(LOOKING)?;
         Ok(application::look_closely(&mut connection, target).await?.table)
     }

@@ -7,6 +7,7 @@
 //! can do, and in the cost of a statement. So do whole methods where a process waits for them:
 //! sends, claims, heartbeats, rescues and results are two times idiomatic SQL.
 
+pub mod apart;
 pub mod audit;
 pub mod lists;
 pub mod refusals;

@@ -88,6 +88,7 @@ pub fn write_back_target(location: &Location, mapping: &Mapping) -> Option<Write
     };
     let id_column = mapping.columns.auth0_user_id.clone().unwrap_or_else(|| "auth0_user_id".to_owned());
     Some(WriteBackTarget {
+        database: None,
         schema,
         table: table.to_owned(),
         key_column: mapping.columns.key.clone()?,

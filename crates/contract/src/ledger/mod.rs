@@ -106,7 +106,9 @@ pub trait LedgerWorld: Send + Sync {
 }
 
 /// One test for each case, for an async function that makes a [`LedgerWorld`]
-/// or answers `None` (the case is skipped). Needs tokio among the dev-dependencies.
+/// or answers `None` (the case is skipped). With `apart from the application:` in front, only the
+/// cases of writing back, for a ledger in another database than the application's table.
+/// Needs tokio among the dev-dependencies.
 #[macro_export]
 macro_rules! ledger_suite {
     ($world:ident) => {
@@ -275,6 +277,27 @@ macro_rules! ledger_suite {
                 a_resume_forgets_the_failures_of_its_own_run_only;
             storm:
                 crashing_workers_settle_every_item_once;
+        }
+    };
+    (apart from the application: $world:ident) => {
+        $crate::ledger_suite! { @cases $world;
+            write_back:
+                results_and_ids_are_stored_together,
+                the_last_item_ends_the_batch_once,
+                two_batches_end_at_once,
+                a_result_told_twice_counts_once,
+                a_row_the_application_changed_is_a_conflict,
+                a_vanished_row_is_a_conflict,
+                one_taken_id_costs_one_row,
+                one_refused_row_costs_one_row,
+                the_hardest_refusal_costs_one_row,
+                a_key_that_two_rows_share_is_written_to_neither,
+                a_blank_is_written_over_like_no_id,
+                the_application_is_prepared_once,
+                a_table_without_the_columns_is_refused,
+                a_result_told_twice_leaves_the_applications_row_alone,
+                a_result_for_a_user_of_another_batch_is_not_taken,
+                a_row_with_another_address_than_planned_gets_no_id;
         }
     };
     (@cases $world:ident; $($part:ident: $($case:ident),+;)+) => {

@@ -1,11 +1,13 @@
 //! What the rules need from outside, each as a trait an adapter fulfils.
 
+mod application;
 mod directory;
 mod ledger;
 mod limiter;
 mod queue;
 mod source;
 
+pub use application::Application;
 pub use directory::{Connection, Directory, DirectoryError, DirectoryUser, NewUser};
 pub use ledger::{
     ABANDONED, ActiveRun, BatchVerification, Cancellable, Command, Controls, DeadCount, DeadFilter, DeadKind,

@@ -19,7 +19,7 @@ use sqlx::{PgConnection, query, query_scalar};
 
 use crate::{
     PostgresLedger,
-    application::{AppRow, Group},
+    application::How,
     errors::{Fault, Tried},
     leases::fence::fence,
     transaction::Tx,
@@ -34,33 +34,27 @@ pub(super) enum Told {
     Perhaps,
 }
 
-/// How a part of a group is written.
-#[derive(Clone, Copy)]
-pub(super) enum How {
-    /// With the application's rows.
-    Rows(Group),
-    /// Without its one row, over which the application's table takes too long.
-    TooSlow,
-}
-
 impl PostgresLedger {
     /// Writes a part of the results, in one transaction.
     pub(super) async fn write_results(
         &self,
         lease: &Lease<Job>,
+        target: Option<&WriteBackTarget>,
         results: &[ItemResult],
         requests: i64,
         how: How,
         told: Told,
     ) -> Tried<WriteBack> {
         let mut tx = self.begin_write_back().await?;
-        let target = self.target(&mut tx, lease.of.run).await?;
         let open = match told {
             Told::Never => sorted(results.iter().map(|result| result.seq.0).collect()),
             Told::Perhaps => still_pending(&mut tx, lease, results).await?,
         };
-        let refused_rows = match &target {
-            Some(target) => self.application_rows(&mut tx, target, results, &open, how).await?,
+        let refused_rows = match target {
+            Some(target) => {
+                let rows = results.iter().filter(|result| open.binary_search(&result.seq.0).is_ok());
+                self.write_rows(&mut tx, target, rows, how).await?
+            }
             None => Vec::new(),
         };
         let held = fence(&mut tx, lease).await?;
@@ -73,36 +67,6 @@ impl PostgresLedger {
         let pending = Tx(&mut tx).count_in(&lease.of, &ended, requests, End::Done).await?;
         tx.commit().await?;
         Ok(WriteBack { refused_rows, pending, run: held.run.seen_by_holder(held.all_stopped) })
-    }
-
-    async fn application_rows(
-        &self,
-        connection: &mut PgConnection,
-        target: &WriteBackTarget,
-        results: &[ItemResult],
-        open: &[i64],
-        how: How,
-    ) -> Tried<Vec<RefusedRow>> {
-        let rows: Vec<AppRow<'_>> = results
-            .iter()
-            .filter(|result| open.binary_search(&result.seq.0).is_ok())
-            .filter_map(|result| {
-                let id = &result.outcome.auth0_user_id.as_ref()?.0;
-                let email = result.email.expose();
-                Some(AppRow { seq: result.seq, key: &result.key.0, id, email })
-            })
-            .collect();
-        match how {
-            How::Rows(group) => self.write_ids(connection, target, &rows, group).await,
-            How::TooSlow => Ok(rows
-                .iter()
-                .map(|row| RefusedRow {
-                    seq: row.seq,
-                    code: Code::AppRowRefused,
-                    said: Some("SQLSTATE 57014, it took too long".to_owned()),
-                })
-                .collect()),
-        }
     }
 }
 
@@ -123,14 +87,14 @@ async fn still_pending(
     Ok(sorted(open))
 }
 
-fn sorted(mut seqs: Vec<i64>) -> Vec<i64> {
+pub(super) fn sorted(mut seqs: Vec<i64>) -> Vec<i64> {
     seqs.sort_unstable();
     seqs
 }
 
 /// Writes what became of the items that are still pending; returns their positions,
 /// sorted. The others were written by an earlier call whose answer was lost.
-async fn write_items(
+pub(super) async fn write_items(
     connection: &mut PgConnection,
     lease: &Lease<Job>,
     results: &[ItemResult],
@@ -168,7 +132,7 @@ async fn write_items(
 
 /// Makes conflicts of items whose application row did not take the id. The id stays
 /// on the item: the user exists, and `made_by_ferry` says whose work it is.
-async fn note_refusals(
+pub(super) async fn note_refusals(
     connection: &mut PgConnection,
     lease: &Lease<Job>,
     refused: &[RefusedRow],
@@ -196,7 +160,7 @@ async fn note_refusals(
     Ok(())
 }
 
-fn tally(results: &[ItemResult], taken: &[i64], refused: &[RefusedRow]) -> Tally {
+pub(super) fn tally(results: &[ItemResult], taken: &[i64], refused: &[RefusedRow]) -> Tally {
     let mut tally = Tally::default();
     for result in results.iter().filter(|r| taken.binary_search(&r.seq.0).is_ok()) {
         let turned_down = refused.iter().any(|row| row.seq == result.seq);

@@ -20,3 +20,8 @@ mod world;
 use suite_world::world;
 
 ferry_contract::ledger_suite!(world);
+
+mod apart_from_the_application {
+    use super::suite_world::apart;
+    ferry_contract::ledger_suite!(apart from the application: apart);
+}

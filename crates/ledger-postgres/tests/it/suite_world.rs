@@ -4,14 +4,18 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use ferry_contract::ledger::LedgerWorld;
-use ferry_domain::{WorkerId, ports::Ledger};
-use ferry_ledger_postgres::PostgresLedger;
+use ferry_domain::{WorkerId, WriteBackTarget, ports::Ledger};
+use ferry_ledger_postgres::{Options, PostgresApplication, PostgresLedger};
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 
 use crate::world::Database;
 
 pub struct PostgresWorld {
     database: Database,
+    /// The application's, where it is another one.
+    elsewhere: Option<Database>,
+    /// Where the ledger's tables are.
+    tables: PgPool,
     ledger: Arc<PostgresLedger>,
     other: Arc<PostgresLedger>,
     /// The application.
@@ -23,8 +27,25 @@ pub async fn world() -> Option<PostgresWorld> {
     let ledger = Arc::new(database.ledger().await);
     let other = Arc::new(database.ledger().await);
     let application = PgPoolOptions::new().max_connections(2).connect(&database.url).await.unwrap();
-    Some(PostgresWorld { database, ledger, other, application })
+    let tables = application.clone();
+    Some(PostgresWorld { database, elsewhere: None, tables, ledger, other, application })
 }
+
+/// The same with the ledger in a database of its own.
+pub async fn apart() -> Option<PostgresWorld> {
+    let (database, elsewhere) = (Database::new().await?, Database::new().await?);
+    let ledger = async || {
+        let application = PostgresApplication::connect(&elsewhere.url, NAME, Options::default()).await;
+        Arc::new(database.ledger().await.beside(Arc::new(application.unwrap())))
+    };
+    let (ledger, other) = (ledger().await, ledger().await);
+    let pool = async |url: &str| PgPoolOptions::new().max_connections(2).connect(url).await.unwrap();
+    let (application, tables) = (pool(&elsewhere.url).await, pool(&database.url).await);
+    Some(PostgresWorld { database, elsewhere: Some(elsewhere), tables, ledger, other, application })
+}
+
+/// What runs call the application's database, where it is not the ledger's.
+const NAME: &str = "the application's";
 
 impl PostgresWorld {
     async fn run(&self, sql: impl Into<String>) {
@@ -54,7 +75,8 @@ impl LedgerWorld for PostgresWorld {
             let older: Vec<_> = columns.iter().map(|column| format!("{column} = {column} - {by}")).collect();
             // Rows are locked in no particular order, and a storm of workers is at the same table.
             let alone = format!("LOCK TABLE ferry.{table} IN EXCLUSIVE MODE");
-            self.run(format!("{alone}; UPDATE ferry.{table} SET {}", older.join(", "))).await;
+            let older = format!("{alone}; UPDATE ferry.{table} SET {}", older.join(", "));
+            sqlx::raw_sql(AssertSqlSafe(older)).execute(&self.tables).await.unwrap();
         }
     }
 
@@ -68,13 +90,18 @@ impl LedgerWorld for PostgresWorld {
 
     async fn count(&self, table: &str) -> i64 {
         let sql = format!("SELECT count(*) FROM ferry.{table}");
-        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.application).await.unwrap()
+        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.tables).await.unwrap()
+    }
+
+    fn write_back_target(&self) -> WriteBackTarget {
+        let database = self.elsewhere.as_ref().map(|_| NAME.to_owned());
+        WriteBackTarget { database, ..WriteBackTarget::new(None, "people", "id", "auth0_user_id") }
     }
 
     async fn audit(&self) -> Vec<String> {
         type Line = (String, String, Option<uuid::Uuid>, serde_json::Value, Option<String>);
         let sql = "SELECT actor, action, run_id, detail, reason FROM ferry.audit ORDER BY id";
-        let lines: Vec<Line> = sqlx::query_as(sql).fetch_all(&self.application).await.unwrap();
+        let lines: Vec<Line> = sqlx::query_as(sql).fetch_all(&self.tables).await.unwrap();
         let line = |(actor, action, run, detail, reason): Line| {
             format!("{actor} {action} {run:?} {detail} {reason:?}")
         };

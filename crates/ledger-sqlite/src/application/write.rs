@@ -28,7 +28,7 @@ use super::{
 use crate::errors::{Doing, extended_code, is_about_rows, is_unique};
 
 /// A row that is to get an id.
-pub(crate) struct AppRow<'a> {
+pub(super) struct AppRow<'a> {
     pub seq: ItemSeq,
     pub key: &'a SourceKey,
     pub id: &'a Auth0UserId,
@@ -51,7 +51,7 @@ impl From<LedgerError> for Trouble {
 
 /// Writes ids where there is none, or the same one. Returns the rows that did not take
 /// theirs, and why.
-pub(crate) async fn write_ids(
+pub(super) async fn write_ids(
     connection: &mut SqliteConnection,
     target: &WriteBackTarget,
     rows: &[AppRow<'_>],

@@ -6,12 +6,7 @@ use ferry_domain::{Code, ItemResult, ItemState, Job, Lease, Tally, ports::Refuse
 use ferry_ledger::{Result, refusals::batch_of, words};
 use sqlx::SqliteConnection;
 
-use crate::{
-    application::{AppRow, Parts, Trouble, write_ids},
-    errors::Doing,
-    leases::fence::Held,
-    values::json,
-};
+use crate::{errors::Doing, values::json};
 
 const DOING: &str = "could not write results back";
 
@@ -39,28 +34,6 @@ pub(super) async fn still_pending<'a>(
     .into_iter()
     .collect();
     Ok(results.iter().filter(|result| pending.contains(&result.seq.0)).collect())
-}
-
-/// Gives the application's rows their ids; returns those that did not take them, and why.
-pub(super) async fn application_rows(
-    connection: &mut SqliteConnection,
-    held: &Held,
-    results: &[&ItemResult],
-    parts: &mut Parts,
-) -> std::result::Result<Vec<RefusedRow>, Trouble> {
-    let Some(target) = &held.target else { return Ok(Vec::new()) };
-    let mut rows: Vec<AppRow<'_>> = results
-        .iter()
-        .filter_map(|result| {
-            let id = result.outcome.auth0_user_id.as_ref()?;
-            Some(AppRow { seq: result.seq, key: &result.key, id, email: result.email.expose() })
-        })
-        .collect();
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
-    rows.sort_by_key(|row| row.key);
-    write_ids(connection, target, &rows, parts).await
 }
 
 /// Writes what became of the items; returns their tally. An item whose row refused the id is a

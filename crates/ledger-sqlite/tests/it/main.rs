@@ -14,3 +14,8 @@ mod world;
 use world::world;
 
 ferry_contract::ledger_suite!(world);
+
+mod apart_from_the_application {
+    use super::world::apart;
+    ferry_contract::ledger_suite!(apart from the application: apart);
+}

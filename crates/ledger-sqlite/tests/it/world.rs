@@ -4,8 +4,8 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use ferry_contract::ledger::LedgerWorld;
-use ferry_domain::ports::Ledger;
-use ferry_ledger_sqlite::SqliteLedger;
+use ferry_domain::{WriteBackTarget, ports::Ledger};
+use ferry_ledger_sqlite::{SqliteApplication, SqliteLedger};
 use sqlx::{AssertSqlSafe, SqlitePool, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
@@ -15,6 +15,10 @@ pub struct SqliteWorld {
     other: Arc<SqliteLedger>,
     /// The application.
     pub application: SqlitePool,
+    /// Where the ledger's tables are.
+    tables: SqlitePool,
+    /// What runs call the application's database, where it is not the ledger's.
+    name: Option<String>,
 }
 
 pub async fn world() -> Option<SqliteWorld> {
@@ -24,7 +28,27 @@ pub async fn world() -> Option<SqliteWorld> {
     let other = Arc::new(SqliteLedger::open_existing(&path).await.unwrap());
     let options = SqliteConnectOptions::new().filename(&path).busy_timeout(Duration::from_secs(5));
     let application = SqlitePool::connect_with(options).await.unwrap();
-    Some(SqliteWorld { folder, ledger, other, application })
+    let tables = application.clone();
+    Some(SqliteWorld { folder, ledger, other, application, tables, name: None })
+}
+
+/// The same with the ledger in a file of its own.
+pub async fn apart() -> Option<SqliteWorld> {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = async |name: &str| {
+        let options = SqliteConnectOptions::new().filename(folder.path().join(name)).create_if_missing(true);
+        SqlitePool::connect_with(options.busy_timeout(Duration::from_secs(5))).await.unwrap()
+    };
+    let application = pool("app.db").await;
+    let tables = pool("ledger.db").await;
+    let ledger = async || {
+        let application = SqliteApplication::open(&folder.path().join("app.db"), "the application's").await;
+        let ledger = SqliteLedger::open(&folder.path().join("ledger.db")).await.unwrap();
+        Arc::new(ledger.beside(Arc::new(application.unwrap())))
+    };
+    let (ledger, other) = (ledger().await, ledger().await);
+    let name = Some("the application's".to_owned());
+    Some(SqliteWorld { folder, ledger, other, application, tables, name })
 }
 
 impl SqliteWorld {
@@ -62,7 +86,8 @@ impl LedgerWorld for SqliteWorld {
             ("ferry_dead_letters", vec!["received_at", "resolved_at"]),
         ] {
             let older: Vec<_> = columns.iter().map(|column| format!("{column} = {column} - {by}")).collect();
-            self.run(format!("UPDATE {table} SET {}", older.join(", "))).await;
+            let older = format!("UPDATE {table} SET {}", older.join(", "));
+            sqlx::query(AssertSqlSafe(older)).execute(&self.tables).await.unwrap();
         }
     }
 
@@ -72,13 +97,18 @@ impl LedgerWorld for SqliteWorld {
 
     async fn count(&self, table: &str) -> i64 {
         let sql = format!("SELECT count(*) FROM ferry_{table}");
-        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.application).await.unwrap()
+        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.tables).await.unwrap()
+    }
+
+    fn write_back_target(&self) -> WriteBackTarget {
+        let target = WriteBackTarget::new(None, "people", "id", "auth0_user_id");
+        WriteBackTarget { database: self.name.clone(), ..target }
     }
 
     async fn audit(&self) -> Vec<String> {
         type Line = (String, String, Option<uuid::Uuid>, String, Option<String>);
         let sql = "SELECT actor, action, run_id, detail, reason FROM ferry_audit ORDER BY id";
-        let lines: Vec<Line> = sqlx::query_as(sql).fetch_all(&self.application).await.unwrap();
+        let lines: Vec<Line> = sqlx::query_as(sql).fetch_all(&self.tables).await.unwrap();
         let line = |(actor, action, run, detail, reason): Line| {
             let detail: serde_json::Value = serde_json::from_str(&detail).unwrap();
             format!("{actor} {action} {run:?} {detail} {reason:?}")

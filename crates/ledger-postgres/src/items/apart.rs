@@ -1,0 +1,73 @@
+//! Results where the application's table is in another database: its rows first, then the ledger.
+//!
+//! No transaction spans both. A process that ends between the two leaves rows with ids and
+//! pending items; whoever takes the batch next comes to the same ids and writes them again. The
+//! other way round the ledger would say "created" of a row that never got its id. A late owner
+//! may have written rows before the fence refuses it: the ids are those of its successor.
+
+use ferry_domain::{
+    ItemResult, Job, Lease, WriteBackTarget,
+    ports::{Application, LedgerError, WriteBack},
+};
+use sqlx::query_scalar;
+
+use super::{
+    WRITING,
+    results::{note_refusals, sorted, tally, write_items},
+};
+use crate::{PostgresLedger, errors::Tried, leases::fence::fence, transaction::Tx};
+use ferry_ledger::steps::{End, EndSteps};
+
+impl PostgresLedger {
+    pub(super) async fn write_apart(
+        &self,
+        lease: &Lease<Job>,
+        results: &[ItemResult],
+        requests: i64,
+        application: &dyn Application,
+        target: &WriteBackTarget,
+    ) -> Result<WriteBack, LedgerError> {
+        let open = self.held_and_pending(lease, results).await.map_err(self.failed(WRITING))?;
+        let rows: Vec<&ItemResult> = results
+            .iter()
+            .filter(|result| open.binary_search(&result.seq.0).is_ok())
+            .filter(|result| result.outcome.auth0_user_id.is_some())
+            .collect();
+        let refused = match rows.is_empty() {
+            true => Vec::new(),
+            false => application.write_ids(target, &rows).await?,
+        };
+        self.trying(WRITING, || async {
+            let mut tx = self.begin().await?;
+            let held = fence(&mut tx, lease).await?;
+            let taken = write_items(&mut tx, lease, results).await?;
+            let of_taken = refused.iter().filter(|row| taken.binary_search(&row.seq.0).is_ok());
+            let refused_rows: Vec<_> = of_taken.cloned().collect();
+            note_refusals(&mut tx, lease, &refused_rows).await?;
+            let ended = tally(results, &taken, &refused_rows);
+            let pending = Tx(&mut tx).count_in(&lease.of, &ended, requests, End::Done).await?;
+            tx.commit().await?;
+            Ok(WriteBack { refused_rows, pending, run: held.run.seen_by_holder(held.all_stopped) })
+        })
+        .await
+    }
+
+    /// Positions of the results whose items are still pending, sorted, while the lease is held.
+    async fn held_and_pending(&self, lease: &Lease<Job>, results: &[ItemResult]) -> Tried<Vec<i64>> {
+        let open = query_scalar!(
+            r#"
+            SELECT ARRAY(SELECT item.seq FROM ferry.items AS item
+                         WHERE item.batch_id = job.batch_id AND item.seq = ANY($3)
+                           AND item.state = 'pending') AS "open!"
+            FROM ferry.jobs AS job
+            WHERE job.id = $1 AND job.token = $2 AND job.state = 'leased'
+            "#,
+            lease.of.id.0,
+            lease.token,
+            &results.iter().map(|result| result.seq.0).collect::<Vec<_>>(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(sorted(open.ok_or(LedgerError::LeaseLost)?))
+    }
+}

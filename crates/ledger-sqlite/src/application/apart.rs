@@ -1,0 +1,72 @@
+//! The application's file, for a ledger in another file or database.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use ferry_domain::{
+    ItemResult, WriteBackTarget,
+    application::AppTable,
+    ports::{Application, Planning, RefusedRow},
+};
+use ferry_ledger::Result;
+
+use super::{Parts, Trouble, WRITING, write_rows};
+use crate::{SqliteLedger, errors::Doing};
+
+/// The application's database in a SQLite file, without a ledger. Clones share connections.
+#[derive(Clone, Debug)]
+pub struct SqliteApplication {
+    /// Connections to the file; its ledger, if it has one, is not touched.
+    file: SqliteLedger,
+    name: String,
+}
+
+impl SqliteApplication {
+    /// Opens a file that must be there, and turns it to WAL. `name` is what runs remember it by.
+    ///
+    /// # Errors
+    /// As [`SqliteLedger::open_existing`].
+    pub async fn open(path: &Path, name: impl Into<String> + Send) -> Result<Self> {
+        Ok(SqliteApplication { file: SqliteLedger::open_before_a_ledger(path).await?, name: name.into() })
+    }
+
+    async fn write_once(
+        &self,
+        target: &WriteBackTarget,
+        results: &[&ItemResult],
+        parts: &mut Parts,
+    ) -> std::result::Result<Vec<RefusedRow>, Trouble> {
+        let mut tx = self.file.write(WRITING).await?;
+        let refused = write_rows(&mut tx, target, results, parts).await?;
+        tx.commit().await.doing(WRITING)?;
+        Ok(refused)
+    }
+}
+
+#[async_trait]
+impl Application for SqliteApplication {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn prepare(&self, target: &WriteBackTarget) -> Result<bool> {
+        self.file.prepare_application(target).await
+    }
+
+    async fn table(&self, target: &WriteBackTarget) -> Result<AppTable> {
+        let mut table = self.file.application_table(target).await?;
+        table.target.database = Some(self.name.clone());
+        Ok(table)
+    }
+
+    async fn write_ids(&self, target: &WriteBackTarget, results: &[&ItemResult]) -> Result<Vec<RefusedRow>> {
+        let mut parts = Parts::default();
+        loop {
+            match self.write_once(target, results, &mut parts).await {
+                Err(Trouble::Ended) => {} // again, with that row in a smaller part
+                Err(Trouble::Ledger(error)) => return Err(error),
+                Ok(refused) => return Ok(refused),
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Results where the application's table is in another file or database: its rows first, then
+//! the ledger. No transaction spans both (with WAL, not even one over two attached files). A
+//! process that ends between the two leaves rows with ids and pending items; whoever takes the
+//! batch next comes to the same ids and writes them again.
+
+use ferry_domain::{
+    ItemResult, Job, Lease, WriteBackTarget,
+    ports::{Application, WriteBack},
+};
+use ferry_ledger::{
+    Result,
+    steps::{End, EndSteps},
+};
+
+use super::{WRITING, results};
+use crate::{SqliteLedger, connection::Tx, errors::Doing, leases::fence::fence};
+
+impl SqliteLedger {
+    /// Where the run of this job writes ids back, for a ledger whose application is elsewhere.
+    pub(super) async fn target_apart(&self, lease: &Lease<Job>) -> Result<Option<WriteBackTarget>> {
+        if self.apart().any().is_none() {
+            return Ok(None);
+        }
+        let mut connection = self.reader().acquire().await.doing(WRITING)?;
+        Ok(fence(&mut connection, lease).await?.target)
+    }
+
+    pub(super) async fn write_apart(
+        &self,
+        lease: &Lease<Job>,
+        all: &[ItemResult],
+        requests: i64,
+        application: &dyn Application,
+        target: &WriteBackTarget,
+    ) -> Result<WriteBack> {
+        let mut connection = self.reader().acquire().await.doing(WRITING)?;
+        let mut rows = results::still_pending(&mut connection, lease, all).await?;
+        drop(connection);
+        rows.retain(|result| result.outcome.auth0_user_id.is_some());
+        let refused = match rows.is_empty() {
+            true => Vec::new(),
+            false => application.write_ids(target, &rows).await?,
+        };
+        let mut tx = self.write(WRITING).await?;
+        let held = fence(&mut tx, lease).await?;
+        let fresh = results::still_pending(&mut tx, lease, all).await?;
+        let is_fresh = |row: &ferry_domain::ports::RefusedRow| fresh.iter().any(|of| of.seq == row.seq);
+        let refused_rows: Vec<_> = refused.into_iter().filter(is_fresh).collect();
+        let ended = results::write_items(&mut tx, lease, &fresh, &refused_rows).await?;
+        let pending = Tx(&mut tx).count_in(&lease.of, &ended, requests, End::Done).await?;
+        tx.commit().await.doing(WRITING)?;
+        Ok(WriteBack { refused_rows, pending, run: held.run.seen_by_holder(held.all_stopped) })
+    }
+}
