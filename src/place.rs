@@ -47,6 +47,23 @@ impl Place {
         Ok(Place::Sqlite(OWN_FILE.into()))
     }
 
+    /// The application's database, where `DATABASE_URL` names it.
+    pub fn of_application(servers: &Servers) -> anyhow::Result<Option<Place>> {
+        let url = &servers.database_url;
+        url.get().map(|text| Place::parse(url.name, text)).transpose()
+    }
+
+    /// What runs remember this database by, where their ledger is another one. Without credentials.
+    pub fn name(&self) -> String {
+        match self {
+            Place::Sqlite(path) => {
+                let full = std::fs::canonicalize(path).or_else(|_| std::path::absolute(path));
+                format!("sqlite://{}", full.as_ref().unwrap_or(path).display())
+            }
+            Place::Postgres(_) => self.shown(),
+        }
+    }
+
     /// The same place as an operator would name it, without credentials.
     pub fn shown(&self) -> String {
         match self {

@@ -7,10 +7,12 @@ use ferry_auth0::{Auth0, Auth0Settings};
 use ferry_domain::{
     Figures, WorkerId, WriteBackTarget,
     application::AppTable,
-    ports::{Directory, Ledger, LedgerError, Limiter, Queue, QueueError, WorkerRecord},
+    ports::{
+        Application, Directory, Ledger, LedgerError, Limiter, Planning, Queue, QueueError, WorkerRecord,
+    },
 };
-use ferry_ledger_postgres::PostgresLedger;
-use ferry_ledger_sqlite::{EmbeddedLock, SqliteLedger};
+use ferry_ledger_postgres::{PostgresApplication, PostgresLedger};
+use ferry_ledger_sqlite::{EmbeddedLock, SqliteApplication, SqliteLedger};
 use ferry_limiter::{LocalLimiter, SharedLimiter, SharedOptions, TenantLimiter};
 use ferry_operations::Access;
 use ferry_queue::{MemoryQueue, RedisOptions, RedisQueue};
@@ -44,23 +46,56 @@ pub fn access_to(ledger: Arc<dyn Ledger>, setup: &Setup) -> Access {
 pub async fn ledger(place: &Place, setup: &Setup) -> anyhow::Result<Arc<dyn Ledger>> {
     match place {
         Place::Sqlite(path) => {
-            if !path.is_file() {
-                return Err(usage(format!(
-                    "{}: there is no ledger. Start a run first, or set DATABASE_URL to where it is",
-                    path.display()
-                )));
-            }
+            check_there(path)?;
             sqlite(path).await
         }
         Place::Postgres(url) => {
             let ledger = postgres(url, setup).await?;
-            ledger
-                .runs(1)
-                .await
-                .context("the ledger can't be read; `ferry migrate --yes` makes or updates its tables")?;
+            check_readable(&*ledger).await?;
             Ok(ledger)
         }
     }
+}
+
+/// Opens a ledger for what reads or writes the application's table, which may be in another
+/// database. A SQLite ledger is made where it is missing; a PostgreSQL one may be in any state.
+pub async fn ledger_for(
+    application: Option<&Place>,
+    place: &Place,
+    setup: &Setup,
+) -> anyhow::Result<Arc<dyn Ledger>> {
+    let apart = match application.filter(|of| of.name() != place.name()) {
+        Some(of) => application_in(of, setup).await?,
+        None => None,
+    };
+    Ok(match (place, apart) {
+        (Place::Sqlite(path), None) => sqlite(path).await?,
+        (Place::Sqlite(path), Some(apart)) => {
+            let ledger = SqliteLedger::open(path).await?;
+            ledger.migrate().await?;
+            Arc::new(ledger.beside(apart))
+        }
+        (Place::Postgres(url), None) => postgres(url, setup).await?,
+        (Place::Postgres(url), Some(apart)) => Arc::new(connect(url, setup).await?.beside(apart)),
+    })
+}
+
+/// The application's database, for a ledger in another one; `None` where the file is not there.
+async fn application_in(of: &Place, setup: &Setup) -> anyhow::Result<Option<Arc<dyn Application>>> {
+    Ok(match of {
+        Place::Sqlite(path) if !path.is_file() => None,
+        Place::Sqlite(path) => Some(Arc::new(SqliteApplication::open(path, of.name()).await?)),
+        Place::Postgres(url) => {
+            let (url, options) = (url.expose_secret(), postgres_options(setup));
+            Some(Arc::new(PostgresApplication::connect(url, of.name(), options).await?))
+        }
+    })
+}
+
+/// Refuses a PostgreSQL ledger whose tables are missing or older than this program.
+pub async fn check_readable(ledger: &dyn Ledger) -> anyhow::Result<()> {
+    let read = ledger.runs(1).await;
+    read.context("the ledger can't be read; `ferry migrate --yes` makes or updates its tables").map(drop)
 }
 
 /// Opens a SQLite ledger, making file and tables where they are missing.
@@ -70,14 +105,29 @@ pub async fn sqlite(path: &Path) -> anyhow::Result<Arc<dyn Ledger>> {
     Ok(ledger)
 }
 
+fn check_there(path: &Path) -> anyhow::Result<()> {
+    if path.is_file() {
+        return Ok(());
+    }
+    let shown = path.display();
+    Err(usage(format!("{shown}: there is no ledger. Start a run first, or set DATABASE_URL to where it is")))
+}
+
 /// Connects to PostgreSQL, whatever the state of its tables.
 pub async fn postgres(url: &SecretString, setup: &Setup) -> anyhow::Result<Arc<dyn Ledger>> {
-    let options = ferry_ledger_postgres::Options {
+    Ok(Arc::new(connect(url, setup).await?))
+}
+
+async fn connect(url: &SecretString, setup: &Setup) -> anyhow::Result<PostgresLedger> {
+    Ok(PostgresLedger::connect(url.expose_secret(), postgres_options(setup)).await?)
+}
+
+fn postgres_options(setup: &Setup) -> ferry_ledger_postgres::Options {
+    ferry_ledger_postgres::Options {
         max_connections: setup.settings.ledger.max_connections,
         death_lock: setup.settings.ledger.death_lock,
         ..ferry_ledger_postgres::Options::default()
-    };
-    Ok(Arc::new(PostgresLedger::connect(url.expose_secret(), options).await?))
+    }
 }
 
 /// Looks at the application's table where it is, and changes nothing. It needs no ledger.
@@ -141,15 +191,18 @@ pub struct Transport {
 /// Ledger and queue: SQLite goes with the queue in memory and a lock on the
 /// file, PostgreSQL with Redis. Nothing in between.
 pub async fn transport(place: &Place, setup: &Setup) -> anyhow::Result<Transport> {
+    let application = Place::of_application(&setup.servers)?;
     match place {
         Place::Sqlite(path) => {
-            let ledger = ledger(place, setup).await?;
+            check_there(path)?;
+            let ledger = ledger_for(application.as_ref(), place, setup).await?;
             let lock = EmbeddedLock::take(path).map_err(refused)?;
             Ok(Transport { ledger, queue: Arc::new(MemoryQueue::new()), lock: Some(lock) })
         }
         Place::Postgres(_) => {
             setup.servers.required_redis()?; // before anything is connected
-            let ledger = ledger(place, setup).await?;
+            let ledger = ledger_for(application.as_ref(), place, setup).await?;
+            check_readable(&*ledger).await?;
             Ok(Transport { ledger, queue: Arc::new(redis(setup).await?), lock: None })
         }
     }

@@ -44,7 +44,9 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
         ));
     }
     let place = setup.place()?;
-    let target = if options.app { Some(reading::application(&setup.settings, &place)?) } else { None };
+    let application = Place::of_application(&setup.servers)?;
+    let table_in = application.as_ref().unwrap_or(&place);
+    let target = if options.app { Some(reading::application(&setup.settings, table_in)?) } else { None };
     let what = match &target {
         Some(target) => format!(" and add {}.{}", target.table, target.id_column),
         None => String::new(),
@@ -56,11 +58,11 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
         return Ok(output::nothing_changed());
     }
     let ledger: Arc<dyn Ledger> = match &place {
-        Place::Sqlite(path) if !path.is_file() => {
+        // A ledger in a file of its own is made here, an application's database never is.
+        Place::Sqlite(path) if !path.is_file() && setup.servers.ledger_url.get().is_none() => {
             return Err(usage(format!("{}: there is no such file", path.display())));
         }
-        Place::Sqlite(path) => wiring::sqlite(path).await?,
-        Place::Postgres(url) => wiring::postgres(url, setup).await?,
+        _ => wiring::ledger_for(application.as_ref(), &place, setup).await?,
     };
     ledger.migrate().await?;
     output::say(&format!("The ledger in {} is up to date.", place.shown()));

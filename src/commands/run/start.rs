@@ -84,10 +84,10 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let wish = Wish { plan: plan.as_ref(), accepted: &options.reading.accept, reason };
     wish.check(&subject)?;
 
-    let place = ledger_place(&location, &setup.servers)?;
+    let places = Places::of(&location, &setup.servers)?;
     // A ledger file that is made here stays, whatever comes of the run: by the time that is known,
     // another process may have its tables or its runs in it.
-    plan_and_begin(setup, &options, wish, &mut subject, &place).await
+    plan_and_begin(setup, &options, wish, &mut subject, &places).await
 }
 
 async fn plan_and_begin(
@@ -95,9 +95,9 @@ async fn plan_and_begin(
     options: &Options,
     wish: Wish<'_>,
     subject: &mut Subject,
-    place: &Place,
+    places: &Places,
 ) -> anyhow::Result<Exit> {
-    let access = wiring::access_to(open_ledger(place, setup).await?, setup);
+    let access = wiring::access_to(open_ledger(places, setup).await?, setup);
     let mut progress = Progress::new("reading", 0);
     let stop = lifecycle::stop_on_signal()?;
     let read = &mut |read| progress.at(read, "records");
@@ -108,14 +108,14 @@ async fn plan_and_begin(
         output::say(&format!("warning: {warning}"));
     }
     shown::warnings(&subject.source.warnings());
-    begin(&access, &question, options, place, &setup.servers, &stop).await
+    begin(&access, &question, options, places, &setup.servers, &stop).await
 }
 
 async fn begin(
     access: &Access,
     question: &Question,
     options: &Options,
-    place: &Place,
+    places: &Places,
     servers: &Servers,
     stop: &CancellationToken,
 ) -> anyhow::Result<Exit> {
@@ -138,9 +138,9 @@ async fn begin(
         Output::Json => output::json(&started)?,
         Output::Table => {
             output::data(&started.run.to_string());
-            output::say(&format!("Started. Workers: {}", command("ferry worker", place, servers)));
+            output::say(&format!("Started. Workers: {}", command("ferry worker", places, servers)));
             let watch = format!("ferry run watch {}", started.run);
-            output::say(&format!("Follow:  {}", command(&watch, place, servers)));
+            output::say(&format!("Follow:  {}", command(&watch, places, servers)));
         }
     }
     Ok(Exit::Done)
@@ -148,7 +148,11 @@ async fn begin(
 
 /// A command that works when it is pasted: a password is never printed, so it has to be in
 /// the environment.
-fn command(words: &str, place: &Place, servers: &Servers) -> String {
+fn command(words: &str, places: &Places, servers: &Servers) -> String {
+    if places.needs_source(servers) {
+        return format!("{words}, with DATABASE_URL set to the source");
+    }
+    let place = &places.ledger;
     let known = Place::of(servers).is_ok_and(|named| named.shown() == place.shown());
     match place {
         _ if known => words.to_owned(),
@@ -187,28 +191,41 @@ fn read_plan(path: &Path) -> anyhow::Result<PlanFile> {
     plan::read(&bytes).map_err(Error::from).with_context(name)
 }
 
-/// A table's ledger lives in its own database, so that an id and its record are
-/// written in one transaction. A file's is where the environment says.
-fn ledger_place(location: &Location, servers: &Servers) -> anyhow::Result<Place> {
-    let own = match location {
-        Location::File { .. } => return Place::of(servers),
-        Location::Sqlite { path } => Place::Sqlite(path.clone()),
-        Location::Postgres { url } => Place::Postgres(url.expose_secret().to_owned().into()),
-    };
-    match servers.ledger_url.get() {
-        Some(url) if Place::parse(servers.ledger_url.name, url)?.shown() != own.shown() => {
-            Err(usage(format!(
-                "FERRY_LEDGER_URL names another database than the source {}: a table's ledger lives beside it; unset FERRY_LEDGER_URL",
-                own.shown()
-            )))
-        }
-        _ => Ok(own),
+/// Where a run's ledger and the application's table are.
+struct Places {
+    ledger: Place,
+    /// `None` for a file.
+    application: Option<Place>,
+}
+
+impl Places {
+    /// A table's ledger lives beside it, so that an id and its record are written in one
+    /// transaction, unless `FERRY_LEDGER_URL` says otherwise.
+    fn of(location: &Location, servers: &Servers) -> anyhow::Result<Places> {
+        let application = match location {
+            Location::File { .. } => return Ok(Places { ledger: Place::of(servers)?, application: None }),
+            Location::Sqlite { path } => Place::Sqlite(path.clone()),
+            Location::Postgres { url } => Place::Postgres(url.expose_secret().to_owned().into()),
+        };
+        let ledger = match servers.ledger_url.get() {
+            Some(url) => Place::parse(servers.ledger_url.name, url)?,
+            None => application.clone(),
+        };
+        Ok(Places { ledger, application: Some(application) })
+    }
+
+    /// Whether a worker needs to be told where the table is.
+    fn needs_source(&self, servers: &Servers) -> bool {
+        let Some(source) = self.application.as_ref().filter(|of| of.name() != self.ledger.name()) else {
+            return false;
+        };
+        let told = Place::of_application(servers).ok().flatten();
+        told.is_none_or(|told| told.name() != source.name())
     }
 }
 
-async fn open_ledger(place: &Place, setup: &Setup) -> anyhow::Result<Arc<dyn Ledger>> {
-    match place {
-        Place::Sqlite(path) => wiring::sqlite(path).await,
-        Place::Postgres(_) => wiring::ledger(place, setup).await,
-    }
+async fn open_ledger(places: &Places, setup: &Setup) -> anyhow::Result<Arc<dyn Ledger>> {
+    let ledger = wiring::ledger_for(places.application.as_ref(), &places.ledger, setup).await?;
+    wiring::check_readable(&*ledger).await?;
+    Ok(ledger)
 }
