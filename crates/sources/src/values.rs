@@ -100,8 +100,7 @@ pub(crate) fn moment(value: &Value) -> Result<Option<Moment>, Unfit> {
 
 /// The time that a text accepted by [`is_time`] means.
 fn time_of(text: &str) -> Option<OffsetDateTime> {
-    if let Ok(number) = text.parse::<i64>() {
-        let second = if text.len() > 11 { number / 1_000 } else { number };
+    if let Some(second) = since_1970(text) {
         return OffsetDateTime::from_unix_timestamp(second).ok();
     }
     let (day, rest) = text.split_at_checked(10)?;
@@ -124,10 +123,26 @@ fn offset_of(text: &str) -> Option<UtcOffset> {
     UtcOffset::from_hms(sign * hours, sign * minutes, 0).ok()
 }
 
-/// A date, alone or with a time of day, as databases and exports write it; or
-/// seconds or milliseconds since 1970.
+/// The second, of a number of seconds, milliseconds or microseconds since 1970; from September
+/// 2001 on, when seconds got their tenth digit. **Any other number is no time**: where a column
+/// holds a status, 2 may mean anything, and must not mean "verified".
+fn since_1970(text: &str) -> Option<i64> {
+    if text.starts_with('0') || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let number: i64 = text.parse().ok()?;
+    match text.len() {
+        10 => Some(number),
+        13 => Some(number / 1_000),
+        16 => Some(number / 1_000_000),
+        _ => None,
+    }
+}
+
+/// A date, alone or with a time of day, as databases and exports write it; or a time
+/// [`since_1970`].
 fn is_time(text: &str) -> bool {
-    if !text.is_empty() && text.len() <= 16 && text.bytes().all(|b| b.is_ascii_digit()) {
+    if since_1970(text).is_some() {
         return true;
     }
     let (Some(day), Some(rest)) = (text.get(..10), text.get(10..)) else { return false };
@@ -236,6 +251,13 @@ mod tests {
         }
         for unfit in [
             json!("perhaps"),
+            json!(2),
+            json!("2"),
+            json!("3"),
+            json!("99"),
+            json!("-1"),
+            json!("20240115"),
+            json!("0000000002"),
             json!("2024-13-15"),
             json!("2024-01-15 25:00"),
             json!(-5),
@@ -263,6 +285,7 @@ mod tests {
             "2024-01-15 12:30:59.5+0200",
             "2024-01-15T05:00:00-05:30",
             "1705314600",
+            "1705314600000000",
             "1705314600000",
         ] {
             assert_eq!(at(text), time(2024, 10), "{text}");
@@ -276,7 +299,18 @@ mod tests {
             (at("0"), moment(&json!(true))),
             (Ok(Some(Moment::Flag(false))), Ok(Some(Moment::Flag(true))))
         );
-        for unfit in ["soon", "15.01.2024", "2024-13-01", "2024-01-15T99:00"] {
+        for unfit in [
+            "2",
+            "-1",
+            "99",
+            "20240115",
+            "45306",
+            "0000000002",
+            "soon",
+            "15.01.2024",
+            "2024-13-01",
+            "2024-01-15T99:00",
+        ] {
             assert_eq!(at(unfit), Err(Unfit), "{unfit}");
         }
     }
