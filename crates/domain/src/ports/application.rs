@@ -11,7 +11,7 @@ type Result<T> = std::result::Result<T, LedgerError>;
 
 /// The application's tables, in a database without a ledger. What is written here is written
 /// before the ledger hears of it: a process that ends in between leaves rows with ids whose users
-/// count as not moved yet. They are tried again, come to the same ids, and are written again.
+/// count as not moved yet. They are tried again with the same ids, and written again.
 #[async_trait]
 pub trait Application: fmt::Debug + Send + Sync {
     /// Which database it is, as runs remember it ([`WriteBackTarget::database`]).

@@ -1,9 +1,9 @@
 //! Results where the application's table is in another database: its rows first, then the ledger.
 //!
 //! No transaction spans both. A process that ends between the two leaves rows with ids and
-//! pending items; whoever takes the batch next comes to the same ids and writes them again. The
-//! other way round the ledger would say "created" of a row that never got its id. A late owner
-//! may have written rows before the fence refuses it: the ids are those of its successor.
+//! pending items; the next holder of the batch chooses the same ids and writes them again. In the
+//! other order the ledger would say "created" of a row that never got its id. A late owner may
+//! have written rows before the fence refuses it: its successor chooses the same ids.
 
 use ferry_domain::{
     ItemResult, Job, Lease, WriteBackTarget,

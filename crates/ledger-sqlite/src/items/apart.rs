@@ -1,11 +1,11 @@
 //! Results where the application's table is in another file or database: its rows first, then
 //! the ledger. No transaction spans both (with WAL, not even one over two attached files). A
-//! process that ends between the two leaves rows with ids and pending items; whoever takes the
-//! batch next comes to the same ids and writes them again.
+//! process that ends between the two leaves rows with ids and pending items; the next holder of
+//! the batch chooses the same ids and writes them again.
 
 use ferry_domain::{
     ItemResult, Job, Lease, WriteBackTarget,
-    ports::{Application, WriteBack},
+    ports::{Application, RefusedRow, WriteBack},
 };
 use ferry_ledger::{
     Result,
@@ -44,7 +44,7 @@ impl SqliteLedger {
         let mut tx = self.write(WRITING).await?;
         let held = fence(&mut tx, lease).await?;
         let fresh = results::still_pending(&mut tx, lease, all).await?;
-        let is_fresh = |row: &ferry_domain::ports::RefusedRow| fresh.iter().any(|of| of.seq == row.seq);
+        let is_fresh = |row: &RefusedRow| fresh.iter().any(|of| of.seq == row.seq);
         let refused_rows: Vec<_> = refused.into_iter().filter(is_fresh).collect();
         let ended = results::write_items(&mut tx, lease, &fresh, &refused_rows).await?;
         let pending = Tx(&mut tx).count_in(&lease.of, &ended, requests, End::Done).await?;
