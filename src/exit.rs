@@ -61,6 +61,7 @@ impl Exit {
             RunState::Sealed if run.tally.pending == 0 && run.tally.adds_up() => Exit::Done,
             RunState::Sealed => Exit::Internal,
             RunState::Stopped | RunState::Cancelled => Exit::Stopped,
+            _ if run.abandoned => Exit::Stopped,
             _ => Exit::Interrupted,
         }
     }

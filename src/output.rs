@@ -52,8 +52,8 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>, right: &[usize]) -> String
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
-/// Width that long texts are folded to, as those of `--help` are.
-const WIDTH: usize = 100;
+/// Columns of a terminal that nobody has made wider: what people read fits in them.
+pub const WIDTH: usize = 80;
 
 /// A text behind its name, folded at spaces, with the next lines aligned with its first.
 pub fn field(name: &str, width: usize, text: &str) -> String {
@@ -69,6 +69,32 @@ pub fn field(name: &str, width: usize, text: &str) -> String {
         }
     }
     lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
+}
+
+/// A text in lines that fit a terminal, indented.
+pub fn folded(text: &str, indent: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("it begins with one"); // and never loses one
+        if line.is_empty() {
+            line.push_str(word);
+        } else if indent + line.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines.push(word.to_owned());
+        } else {
+            line.push(' ');
+            line.push_str(word);
+        }
+    }
+    lines.into_iter().map(|line| format!("{:indent$}{line}", "")).collect()
+}
+
+/// The end of a text that may have this many characters: of a path the end says most.
+pub fn shortened(text: &str, most: usize) -> String {
+    let all = text.chars().count();
+    if all <= most {
+        return text.to_owned();
+    }
+    std::iter::once('…').chain(text.chars().skip(all + 1 - most)).collect()
 }
 
 /// Asks on a terminal; elsewhere, only `--yes` is an answer.
@@ -156,13 +182,25 @@ impl Progress {
         }
     }
 
+    /// Whether there is a terminal to draw on.
+    pub fn is_drawn(&self) -> bool {
+        self.drawn
+    }
+
+    /// What is counted now, and up to where.
+    pub fn of(&mut self, what: &'static str, total: u64) {
+        self.what = what;
+        self.bar.set_prefix(what);
+        self.bar.set_length(total);
+    }
+
     /// How far it is.
     pub fn at(&mut self, done: u64, note: &str) {
         self.bar.set_position(done);
         if self.drawn {
-            let separator = if note.is_empty() { "" } else { "\n" };
-            let why = self.waits.as_deref().map(|why| format!("{separator}{why}")).unwrap_or_default();
-            self.bar.set_message(format!("{note}{why}"));
+            let why = self.waits.as_deref().map(|why| folded(why, 0)).unwrap_or_default();
+            let note = Some(note).filter(|note| !note.is_empty()).map(str::to_owned);
+            self.bar.set_message(note.into_iter().chain(why).collect::<Vec<_>>().join("\n"));
         } else if self.said.is_none_or(|said| said.elapsed() >= LINE_EVERY) {
             self.said = Some(Instant::now());
             let of = self.bar.length().map(|total| format!("/{total}")).unwrap_or_default();

@@ -11,10 +11,7 @@ use ferry_operations::{
 };
 use ferry_report::Report;
 
-use crate::output;
-
-/// Columns of a terminal that nobody has made wider.
-const COLUMNS: usize = 80;
+use crate::output::{self, WIDTH, folded};
 
 /// What becomes of a source's records: users to send, and what a rule settled, by reason and
 /// field, each with what to do about it.
@@ -45,23 +42,6 @@ pub fn warnings(warnings: &[SourceWarning]) {
     }
 }
 
-/// A text in lines that fit a terminal, indented.
-pub fn folded(text: &str, indent: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let line = lines.last_mut().expect("it begins with one"); // and never loses one
-        if line.is_empty() {
-            line.push_str(word);
-        } else if indent + line.chars().count() + 1 + word.chars().count() > COLUMNS {
-            lines.push(word.to_owned());
-        } else {
-            line.push(' ');
-            line.push_str(word);
-        }
-    }
-    lines.into_iter().map(|line| format!("{:indent$}{line}", "")).collect()
-}
-
 /// Lines of a list that is printed while it is read: columns grow with what was seen.
 #[derive(Default)]
 pub struct Lines {
@@ -88,7 +68,7 @@ impl Lines {
             Some(other) => format!("{line} (see {other})"),
             None => line,
         };
-        match line.char_indices().nth(COLUMNS - 1) {
+        match line.char_indices().nth(WIDTH - 1) {
             Some((cut, last)) if cut + last.len_utf8() < line.len() => format!("{}…", &line[..cut]),
             _ => line,
         }
@@ -129,7 +109,7 @@ mod tests {
             text.lines().any(|line| line.contains("FIELD_INVALID") && line.contains("email_verified")),
             "{text}"
         );
-        assert!(text.lines().all(|line| line.chars().count() <= COLUMNS), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
         let remedy = Code::HashNeedsImport.remedy();
         assert!(
             text.split_whitespace().collect::<Vec<_>>().join(" ").contains(remedy),
@@ -151,6 +131,6 @@ mod tests {
         let mut lines = Lines::default();
         assert_eq!(lines.record(&record("7")), "users.csv:12  FIELD_INVALID blocked  7");
         let long = lines.record(&record(&"é".repeat(200)));
-        assert_eq!((long.chars().count(), long.ends_with('…')), (COLUMNS, true), "{long}");
+        assert_eq!((long.chars().count(), long.ends_with('…')), (WIDTH, true), "{long}");
     }
 }

@@ -6,8 +6,8 @@
 //! here prints, parses a command line or names a concrete store.
 
 mod access; // what an operation may use
-pub mod error;
-mod named; // a run as people name it // refusals in words, and what kind each is
+pub mod error; // refusals in words, and what kind each is
+pub mod named; // a run as people name it
 
 pub mod accept; // what a person accepts by name
 pub mod plan; // what a run would do with each record, as a file with a digest
@@ -23,6 +23,7 @@ pub mod retry; // takes failed and conflicting users up again
 pub mod stop_all; // one brake for every run and worker
 
 pub mod filter; // the language of `--where`
+pub mod pace; // how fast a run goes, and how long it still takes
 pub mod units; // shares and ages as people write and read them
 pub mod views; // what is shown, as JSON objects
 pub mod waits; // why a run does not go on

@@ -5,7 +5,7 @@ use std::fmt;
 
 use ferry_domain::{
     RunId, RunState, RunView,
-    ports::{Cancellable, LedgerError},
+    ports::{self, Cancellable, LedgerError, SealedRun},
     run::{Asked, RunMove},
 };
 use serde::Serialize;
@@ -82,15 +82,24 @@ pub struct Moved {
 /// When the ledger refuses or fails.
 pub async fn act(access: &Access, question: &Question, reason: Option<&str>) -> Result<Moved, Error> {
     let run = question.run.id;
-    let moved = access.moves.move_run(run, question.step, &access.command(reason)).await?;
-    Ok(Moved {
-        run,
-        before: moved.before,
-        after: moved.after,
-        changed: moved.changed(),
-        cancelled: moved.cancelled,
-        to_ask: moved.to_ask,
-    })
+    let ports::Moved { before, mut after, cancelled, to_ask } =
+        access.moves.move_run(run, question.step, &access.command(reason)).await?;
+    if after == RunState::Cancelling && ended_without_worker(access, run).await? {
+        after = RunState::Cancelled;
+    }
+    Ok(Moved { run, before, after, changed: before != after, cancelled, to_ask })
+}
+
+/// Ends a run that is being cancelled, where nothing is left for a worker to do: without
+/// one it would stay as it is, and no other run of its source could begin.
+async fn ended_without_worker(access: &Access, run: RunId) -> Result<bool, Error> {
+    let run = access.run(run).await?;
+    if run.tally.pending > 0 || run.open_batches > 0 {
+        return Ok(false);
+    }
+    let report = ferry_report::of_run(&*access.reports, &run, &*access.clock).await?;
+    let sealed = SealedRun { report: report.to_value() };
+    Ok(access.reports.end_cancelled(run.id, &sealed).await?.is_some())
 }
 
 #[cfg(test)]

@@ -8,6 +8,10 @@ use crate::{Access, Error};
 
 /// Fewer characters than this say too little.
 const LEAST: usize = 4;
+/// At least this many characters are shown of an id: the moment at which it was made.
+const SHOWN: usize = 13;
+/// Characters of a whole id.
+const LONGEST: usize = 36;
 /// Runs that a beginning is looked for in, newest first.
 const NEWEST: i64 = 1_000;
 /// Runs that are named where several begin alike.
@@ -60,7 +64,7 @@ impl FromStr for RunName {
         }
         let prefix = text.to_ascii_lowercase();
         let may_begin = prefix.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-        if !may_begin || !(LEAST..36).contains(&prefix.len()) {
+        if !may_begin || !(LEAST..LONGEST).contains(&prefix.len()) {
             return Err(Refusal::NoName(text.to_owned()));
         }
         Ok(RunName::Prefix(prefix))
@@ -80,6 +84,18 @@ impl Access {
         };
         Ok(pick(name, ids.into_iter().map(|run| run.id).collect())?)
     }
+}
+
+/// How each of these ids begins, in as many characters as tell it from the others, and in the
+/// same number for all.
+pub fn shortest(ids: &[RunId]) -> Vec<String> {
+    let texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let tells = |length: usize| {
+        let begins: std::collections::BTreeSet<&str> = texts.iter().map(|text| &text[..length]).collect();
+        begins.len() == texts.len()
+    };
+    let length = (SHOWN..LONGEST).find(|&length| tells(length)).unwrap_or(LONGEST);
+    texts.iter().map(|text| text[..length].trim_end_matches('-').to_owned()).collect()
 }
 
 /// The run that is meant, among all there are, newest first.
@@ -119,6 +135,14 @@ mod tests {
         for (text, run) in [(OLD, OLD), ("last", NEW), ("01A20000", OTHER)] {
             assert_eq!(of(text).as_deref(), Ok(run));
         }
+    }
+
+    #[test]
+    fn ids_are_shown_as_far_as_they_differ() {
+        let shown = |ids: &[&str]| shortest(&ids.iter().map(|id| id.parse().unwrap()).collect::<Vec<_>>());
+        assert_eq!(shown(&[NEW, OTHER]), ["01a2235d-0000", "01a20000-0000"]);
+        assert_eq!(shown(&[NEW, OLD]), [NEW, OLD], "only the last character differs");
+        assert!(shown(&[]).is_empty());
     }
 
     #[test]

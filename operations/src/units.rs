@@ -84,6 +84,14 @@ pub fn shown(age: Duration) -> String {
     }
 }
 
+/// A duration that is only known roughly: no digits after the point.
+pub fn rounded(time: Duration) -> String {
+    match time.as_secs_f64().round() {
+        seconds if seconds < 10.0 => format!("{seconds} s"),
+        seconds => shown(Duration::from_secs_f64(seconds)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,6 +128,7 @@ mod tests {
             assert!(age(wrong).unwrap_err().contains("12h or 7d"), "{wrong}");
         }
         assert_eq!(shown(Duration::from_millis(4_230)), "4.2 s");
+        assert_eq!(rounded(Duration::from_millis(4_230)), "4 s");
         assert_eq!(shown(Duration::from_secs(8_000)), "2 h");
         assert_eq!(shown(Duration::from_secs(7 * 86_400)), "7 days");
     }

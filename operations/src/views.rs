@@ -8,6 +8,8 @@ use ferry_domain::{
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+use crate::pace;
+
 /// One run among others.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "the names say it; sums are users")]
@@ -23,7 +25,13 @@ pub struct RunLine {
     pub pending: i64,
     pub conflict: i64,
     pub failed: i64,
+    pub skipped: i64,
+    pub cancelled: i64,
     pub created_at: String,
+    pub started_at: Option<String>,
+    pub ended_at: Option<String>,
+    /// Whether it was never started and its `run start` is gone.
+    pub abandoned: bool,
 }
 
 impl From<&RunView> for RunLine {
@@ -39,7 +47,12 @@ impl From<&RunView> for RunLine {
             pending: run.tally.pending,
             conflict: run.tally.conflict,
             failed: run.tally.failed,
+            skipped: run.tally.skipped,
+            cancelled: run.tally.cancelled,
             created_at: run.created_at.format(&Rfc3339).unwrap_or_default(),
+            started_at: run.started_at.map(to_the_second),
+            ended_at: run.sealed_at.filter(|_| !run.state.is_active()).map(to_the_second),
+            abandoned: run.abandoned,
         }
     }
 }
@@ -68,9 +81,32 @@ pub struct RunInFull {
     pub rate: Option<String>,
     /// Why it is paused or stopped: a code, or a person's words.
     pub why: Option<String>,
+    /// Whether it was never started and its `run start` is gone.
+    pub abandoned: bool,
     pub max_failures: Option<i64>,
     /// In percent.
     pub max_failure_rate: Option<f64>,
+    pub started_at: Option<String>,
+    pub ended_at: Option<String>,
+    /// From its start to its end, or until now; `None` where time was not looked at.
+    pub elapsed_seconds: Option<u64>,
+    /// Users made or adopted in a second, on average since the start; `None` where it does not run.
+    pub users_per_second: Option<f64>,
+    /// Until everybody is read back, at this speed.
+    pub eta_seconds: Option<u64>,
+}
+
+impl RunInFull {
+    /// The run with its speed at this moment.
+    pub fn at(run: &RunView, now: OffsetDateTime) -> Self {
+        let speed = pace::average(run, now);
+        RunInFull {
+            elapsed_seconds: pace::elapsed(run, now).map(|time| time.as_secs()),
+            users_per_second: speed.map(|speed| (speed.users_per_second * 10.0).round() / 10.0),
+            eta_seconds: speed.and_then(|speed| speed.left).map(|left| left.as_secs()),
+            ..RunInFull::from(run)
+        }
+    }
 }
 
 impl From<&RunView> for RunInFull {
@@ -94,8 +130,14 @@ impl From<&RunView> for RunInFull {
             limits: run.spec.limits.clone(),
             rate: run.rate.clone(),
             why: run.why.clone(),
+            abandoned: run.abandoned,
             max_failures: stop.failures,
             max_failure_rate: stop.rate.map(|share| f64::from(share) / 100.0),
+            started_at: run.started_at.map(to_the_second),
+            ended_at: run.sealed_at.filter(|_| !run.state.is_active()).map(to_the_second),
+            elapsed_seconds: None,
+            users_per_second: None,
+            eta_seconds: None,
         }
     }
 }
@@ -312,6 +354,7 @@ pub(crate) mod tests {
             round: 1,
             rate: None,
             why: None,
+            abandoned: false,
             created_at: OffsetDateTime::UNIX_EPOCH,
             started_at: None,
             provisioned_at: None,
@@ -345,13 +388,16 @@ pub(crate) mod tests {
             "run": "01890000-0000-7000-8000-000000000001", "state": "running", "source": 10, "created": 3,
             "adopted": 0, "skipped": 0, "conflict": 0, "failed": 0, "cancelled": 0, "pending": 7,
             "verified": 0, "discrepancies": 0, "round": 1, "revision": 0, "limits": "free", "rate": null,
-            "why": null, "max_failures": 7, "max_failure_rate": 2.5,
+            "why": null, "abandoned": false, "max_failures": 7, "max_failure_rate": 2.5,
+            "started_at": null, "ended_at": null, "elapsed_seconds": null, "users_per_second": null,
+            "eta_seconds": null,
         });
         assert_eq!(serde_json::to_value(RunInFull::from(&run)).unwrap(), expected);
         let expected = json!({
             "run": "01890000-0000-7000-8000-000000000001", "state": "running", "migration": "users",
             "from": "csv /tmp/users.csv", "source": 10, "created": 3, "adopted": 0, "pending": 7,
-            "conflict": 0, "failed": 0, "created_at": "1970-01-01T00:00:00Z",
+            "conflict": 0, "failed": 0, "skipped": 0, "cancelled": 0, "created_at": "1970-01-01T00:00:00Z",
+            "started_at": null, "ended_at": null, "abandoned": false,
         });
         assert_eq!(serde_json::to_value(RunLine::from(&run)).unwrap(), expected);
     }

@@ -35,7 +35,11 @@ impl Around {
             RunState::Sealed | RunState::Cancelled => return None,
             RunState::Paused => return Some(format!("paused: ferry run resume {id}{}", said(run))),
             RunState::Stopped => return Some(format!("stopped: ferry run resume {id}{}", said(run))),
-            RunState::Planned | RunState::Planning => return Some("waits: not started".into()),
+            RunState::Planned | RunState::Planning if run.abandoned => return Some(abandoned(run)),
+            RunState::Planning => return Some("ferry run start reads its source".into()),
+            RunState::Planned => {
+                return Some("waits for the answer to ferry run start, which asks whether to begin".into());
+            }
             _ if self.orders.stop_all => {
                 return Some("waits: all sending is stopped: ferry resume-all".into());
             }
@@ -54,6 +58,14 @@ impl Around {
             _ => None,
         })
     }
+}
+
+/// What to do about a run that was never started and whose `ferry run start` is gone.
+pub fn abandoned(run: &RunView) -> String {
+    format!(
+        "abandoned: its ferry run start is gone, nobody was sent. ferry run start begins anew, ferry run cancel {} removes it",
+        run.id
+    )
 }
 
 /// What workers say of themselves, the commonest first; with the share of workers
@@ -136,7 +148,8 @@ mod tests {
             of(RunState::Paused)
         );
         assert!(of(RunState::Stopped).starts_with("stopped: ferry run resume"));
-        assert_eq!(of(RunState::Planned), "waits: not started");
+        assert!(of(RunState::Planned).contains("asks whether to begin"));
+        assert!(of(RunState::Planning).contains("reads its source"));
         assert_eq!(of(RunState::Sealed), "");
         assert_eq!(of(RunState::Running), "waits: Auth0 does not answer");
         let stopped = Orders { stop_all: true, ..Orders::default() };
@@ -145,6 +158,19 @@ mod tests {
         let mut paused = run_view(RunState::Paused);
         paused.why = Some("lunch".into());
         assert!(why(&paused, Orders::default(), busy()).unwrap().ends_with(" (lunch)"));
+    }
+
+    #[test]
+    fn a_run_whose_start_is_gone_names_the_command_that_begins_anew() {
+        for state in [RunState::Planning, RunState::Planned] {
+            let run = RunView { abandoned: true, ..run_view(state) };
+            let text = why(&run, Orders::default(), vec![worker(None, 0)]).unwrap();
+            assert!(
+                text.starts_with("abandoned: ") && text.contains("ferry run start begins anew"),
+                "{text}"
+            );
+            assert!(text.contains(&format!("ferry run cancel {}", run.id)), "{text}");
+        }
     }
 
     #[test]

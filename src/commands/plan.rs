@@ -172,7 +172,7 @@ fn say_cost(plan: &PlanView, settings: &Settings) {
         duration(seconds),
         settings.auth0.limits
     );
-    output::say(&shown::folded(&text, 0).join("\n"));
+    output::say(&output::folded(&text, 0).join("\n"));
 }
 
 fn say_next(plan: &PlanView, options: &Options) {

@@ -8,6 +8,7 @@ mod app_table;
 mod bad_input;
 mod checks;
 mod demo;
+mod evening;
 mod exits;
 mod identity;
 mod layers;

@@ -5,5 +5,5 @@
 mod brakes;
 mod dead;
 mod queue;
-mod stage;
+pub mod stage;
 mod watching;

@@ -391,6 +391,9 @@ pub struct RunView {
     pub rate: Option<String>,
     /// Why it is paused or stopped, where a reason was given: a code or a person's words.
     pub why: Option<String>,
+    /// Whether it was never started, and its `run start` showed no sign for
+    /// [`crate::ports::ABANDONED`]: the next one of its source removes it.
+    pub abandoned: bool,
     /// When it was opened.
     pub created_at: OffsetDateTime,
     /// When it was started.

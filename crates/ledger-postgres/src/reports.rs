@@ -14,7 +14,7 @@ use ferry_ledger::{
     refusals::{self, batch_of},
     rows::DiscrepancyRow,
     scripts,
-    steps::{End, EndSteps, RunSteps},
+    steps::{End, EndSteps, RunSteps, SealSteps},
 };
 use sqlx::{PgConnection, query, query_as, query_scalar};
 
@@ -46,14 +46,7 @@ impl Reports for PostgresLedger {
             let mut made = 0;
             for run in finished_runs(&mut tx).await? {
                 let state = Tx(&mut tx).lock(run).await?;
-                let open = query_scalar!(
-                    r#"
-                    SELECT EXISTS (SELECT FROM ferry.batches WHERE run_id = $1 AND state <> 'verified') AS "open!"
-                    "#,
-                    run.0,
-                )
-                .fetch_one(&mut *tx)
-                .await?;
+                let open = Tx(&mut tx).has_open_batch(run).await?;
                 if !open && Tx(&mut tx).begin_sealing(run, state).await? {
                     made += 1;
                 }
@@ -70,24 +63,22 @@ impl Reports for PostgresLedger {
             let mut tx = self.begin().await?;
             fence(&mut tx, lease).await?;
             scripts::advance(&mut Tx(&mut tx), lease.of.run, RunMove::Seal).await?;
-            let revision = query_scalar!(
-                r#"
-                WITH sealed AS (
-                    UPDATE ferry.runs SET revision = revision + 1, sealed_at = clock_timestamp() WHERE id = $1
-                    RETURNING id, revision, sealed_at
-                ), kept AS (
-                    INSERT INTO ferry.reports (run_id, revision, sealed_at, report)
-                    SELECT id, revision, sealed_at, $2 FROM sealed
-                )
-                SELECT revision FROM sealed
-                "#,
-                lease.of.run.0,
-                sealed.report,
-            )
-            .fetch_one(&mut *tx)
-            .await?;
+            let revision = Tx(&mut tx).keep_report(lease.of.run, sealed).await?;
             Tx(&mut tx).end_job(&lease.of, End::Done).await?;
             tx.commit().await?;
+            Ok(revision)
+        })
+        .await
+    }
+
+    async fn end_cancelled(&self, run: RunId, sealed: &SealedRun) -> Result<Option<i32>> {
+        self.trying("could not end a cancelled run", || async {
+            let mut tx = self.begin().await?;
+            let revision = scripts::end_cancelled(&mut Tx(&mut tx), run, sealed).await?;
+            match revision {
+                Some(_) => tx.commit().await?,
+                None => tx.rollback().await?,
+            }
             Ok(revision)
         })
         .await
@@ -155,6 +146,64 @@ impl Reports for PostgresLedger {
             sealed_at: row.sealed_at,
             report: row.report,
         }))
+    }
+}
+
+#[async_trait]
+impl SealSteps for Tx<'_> {
+    async fn has_open_batch(&mut self, run: RunId) -> Tried<bool> {
+        let open = query_scalar!(
+            r#"
+            SELECT EXISTS (SELECT FROM ferry.batches WHERE run_id = $1 AND state <> 'verified') AS "open!"
+            "#,
+            run.0,
+        )
+        .fetch_one(&mut *self.0)
+        .await?;
+        Ok(open)
+    }
+
+    async fn withdraw_report(&mut self, run: RunId) -> Tried<bool> {
+        query!(
+            r#"
+            UPDATE ferry.jobs SET state = 'done', queued_at = NULL, ended_at = clock_timestamp()
+            WHERE run_id = $1 AND kind = 'report' AND state IN ('ready', 'queued')
+            "#,
+            run.0,
+        )
+        .execute(&mut *self.0)
+        .await?;
+        let held = query_scalar!(
+            r#"
+            SELECT EXISTS (
+                SELECT FROM ferry.jobs WHERE run_id = $1 AND kind = 'report' AND state NOT IN ('done', 'dead')
+            ) AS "held!"
+            "#,
+            run.0,
+        )
+        .fetch_one(&mut *self.0)
+        .await?;
+        Ok(held)
+    }
+
+    async fn keep_report(&mut self, run: RunId, sealed: &SealedRun) -> Tried<i32> {
+        let revision = query_scalar!(
+            r#"
+            WITH sealed AS (
+                UPDATE ferry.runs SET revision = revision + 1, sealed_at = clock_timestamp() WHERE id = $1
+                RETURNING id, revision, sealed_at
+            ), kept AS (
+                INSERT INTO ferry.reports (run_id, revision, sealed_at, report)
+                SELECT id, revision, sealed_at, $2 FROM sealed
+            )
+            SELECT revision FROM sealed
+            "#,
+            run.0,
+            sealed.report,
+        )
+        .fetch_one(&mut *self.0)
+        .await?;
+        Ok(revision)
     }
 }
 

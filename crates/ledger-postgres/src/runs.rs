@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use ferry_domain::{
     RunId, RunState, RunView, SourceIdentity,
     migration::Migrated,
-    ports::{LedgerError, RunNow, Runs, WatchedRun},
+    ports::{ABANDONED, LedgerError, RunNow, Runs, WatchedRun},
 };
 use ferry_ledger::{Result, audit::Line, lists::WatchedRow, rows, steps::RunSteps, words};
 use sqlx::{PgConnection, query, query_as, query_scalar};
@@ -93,6 +93,8 @@ impl PostgresLedger {
             r#"
             SELECT run.id, run.migration, run.source_kind, run.source_location, run.spec::text AS "spec!",
                    run.state, run.round, run.revision, run.rate, run.why, run.created_at, run.started_at, run.sealed_at,
+                   run.state IN ('planning', 'planned')
+                       AND run.touched_at < clock_timestamp() - make_interval(secs => $3) AS "abandoned!",
                    sums.source AS "source!", sums.created AS "created!", sums.adopted AS "adopted!",
                    sums.skipped AS "skipped!", sums.conflict AS "conflict!", sums.failed AS "failed!",
                    sums.cancelled AS "cancelled!", sums.pending AS "pending!",
@@ -121,6 +123,7 @@ impl PostgresLedger {
             "#,
             only,
             most,
+            ABANDONED.as_secs_f64(),
         )
         .fetch_all(&self.pool)
         .await

@@ -37,3 +37,4 @@ mod values;
 pub use application::{SqliteApplication, application_table};
 pub use connection::SqliteLedger;
 pub use lock::{EmbeddedLock, LockError};
+pub use runs::migrated;

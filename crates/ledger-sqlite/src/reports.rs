@@ -12,7 +12,7 @@ use ferry_ledger::{
     refusals::{self, batch_of},
     rows::DiscrepancyRow,
     scripts,
-    steps::{End, EndSteps, RunSteps},
+    steps::{End, EndSteps, RunSteps, SealSteps},
     words::{self, StoredTime},
 };
 use sqlx::SqliteConnection;
@@ -57,28 +57,19 @@ impl Reports for SqliteLedger {
         let mut tx = self.write(SEALING).await?;
         fence(&mut tx, lease).await?;
         scripts::advance(&mut Tx(&mut tx), lease.of.run, RunMove::Seal).await?;
-        let revision = sqlx::query_scalar!(
-            r#"
-            UPDATE ferry_runs SET revision = revision + 1, sealed_at = (SELECT at FROM ferry_now) WHERE id = ?1
-            RETURNING revision AS "revision!: i32"
-            "#,
-            lease.of.run.0
-        )
-        .fetch_one(&mut *tx)
-        .await
-        .doing(SEALING)?;
-        let report = sealed.report.to_string();
-        sqlx::query!(
-            "INSERT INTO ferry_reports (run_id, revision, sealed_at, report) SELECT ?1, ?2, at, ?3 FROM ferry_now",
-            lease.of.run.0,
-            revision,
-            report
-        )
-        .execute(&mut *tx)
-        .await
-        .doing(SEALING)?;
+        let revision = Tx(&mut tx).keep_report(lease.of.run, sealed).await?;
         Tx(&mut tx).end_job(&lease.of, End::Done).await?;
         tx.commit().await.doing(SEALING)?;
+        Ok(revision)
+    }
+
+    async fn end_cancelled(&self, run: RunId, sealed: &SealedRun) -> Result<Option<i32>> {
+        let mut tx = self.write(SEALING).await?;
+        let revision = scripts::end_cancelled(&mut Tx(&mut tx), run, sealed).await?;
+        match revision {
+            Some(_) => tx.commit().await.doing(SEALING)?,
+            None => tx.rollback().await.doing(SEALING)?,
+        }
         Ok(revision)
     }
 
@@ -148,6 +139,69 @@ impl Reports for SqliteLedger {
             sealed_at: row.sealed_at.moment("reports", &run)?,
             report: words::json("reports", run, "report", &row.report)?,
         }))
+    }
+}
+
+#[async_trait]
+impl SealSteps for Tx<'_> {
+    async fn has_open_batch(&mut self, run: RunId) -> Result<bool> {
+        sqlx::query_scalar!(
+            r#"
+            SELECT EXISTS (SELECT 1 FROM ferry_batches WHERE run_id = ?1 AND state <> 'verified') AS "open!: bool"
+            "#,
+            run.0
+        )
+        .fetch_one(&mut *self.0)
+        .await
+        .doing(SEALING)
+    }
+
+    async fn withdraw_report(&mut self, run: RunId) -> Result<bool> {
+        sqlx::query!(
+            r#"
+            UPDATE ferry_jobs SET state = 'done', queued_at = NULL, ended_at = (SELECT at FROM ferry_now)
+            WHERE run_id = ?1 AND kind = 'report' AND state IN ('ready', 'queued')
+            "#,
+            run.0
+        )
+        .execute(&mut *self.0)
+        .await
+        .doing(SEALING)?;
+        sqlx::query_scalar!(
+            r#"
+            SELECT EXISTS (
+                SELECT 1 FROM ferry_jobs WHERE run_id = ?1 AND kind = 'report' AND state NOT IN ('done', 'dead')
+            ) AS "held!: bool"
+            "#,
+            run.0
+        )
+        .fetch_one(&mut *self.0)
+        .await
+        .doing(SEALING)
+    }
+
+    async fn keep_report(&mut self, run: RunId, sealed: &SealedRun) -> Result<i32> {
+        let revision = sqlx::query_scalar!(
+            r#"
+            UPDATE ferry_runs SET revision = revision + 1, sealed_at = (SELECT at FROM ferry_now) WHERE id = ?1
+            RETURNING revision AS "revision!: i32"
+            "#,
+            run.0
+        )
+        .fetch_one(&mut *self.0)
+        .await
+        .doing(SEALING)?;
+        let report = sealed.report.to_string();
+        sqlx::query!(
+            "INSERT INTO ferry_reports (run_id, revision, sealed_at, report) SELECT ?1, ?2, at, ?3 FROM ferry_now",
+            run.0,
+            revision,
+            report
+        )
+        .execute(&mut *self.0)
+        .await
+        .doing(SEALING)?;
+        Ok(revision)
     }
 }
 

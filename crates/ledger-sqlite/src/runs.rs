@@ -1,16 +1,18 @@
 //! Runs: read for people and workers, locked and advanced for everybody who moves one.
 
+use std::path::Path;
+
 use async_trait::async_trait;
 use ferry_domain::{
     RunId, RunState, RunView, SourceIdentity,
     migration::Migrated,
-    ports::{LedgerError, RunNow, Runs, WatchedRun},
+    ports::{ABANDONED, LedgerError, RunNow, Runs, WatchedRun},
 };
 use ferry_ledger::{Result, audit::Line, lists::WatchedRow, refusals, rows, steps::RunSteps, words};
-use sqlx::SqliteConnection;
+use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use uuid::Uuid;
 
-use crate::{SqliteLedger, connection::Tx, errors::Doing};
+use crate::{SqliteLedger, connection::Tx, errors::Doing, values::micros};
 
 type RunRow = rows::RunRow<i64>;
 
@@ -30,23 +32,8 @@ impl Runs for SqliteLedger {
     }
 
     async fn migrated(&self) -> Result<Vec<Migrated>> {
-        let rows = sqlx::query!(
-            r#"
-            SELECT source_kind AS "kind!: String", source_location AS "location!: String",
-                   migration AS "migration!: String"
-            FROM ferry_runs
-            GROUP BY source_kind, source_location, migration
-            ORDER BY max(created_at) DESC
-            "#
-        )
-        .fetch_all(self.reader())
-        .await
-        .doing(READING)?;
-        let migrated = rows.into_iter().map(|row| Migrated {
-            source: SourceIdentity { kind: row.kind, location: row.location },
-            migration: row.migration,
-        });
-        Ok(migrated.collect())
+        let mut reader = self.reader().acquire().await.doing(READING)?;
+        names(&mut reader).await
     }
 
     async fn run_now(&self, run: RunId) -> Result<RunNow> {
@@ -92,6 +79,7 @@ impl Runs for SqliteLedger {
 impl SqliteLedger {
     async fn views(&self, run: Option<RunId>, most: i64) -> Result<Vec<RunView>> {
         let run = run.map(|run| run.0);
+        let abandoned = micros(ABANDONED);
         let rows = sqlx::query_as!(
             RunRow,
             r#"
@@ -99,6 +87,8 @@ impl SqliteLedger {
                    r.source_location AS "source_location!: String", r.spec AS "spec!: String",
                    r.state AS "state!: String", r.round AS "round!: i32", r.revision AS "revision!: i32",
                    r.rate AS "rate?: String", r.why AS "why?: String",
+                   r.state IN ('planning', 'planned')
+                       AND r.touched_at <= (SELECT at FROM ferry_now) - ?3 AS "abandoned!: bool",
                    r.created_at AS "created_at!: i64", r.started_at AS "started_at?: i64",
                    r.sealed_at AS "sealed_at?: i64", max(b.provisioned_at) AS "provisioned_at?: i64",
                    coalesce(sum(b.source), 0) AS "source!: i64", coalesce(sum(b.created), 0) AS "created!: i64",
@@ -117,13 +107,53 @@ impl SqliteLedger {
             ORDER BY r.created_at DESC, r.id DESC
             "#,
             run,
-            most
+            most,
+            abandoned
         )
         .fetch_all(self.reader())
         .await
         .doing(READING_RUNS)?;
         rows.into_iter().map(RunRow::view).collect()
     }
+}
+
+/// Sources that were moved, with their names, of a file that is only read; none where there
+/// is no ledger in it.
+///
+/// # Errors
+/// `Unavailable` when the file can't be read.
+pub async fn migrated(path: &Path) -> Result<Vec<Migrated>> {
+    let options = SqliteConnectOptions::new().filename(path).read_only(true).disable_statement_logging();
+    let mut connection = options.connect().await.doing(READING)?;
+    let there = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "tables!: i64" FROM sqlite_schema WHERE type = 'table' AND name = 'ferry_runs'"#
+    )
+    .fetch_one(&mut connection)
+    .await
+    .doing(READING)?;
+    let found = if there > 0 { names(&mut connection).await } else { Ok(Vec::new()) };
+    drop(connection.close().await);
+    found
+}
+
+async fn names(connection: &mut SqliteConnection) -> Result<Vec<Migrated>> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT source_kind AS "kind!: String", source_location AS "location!: String",
+               migration AS "migration!: String"
+        FROM ferry_runs
+        GROUP BY source_kind, source_location, migration
+        ORDER BY max(created_at) DESC
+        "#
+    )
+    .fetch_all(connection)
+    .await
+    .doing(READING)?;
+    let migrated = rows.into_iter().map(|row| Migrated {
+        source: SourceIdentity { kind: row.kind, location: row.location },
+        migration: row.migration,
+    });
+    Ok(migrated.collect())
 }
 
 /// A planner lives: its run is not abandoned.

@@ -6,5 +6,5 @@ mod endings;
 mod moves;
 
 pub use dead::{discard, redrive};
-pub use endings::{conclude, give_up, record_verification};
+pub use endings::{conclude, end_cancelled, give_up, record_verification};
 pub use moves::{advance, ask, retry};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ferry_domain::{
     Attempt, BatchId, Code, Job, JobState, Lease, RunId, RunState, Tally, WorkerId,
-    ports::{DeadState, LedgerError, Retryable},
+    ports::{DeadState, LedgerError, Retryable, SealedRun},
 };
 
 use crate::{audit::Line, rows::Letter};
@@ -138,6 +138,19 @@ pub trait CancelSteps: RunSteps {
 
     /// Items of the run that are still pending.
     async fn pending(&mut self, run: RunId) -> Step<i64, Self>;
+}
+
+/// Steps that end a run with its report.
+#[async_trait]
+pub trait SealSteps: RunSteps {
+    /// Whether a batch of the run is not verified yet.
+    async fn has_open_batch(&mut self, run: RunId) -> Step<bool, Self>;
+
+    /// Ends report jobs that nobody holds. Returns whether a worker holds one.
+    async fn withdraw_report(&mut self, run: RunId) -> Step<bool, Self>;
+
+    /// Keeps the report of a locked run as its next revision, which is returned.
+    async fn keep_report(&mut self, run: RunId, sealed: &SealedRun) -> Step<i32, Self>;
 }
 
 /// A run before a retry.

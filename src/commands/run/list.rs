@@ -1,45 +1,167 @@
 //! `ferry run list`.
+//!
+//! Two lines for each run: what is counted, and where it comes from. On one line they would
+//! need twice the columns of a terminal.
+
+use std::time::Duration;
 
 use clap::Args;
 use ferry_domain::RunView;
-use ferry_operations::views::{RunLine, to_the_second};
+use ferry_operations::{
+    named, pace, units,
+    views::{RunLine, to_the_second},
+    waits::Around,
+};
+use time::OffsetDateTime;
 
-use crate::{exit::Exit, options::Output, output, setup::Setup, wiring};
+use crate::{
+    exit::Exit,
+    options::Output,
+    output::{self, WIDTH},
+    setup::Setup,
+    wiring,
+};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
     /// Show at most this many runs
     #[arg(long, default_value_t = 20)]
     pub limit: i64,
-    /// How to print the result
+    /// How to print the result; the table shows how ids begin, which every command takes
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    let runs = wiring::access(setup).await?.runs.runs(options.limit).await?;
+    let access = wiring::access(setup).await?;
+    let runs = access.runs.runs(options.limit).await?;
     match options.output {
         Output::Json => output::json(&runs.iter().map(RunLine::from).collect::<Vec<_>>())?,
         Output::Table if runs.is_empty() => output::say("No runs yet. Begin with ferry run start."),
         Output::Table => {
-            let header =
-                ["run", "state", "source", "users", "created", "adopted", "pending", "needs a look", "begun"];
-            output::data(&output::table(&header, runs.iter().map(row).collect(), &[3, 4, 5, 6, 7]));
+            if Around::of(&access).await?.orders.stop_all {
+                output::say("All sending is stopped: ferry resume-all");
+            }
+            output::data(&table(&runs, access.clock.now()));
         }
     }
     Ok(Exit::Done)
 }
 
-fn row(run: &RunView) -> Vec<String> {
-    vec![
-        run.id.to_string(),
-        run.state.to_string(),
-        run.source.to_string(),
-        run.tally.source.to_string(),
-        run.tally.created.to_string(),
-        run.tally.adopted.to_string(),
-        run.tally.pending.to_string(),
-        (run.tally.conflict + run.tally.failed).to_string(),
-        to_the_second(run.created_at),
-    ]
+fn table(runs: &[RunView], now: OffsetDateTime) -> String {
+    let header = ["run", "state", "users", "moved", "left out", "need a person", "to do"];
+    let ids = named::shortest(&runs.iter().map(|run| run.id).collect::<Vec<_>>());
+    let rows = runs.iter().zip(ids).map(|(run, id)| row(run, id)).collect();
+    let table = output::table(&header, rows, &[2, 3, 4, 5, 6]);
+    let (header, rows) = table.split_once('\n').unwrap_or((&table, ""));
+    let mut lines = vec![header.to_owned()];
+    for (line, run) in rows.lines().zip(runs) {
+        lines.extend([line.to_owned(), origin(run, now)]);
+    }
+    lines.join("\n")
+}
+
+/// The last five add up to the first of them.
+fn row(run: &RunView, id: String) -> Vec<String> {
+    let sums = &run.tally;
+    let state = if run.abandoned { "abandoned".to_owned() } else { run.state.to_string() };
+    let counts = [
+        sums.source,
+        sums.created + sums.adopted,
+        sums.skipped + sums.cancelled,
+        sums.failed + sums.conflict,
+        sums.pending,
+    ];
+    [id, state].into_iter().chain(counts.map(|count| count.to_string())).collect()
+}
+
+/// Where its users come from, when it was begun, and how long it took or has taken so far.
+fn origin(run: &RunView, now: OffsetDateTime) -> String {
+    let begun = to_the_second(run.started_at.unwrap_or(run.created_at));
+    let word = if run.started_at.is_some() { "begun" } else { "planned" };
+    let time = match pace::elapsed(run, now) {
+        Some(time) if run.state.is_active() => format!(", {} ago", units::rounded(time)),
+        Some(time) => format!(", took {}", units::rounded(time.max(Duration::from_secs(1)))),
+        None => String::new(),
+    };
+    let when = format!("{word} {begun}{time}");
+    let room = WIDTH.saturating_sub(when.chars().count() + 4);
+    format!("  {}  {when}", output::shortened(&run.source.to_string(), room))
+}
+
+#[cfg(test)]
+mod tests {
+    use ferry_domain::{OnExisting, RunSpec, RunState, SourceIdentity, Tally, threshold::StopAfter};
+
+    use super::*;
+
+    fn run(number: u8, state: RunState) -> RunView {
+        let count = 1_234_567;
+        RunView {
+            id: format!("01a2235d-00{number:02}-7000-8000-000000000000").parse().unwrap(),
+            migration: "users".into(),
+            source: SourceIdentity {
+                kind: "postgres".into(),
+                location: "database.internal.example.com:5432/medlogistics/public.application_users".into(),
+            },
+            spec: RunSpec {
+                tenant: "acme.eu.auth0.com".into(),
+                connection: "Users".into(),
+                on_existing: OnExisting::Adopt,
+                batch_size: 100,
+                max_attempts: 8,
+                limits: "free".into(),
+                write_back: None,
+                source_digest: String::new(),
+                stop_after: StopAfter::default(),
+            },
+            state,
+            tally: Tally {
+                source: 7 * count,
+                created: count,
+                adopted: count,
+                skipped: count,
+                cancelled: count,
+                failed: count,
+                conflict: count,
+                pending: count,
+            },
+            verified: 0,
+            discrepancies: 0,
+            requests: 0,
+            open_batches: 0,
+            revision: 0,
+            round: 1,
+            rate: None,
+            why: None,
+            abandoned: false,
+            created_at: OffsetDateTime::UNIX_EPOCH,
+            started_at: Some(OffsetDateTime::UNIX_EPOCH),
+            provisioned_at: None,
+            sealed_at: None,
+        }
+    }
+
+    #[test]
+    fn a_list_of_runs_fits_a_terminal_and_its_columns_add_up() {
+        let runs = [run(1, RunState::Cancelling), run(2, RunState::Sealed)];
+        let now = OffsetDateTime::UNIX_EPOCH + Duration::from_secs(5_000);
+        let text = table(&runs, now);
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        let words: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
+        assert_eq!(&words[1..3], ["cancelling", "8641969"], "{text}");
+        let sums: i64 = words[3..].iter().map(|word| word.parse::<i64>().unwrap()).sum();
+        assert_eq!(sums, 8_641_969, "{text}");
+        assert!(
+            text.lines().nth(2).unwrap().contains("application_users  begun 1970-01-01T00:00:00Z, 83 min")
+        );
+        assert_ne!(words[0], text.lines().nth(3).unwrap().split_whitespace().next().unwrap(), "{text}");
+    }
+
+    #[test]
+    fn a_run_whose_start_is_gone_is_listed_as_abandoned() {
+        let run = RunView { abandoned: true, started_at: None, ..run(1, RunState::Planned) };
+        let text = table(&[run], OffsetDateTime::UNIX_EPOCH);
+        assert!(text.contains("abandoned") && text.contains("planned 1970"), "{text}");
+    }
 }

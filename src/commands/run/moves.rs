@@ -39,8 +39,16 @@ pub async fn run(setup: &Setup, step: RunMove, options: Options) -> anyhow::Resu
         Output::Json => output::json(&moved)?,
         Output::Table => output::say(&told(&moved)),
     }
-    if moved.after == RunState::Running && Around::of(&access).await?.orders.stop_all {
-        output::say("All sending is stopped, this run's too: ferry resume-all");
+    match moved.after {
+        RunState::Running if Around::of(&access).await?.orders.stop_all => {
+            output::say("All sending is stopped, this run's too: ferry resume-all");
+        }
+        RunState::Cancelling => {
+            if let Some(why) = Around::of(&access).await?.why(&access.run(id).await?) {
+                output::say(&format!("Now: {why}"));
+            }
+        }
+        _ => {}
     }
     Ok(Exit::Done)
 }
@@ -54,10 +62,18 @@ fn told(moved: &Moved) -> String {
         RunState::Paused => format!("Run {id} is paused.\nGo on: ferry run resume {id}"),
         RunState::Running => format!("Run {id} goes on.\nFollow: ferry run watch {id}"),
         RunState::Cancelling => format!(
-            "Run {id} is being given up: {} users are cancelled, workers ask Auth0 about {} more, then the report is made.\nFollow: ferry run watch {id}",
+            "Run {id} is being given up: {} users are cancelled.\nWorkers end it: they ask Auth0 about {} users \
+             whom a worker had begun, read back who was made, and write the report.\nFollow: ferry run watch {id}",
             moved.cancelled, moved.to_ask
         ),
-        RunState::Cancelled => format!("Run {id} is cancelled: {} users were not sent.", moved.cancelled),
+        RunState::Cancelled => {
+            let report = if moved.before.is_unstarted() {
+                String::new()
+            } else {
+                format!("\nReport: ferry run report {id}")
+            };
+            format!("Run {id} is cancelled: {} users were not sent.{report}", moved.cancelled)
+        }
         other => format!("Run {id} is {other}, it was {}.", moved.before),
     }
 }

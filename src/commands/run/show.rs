@@ -3,10 +3,11 @@
 use clap::Args;
 use ferry_domain::{ItemState, RunView};
 use ferry_operations::{
-    RunName, units,
-    views::RunInFull,
+    RunName, pace, units,
+    views::{RunInFull, to_the_second},
     waits::{self, Around},
 };
+use time::OffsetDateTime;
 
 use crate::{exit::Exit, options::Output, output, setup::Setup, wiring};
 
@@ -23,11 +24,11 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let access = wiring::access(setup).await?;
     let run = access.run(access.named(&options.run).await?).await?;
     match options.output {
-        Output::Json => output::json(&RunInFull::from(&run))?,
+        Output::Json => output::json(&RunInFull::at(&run, access.clock.now()))?,
         Output::Table => {
             let around = Around::of(&access).await?;
             let jobs = access.jobs.job_counts(run.id).await?;
-            print(&run, &around);
+            print(&run, &around, access.clock.now());
             for found in jobs {
                 line("jobs", format!("{} {}: {}", found.kind, found.state.as_str(), found.jobs));
             }
@@ -40,9 +41,10 @@ fn line(name: &str, what: impl std::fmt::Display) {
     output::data(&output::field(name, 11, &what.to_string()));
 }
 
-fn print(run: &RunView, around: &Around) {
+fn print(run: &RunView, around: &Around, now: OffsetDateTime) {
     line("run", run.id);
     line("state", run.state);
+    print_times(run, now);
     print_pace(run, around);
     line("migration", &run.migration);
     line("from", &run.source);
@@ -56,6 +58,19 @@ fn print(run: &RunView, around: &Around) {
     line("report", format!("revision {}, round {}", run.revision, run.round));
     if !run.tally.adds_up() {
         output::say("The sums do not add up: this is a fault of Ferry, keep the ledger and report it.");
+    }
+}
+
+/// When it began and ended, how fast it goes, and when it will about be done.
+fn print_times(run: &RunView, now: OffsetDateTime) {
+    let Some(begun) = run.started_at.map(to_the_second) else { return };
+    let time = pace::elapsed(run, now).map(units::rounded).unwrap_or_default();
+    match run.sealed_at.filter(|_| !run.state.is_active()).map(to_the_second) {
+        Some(ended) => line("time", format!("{begun} to {ended}: {time}")),
+        None => line("time", format!("since {begun}: {time}")),
+    }
+    if let Some(speed) = pace::average(run, now).and_then(|speed| speed.told()) {
+        line("pace", format!("{speed}, by the average since its start"));
     }
 }
 

@@ -10,9 +10,13 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use ferry_domain::{RunId, RunState, RunView, ports::LedgerError};
 use ferry_operations::{
-    Access, Error, RunName, units,
+    Access, Error, RunName,
+    pace::{self, Pace},
+    units,
+    views::RunInFull,
     waits::{self, Around},
 };
+use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use crate::{
@@ -37,6 +41,18 @@ pub enum Until {
     Sealed,
 }
 
+/// What is printed on stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// How it ended, in one line
+    #[default]
+    Table,
+    /// The run at its end, as one JSON value
+    Json,
+    /// The run as a JSON value on a line, now, whenever it changes, and at its end
+    Ndjson,
+}
+
 #[derive(Clone, Debug, Args)]
 pub struct Options {
     /// The run's id, how it begins, or last
@@ -44,43 +60,96 @@ pub struct Options {
     /// What to wait for
     #[arg(long, value_enum, default_value_t)]
     pub until: Until,
+    /// How to print the result on stdout; progress goes to stderr
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Form,
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let access = wiring::access(setup).await?;
     let stop = lifecycle::stop_on_signal()?;
     let id = access.named(&options.run).await?;
-    let mut last = access.run(id).await?;
-    let mut progress = Progress::tall("users", last.tally.source.unsigned_abs());
-    let mut silent_since: Option<Instant> = None;
+    let mut watched = Watched::new(access.run(id).await?, options.output);
     loop {
         let why = match look(&access, id).await {
             Ok((None, _)) => {
                 return Err(usage(format!("run {id} was removed from the ledger")));
             }
-            Ok((Some(run), _)) if ended(run.state) => {
-                progress.done();
-                tell(&run);
+            Ok((Some(run), _)) if ended(&run) => {
+                watched.progress.done();
+                tell(&run, options.output, access.clock.now())?;
                 return Ok(Exit::of_run(&run));
             }
             Ok((Some(run), around)) => {
-                last = run;
-                silent_since = None;
-                around.why(&last)
+                watched.saw(run, access.clock.now())?;
+                around.why(&watched.last)
             }
-            Err(error) if passes(&error) => Some(silence(&mut silent_since, error, &last)?),
+            Err(error) if passes(&error) => Some(silence(&mut watched.silent_since, error, &watched.last)?),
             Err(error) => return Err(error.into()),
         };
-        progress.waits(why.as_deref());
-        progress.at(last.tally.finished().unsigned_abs(), &sums(&last));
+        watched.show(why.as_deref());
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
             () = stop.cancelled() => {
-                progress.done();
+                watched.progress.done();
+                let last = &watched.last;
                 output::say(&format!("No longer watching; run {} goes on as it was ({}).", last.id, last.state));
                 return Ok(Exit::Interrupted);
             }
         }
+    }
+}
+
+/// A run that is watched, and how far it was when it was last seen.
+struct Watched {
+    last: RunView,
+    form: Form,
+    printed: Option<String>,
+    progress: Progress,
+    pace: Pace,
+    began: Instant,
+    silent_since: Option<Instant>,
+}
+
+impl Watched {
+    fn new(run: RunView, form: Form) -> Self {
+        let progress = Progress::tall("users", 1); // what is counted comes with each look
+        let (pace, began) = (Pace::default(), Instant::now());
+        Watched { last: run, form, printed: None, progress, pace, began, silent_since: None }
+    }
+
+    fn saw(&mut self, run: RunView, now: OffsetDateTime) -> anyhow::Result<()> {
+        self.pace.seen(self.began.elapsed(), &run);
+        self.silent_since = None;
+        if self.form == Form::Ndjson {
+            // Without what time alone changes.
+            let object = serde_json::to_string(&RunInFull::from(&run))?;
+            if self.printed.as_ref() != Some(&object) {
+                output::json(&RunInFull::at(&run, now))?;
+                self.printed = Some(object);
+            }
+        }
+        self.last = run;
+        Ok(())
+    }
+
+    /// Users that have to be made, then users that have to be read back: who was settled at
+    /// planning is no part of it, else a second run would begin half done.
+    fn show(&mut self, why: Option<&str>) {
+        let (run, sums) = (&self.last, &self.last.tally);
+        let at_target = sums.created + sums.adopted;
+        let made = at_target + sums.conflict;
+        let read = run.verified + run.discrepancies;
+        let (what, done, total) = match sums.pending {
+            0 if read < at_target => ("read back", read, at_target),
+            pending => ("users", made, made + pending),
+        };
+        self.progress.waits(why);
+        self.progress.of(what, total.unsigned_abs());
+        let speed = self.pace.speed(run).and_then(|speed| speed.told());
+        let note = [Some(totals(run)), speed].into_iter().flatten().collect::<Vec<_>>();
+        let separator = if self.progress.is_drawn() { "\n" } else { " · " };
+        self.progress.at(done.unsigned_abs(), &note.join(separator));
     }
 }
 
@@ -118,11 +187,12 @@ fn silence(since: &mut Option<Instant>, error: Error, run: &RunView) -> anyhow::
     })
 }
 
-fn ended(state: RunState) -> bool {
-    matches!(state, RunState::Sealed | RunState::Cancelled | RunState::Stopped)
+/// Whether nothing more will happen by itself.
+fn ended(run: &RunView) -> bool {
+    run.abandoned || matches!(run.state, RunState::Sealed | RunState::Cancelled | RunState::Stopped)
 }
 
-fn sums(run: &RunView) -> String {
+fn totals(run: &RunView) -> String {
     format!(
         "created {} adopted {} needs a look {} verified {}",
         run.tally.created,
@@ -132,10 +202,18 @@ fn sums(run: &RunView) -> String {
     )
 }
 
-fn tell(run: &RunView) {
+fn tell(run: &RunView, form: Form, now: OffsetDateTime) -> anyhow::Result<()> {
+    if form != Form::Table {
+        return output::json(&RunInFull::at(run, now));
+    }
+    if run.abandoned {
+        output::data(&output::folded(&waits::abandoned(run), 0).join("\n"));
+        return Ok(());
+    }
     let t = &run.tally;
-    output::say(&format!(
-        "Run {} is {}: {} users, created {}, adopted {}, skipped {}, conflict {}, failed {}, cancelled {}, pending {}; verified {}, discrepancies {}.",
+    let took = pace::elapsed(run, now).map(|time| format!(" It took {}.", units::rounded(time)));
+    let text = format!(
+        "Run {} is {}: {} users, created {}, adopted {}, skipped {}, conflict {}, failed {}, cancelled {}, pending {}; verified {}, discrepancies {}.{}",
         run.id,
         run.state,
         t.source,
@@ -147,8 +225,10 @@ fn tell(run: &RunView) {
         t.cancelled,
         t.pending,
         run.verified,
-        run.discrepancies
-    ));
+        run.discrepancies,
+        took.filter(|_| !run.state.is_active()).unwrap_or_default()
+    );
+    output::data(&output::folded(&text, 0).join("\n"));
     if run.state == RunState::Stopped {
         match (waits::code_of(run), &run.why) {
             (Some(code), _) => output::say(&format!("Stopped by {code}. {}", code.remedy())),
@@ -161,4 +241,5 @@ fn tell(run: &RunView) {
     if run.source.is_file() {
         output::say(&format!("Ids:    ferry run export {}", run.id));
     }
+    Ok(())
 }

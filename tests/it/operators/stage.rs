@@ -1,10 +1,10 @@
 //! A started run in a ledger, without a worker, on either database.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use ferry_domain::{
-    RunId,
-    ports::{Command, Ledger},
+    RunId, WorkerId,
+    ports::{Command, Ledger, WorkerRecord},
     run::RunMove,
 };
 use ferry_ledger_postgres::{Options, PostgresLedger};
@@ -106,6 +106,25 @@ impl Stage {
 
     pub fn show(&self) -> Value {
         self.json("run show RUN")
+    }
+
+    /// The application's database, as a source.
+    pub fn source(&self) -> String {
+        match &self.home {
+            Home::Embedded(_) => "app.db".to_owned(),
+            Home::Production(world) => world.database.url.clone(),
+        }
+    }
+
+    /// A worker takes a job, and is gone without a word.
+    pub async fn take_one_job(&self) {
+        let worker = WorkerId(self.id().0);
+        let record = WorkerRecord { id: worker, host: "gone".into(), pid: 1, slots: 1, waiting_for: None };
+        drop(self.ledger.register(&record).await.unwrap());
+        let send = self.ledger.take_ready(1).await.unwrap().remove(0);
+        let lease = self.ledger.claim(send.job, send.send, worker, Duration::from_secs(6)).await.unwrap();
+        assert!(lease.is_some());
+        self.ledger.retire(worker).await.unwrap();
     }
 
     /// Stops the run as a threshold does.

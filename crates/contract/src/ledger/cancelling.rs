@@ -11,7 +11,7 @@ use ferry_domain::{
     code::Code,
     item::Outcome,
     job::{JobKind, Verdict},
-    ports::{Cancellable, Command, DeadFilter, LedgerError, Moved},
+    ports::{Cancellable, Command, DeadFilter, LedgerError, Moved, SealedRun},
     run::{RunMove, RunState},
     tally::Tally,
 };
@@ -130,6 +130,47 @@ pub async fn a_cancelled_run_with_nothing_to_ask_is_sealed_by_the_sweep(world: i
         let view = scene.view(run).await;
         assert_eq!((view.state, view.tally.cancelled), (RunState::Cancelled, 3));
     }
+}
+
+/// Nobody has to start a worker only for the report: `run cancel` writes it.
+pub async fn a_cancelled_run_with_nothing_left_ends_without_a_worker(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let sealed = SealedRun { report: serde_json::json!({ "made": "by a person" }) };
+    for (source, swept) in [("a.csv", false), ("b.csv", true)] {
+        let run = scene.running(source, 3, 2).await;
+        assert_eq!(scene.ledger.end_cancelled(run, &sealed).await.unwrap(), None, "it is running");
+        scene.ledger.move_run(run, RunMove::Cancel, &ANN).await.unwrap();
+        if swept {
+            assert_eq!(scene.ledger.seal_finished().await.unwrap(), 1, "a relay was there for a moment");
+        }
+        assert_eq!(scene.ledger.end_cancelled(run, &sealed).await.unwrap(), Some(1));
+        let view = scene.view(run).await;
+        assert_eq!((view.state, view.revision, view.tally.cancelled), (RunState::Cancelled, 1, 3));
+        assert!(view.sealed_at.is_some());
+        assert_eq!(scene.ledger.report(run, None).await.unwrap().unwrap().report, sealed.report);
+        assert_eq!(scene.ledger.end_cancelled(run, &sealed).await.unwrap(), None, "it has ended");
+        assert!(scene.ledger.take_ready(10).await.unwrap().is_empty(), "no job is left");
+        assert_eq!(scene.ledger.seal_finished().await.unwrap(), 0);
+        scene.planned(source, 1, 1).await;
+    }
+}
+
+/// Users in a worker's hands, users to be read back, a report that a worker writes: it does the rest.
+pub async fn a_cancelled_run_with_work_left_is_ended_by_workers_only(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let sealed = SealedRun { report: serde_json::json!({}) };
+    let run = scene.running("a.csv", 2, 2).await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    scene.ledger.move_run(run, RunMove::Cancel, &ANN).await.unwrap();
+    assert_eq!(scene.ledger.end_cancelled(run, &sealed).await.unwrap(), None, "users may be at Auth0");
+    scene.provision(&lease, created).await;
+    assert_eq!(scene.ledger.end_cancelled(run, &sealed).await.unwrap(), None, "nobody read them back");
+    let lease = scene.take_one(JobKind::Verify).await;
+    scene.verify(&lease).await;
+    let lease = scene.take_one(JobKind::Report).await;
+    assert_eq!(scene.ledger.end_cancelled(run, &sealed).await.unwrap(), None, "a worker writes it");
+    assert_eq!(scene.seal(&lease).await, 1);
+    assert_eq!(scene.view(run).await.state, RunState::Cancelled);
 }
 
 /// A half of a batch, and a batch of a later round: its own job was never leased, its users were tried.

@@ -213,6 +213,8 @@ macro_rules! ledger_suite {
                 a_run_that_was_not_started_is_cancelled_at_once,
                 a_cancel_settles_what_nobody_held_and_leaves_the_rest_to_workers,
                 a_cancelled_run_with_nothing_to_ask_is_sealed_by_the_sweep,
+                a_cancelled_run_with_nothing_left_ends_without_a_worker,
+                a_cancelled_run_with_work_left_is_ended_by_workers_only,
                 users_tried_before_are_never_cancelled_unasked,
                 a_run_left_in_planning_is_cancelled_with_all_its_users,
                 what_was_given_up_before_a_cancel_is_still_read_back,

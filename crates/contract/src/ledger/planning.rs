@@ -164,7 +164,12 @@ pub async fn an_abandoned_planning_makes_room(world: impl LedgerWorld) {
         }
         other => panic!("{other:?}"),
     }
+    assert!(!scene.ledger.run(dead.id).await.unwrap().unwrap().abandoned);
     world.advance(Duration::from_secs(3)).await;
+    assert!(
+        scene.ledger.run(dead.id).await.unwrap().unwrap().abandoned,
+        "people see it before anybody starts anew"
+    );
     scene.ledger.open_run(&next).await.unwrap();
     assert!(scene.ledger.run(dead.id).await.unwrap().is_none());
     assert_eq!(world.count("items").await, 0);

@@ -130,6 +130,7 @@ mod tests {
             round: 1,
             rate: None,
             why: None,
+            abandoned: false,
             created_at: ago(10_000) + time::Duration::seconds(i64::try_from(number).unwrap()),
             started_at: Some(ago(9_000)),
             provisioned_at: Some(ago(8_000)),

@@ -1,16 +1,16 @@
 //! How leases end, and jobs that nobody holds.
 
 use ferry_domain::{
-    Attempt, Code, Job, JobKind, Lease, RunState, Tally, Verdict, WorkerId,
+    Attempt, Code, Job, JobKind, Lease, RunId, RunState, Tally, Verdict, WorkerId,
     ending::{self, Ending, Leftover},
-    ports::{BatchVerification, Command},
+    ports::{BatchVerification, Command, SealedRun},
     run::RunMove,
 };
 
 use super::moves;
 use crate::{
     refusals,
-    steps::{CancelSteps, End, EndSteps, ReadBack, Step},
+    steps::{CancelSteps, End, EndSteps, ReadBack, SealSteps, Step},
 };
 
 /// Ends a lease; the caller has checked it, and has `seen` the state of its run. What a stop
@@ -76,6 +76,17 @@ pub async fn give_up<X: EndSteps>(
         }
     };
     x.keep_letter(job, code, users, by).await
+}
+
+/// Ends a run that is being cancelled, if nothing of it is left to do. What `None` was returned
+/// for is left as it was: the caller rolls back.
+pub async fn end_cancelled<X: SealSteps>(x: &mut X, run: RunId, sealed: &SealedRun) -> Step<Option<i32>, X> {
+    let state = x.lock(run).await?;
+    if state != RunState::Cancelling || x.has_open_batch(run).await? || x.withdraw_report(run).await? {
+        return Ok(None);
+    }
+    moves::advance(x, run, RunMove::Seal).await?;
+    Ok(Some(x.keep_report(run, sealed).await?))
 }
 
 /// Ends a verify job whose discrepancies are written.

@@ -392,6 +392,11 @@ impl Reports for Told {
         self.told(format!("seal {}", lease.of.run), answer, debug).await
     }
 
+    async fn end_cancelled(&self, run: RunId, sealed: &SealedRun) -> Result<Option<i32>> {
+        let answer = self.0.ledger.end_cancelled(run, sealed).await;
+        self.told(format!("end_cancelled {run}"), answer, debug).await
+    }
+
     async fn failures(&self, run: RunId) -> Result<Vec<FailureGroup>> {
         let answer = self.0.ledger.failures(run).await;
         self.told(format!("failures {run}"), answer, debug).await

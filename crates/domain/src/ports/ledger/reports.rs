@@ -102,6 +102,11 @@ pub trait Reports: Send + Sync {
     /// `sealed`, or `cancelled` if it was being cancelled.
     async fn seal(&self, lease: &Lease<Job>, sealed: &SealedRun) -> Result<i32>;
 
+    /// Ends a run that is being cancelled and of which nothing is left to do, and keeps its
+    /// report, so that it needs no worker. Returns the report's revision; `None` where the run
+    /// is in another state, a batch is open, or a worker holds the report job.
+    async fn end_cancelled(&self, run: RunId, sealed: &SealedRun) -> Result<Option<i32>>;
+
     /// Settled items of a run (failed, conflict, skipped) grouped by state and code, largest
     /// group first, then in order of code and state.
     async fn failures(&self, run: RunId) -> Result<Vec<FailureGroup>>;

@@ -1,0 +1,4 @@
+//! An operator's evening through the binary: what is said while nothing moves, and what ends it.
+
+mod cancelling;
+mod left_behind;
