@@ -1,13 +1,21 @@
 //! `ferry worker`: works on jobs until a signal.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use clap::Args;
-use ferry_domain::{Figures, ports::Limiter};
+use ferry_domain::{
+    Figures,
+    ports::{Limiter, LimiterFigures},
+};
 use ferry_telemetry::{Pages, Patience, Sources};
 use ferry_workers::{Environment, Role};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::{
     exit::{Exit, usage},
@@ -28,7 +36,7 @@ pub struct Options {
     /// What this process does, separated by commas: provision, verify, report, relay [default: all]
     #[arg(long, value_delimiter = ',', value_name = "ROLES")]
     pub roles: Vec<Role>,
-    /// Serve /metrics, /healthz and /readyz at this address, for example 127.0.0.1:9464
+    /// Serve /metrics, /healthz (or /livez) and /readyz at this address, for example 127.0.0.1:9464
     #[arg(long, env = "FERRY_LISTEN", value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
 }
@@ -40,22 +48,76 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let stop = lifecycle::stop_on_signal()?;
     let auth0 = tenant::sign_in(&setup.servers, &setup.settings)?;
     let place = setup.place()?;
-    let Some(transport) = transport_once_there(&place, setup, &stop).await? else { return Ok(Exit::Done) };
-    let target = wiring::target(auth0, &place, setup)?;
     let figures = Arc::new(Figures::default());
+    let served = Served::begin(options.listen, &figures)?;
+    let Some(transport) = transport_once_there(&place, setup, &stop, &figures).await? else {
+        return Ok(Exit::Done);
+    };
+    let target = wiring::target(auth0, &place, setup)?;
     let limiter = target.limiter.clone();
     let tenant = tenant::named(&setup.servers)?;
-    let env = wiring::worker(setup, &transport, target, tenant, &roles, figures.clone(), stop.clone())?;
-    let pages = options.listen.map(|address| serve(address, &env, figures, limiter, stop)).transpose()?;
+    let env = wiring::worker(setup, &transport, target, tenant, &roles, figures, stop)?;
+    served.works(limiter, &env);
     let names = roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     output::say(&format!("ferry worker {} at {}: {names}", env.worker().id, place.shown()));
-    if let Some(pages) = &pages {
-        output::say(&format!("metrics and health at http://{}", pages.address()));
-    }
     ferry_workers::run(env, &roles).await?;
-    drop(pages);
+    drop(served);
     drop(transport.lock);
     Ok(Exit::Done)
+}
+
+/// The pages of metrics and health. They are there before the servers that the worker needs:
+/// a probe that finds nobody would have it started again and again. They stay until the worker
+/// has handed its work back, and say meanwhile that it is not ready.
+struct Served {
+    pages: Option<Pages>,
+    work: Arc<OnceLock<Work>>,
+    end: CancellationToken,
+}
+
+/// What there is once the worker has begun.
+struct Work {
+    limiter: Arc<dyn Limiter>,
+    env: Arc<Environment>,
+}
+
+impl Served {
+    fn begin(listen: Option<SocketAddr>, figures: &Arc<Figures>) -> anyhow::Result<Self> {
+        let mut served = Served { pages: None, work: Arc::default(), end: CancellationToken::new() };
+        let Some(listen) = listen else { return Ok(served) };
+        figures.set_not_begun(Some("the worker begins".to_owned()));
+        let (limited, timed, end) = (served.work.clone(), served.work.clone(), served.end.clone());
+        let began = Instant::now();
+        let waited = move || i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let sources = Sources {
+            figures: figures.clone(),
+            limiter: Arc::new(move || limited.get().map_or_else(nothing_sent, |work| work.limiter.figures())),
+            // The clock of the work begins later than this one; a moment before it counts as now.
+            monotonic_ms: Arc::new(move || timed.get().map_or_else(waited, |work| work.env.uptime_ms())),
+            patience: Patience::default(),
+        };
+        let pages = ferry_telemetry::serve(listen, sources, async move { end.cancelled().await })
+            .map_err(|e| usage(format!("metrics can't be served at {listen}: {e}; name another --listen")))?;
+        output::say(&format!("metrics and health at http://{}", pages.address()));
+        served.pages = Some(pages);
+        Ok(served)
+    }
+
+    /// From now on the pages show the work.
+    fn works(&self, limiter: Arc<dyn Limiter>, env: &Arc<Environment>) {
+        let _ = self.work.set(Work { limiter, env: env.clone() }); // set once, here
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.end.cancel();
+    }
+}
+
+/// The figures of a limiter that nobody has asked yet.
+fn nothing_sent() -> LimiterFigures {
+    LimiterFigures { factor: 1.0, processes: 1, ..LimiterFigures::default() }
 }
 
 /// Ledger and queue. Servers that are away are waited for as later in an outage, since
@@ -64,15 +126,20 @@ async fn transport_once_there(
     place: &Place,
     setup: &Setup,
     stop: &CancellationToken,
+    figures: &Figures,
 ) -> anyhow::Result<Option<Transport>> {
     let mut said = (String::new(), Instant::now());
     loop {
         match wiring::transport(place, setup).await {
-            Ok(transport) => return Ok(Some(transport)),
+            Ok(transport) => {
+                figures.set_not_begun(None);
+                return Ok(Some(transport));
+            }
             Err(error) if wiring::passes(&error) => {
                 let why = format!("{error:#}");
+                figures.set_not_begun(Some(format!("waiting to begin: {why}")));
                 if why != said.0 || said.1.elapsed() >= SAY_AGAIN {
-                    output::say(&format!("Waiting to begin: {why}. Ctrl-C ends the worker."));
+                    warn!("Waiting to begin: {why}. Ctrl-C ends the worker.");
                     said = (why, Instant::now());
                 }
             }
@@ -83,22 +150,4 @@ async fn transport_once_there(
             () = tokio::time::sleep(BETWEEN_TRIES) => {}
         }
     }
-}
-
-fn serve(
-    listen: SocketAddr,
-    env: &Arc<Environment>,
-    figures: Arc<Figures>,
-    limiter: Arc<dyn Limiter>,
-    stop: CancellationToken,
-) -> anyhow::Result<Pages> {
-    let clock = env.clone();
-    let sources = Sources {
-        figures,
-        limiter: Arc::new(move || limiter.figures()),
-        monotonic_ms: Arc::new(move || clock.uptime_ms()),
-        patience: Patience::default(),
-    };
-    ferry_telemetry::serve(listen, sources, async move { stop.cancelled().await })
-        .map_err(|e| usage(format!("metrics can't be served at {listen}: {e}; name another --listen")))
 }

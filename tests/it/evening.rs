@@ -2,3 +2,4 @@
 
 mod cancelling;
 mod left_behind;
+mod probes;

@@ -105,9 +105,20 @@ pub struct Figures {
     waiting_for: Mutex<Option<WaitReason>>,
     queue_lacks: Mutex<Option<String>>,
     wrong_tenant: Mutex<Option<String>>,
+    not_begun: Mutex<Option<String>>,
 }
 
 impl Figures {
+    /// Sets what the process waits for before it begins to work; `None` once it has begun.
+    pub fn set_not_begun(&self, why: Option<String>) {
+        *self.not_begun.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// What the process waits for before it begins to work.
+    pub fn not_begun(&self) -> Option<String> {
+        self.not_begun.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Sets for which other tenant the last job was; `None` when it was for this process's.
     pub fn set_wrong_tenant(&self, tenant: Option<String>) {
         *self.wrong_tenant.lock().unwrap_or_else(PoisonError::into_inner) = tenant;

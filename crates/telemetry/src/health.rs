@@ -56,6 +56,10 @@ pub(crate) fn dead_because(figures: &Figures, now_ms: i64, patience: Patience) -
 
 /// What the process lacks for work; empty when it is ready.
 pub(crate) fn lacking(figures: &Figures) -> Vec<String> {
+    // Until it has begun, nothing else was looked at.
+    if let Some(why) = figures.not_begun() {
+        return vec![why];
+    }
     let queue = || figures.queue_lacks().unwrap_or_else(|| "the queue was not looked at yet".to_owned());
     let lacks = [
         (&figures.ready, "not registered, or stopping".to_owned()),
@@ -69,6 +73,9 @@ pub(crate) fn lacking(figures: &Figures) -> Vec<String> {
     }
     if figures.auth0_token_refused.get() == 1 {
         lacking.push("Auth0 refuses the token".to_owned());
+    }
+    if figures.auth0_breaker_open.get() == 1 {
+        lacking.push("Auth0 does not answer as it should, only probes are sent".to_owned());
     }
     lacking
 }
@@ -120,5 +127,17 @@ mod tests {
         assert!(lacking(&figures).is_empty());
         figures.auth0_token_refused.set(1);
         assert_eq!(lacking(&figures), ["Auth0 refuses the token"]);
+        figures.auth0_token_refused.set(0);
+        figures.auth0_breaker_open.set(1);
+        assert!(lacking(&figures)[0].starts_with("Auth0 does not answer"));
+    }
+
+    #[test]
+    fn a_process_that_has_not_begun_says_only_what_it_waits_for() {
+        let figures = Figures::default();
+        figures.set_not_begun(Some("the ledger could not be reached".into()));
+        assert_eq!(lacking(&figures), ["the ledger could not be reached"]);
+        figures.set_not_begun(None);
+        assert_eq!(lacking(&figures).len(), 3);
     }
 }

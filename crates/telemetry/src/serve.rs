@@ -1,4 +1,4 @@
-//! Three pages over HTTP: `/metrics`, `/healthz` and `/readyz`.
+//! Three pages over HTTP: `/metrics`, `/healthz` (also as `/livez`) and `/readyz`.
 //!
 //! They are served from a thread of their own with a runtime of its own. On the workers'
 //! runtime a probe would hang exactly when it is needed, and a hanging probe tells less than
@@ -110,6 +110,7 @@ async fn listen_until(
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
+        .route("/livez", get(healthz))
         .route("/readyz", get(readyz))
         .with_state(pages);
     let (stopped, mut stopping) = tokio::sync::watch::channel(false);
