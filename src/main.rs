@@ -9,6 +9,7 @@ mod commands;
 mod crash;
 mod exit;
 mod figure;
+mod files;
 mod lifecycle;
 mod options;
 mod output;

@@ -19,6 +19,7 @@ use serde::Deserialize;
 use crate::{
     exit::usage,
     figure::{self, Figure},
+    files,
     servers::Servers,
 };
 
@@ -182,14 +183,17 @@ pub struct Origins(Figment);
 pub fn load(file: Option<&Path>, flags: Vec<Flag>, servers: &Servers) -> anyhow::Result<(Settings, Origins)> {
     let mut figment = Figment::from(Toml::string(DEFAULTS));
     if let Some(path) = file {
-        if !path.is_file() {
+        if path.exists() {
+            files::check("settings file", path)?;
+        } else {
             return Err(usage(format!(
                 "{}: no such settings file. Name another with --config",
                 path.display()
             )));
         }
         figment = figment.merge(Toml::file_exact(path));
-    } else if Path::new(FILE).is_file() {
+    } else if Path::new(FILE).exists() {
+        files::check("settings file", Path::new(FILE))?;
         figment = figment.merge(Toml::file_exact(FILE));
     }
     let figment = figment.merge(ferry_variables()).merge(auth0_variables(servers)).merge(Flags(flags));

@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::{
     exit::usage,
+    files,
     servers::Servers,
     settings::{self, Settings},
 };
@@ -67,8 +68,9 @@ fn client_secret(servers: &Servers) -> anyhow::Result<SecretString> {
     let path = servers.client_secret_file.get().ok_or_else(|| {
         usage("no secret: set AUTH0_CLIENT_SECRET, or AUTH0_CLIENT_SECRET_FILE to a file that holds it")
     })?;
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| usage(format!("AUTH0_CLIENT_SECRET_FILE {path} can't be read: {e}")))?;
+    let name = servers.client_secret_file.name;
+    let text = String::from_utf8(files::read(name, path.as_ref())?)
+        .map_err(|_| usage(format!("{name} {path} is no text in UTF-8")))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned().into())
 }
 

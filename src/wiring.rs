@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     exit::{refused, usage},
+    files,
     place::Place,
     settings::Settings,
     setup::Setup,
@@ -100,6 +101,9 @@ pub async fn check_readable(ledger: &dyn Ledger) -> anyhow::Result<()> {
 
 /// Opens a SQLite ledger, making file and tables where they are missing.
 pub async fn sqlite(path: &Path) -> anyhow::Result<Arc<dyn Ledger>> {
+    if path.exists() {
+        files::check("the ledger", path)?;
+    }
     let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(path).await?);
     ledger.migrate().await?;
     Ok(ledger)

@@ -2,4 +2,5 @@
 
 mod cancelling;
 mod left_behind;
+mod pipes;
 mod probes;

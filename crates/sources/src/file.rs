@@ -5,8 +5,9 @@
 //! ahead of the chunk asked for.
 
 use std::{
-    fs::File,
+    fs::{File, FileType},
     io::{BufRead, BufReader, ErrorKind, Read},
+    os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -148,17 +149,35 @@ fn read_chunk(
     Ok(chunk)
 }
 
-/// The whole path of a file that exists.
+/// The whole path of a regular file that exists.
 ///
 /// # Errors
-/// There is no such file, or it is a folder.
+/// There is no such file, it is a folder, or it is a pipe or device: opening a pipe waits for
+/// somebody who writes to it, for ever, and a source is read more than once.
 pub(crate) fn existing(path: &Path) -> Result<PathBuf, SourceError> {
     let shown = path.display().to_string();
-    let canonical = path.canonicalize().map_err(|e| not_opened(&shown, &e))?;
-    if canonical.is_dir() {
+    let kind = path.metadata().map_err(|e| not_opened(&shown, &e))?.file_type();
+    if kind.is_dir() {
         return Err(refuse(&shown, "this is a folder", "Name the file in it"));
     }
-    Ok(canonical)
+    if !kind.is_file() {
+        let what = format!("this is {}, and no file", special(kind));
+        return Err(refuse(
+            &shown,
+            what,
+            "Write its content to a file, and name that: a source is read twice",
+        ));
+    }
+    path.canonicalize().map_err(|e| not_opened(&shown, &e))
+}
+
+/// What a path is that is neither file nor folder.
+pub fn special(kind: FileType) -> &'static str {
+    match kind {
+        _ if kind.is_fifo() => "a pipe",
+        _ if kind.is_socket() => "a socket",
+        _ => "a device",
+    }
 }
 
 fn not_opened(shown: &str, error: &std::io::Error) -> SourceError {

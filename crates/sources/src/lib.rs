@@ -46,6 +46,7 @@ use ferry_domain::{
 };
 use time::OffsetDateTime;
 
+pub use file::special;
 pub use location::{Format, Location, UnknownFormat};
 pub use mapping::{Columns, EmailVerified, Inactive, KeyFrom, Mapping, RowSecurity};
 pub use only::Only;
