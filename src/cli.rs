@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     commands::{check, config, dead, demo, migrate, plan, queue, run, seed, simulate, stop_all, worker},
+    made_with::Carried,
     options::Global,
     settings::Flag,
 };
@@ -69,6 +70,16 @@ impl Command {
             Command::Run(command) => command.flags(),
             Command::Migrate(options) => options.flags(),
             _ => Vec::new(),
+        }
+    }
+}
+
+impl Command {
+    /// What it takes from a plan before settings are read.
+    pub fn carried(&self) -> anyhow::Result<Carried> {
+        match self {
+            Command::Run(command) => command.carried(),
+            _ => Ok(Carried::default()),
         }
     }
 }

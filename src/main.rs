@@ -11,6 +11,7 @@ mod exit;
 mod figure;
 mod files;
 mod lifecycle;
+mod made_with;
 mod options;
 mod output;
 mod place;

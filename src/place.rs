@@ -47,6 +47,15 @@ impl Place {
         Ok(Place::Sqlite(OWN_FILE.into()))
     }
 
+    /// The database of a table; `None` for a file.
+    pub fn of_location(location: &Location) -> Option<Place> {
+        match location {
+            Location::File { .. } => None,
+            Location::Sqlite { path } => Some(Place::Sqlite(path.clone())),
+            Location::Postgres { url } => Some(Place::Postgres(url.clone())),
+        }
+    }
+
     /// The application's database, where `DATABASE_URL` names it.
     pub fn of_application(servers: &Servers) -> anyhow::Result<Option<Place>> {
         let url = &servers.database_url;

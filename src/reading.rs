@@ -9,8 +9,11 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     exit::usage,
+    made_with,
     place::Place,
+    servers::Servers,
     settings::{self, Flag, Settings},
+    setup::Setup,
     system::SystemClock,
 };
 
@@ -59,25 +62,10 @@ impl Reading {
         flags
     }
 
-    /// The same options as a person types them, for a command that is printed.
-    pub fn typed(&self) -> String {
-        let mut typed = String::new();
-        for (name, value) in [
-            ("preset", &self.preset),
-            ("format", &self.format),
-            ("migration", &self.migration),
-            ("email-verified", &self.email_verified),
-            ("inactive", &self.inactive),
-        ] {
-            if let Some(value) = value {
-                typed += &format!(" --{name} {}", quoted(value));
-            }
-        }
-        if self.discard_hashes {
-            typed += " --discard-hashes";
-        }
-        self.accept.iter().for_each(|word| typed += &format!(" --accept {word}"));
-        typed
+    /// What a person has to accept again, as options of `run start`: a plan keeps the rest.
+    pub fn accepted_again(&self) -> String {
+        let again = self.accept.iter().filter(|word| **word != Accept::RowSecurity);
+        again.map(|word| format!(" --accept {word}")).collect()
     }
 
     /// Refuses what can't be accepted by this command.
@@ -106,13 +94,17 @@ pub struct Opened {
     pub location: Location,
 }
 
+/// The source that was named, else the application's database: so no password has to be typed,
+/// where every user of the machine could read it in the list of processes.
+pub fn named(source: Option<&str>, servers: &Servers) -> anyhow::Result<String> {
+    source.or(servers.database_url.get()).map(str::to_owned).ok_or_else(|| {
+        usage("name a source (a file, or the URL of a database), or set DATABASE_URL to the application's database")
+    })
+}
+
 /// Opens a source named on the command line. `tenant` is empty where none is needed yet.
-pub async fn open(
-    settings: &Settings,
-    text: &str,
-    reading: &Reading,
-    tenant: String,
-) -> anyhow::Result<Opened> {
+pub async fn open(setup: &Setup, text: &str, reading: &Reading, tenant: String) -> anyhow::Result<Opened> {
+    let settings = &setup.settings;
     let format = reading.format.as_deref().map(str::parse).transpose().map_err(usage)?;
     let location = Location::parse(text, format)?;
     location.check_exists()?;
@@ -134,17 +126,29 @@ pub async fn open(
         stop_after: settings.stop_after()?,
     };
     let migration = settings.migration.name.clone().unwrap_or_else(|| migration::name_of(&source.identity()));
+    let made_with = made_with::of(setup, reading, &mapping, &migration).await?;
     let subject = Subject {
         source,
         migration,
         mapping: settings.mapping_name(),
         mapping_digest: mapping.digest(),
+        made_with,
         spec,
     };
     Ok(Opened { subject, location })
 }
 
-async fn file_digest(path: &std::path::Path) -> anyhow::Result<String> {
+/// Where the ledger of a source is. A table's lives beside it, so that an id and its record are
+/// written in one transaction, unless `FERRY_LEDGER_URL` says otherwise.
+pub fn ledger_place(location: &Location, servers: &Servers) -> anyhow::Result<Place> {
+    match (Place::of_location(location), servers.ledger_url.get()) {
+        (None, _) => Place::of(servers),
+        (Some(_), Some(url)) => Place::parse(servers.ledger_url.name, url),
+        (Some(own), None) => Ok(own),
+    }
+}
+
+pub async fn file_digest(path: &std::path::Path) -> anyhow::Result<String> {
     use tokio::io::AsyncReadExt;
     let mut file = tokio::fs::File::open(path).await?;
     let (mut sha, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);

@@ -4,7 +4,10 @@
 //! go stale. Servers and secrets are read from the environment only, when a
 //! command needs them, and are never part of what `config show` prints.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use ferry_domain::{OnExisting, limits::LimitPlan, threshold::StopAfter};
@@ -317,6 +320,12 @@ impl Settings {
 }
 
 impl Origins {
+    /// The settings file that was read, if one was.
+    pub fn file(&self) -> Option<PathBuf> {
+        let sources = self.0.metadata().filter_map(|metadata| metadata.source.as_ref());
+        sources.filter_map(|source| source.file_path()).map(Path::to_owned).next()
+    }
+
     /// Every setting as (key, value, origin), in order of key.
     pub fn listed(&self) -> anyhow::Result<Vec<(String, String, String)>> {
         let all: Dict = self.0.extract().context("settings can't be listed")?;

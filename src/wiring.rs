@@ -7,6 +7,7 @@ use ferry_auth0::{Auth0, Auth0Settings};
 use ferry_domain::{
     Figures, WorkerId, WriteBackTarget,
     application::AppTable,
+    migration::Migrated,
     ports::{
         Application, Directory, Ledger, LedgerError, Limiter, Planning, Queue, QueueError, WorkerRecord,
     },
@@ -146,6 +147,18 @@ pub async fn application_table(
         Location::File { path, .. } => {
             return Err(usage(format!("{}: a file has no table to write to", path.display())));
         }
+    })
+}
+
+/// Sources that were moved before, with their names, where a ledger is there. Changes nothing.
+///
+/// # Errors
+/// When the ledger can't be asked, or has no tables yet.
+pub async fn migrated(place: &Place, setup: &Setup) -> anyhow::Result<Vec<Migrated>> {
+    Ok(match place {
+        Place::Sqlite(path) if !path.is_file() => Vec::new(),
+        Place::Sqlite(path) => ferry_ledger_sqlite::migrated(path).await?,
+        Place::Postgres(url) => postgres(url, setup).await?.migrated().await?,
     })
 }
 

@@ -48,9 +48,12 @@ pub enum Refusal {
     },
     /// Settings that decide on records are not as they were.
     #[error(
-        "mapping or settings changed since the plan (digest {now}, the plan has {planned}); make the plan again"
+        "mapping or settings changed since the plan{} (digest {now}, the plan has {planned}); make the plan again, or set them as they were",
+        listed(differing)
     )]
     OtherRules {
+        /// Which, where the plan says so.
+        differing: Vec<String>,
         /// Digest of the settings.
         now: String,
         /// The plan's.
@@ -92,6 +95,11 @@ pub enum Refusal {
         /// The plan's.
         planned: String,
     },
+}
+
+/// `: a, b`; empty for none.
+fn listed(differing: &[String]) -> String {
+    if differing.is_empty() { String::new() } else { format!(": {}", differing.join(", ")) }
 }
 
 impl Refusal {
@@ -139,6 +147,7 @@ pub async fn make(
         tally: planned.tally,
         settled: settled.iter().map(|settled| (reason(settled), settled.count)).collect(),
         users,
+        made_with: subject.made_with.clone(),
         digest: String::new(),
     };
     plan.digest = plan.compute_digest();
@@ -178,7 +187,11 @@ pub(crate) fn check(plan: &PlanFile, subject: &Subject, accepted: bool) -> Resul
     }
     let now = subject.rules_digest();
     if plan.rules_digest != now {
-        return Err(Refusal::OtherRules { now, planned: plan.rules_digest.clone() });
+        let differing = match plan.made_with.rules.is_empty() {
+            true => Vec::new(), // a plan of an earlier version
+            false => plan.made_with.differing(&subject.made_with),
+        };
+        return Err(Refusal::OtherRules { differing, now, planned: plan.rules_digest.clone() });
     }
     let now = subject.target();
     if !plan.target.is_empty() && plan.target != now {
@@ -264,7 +277,7 @@ impl From<&PlanFile> for PlanView {
 
 #[cfg(test)]
 mod tests {
-    use ferry_domain::Code;
+    use ferry_domain::{Code, plan::MadeWith};
 
     use super::*;
     use crate::views::tests::{Nobody, run_view};
@@ -276,6 +289,7 @@ mod tests {
             migration: run.migration,
             mapping: "mapping".into(),
             mapping_digest: "m".into(),
+            made_with: MadeWith::default(),
             spec: run.spec,
         }
     }
@@ -299,6 +313,7 @@ mod tests {
             ]
             .into(),
             users: Default::default(),
+            made_with: subject.made_with.clone(),
             digest: String::new(),
         };
         plan.digest = plan.compute_digest();
@@ -339,6 +354,23 @@ mod tests {
         assert!(matches!(check(&planned, &now, true), Err(Refusal::OtherRules { .. })));
         now.source = Box::new(Nobody(SourceIdentity { kind: "csv".into(), location: "/other.csv".into() }));
         assert!(matches!(check(&planned, &now, true), Err(Refusal::OtherSource { .. })));
+    }
+
+    #[test]
+    fn settings_that_changed_since_the_plan_are_named() {
+        let mut subject = subject();
+        subject.made_with.rule("source.inactive", &"block".into());
+        let planned = plan(&subject);
+        subject.mapping_digest = "other".into();
+        subject.made_with.rule("source.inactive", &"skip".into());
+        let text = check(&planned, &subject, false).unwrap_err().to_string();
+        assert!(
+            text.contains("since the plan: source.inactive (block in the plan, skip now) (digest"),
+            "{text}"
+        );
+        let earlier = PlanFile { made_with: MadeWith::default(), ..planned };
+        let text = check(&earlier, &subject, false).unwrap_err().to_string();
+        assert!(text.contains("since the plan (digest"), "{text}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use ferry_domain::{
     BatchId, Code, NewItem, Outcome as ItemOutcome, RunId, RunSpec, SourceIdentity,
     hex::hex_digest,
     ids::{ItemSeq, SourceKey},
-    plan::Fingerprints,
+    plan::{Fingerprints, MadeWith},
     ports::{Candidate, NewRun, Planned, Source},
 };
 
@@ -42,6 +42,8 @@ pub struct Subject {
     pub mapping: String,
     /// Digest of the mapping.
     pub mapping_digest: String,
+    /// What a plan keeps, so that a run needs none of it typed again.
+    pub made_with: MadeWith,
     /// What holds for the run's life.
     pub spec: RunSpec,
 }

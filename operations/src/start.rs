@@ -49,20 +49,23 @@ impl Wish<'_> {
         self.accepted.contains(&what)
     }
 
-    /// Whether the migration's name fits what was moved before.
-    fn check_name(&self, subject: &Subject, before: &[Migrated]) -> Result<(), Error> {
-        let source = subject.source.identity();
-        match migration::check(&source, &subject.migration, before) {
-            Err(Clash::Taken { .. }) if self.accepts(Accept::MigrationTaken) => Ok(()),
-            Err(Clash::Renamed { .. }) if self.accepts(Accept::MigrationRenamed) => Ok(()),
-            checked => Ok(checked?),
-        }
-    }
-
     /// The users that a table's plan holds; nobody else is sent.
     fn bound(&self) -> Option<&Fingerprints> {
         let plan = self.plan.filter(|_| !self.accepts(Accept::SourceChanged))?;
         (!plan.source.is_file()).then_some(&plan.users)
+    }
+}
+
+/// Whether the migration's name fits what was moved before.
+///
+/// # Errors
+/// When the name has another source, or this source another name, and that was not accepted.
+pub fn check_name(subject: &Subject, before: &[Migrated], accepted: &[Accept]) -> Result<(), Error> {
+    let source = subject.source.identity();
+    match migration::check(&source, &subject.migration, before) {
+        Err(Clash::Taken { .. }) if accepted.contains(&Accept::MigrationTaken) => Ok(()),
+        Err(Clash::Renamed { .. }) if accepted.contains(&Accept::MigrationRenamed) => Ok(()),
+        checked => Ok(checked?),
     }
 }
 
@@ -99,7 +102,7 @@ pub async fn ask(
     read: &mut (dyn FnMut(u64) + Send),
     stop: impl Future<Output = ()>,
 ) -> Result<Question, Error> {
-    wish.check_name(subject, &access.runs.migrated().await?)?;
+    check_name(subject, &access.runs.migrated().await?, wish.accepted)?;
     let mut warnings = access.planning.remarks().await?;
     if let Some(target) = &subject.spec.write_back {
         let table = access.planning.application_table(target).await?;

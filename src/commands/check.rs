@@ -4,6 +4,7 @@
 
 mod auth0;
 mod ledger;
+mod migration;
 mod redis;
 mod table;
 
@@ -81,6 +82,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
         Ok(place) => {
             ledger::check(&place, setup, &mut lines).await;
             table::check(&place, setup, &mut lines).await;
+            migration::check(&place, setup, &mut lines).await;
             redis::check(&place, setup, &mut lines).await;
         }
         Err(wrong) => lines.push(error("ledger", wrong, "Correct DATABASE_URL or FERRY_LEDGER_URL.")),

@@ -150,7 +150,7 @@ async fn plan_and_start(setup: &Setup, file: &std::path::Path) -> anyhow::Result
     ledger.prepare_application(&reading::usual_table()).await?;
     let text = format!("sqlite://{}", file.display());
     let Opened { mut subject, .. } =
-        reading::open(&setup.settings, &text, &Reading::default(), TENANT.to_owned()).await?;
+        reading::open(setup, &text, &Reading::default(), TENANT.to_owned()).await?;
     let access = wiring::access_to(ledger, setup);
     let mut progress = Progress::new("reading", 0);
     let read = &mut |read| progress.at(read, "records");

@@ -58,7 +58,10 @@ fn start_logs(log: &settings::Log) -> anyhow::Result<()> {
 
 fn setup(cli: &Cli) -> anyhow::Result<Setup> {
     let servers = Servers::from_environment();
-    let flags = [cli.global.flags(), cli.command.flags()].concat();
-    let (settings, origins) = settings::load(cli.global.config.as_deref(), flags, &servers)?;
+    // What a plan was made with comes first: what is typed now counts more, and is compared.
+    let carried = cli.command.carried()?;
+    let flags = [carried.flags, cli.global.flags(), cli.command.flags()].concat();
+    let file = cli.global.config.clone().or(carried.settings_file);
+    let (settings, origins) = settings::load(file.as_deref(), flags, &servers)?;
     Ok(Setup { settings, origins, servers })
 }

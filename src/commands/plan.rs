@@ -13,6 +13,8 @@ use ferry_operations::{
     Access,
     accept::Accept,
     plan::{self, Made, PlanView, Record},
+    planner::Subject,
+    start,
 };
 use ferry_sources::Location;
 
@@ -39,8 +41,8 @@ pub enum Form {
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// A file (CSV, JSON, NDJSON, SQLite) or a database URL
-    pub source: String,
+    /// A file (CSV, JSON, NDJSON, SQLite) or a database URL [default: DATABASE_URL]
+    pub source: Option<String>,
     #[command(flatten)]
     pub reading: Reading,
     /// Write the plan to a file, for run start --plan
@@ -76,10 +78,12 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
 }
 
 async fn make(setup: &Setup, options: &Options, scratch: &Access) -> anyhow::Result<Made> {
-    options.reading.check_accepted(&[Accept::RowSecurity])?;
+    let reading = &options.reading;
+    reading.check_accepted(&[Accept::RowSecurity, Accept::MigrationTaken, Accept::MigrationRenamed])?;
     let tenant = tenant::named(&setup.servers)?.unwrap_or_default();
-    let Opened { mut subject, location } =
-        reading::open(&setup.settings, &options.source, &options.reading, tenant).await?;
+    let source = reading::named(options.source.as_deref(), &setup.servers)?;
+    let Opened { mut subject, location } = reading::open(setup, &source, reading, tenant).await?;
+    check_name(setup, &location, &subject, &reading.accept).await?;
     if let Some(target) = &subject.spec.write_back {
         look_at_table(setup, &location, target).await?;
     }
@@ -87,6 +91,19 @@ async fn make(setup: &Setup, options: &Options, scratch: &Access) -> anyhow::Res
     let made = plan::make(scratch, &mut subject, &mut |read| progress.at(read, "records")).await;
     progress.done();
     Ok(made?)
+}
+
+/// Refuses a name that another source has, as `run start` will. A ledger that is not there, or
+/// does not answer, knows of none: `run start` asks it again.
+async fn check_name(
+    setup: &Setup,
+    location: &Location,
+    subject: &Subject,
+    accepted: &[Accept],
+) -> anyhow::Result<()> {
+    let Ok(place) = reading::ledger_place(location, &setup.servers) else { return Ok(()) };
+    let before = wiring::migrated(&place, setup).await.unwrap_or_default();
+    Ok(start::check_name(subject, &before, accepted)?)
 }
 
 /// Refuses a table that no id could ever be written to; says what else `run start` will find.
@@ -182,7 +199,7 @@ fn say_next(plan: &PlanView, options: &Options) {
             &plan.digest[..12],
             path.display(),
             reading::quoted(&path.display().to_string()),
-            options.reading.typed()
+            options.reading.accepted_again()
         )),
         None => output::say("Nothing was written. Keep it with -o FILE, or begin with ferry run start."),
     }

@@ -3,4 +3,5 @@
 mod cancelling;
 mod left_behind;
 mod pipes;
+mod planning;
 mod probes;

@@ -108,6 +108,7 @@ async fn begun(
         migration,
         mapping: "mapping".into(),
         mapping_digest: mapping.digest(),
+        made_with: Default::default(),
         spec: RunSpec {
             tenant: "tenant".into(),
             connection: "db".into(),

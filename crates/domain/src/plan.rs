@@ -4,9 +4,10 @@
 //! compared by its bytes. A table is compared user by user, by digests of key and
 //! record: new sign-ups are no drift, changed and vanished users are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{hex::hex, ids::SourceKey, run::SourceIdentity, tally::Tally};
@@ -40,6 +41,9 @@ pub struct PlanFile {
     /// For tables: the planned users, see [`Fingerprints`].
     #[serde(default)]
     pub users: Fingerprints,
+    /// What it was made with; plans of earlier versions do not say it.
+    #[serde(default, skip_serializing_if = "MadeWith::is_unknown")]
+    pub made_with: MadeWith,
     /// SHA-256 over all the above.
     pub digest: String,
 }
@@ -51,6 +55,69 @@ impl PlanFile {
         let json = serde_json::to_vec(&without).unwrap_or_default(); // can't fail: strings and numbers only
         crate::hex::hex_digest(&json)
     }
+}
+
+/// What a plan was made with: a run that keeps to it needs none of it typed again, and where
+/// something differs it can be named.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeWith {
+    /// The settings file, by its whole path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings_file: Option<String>,
+    /// SHA-256 of its bytes, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings_digest: Option<String>,
+    /// Settings that were given as options, by their keys.
+    #[serde(default)]
+    pub options: BTreeMap<String, Value>,
+    /// Everything that decides what becomes of a record, by the keys of the settings.
+    #[serde(default)]
+    pub rules: BTreeMap<String, Value>,
+}
+
+/// Rules whose values are of the source's records: only their keys are named.
+const UNNAMED_VALUES: [&str; 3] = ["source.only", "source.words", "source.null_words"];
+
+impl MadeWith {
+    fn is_unknown(&self) -> bool {
+        *self == MadeWith::default()
+    }
+
+    /// Adds a setting and those in it, such as `source.columns.email` of `source`. What is not
+    /// set is left out.
+    pub fn rule(&mut self, key: &str, value: &Value) {
+        match value {
+            Value::Null => {}
+            Value::Object(inner) if !UNNAMED_VALUES.contains(&key) => {
+                for (name, value) in inner {
+                    self.rule(&format!("{key}.{name}"), value);
+                }
+            }
+            value => {
+                self.rules.insert(key.to_owned(), value.clone());
+            }
+        }
+    }
+
+    /// The rules that differ, each as `key (one in the plan, another now)`.
+    pub fn differing(&self, now: &MadeWith) -> Vec<String> {
+        let keys: BTreeSet<&String> = self.rules.keys().chain(now.rules.keys()).collect();
+        let differ = keys.into_iter().filter(|key| self.rules.get(*key) != now.rules.get(*key));
+        differ
+            .map(|key| {
+                if UNNAMED_VALUES.contains(&key.as_str()) {
+                    return key.clone();
+                }
+                let shown = |rules: &MadeWith| rules.rules.get(key).map_or("nothing".to_owned(), plain);
+                format!("{key} ({} in the plan, {} now)", shown(self), shown(now))
+            })
+            .collect()
+    }
+}
+
+/// A setting as it is written.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Two 64-bit digests for each planned user, sorted: 16 bytes a user, so a
@@ -184,6 +251,42 @@ mod tests {
         assert_eq!((grown.added, grown.is_stale()), (1, false));
         let moved = plan.drift(&prints(&[("1", "a"), ("2", "B"), ("4", "d")]));
         assert_eq!(moved, Drift { added: 1, changed: 1, vanished: 1 });
+    }
+
+    #[test]
+    fn rules_that_differ_are_named_and_no_value_of_a_record_is() {
+        let made = |inactive: &str, only: &str| {
+            let mut made = MadeWith::default();
+            let source = serde_json::json!({
+                "inactive": inactive, "columns": { "email": "mail", "name": null },
+                "only": { "owner": only },
+            });
+            made.rule("source", &source);
+            made
+        };
+        let planned = made("block", "ann@example.com");
+        assert_eq!(
+            planned.rules.keys().collect::<Vec<_>>(),
+            ["source.columns.email", "source.inactive", "source.only"]
+        );
+        assert!(planned.differing(&planned).is_empty());
+        let mut now = made("skip", "bob@example.com");
+        now.rule("migration.name", &"users".into());
+        let differing = planned.differing(&now);
+        assert_eq!(
+            differing,
+            [
+                "migration.name (nothing in the plan, users now)",
+                "source.inactive (block in the plan, skip now)",
+                "source.only"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_plan_of_an_earlier_version_keeps_its_digest() {
+        let text = serde_json::to_value(MadeWith::default()).unwrap();
+        assert!(serde_json::from_value::<MadeWith>(text).unwrap().is_unknown());
     }
 
     #[test]

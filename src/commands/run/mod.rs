@@ -13,7 +13,7 @@ mod watch;
 use clap::Subcommand;
 use ferry_domain::run::RunMove;
 
-use crate::{exit::Exit, settings::Flag, setup::Setup};
+use crate::{exit::Exit, made_with::Carried, settings::Flag, setup::Setup};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -48,6 +48,14 @@ impl Command {
         match self {
             Command::Start(options) => options.flags(),
             _ => Vec::new(),
+        }
+    }
+
+    /// What it takes from a plan before settings are read.
+    pub fn carried(&self) -> anyhow::Result<Carried> {
+        match self {
+            Command::Start(options) => options.carried(),
+            _ => Ok(Carried::default()),
         }
     }
 }

@@ -1,25 +1,21 @@
 //! `ferry run start`: plans a source into the ledger and lets workers begin.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
-use anyhow::Context;
 use clap::Args;
 use ferry_domain::{plan::PlanFile, ports::Ledger};
 use ferry_operations::{
-    Access, Error, plan,
+    Access, plan,
     planner::Subject,
     start::{self, Question, Wish},
 };
 use ferry_sources::Location;
-use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     exit::{Exit, usage},
     lifecycle,
+    made_with::{self, Carried},
     options::{Consent, Output},
     output::{self, Progress},
     place::Place,
@@ -72,14 +68,25 @@ impl Options {
         settings::push(&mut flags, "run.max_failure_rate", self.max_failure_rate.as_deref());
         flags
     }
+
+    /// What it takes from its plan before settings are read.
+    pub fn carried(&self) -> anyhow::Result<Carried> {
+        match &self.plan {
+            Some(path) => made_with::carried(&made_with::read_plan(path)?),
+            None => Ok(Carried::default()),
+        }
+    }
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    let plan = options.plan.as_deref().map(read_plan).transpose()?;
+    let plan = options.plan.as_deref().map(made_with::read_plan).transpose()?;
     let text = source_text(&options, plan.as_ref(), &setup.servers)?;
     let tenant = tenant::required(&setup.servers)?;
-    let Opened { mut subject, location } =
-        reading::open(&setup.settings, &text, &options.reading, tenant).await?;
+    let mut reading = options.reading.clone();
+    if let Some(plan) = plan.as_ref().filter(|plan| plan.source.is_file()) {
+        reading.format.get_or_insert_with(|| plan.source.kind.clone());
+    }
+    let Opened { mut subject, location } = reading::open(setup, &text, &reading, tenant).await?;
     let reason = options.consent.reason.as_deref();
     let wish = Wish { plan: plan.as_ref(), accepted: &options.reading.accept, reason };
     wish.check(&subject)?;
@@ -177,18 +184,8 @@ fn source_text(options: &Options, plan: Option<&PlanFile>, servers: &Servers) ->
             Ok(path.to_owned())
         }
         Some(plan) => Ok(plan.source.location.clone()),
-        None => servers
-            .database_url
-            .get()
-            .map(str::to_owned)
-            .ok_or_else(|| usage("name a source, or a plan with --plan, or set DATABASE_URL")),
+        None => reading::named(None, servers),
     }
-}
-
-fn read_plan(path: &Path) -> anyhow::Result<PlanFile> {
-    let name = || path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|e| usage(format!("{}: the plan can't be read: {e}", name())))?;
-    plan::read(&bytes).map_err(Error::from).with_context(name)
 }
 
 /// Where a run's ledger and the application's table are.
@@ -199,19 +196,9 @@ struct Places {
 }
 
 impl Places {
-    /// A table's ledger lives beside it, so that an id and its record are written in one
-    /// transaction, unless `FERRY_LEDGER_URL` says otherwise.
     fn of(location: &Location, servers: &Servers) -> anyhow::Result<Places> {
-        let application = match location {
-            Location::File { .. } => return Ok(Places { ledger: Place::of(servers)?, application: None }),
-            Location::Sqlite { path } => Place::Sqlite(path.clone()),
-            Location::Postgres { url } => Place::Postgres(url.expose_secret().to_owned().into()),
-        };
-        let ledger = match servers.ledger_url.get() {
-            Some(url) => Place::parse(servers.ledger_url.name, url)?,
-            None => application.clone(),
-        };
-        Ok(Places { ledger, application: Some(application) })
+        let ledger = reading::ledger_place(location, servers)?;
+        Ok(Places { ledger, application: Place::of_location(location) })
     }
 
     /// Whether a worker needs to be told where the table is.
