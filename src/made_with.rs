@@ -72,7 +72,7 @@ pub fn carried(plan: &PlanFile) -> anyhow::Result<Carried> {
     });
     let flags = known
         .map(|(key, value)| Ok((key, Value::serialize(value)?)))
-        .collect::<Result<Vec<Flag>, figment::Error>>()?;
+        .collect::<anyhow::Result<Vec<Flag>>>()?;
     let settings_file = settings_file.as_ref().map(PathBuf::from).filter(|file| file.is_file());
     Ok(Carried { settings_file, flags })
 }

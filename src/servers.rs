@@ -9,6 +9,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{exit::usage, files, system};
 
+/// What `.env.sample` has where a person's own value goes.
+const SAMPLES: [&str; 4] =
+    ["client-id-of-the-application", "put-the-secret-here", "name-of-the-connection", "your-name"];
+
 /// A variable of the environment and its value.
 #[derive(Clone, Debug)]
 pub struct Variable {
@@ -71,15 +75,15 @@ pub struct Servers {
 impl Servers {
     /// Reads the environment of this process.
     pub fn from_environment() -> Self {
-        Servers::read(system::environment)
+        Servers::read(system::environment, system::user)
     }
 
-    fn read(value: impl Fn(&'static str) -> Option<String>) -> Self {
+    fn read(value: impl Fn(&'static str) -> Option<String>, acts: impl Fn() -> Option<String>) -> Self {
         let variable = |name, secret| Variable { name, secret, value: value(name).map(SecretString::from) };
         let (open, hidden) = (|name| variable(name, false), |name| variable(name, true));
         let host = value("HOSTNAME").unwrap_or_else(system::host);
         let person = open("FERRY_OPERATOR");
-        let user = person.get().map(str::to_owned).or_else(|| value("USER"));
+        let user = person.get().map(str::to_owned).or_else(|| value("USER")).or_else(acts);
         Servers {
             domain: open("AUTH0_DOMAIN"),
             base_url: open("AUTH0_BASE_URL"),
@@ -112,6 +116,19 @@ impl Servers {
             &self.redis_ca_file,
             &self.person,
         ]
+    }
+
+    /// Variables that hold what `.env.sample` has in their place, one sentence for each.
+    pub fn unfilled(&self) -> Vec<String> {
+        let variables = self.all().into_iter().chain([&self.connection, &self.plan]);
+        let sample = |variable: &&Variable| {
+            let value = variable.get().unwrap_or_default();
+            SAMPLES.contains(&value) || value.contains(".example.invalid")
+        };
+        variables
+            .filter(sample)
+            .map(|variable| format!("{} is as .env.sample has it: put your own in its place", variable.name))
+            .collect()
     }
 
     /// Variables that are another name of a setting in section `auth0`, with its key there.
@@ -152,7 +169,10 @@ mod tests {
         /// As if the environment had these variables only.
         pub fn for_test(variables: &[(&'static str, &str)]) -> Self {
             let found = |name| variables.iter().find(|(known, _)| *known == name);
-            Servers::read(|name| found(name).map(|(_, value)| (*value).to_owned()))
+            Servers::read(
+                |name| found(name).map(|(_, value)| (*value).to_owned()),
+                || Some("uid 7".to_owned()),
+            )
         }
     }
 
@@ -176,6 +196,19 @@ mod tests {
     }
 
     #[test]
+    fn a_sample_that_nobody_filled_in_is_told_variable_by_variable() {
+        let sample = include_str!("../.env.sample");
+        let lines = sample.lines().filter_map(|line| line.split_once('='));
+        let filled: Vec<(&'static str, &str)> = lines.filter(|(name, _)| !name.starts_with('#')).collect();
+        let unfilled = Servers::for_test(&filled).unfilled();
+        for (name, value) in filled {
+            let told = unfilled.iter().any(|line| line.starts_with(&format!("{name} is as .env.sample")));
+            assert_eq!(told, value != "free", "{name}: {unfilled:?}");
+        }
+        assert!(Servers::for_test(&[("AUTH0_DOMAIN", "acme.eu.auth0.com")]).unfilled().is_empty());
+    }
+
+    #[test]
     fn a_secret_is_never_shown() {
         let servers =
             Servers::for_test(&[("REDIS_URL", "redis://:hunter2@r"), ("AUTH0_DOMAIN", "a.example")]);
@@ -189,6 +222,6 @@ mod tests {
         let of = |variables: &[(&'static str, &str)]| Servers::for_test(variables).operator;
         assert_eq!(of(&[("HOSTNAME", "ward-7"), ("USER", "root"), ("FERRY_OPERATOR", "ann")]), "ann@ward-7");
         assert_eq!(of(&[("HOSTNAME", "ward-7"), ("USER", "root")]), "root@ward-7");
-        assert_eq!(of(&[("HOSTNAME", "ward-7")]), "unknown@ward-7");
+        assert_eq!(of(&[("HOSTNAME", "ward-7")]), "uid 7@ward-7", "a service has no USER");
     }
 }

@@ -38,3 +38,31 @@ pub fn host() -> String {
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| "localhost".to_owned())
 }
+
+/// Name of the user that this process acts as, or `uid 1000` where the machine has no name for
+/// it: services, scheduled jobs and containers have no `USER`.
+pub fn user() -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let uid = std::fs::metadata("/proc/self").ok()?.uid();
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    Some(name_of(uid, &users).unwrap_or_else(|| format!("uid {uid}")))
+}
+
+fn name_of(uid: u32, users: &str) -> Option<String> {
+    let fields = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let mut named = fields.filter(|fields| fields.len() > 2 && fields[2].parse() == Ok(uid));
+    named.next().map(|fields| fields[0].to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_named_by_the_list_of_the_machine() {
+        let users = "root:x:0:0:root:/root:/bin/sh\n# a comment\nmover:x:1001:1001::/:/bin/false\n";
+        assert_eq!(name_of(1001, users).as_deref(), Some("mover"));
+        assert_eq!(name_of(7, users), None);
+        assert!(user().is_some_and(|name| !name.is_empty()));
+    }
+}

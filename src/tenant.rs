@@ -44,11 +44,29 @@ fn base_url(text: &str) -> anyhow::Result<Url> {
     Ok(url)
 }
 
+/// Everything that is missing or wrong for signing in.
+pub fn problems(servers: &Servers) -> Vec<anyhow::Error> {
+    let target = match named(servers) {
+        Ok(None) => Err(missing()),
+        named => named.map(drop),
+    };
+    let both = servers.client_secret.get().and(servers.client_secret_file.get());
+    let twice = both.map(|_| {
+        usage("AUTH0_CLIENT_SECRET and AUTH0_CLIENT_SECRET_FILE are both set: keep one, the first is used")
+    });
+    let parts = [target, client_id(servers).map(drop), client_secret(servers).map(drop)];
+    parts.into_iter().filter_map(Result::err).chain(twice).collect()
+}
+
+fn client_id(servers: &Servers) -> anyhow::Result<&str> {
+    servers.client_id.get().ok_or_else(|| {
+        usage("AUTH0_CLIENT_ID is not set: it names the application that may use the Management API")
+    })
+}
+
 /// How to sign in and how long requests may take.
 pub fn sign_in(servers: &Servers, settings: &Settings) -> anyhow::Result<Auth0Settings> {
-    let id = servers.client_id.get().ok_or_else(|| {
-        usage("AUTH0_CLIENT_ID is not set: it names the application that may use the Management API")
-    })?;
+    let id = client_id(servers)?;
     let secret = client_secret(servers)?;
     let mut auth0 = match (servers.base_url.get(), servers.domain.get()) {
         (Some(base), _) => Auth0Settings::for_base_url(base_url(base)?, id, secret).map_err(usage)?,
@@ -77,6 +95,25 @@ fn client_secret(servers: &Servers) -> anyhow::Result<SecretString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_that_is_missing_for_signing_in_is_told_at_once() {
+        let told = |variables: &[(&'static str, &str)]| {
+            let problems = problems(&Servers::for_test(variables));
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        };
+        let all = told(&[]);
+        for name in ["AUTH0_DOMAIN", "AUTH0_CLIENT_ID", "AUTH0_CLIENT_SECRET"] {
+            assert!(all.contains(name), "{name}: {all}");
+        }
+        let twice = told(&[
+            ("AUTH0_DOMAIN", "acme.eu.auth0.com"),
+            ("AUTH0_CLIENT_ID", "ferry"),
+            ("AUTH0_CLIENT_SECRET", "x"),
+            ("AUTH0_CLIENT_SECRET_FILE", "/nosuch"),
+        ]);
+        assert!(twice.contains("both set"), "{twice}");
+    }
 
     #[test]
     fn a_tenant_is_named_by_its_domain_or_by_host_and_port() {

@@ -257,6 +257,8 @@ impl From<&PlanFile> for PlanView {
             let (state, code) = (ItemState::parse(words.next()?)?, words.next()?.parse().ok()?);
             Some(Settled::new(state, code, words.next().map(str::to_owned), *count))
         });
+        let mut by_code: Vec<Settled> = by_code.collect();
+        by_code.sort_by_key(|settled| settled.state == ItemState::Skipped);
         PlanView {
             source: plan.source.to_string(),
             mapping: plan.mapping.clone(),
@@ -264,7 +266,7 @@ impl From<&PlanFile> for PlanView {
             accepted: pending,
             rejected: failed,
             skipped,
-            by_code: by_code.collect(),
+            by_code,
             warnings: Vec::new(),
             source_digest: match plan.source_digest.as_str() {
                 "" => plan.users.digest(),

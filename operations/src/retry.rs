@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ferry_domain::{Code, RunId, RunView, ports::Retryable, run::batches_for};
+use ferry_domain::{Code, ItemState, RunId, RunView, ports::Retryable, run::batches_for};
 use serde::Serialize;
 
 use crate::{Access, Error};
@@ -19,6 +19,38 @@ pub struct Question {
     /// Failed or conflicting users that are left alone: a rule refused their record, or
     /// their code was not asked for.
     pub left: i64,
+    /// The codes of the run's failed and conflicting users, with their number and whether a
+    /// retry takes them up; the largest group first.
+    pub there: Vec<There>,
+}
+
+/// Failed or conflicting users with one code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct There {
+    /// The code.
+    pub code: Code,
+    /// Number of users.
+    pub users: i64,
+}
+
+impl Question {
+    /// Why there is nobody to try again, and what to do instead.
+    pub fn nothing(&self) -> String {
+        let (again, source): (Vec<_>, Vec<_>) = self.there.iter().partition(|there| there.code.retryable());
+        let listed = |there: &[&There]| {
+            there.iter().map(|there| format!("{} {}", there.users, there.code)).collect::<Vec<_>>().join(", ")
+        };
+        match (again.as_slice(), source.as_slice()) {
+            ([], []) => "Nothing to retry: nobody failed or is in conflict.".to_owned(),
+            ([], source) => format!(
+                "Nothing to retry: a rule refused these records ({}). Mend the source and start a new run for them.",
+                listed(source)
+            ),
+            (again, _) => {
+                format!("Nothing to retry with this code. What can be tried again: {}.", listed(again))
+            }
+        }
+    }
 }
 
 impl fmt::Display for Question {
@@ -35,7 +67,10 @@ impl fmt::Display for Question {
 pub async fn ask(access: &Access, run: RunId, codes: Vec<Code>) -> Result<Question, Error> {
     let run = access.run(run).await?;
     let Retryable { take: users, left } = access.moves.count_retryable(run.id, &codes).await?;
-    Ok(Question { run, codes, users, left })
+    let failures = access.reports.failures(run.id).await?;
+    let failed = failures.iter().filter(|group| group.state != ItemState::Skipped);
+    let there = failed.map(|group| There { code: group.code, users: group.count }).collect();
+    Ok(Question { run, codes, users, left, there })
 }
 
 /// What a retry did.
@@ -59,7 +94,7 @@ pub struct Retried {
 /// # Errors
 /// When the run can't be retried now.
 pub async fn act(access: &Access, question: &Question, reason: Option<&str>) -> Result<Retried, Error> {
-    let Question { run, codes, users, left } = question;
+    let Question { run, codes, users, left, .. } = question;
     if *users == 0 {
         return Ok(Retried { run: run.id, retried: 0, left: *left, batches: None, round: run.round });
     }
@@ -72,4 +107,26 @@ pub async fn act(access: &Access, question: &Question, reason: Option<&str>) -> 
         batches: Some(retried.batches),
         round: retried.round,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use ferry_domain::RunState;
+
+    use super::*;
+    use crate::views::tests::run_view;
+
+    #[test]
+    fn nothing_to_retry_names_what_there_is() {
+        let of = |there: &[(Code, i64)]| {
+            let there = there.iter().map(|(code, users)| There { code: *code, users: *users }).collect();
+            Question { run: run_view(RunState::Sealed), codes: Vec::new(), users: 0, left: 0, there }
+                .nothing()
+        };
+        assert!(of(&[]).contains("nobody failed"));
+        let rules = of(&[(Code::EmailInvalid, 3)]);
+        assert!(rules.contains("3 EMAIL_INVALID") && rules.contains("new run"), "{rules}");
+        let both = of(&[(Code::AdoptUnverified, 15), (Code::EmailInvalid, 3)]);
+        assert!(both.ends_with("What can be tried again: 15 ADOPT_UNVERIFIED."), "{both}");
+    }
 }

@@ -120,14 +120,14 @@ mod tests {
 
     #[test]
     fn the_commonest_wait_is_named_with_its_share() {
-        let limit = worker(Some("waiting for the limit: user writes 200/min"), 0);
+        let limit = worker(Some("waiting for the limit: user writes 3.3/s"), 0);
         let auth0 = worker(Some("Auth0 does not answer"), 0);
         let busy = worker(None, 0);
         assert_eq!(waits_of(&[&busy]), None);
         assert_eq!(waits_of(&[&auth0]).as_deref(), Some("waits: Auth0 does not answer"));
         assert_eq!(
             waits_of(&[&limit, &auth0, &limit, &busy]).as_deref(),
-            Some("waiting for the limit: user writes 200/min (2 of 4 workers)")
+            Some("waiting for the limit: user writes 3.3/s (2 of 4 workers)")
         );
     }
 

@@ -69,7 +69,12 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let (run, interrupted) = work(setup, &file, &simulator, run, &stop).await?;
     simulator.shutdown().await;
     if interrupted {
-        output::say(&format!("Interrupted; what was done is in {}.", file.display()));
+        output::say(&format!(
+            "Interrupted; what was done is in {}, and the simulated Auth0 ended with this process.\nBegin anew: ferry demo --seed {}. Nothing else is needed of {}: remove it.",
+            file.display(),
+            options.seed,
+            folder.display()
+        ));
         return Ok(Exit::Interrupted);
     }
 

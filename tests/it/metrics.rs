@@ -112,7 +112,7 @@ fn the_page_shows_what_was_counted() {
     assert_eq!(queue_jobs(&page, "verify", "ready"), Some(0.0), "a queue without jobs is no hole");
     assert_eq!(number(&page, "ferry_queue_oldest_ready_age_seconds", Some("provision")), 1.5);
     assert_eq!(number(&page, "ferry_queue_oldest_ready_age_seconds", Some("report")), 0.0);
-    assert_eq!(number(&page, "ferry_users_total", Some("created")), 6.0);
+    assert_eq!(number(&page, "ferry_users", Some("created")), 6.0);
     assert_eq!(number(&page, "ferry_users_remaining", Some(A_RUN)), 3.0);
     assert_eq!(number(&page, "ferry_ratelimit_allowed_per_second", Some("user_writes")), 12.5);
     assert_eq!(
@@ -142,8 +142,8 @@ fn only_the_elected_exporter_shows_the_store_and_stops_when_it_is_not() {
             "ferry_exporter_reading_age_seconds",
             "ferry_queue_jobs",
             "ferry_queue_oldest_ready_age_seconds",
-            "ferry_users_remaining",
-            "ferry_users_total"
+            "ferry_users",
+            "ferry_users_remaining"
         ]
     );
     assert_eq!(number(&page(&sources), "ferry_exporter_active", None), 0.0);

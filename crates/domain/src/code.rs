@@ -135,7 +135,7 @@ impl fmt::Display for Code {
 
 /// No such code.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown code {0:?}: codes are written like EMAIL_INVALID")]
+#[error("there is no code {0:?}: ferry run report names those of a run, such as EMAIL_INVALID")]
 pub struct UnknownCode(pub String);
 
 impl FromStr for Code {

@@ -376,7 +376,7 @@ async fn callers_who_wait_follow_a_change_of_the_plan_and_are_counted() {
         })
         .collect();
     tokio::task::yield_now().await;
-    assert_eq!(limiter.waiting().unwrap().to_string(), "waiting for the limit: user writes 60/min");
+    assert_eq!(limiter.waiting().unwrap().to_string(), "waiting for the limit: user writes 1/s");
     // At the old rate this would take 200 s.
     limiter.set_plan(&"custom:1000:1000".parse().unwrap());
     for caller in waiting {

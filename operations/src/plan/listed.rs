@@ -58,14 +58,17 @@ pub async fn settled_of(access: &Access, run: RunId, planned: &Planned) -> Resul
         let counted = counts.into_iter();
         settled.extend(counted.map(|((state, code, field), count)| Settled::new(state, code, field, count)));
     }
-    settled.sort_by(|a, b| (a.code, a.state, &a.field).cmp(&(b.code, b.state, &b.field)));
+    // Who needs a person comes before who is left out without a fault.
+    let order =
+        |settled: &Settled| (settled.state == ItemState::Skipped, settled.code, settled.field.clone());
+    settled.sort_by_key(order);
     Ok(settled)
 }
 
 const SETTLED: [ItemState; 2] = [ItemState::Failed, ItemState::Skipped];
 
-/// Every record that a rule refused or left out, in source order, page by page: the memory does
-/// not grow with the source.
+/// Every record that a rule refused, then every one that it left out, each in source order, page by
+/// page: the memory does not grow with the source.
 ///
 /// # Errors
 /// When the ledger fails.
@@ -74,7 +77,10 @@ pub async fn each_settled(
     run: RunId,
     see: &mut (dyn FnMut(&ItemView) + Send),
 ) -> Result<(), Error> {
-    each(access, run, ItemFilter { states: SETTLED.to_vec(), codes: Vec::new() }, see).await
+    for state in SETTLED {
+        each(access, run, ItemFilter { states: vec![state], codes: Vec::new() }, see).await?;
+    }
+    Ok(())
 }
 
 async fn each(

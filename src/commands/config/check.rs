@@ -8,19 +8,20 @@ use crate::{
     tenant,
 };
 
-/// Everything a worker needs, without asking any server.
+/// Everything a worker needs, without asking any server: all that is missing or wrong in one list.
 pub fn run(setup: &Setup) -> anyhow::Result<Exit> {
     let Setup { settings, servers, .. } = setup;
-    let mut found = Vec::new();
+    let mut found = servers.unfilled();
     let mut note = |result: anyhow::Result<()>| {
         if let Err(error) = result {
             found.push(error.to_string());
         }
     };
-    note(tenant::sign_in(servers, settings).map(drop));
+    tenant::problems(servers).into_iter().for_each(|problem| note(Err(problem)));
     let place = setup.place();
     if let Ok(Place::Postgres(_)) = &place {
         note(servers.required_redis().map(drop));
+        note(servers.redis_ca().map(drop));
     }
     note(place.map(drop));
     if !settings.source.is_empty() {
@@ -31,7 +32,10 @@ pub fn run(setup: &Setup) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     for line in &found {
-        output::data(line);
+        output::data(&output::folded(line, 0).join("\n"));
     }
-    Err(usage(format!("{} settings are missing or wrong", found.len())))
+    Err(usage(match found.len() {
+        1 => "1 setting is missing or wrong".to_owned(),
+        many => format!("{many} settings are missing or wrong"),
+    }))
 }

@@ -25,7 +25,7 @@ pub fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let servers = setup.servers.all().map(|variable| Line {
         key: variable.name.to_owned(),
         value: variable.shown().to_owned(),
-        from: "environment".to_owned(),
+        from: if variable.get().is_some() { "environment" } else { "" }.to_owned(),
     });
     let lines: Vec<Line> = settings.chain(servers).collect();
     match options.output {

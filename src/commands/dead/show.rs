@@ -46,7 +46,7 @@ fn print(letter: &DeadView, payload: Option<&Payload>) {
     line("since", &to_the_second(letter.at));
     line("code", &letter.code);
     line("remedy", &letter.code.remedy());
-    if !letter.reason.is_empty() {
+    if !letter.reason.is_empty() && letter.reason != letter.code.remedy() {
         line("reason", &letter.reason);
     }
     line("given up by", &letter.given_up_by);

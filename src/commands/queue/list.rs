@@ -55,16 +55,26 @@ fn print(listing: &Listing) {
             format!("\nRedis holds {jobs} jobs, waiting or in flight; {size} at most.")
         }
         Some(Window { error, .. }) => {
-            format!("\nWhat Redis holds is not known: {}", error.as_deref().unwrap_or_default())
+            let why = error.as_deref().unwrap_or_default();
+            format!("\n{}", output::folded(&format!("What Redis holds is not known: {why}"), 0).join("\n"))
         }
     });
     if listing.workers.is_empty() {
         output::data("\nNo worker runs. Start one: ferry worker");
         return;
     }
-    let header = ["worker", "slots", "leases", "watched", "silent for", "waits"];
+    let header = ["worker", "slots", "leases", "watched", "silent for"];
     let rows = listing.workers.iter().map(worker_row).collect();
-    output::data(&format!("\n{}", output::table(&header, rows, &[1, 2, 4])));
+    let table = output::table(&header, rows, &[1, 2, 4]);
+    output::data("");
+    // Why a worker waits is a sentence: it has lines of its own.
+    let reasons = std::iter::once(None).chain(listing.workers.iter().map(|worker| worker.waits.as_ref()));
+    for (line, waits) in table.lines().zip(reasons) {
+        output::data(line);
+        if let Some(waits) = waits {
+            output::data(&output::folded(waits, 2).join("\n"));
+        }
+    }
 }
 
 fn kind_row(jobs: &JobsOfKind) -> Vec<String> {
@@ -82,7 +92,6 @@ fn worker_row(worker: &Worker) -> Vec<String> {
         worker.leases.to_string(),
         if worker.watched { "yes" } else { "no" }.to_owned(),
         ago(worker.silent_seconds),
-        worker.waits.clone().unwrap_or_else(|| "-".to_owned()),
     ]
 }
 

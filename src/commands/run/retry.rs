@@ -4,7 +4,7 @@ use clap::Args;
 use ferry_domain::Code;
 use ferry_operations::{
     RunName,
-    retry::{self, Question, Retried},
+    retry::{self, Retried},
 };
 
 use crate::{
@@ -34,7 +34,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let id = access.named(&options.run).await?;
     let question = retry::ask(&access, id, options.codes).await?;
     if question.users == 0 {
-        output::say(&nothing(&question));
+        output::say(&output::folded(&question.nothing(), 0).join("\n"));
     } else if !output::confirmed(options.consent.yes, &question)? {
         return Ok(output::nothing_changed());
     }
@@ -45,13 +45,6 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
         Output::Table => {}
     }
     Ok(Exit::Done)
-}
-
-fn nothing(question: &Question) -> String {
-    format!(
-        "Nothing to retry: {} failed or conflicting users are left, whose records a rule refused or whose code was not asked for. Mend the source and start a new run for those.",
-        question.left
-    )
 }
 
 fn told(retried: &Retried) -> String {

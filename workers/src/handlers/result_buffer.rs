@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use ferry_domain::{
-    ItemResult, Job, Lease, RunState, crash,
+    ItemResult, ItemState, Job, Lease, Outcome, RunState, crash,
     ports::{LedgerError, RefusedRow, WriteBack},
     retry,
 };
 use tokio::time::{Instant, sleep};
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::{environment::Environment, held::HeldLease};
 
@@ -107,6 +107,12 @@ impl<'a> ResultBuffer<'a> {
         for RefusedRow { seq, code, said } in &written.refused_rows {
             let (code, said) = (code.as_str(), said.as_deref());
             warn!(item.seq = seq.0, code, said, "the application's row did not take the id");
+        }
+        let fails = |state| matches!(state, ItemState::Failed | ItemState::Conflict);
+        for result in self.results.iter().filter(|result| fails(result.outcome.state)) {
+            let Outcome { state, code, field, .. } = &result.outcome;
+            let (state, code) = (state.as_str(), code.map(|code| code.as_str()));
+            info!(item.seq = result.seq.0, state, code, field, "a user needs a person");
         }
         self.results.clear();
         self.requests = 0;

@@ -16,7 +16,7 @@ pub struct Observed {
 }
 
 /// What the next request would wait for. Its text is for progress lines:
-/// "waiting for the limit: user writes 200/min".
+/// "waiting for the limit: user writes 3.3/s".
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Waiting {
     /// Whose requests wait.
@@ -32,10 +32,16 @@ impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "waiting for the limit: {}", self.group)?;
         match self.per_minute {
-            Some(rate) => write!(f, " {rate:.0}/min"),
+            Some(rate) => write!(f, " {}/s", digits(rate / 60.0)),
             None => f.write_str(", after a 429"),
         }
     }
+}
+
+/// With a digit after the point only where it says something.
+fn digits(rate: f64) -> String {
+    let text = format!("{rate:.1}");
+    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
 
 /// One group's numbers.
@@ -109,7 +115,7 @@ mod tests {
     fn a_wait_is_said_in_words() {
         let wait = Duration::from_millis(300);
         let waiting = Waiting { group: Group::UserWrites, wait, per_minute: Some(199.7) };
-        assert_eq!(waiting.to_string(), "waiting for the limit: user writes 200/min");
+        assert_eq!(waiting.to_string(), "waiting for the limit: user writes 3.3/s");
         let waiting = Waiting { group: Group::Rest, wait, per_minute: None };
         assert_eq!(waiting.to_string(), "waiting for the limit: other requests, after a 429");
     }

@@ -100,7 +100,7 @@ metrics! {
         "Jobs in the ledger. From the elected exporter only.";
     QUEUE_OLDEST_READY: Gauge "ferry_queue_oldest_ready_age_seconds" ["queue"]
         "Age of the oldest job that may run now, 0 without one. From the elected exporter only.";
-    USERS: Counter "ferry_users_total" ["run", "outcome"]
+    USERS: Gauge "ferry_users" ["run", "outcome"]
         "Users of a run with this outcome; a retry takes failed ones out again. From the elected exporter only.";
     USERS_REMAINING: Gauge "ferry_users_remaining" ["run"]
         "Users of a run without an outcome yet. From the elected exporter only.";

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::{Presence, Result};
 use crate::ids::{JobId, WorkerId};
 
-/// Why a process's work waits, for people (`waiting for the limit: user writes 200/min`).
+/// Why a process's work waits, for people (`waiting for the limit: user writes 3.3/s`).
 /// No personal data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitReason(pub String);
