@@ -5,7 +5,9 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    commands::{check, config, dead, demo, migrate, plan, queue, run, seed, simulate, stop_all, worker},
+    commands::{
+        audit, check, config, dead, demo, migrate, plan, queue, run, seed, simulate, stop_all, worker,
+    },
     made_with::Carried,
     options::Global,
     settings::Flag,
@@ -49,6 +51,8 @@ pub enum Command {
     /// Dead letters: jobs that were given up and wait for a person: list, show, redrive, discard
     #[command(subcommand)]
     Dead(dead::Command),
+    /// Show who ordered what, when and why: starts, pauses, cancels, rates, retries, stop-all
+    Audit(audit::Options),
     /// Create and verify users. SIGTERM or Ctrl-C stops it and hands unfinished work back; a second one ends it immediately
     Worker(worker::Options),
     /// Serve a simulated Auth0 on this machine until SIGTERM or Ctrl-C

@@ -72,11 +72,7 @@ pub async fn ledger_for(
     };
     Ok(match (place, apart) {
         (Place::Sqlite(path), None) => sqlite(path).await?,
-        (Place::Sqlite(path), Some(apart)) => {
-            let ledger = SqliteLedger::open(path).await?;
-            ledger.migrate().await?;
-            Arc::new(ledger.beside(apart))
-        }
+        (Place::Sqlite(path), Some(apart)) => Arc::new(sqlite_ledger(path).await?.beside(apart)),
         (Place::Postgres(url), None) => postgres(url, setup).await?,
         (Place::Postgres(url), Some(apart)) => Arc::new(connect(url, setup).await?.beside(apart)),
     })
@@ -102,10 +98,14 @@ pub async fn check_readable(ledger: &dyn Ledger) -> anyhow::Result<()> {
 
 /// Opens a SQLite ledger, making file and tables where they are missing.
 pub async fn sqlite(path: &Path) -> anyhow::Result<Arc<dyn Ledger>> {
+    Ok(Arc::new(sqlite_ledger(path).await?))
+}
+
+async fn sqlite_ledger(path: &Path) -> anyhow::Result<SqliteLedger> {
     if path.exists() {
         files::check("the ledger", path)?;
     }
-    let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(path).await?);
+    let ledger = SqliteLedger::open(path).await?;
     ledger.migrate().await?;
     Ok(ledger)
 }

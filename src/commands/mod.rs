@@ -1,6 +1,7 @@
 //! Nouns are modules, verbs are files: each with its options and a `run` that returns
 //! an exit code. Commands do not import one another.
 
+pub mod audit;
 pub mod check;
 pub mod config;
 pub mod dead;
@@ -33,6 +34,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Demo(options) => demo::run(setup, options).await,
         Command::Plan(options) => plan::run(setup, options).await,
         Command::Check(options) => check::run(setup, options).await,
+        Command::Audit(options) => audit::run(setup, options).await,
         Command::Run(command) => run::run(setup, command).await,
         Command::StopAll(options) => stop_all::run(setup, true, options).await,
         Command::ResumeAll(options) => stop_all::run(setup, false, options).await,

@@ -5,3 +5,4 @@ mod left_behind;
 mod pipes;
 mod planning;
 mod probes;
+mod telling;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ferry_domain::{
     ItemSeq, Job, JobKind, Lease, RunId,
-    ports::{BatchVerification, Discrepancy, FailureGroup, Reports, SealedRun, StoredReport},
+    ports::{AuditLine, BatchVerification, Discrepancy, FailureGroup, Reports, SealedRun, StoredReport},
     run::RunMove,
 };
 use ferry_ledger::{
@@ -125,6 +125,31 @@ impl Reports for PostgresLedger {
         .await
         .map_err(self.sql_failed("could not list discrepancies"))?;
         rows.into_iter().map(DiscrepancyRow::discrepancy).collect()
+    }
+
+    async fn audit(&self, run: Option<RunId>, most: i64) -> Result<Vec<AuditLine>> {
+        let rows = query!(
+            r#"
+            SELECT at, actor, action, run_id, detail, reason FROM ferry.audit
+            WHERE $1::uuid IS NULL OR run_id = $1 OR run_id IS NULL
+            ORDER BY id DESC
+            LIMIT $2
+            "#,
+            run.map(|run| run.0),
+            most,
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.sql_failed("could not read the audit"))?;
+        let lines = rows.into_iter().map(|row| AuditLine {
+            at: row.at,
+            actor: row.actor,
+            action: row.action,
+            run: row.run_id.map(RunId),
+            detail: row.detail,
+            reason: row.reason,
+        });
+        Ok(lines.collect())
     }
 
     async fn report(&self, run: RunId, revision: Option<i32>) -> Result<Option<StoredReport>> {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use ferry_domain::{
     ItemSeq, Job, JobKind, Lease, RunId,
-    ports::{BatchVerification, Discrepancy, FailureGroup, Reports, SealedRun, StoredReport},
+    ports::{AuditLine, BatchVerification, Discrepancy, FailureGroup, Reports, SealedRun, StoredReport},
     run::RunMove,
 };
 use ferry_ledger::{
@@ -27,6 +27,16 @@ const VERIFYING: &str = "could not record a verification";
 const SWEEPING: &str = "could not look for finished runs";
 const SEALING: &str = "could not seal a run";
 const GROUPING: &str = "could not group failures";
+
+struct AuditRow {
+    id: i64,
+    at: i64,
+    actor: String,
+    action: String,
+    run: Option<Uuid>,
+    detail: String,
+    reason: Option<String>,
+}
 
 #[async_trait]
 impl Reports for SqliteLedger {
@@ -116,6 +126,37 @@ impl Reports for SqliteLedger {
         .await
         .doing("could not read discrepancies")?;
         rows.into_iter().map(DiscrepancyRow::discrepancy).collect()
+    }
+
+    async fn audit(&self, run: Option<RunId>, most: i64) -> Result<Vec<AuditLine>> {
+        let only = run.map(|run| run.0);
+        let rows = sqlx::query_as!(
+            AuditRow,
+            r#"
+            SELECT id AS "id!: i64", at AS "at!: i64", actor AS "actor!: String", action AS "action!: String",
+                   run_id AS "run?: Uuid", detail AS "detail!: String", reason AS "reason?: String"
+            FROM ferry_audit
+            WHERE ?1 IS NULL OR run_id = ?1 OR run_id IS NULL
+            ORDER BY id DESC
+            LIMIT ?2
+            "#,
+            only,
+            most
+        )
+        .fetch_all(self.reader())
+        .await
+        .doing("could not read the audit")?;
+        let line = |row: AuditRow| {
+            Ok(AuditLine {
+                at: row.at.moment("audit", &row.id)?,
+                actor: row.actor,
+                action: row.action,
+                run: row.run.map(RunId),
+                detail: words::json("audit", row.id, "detail", &row.detail)?,
+                reason: row.reason,
+            })
+        };
+        rows.into_iter().map(line).collect()
     }
 
     async fn report(&self, run: RunId, revision: Option<i32>) -> Result<Option<StoredReport>> {

@@ -3,7 +3,7 @@
 use ferry_domain::{
     Code, ItemState, RunView, Tally,
     limits::LimitPlan,
-    ports::{Discrepancy, FailureGroup},
+    ports::{AuditLine, Discrepancy, FailureGroup},
 };
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -43,8 +43,30 @@ pub struct Report {
     pub durations: Durations,
     /// Use of the tenant's limit.
     pub rate: Rate,
+    /// When the run was started (RFC 3339, UTC).
+    #[serde(default)]
+    pub started_at: Option<String>,
+    /// What people and thresholds ordered of this run, or of all runs meanwhile, in order of time.
+    #[serde(default)]
+    pub orders: Vec<Order>,
+    /// The version of Ferry that made the report.
+    #[serde(default)]
+    pub made_by: String,
     /// When the report was made (RFC 3339, UTC).
     pub made_at: String,
+}
+
+/// An order, as the audit has it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Order {
+    /// When (RFC 3339, UTC).
+    pub at: String,
+    /// Who, as `user@host`; `ferry` for a threshold.
+    pub by: String,
+    /// The word of the command line.
+    pub action: String,
+    /// Why, in their words.
+    pub reason: Option<String>,
 }
 
 /// Users with the same outcome and reason.
@@ -107,6 +129,7 @@ impl Report {
         run: &RunView,
         failures: &[FailureGroup],
         discrepant: &[Discrepancy],
+        orders: &[AuditLine],
         now: OffsetDateTime,
     ) -> Self {
         Report {
@@ -121,10 +144,13 @@ impl Report {
             verified: run.verified,
             discrepancies: run.discrepancies,
             discrepant: discrepant.iter().map(named).collect(),
-            groups: failures.iter().map(group).collect(),
+            groups: groups(failures),
             durations: durations(run, now),
             rate: rate(run, now),
-            made_at: now.format(&Rfc3339).unwrap_or_default(), // can't fail between the years 0 and 9999
+            started_at: run.started_at.map(to_the_second),
+            orders: orders_of(run, orders),
+            made_by: env!("CARGO_PKG_VERSION").to_owned(),
+            made_at: to_the_second(now),
         }
     }
 
@@ -132,6 +158,31 @@ impl Report {
     pub fn to_value(&self) -> serde_json::Value {
         serde_json::to_value(self).unwrap_or_default() // can't fail: plain fields, string keys
     }
+}
+
+/// Who needs a person comes first, then the largest group.
+fn groups(failures: &[FailureGroup]) -> Vec<Group> {
+    let mut groups: Vec<Group> = failures.iter().map(group).collect();
+    groups.sort_by_key(|group| group.state == ItemState::Skipped);
+    groups
+}
+
+/// Orders about this run, and those about all runs since it was opened, oldest first. `newest` is
+/// in the order of the audit.
+fn orders_of(run: &RunView, newest: &[AuditLine]) -> Vec<Order> {
+    let concerns =
+        |line: &&AuditLine| line.run == Some(run.id) || line.run.is_none() && line.at >= run.created_at;
+    let order = |line: &AuditLine| Order {
+        at: to_the_second(line.at),
+        by: line.actor.clone(),
+        action: line.action.clone(),
+        reason: line.reason.clone(),
+    };
+    newest.iter().rev().filter(concerns).map(order).collect()
+}
+
+fn to_the_second(at: OffsetDateTime) -> String {
+    at.replace_nanosecond(0).unwrap_or(at).format(&Rfc3339).unwrap_or_default() // can't fail between the years 0 and 9999
 }
 
 fn named(discrepancy: &Discrepancy) -> Named {
@@ -181,5 +232,90 @@ fn rate(run: &RunView, now: OffsetDateTime) -> Rate {
             .parse::<LimitPlan>()
             .ok()
             .and_then(|p| p.creates_per_second()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ferry_domain::{OnExisting, RunId, RunSpec, RunState, SourceIdentity, threshold::StopAfter};
+    use time::Duration;
+
+    use super::*;
+
+    fn run() -> RunView {
+        RunView {
+            id: RunId(Default::default()),
+            migration: "users".into(),
+            source: SourceIdentity { kind: "csv".into(), location: "/users.csv".into() },
+            spec: RunSpec {
+                tenant: "t".into(),
+                connection: "c".into(),
+                on_existing: OnExisting::Adopt,
+                batch_size: 100,
+                max_attempts: 8,
+                limits: "off".into(),
+                write_back: None,
+                source_digest: String::new(),
+                stop_after: StopAfter::default(),
+            },
+            state: RunState::Sealed,
+            tally: Tally { source: 3, failed: 1, skipped: 2, ..Tally::default() },
+            verified: 0,
+            discrepancies: 0,
+            requests: 0,
+            open_batches: 0,
+            revision: 0,
+            round: 1,
+            rate: None,
+            why: None,
+            abandoned: false,
+            created_at: OffsetDateTime::UNIX_EPOCH + Duration::hours(1),
+            started_at: None,
+            provisioned_at: None,
+            sealed_at: None,
+        }
+    }
+
+    #[test]
+    fn who_needs_a_person_is_reported_before_who_needs_nothing() {
+        let group = |state, code, count| FailureGroup { state, code, count, examples: Vec::new() };
+        let failures = [
+            group(ItemState::Skipped, Code::AlreadyMigrated, 2_932),
+            group(ItemState::Failed, Code::EmailInvalid, 1),
+        ];
+        let report = Report::new(&run(), &failures, &[], &[], OffsetDateTime::UNIX_EPOCH);
+        assert_eq!(report.groups[0].code, Code::EmailInvalid);
+        let text = crate::markdown(&report);
+        let at = |words: &str| text.find(words).unwrap_or_else(|| panic!("no {words}: {text}"));
+        assert!(at("## Who needs a person") < at("EMAIL_INVALID"));
+        assert!(at("EMAIL_INVALID") < at("## Left out"));
+        assert!(at("## Left out") < at("ALREADY_MIGRATED"));
+        assert_eq!(report.made_at, "1970-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn a_report_says_who_ordered_what_of_this_run_in_order_of_time() {
+        let line = |hour, run, action: &str, reason: Option<&str>| AuditLine {
+            at: OffsetDateTime::UNIX_EPOCH + Duration::hours(hour),
+            actor: "ann@host".into(),
+            action: action.into(),
+            run,
+            detail: serde_json::Value::Null,
+            reason: reason.map(str::to_owned),
+        };
+        let own = Some(run().id);
+        let other = Some("01890000-0000-7000-8000-000000000001".parse().unwrap());
+        let newest = [
+            line(4, None, "stop_all", None),
+            line(3, own, "pause", Some("a | b")),
+            line(3, other, "cancel", None),
+            line(2, own, "open_run", None),
+            line(0, None, "resume_all", None),
+        ];
+        let report = Report::new(&run(), &[], &[], &newest, OffsetDateTime::UNIX_EPOCH);
+        let actions: Vec<&str> = report.orders.iter().map(|order| order.action.as_str()).collect();
+        assert_eq!(actions, ["open_run", "pause", "stop_all"]);
+        let text = crate::markdown(&report);
+        assert!(text.contains("| 1970-01-01T03:00:00Z | pause | ann@host | a \\| b |"), "{text}");
     }
 }

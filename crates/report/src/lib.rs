@@ -9,13 +9,15 @@ mod facts;
 mod markdown;
 
 pub use csv::{header, id_header, id_row, row};
-pub use facts::{Durations, Group, Named, Rate, Report};
+pub use facts::{Durations, Group, Named, Order, Rate, Report};
 pub use markdown::markdown;
 
 use ferry_domain::{
     ItemSeq, RunView,
     ports::{Clock, LedgerError, Reports},
 };
+/// Orders named in the report; all of them are in the audit.
+const ORDERS: i64 = 200;
 /// Discrepancies named in the report itself; all of them are in the ledger.
 const NAMED: i64 = 100;
 
@@ -26,5 +28,6 @@ const NAMED: i64 = 100;
 pub async fn of_run(reports: &dyn Reports, run: &RunView, clock: &dyn Clock) -> Result<Report, LedgerError> {
     let failures = reports.failures(run.id).await?;
     let discrepancies = reports.discrepancies(run.id, ItemSeq(0), NAMED).await?;
-    Ok(Report::new(run, &failures, &discrepancies, clock.now()))
+    let orders = reports.audit(Some(run.id), ORDERS).await?;
+    Ok(Report::new(run, &failures, &discrepancies, &orders, clock.now()))
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use ferry_domain::ItemState;
 
-use crate::facts::Report;
+use crate::facts::{Group, Report};
 
 /// The report as Markdown.
 pub fn markdown(report: &Report) -> String {
@@ -13,12 +13,22 @@ pub fn markdown(report: &Report) -> String {
     let _ = write!(out, "# Report of run {}\n\n", report.run);
     let _ = writeln!(
         out,
-        "{} from {} to {}, round {}, made {}.\n",
-        report.migration, report.origin, report.target, report.round, report.made_at
+        "{} from {} to {}, round {}. {}Made {} by Ferry {}.\n",
+        report.migration,
+        report.origin,
+        report.target,
+        report.round,
+        report.started_at.as_ref().map(|at| format!("Started {at}. ")).unwrap_or_default(),
+        report.made_at,
+        report.made_by
     );
     tally(&mut out, report);
-    groups(&mut out, report);
+    let (left_out, needs): (Vec<&Group>, Vec<&Group>) =
+        report.groups.iter().partition(|group| group.state == ItemState::Skipped);
+    groups(&mut out, "Who needs a person", &needs);
+    groups(&mut out, "Left out", &left_out);
     discrepancies(&mut out, report);
+    orders(&mut out, report);
     pace(&mut out, report);
     out
 }
@@ -39,15 +49,15 @@ fn tally(out: &mut String, report: &Report) {
     );
 }
 
-fn groups(out: &mut String, report: &Report) {
-    if report.groups.is_empty() {
+fn groups(out: &mut String, title: &str, groups: &[&Group]) {
+    if groups.is_empty() {
         return;
     }
     let _ = writeln!(
         out,
-        "## Who needs a look\n\n| state | code | users | retry | remedy | for example |\n|---|---|---:|---|---|---|"
+        "## {title}\n\n| state | code | users | retry | remedy | for example |\n|---|---|---:|---|---|---|"
     );
-    for group in &report.groups {
+    for group in groups {
         let retry = if group.retryable { "yes" } else { "no" };
         let examples = group.examples.join(", ").replace('|', "\\|");
         let state = group.state.as_str();
@@ -69,6 +79,20 @@ fn discrepancies(out: &mut String, report: &Report) {
         let what =
             if named.fields.is_empty() { "missing at Auth0".to_owned() } else { named.fields.join(", ") };
         let _ = writeln!(out, "| {} | {what} |", named.key.replace('|', "\\|"));
+    }
+    out.push('\n');
+}
+
+fn orders(out: &mut String, report: &Report) {
+    if report.orders.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "## Orders\n\n| when | what | who | why |\n|---|---|---|---|");
+    for order in &report.orders {
+        let cell = |text: &str| text.replace('|', "\\|").replace(['\n', '\r'], " ");
+        let why = order.reason.as_deref().unwrap_or_default();
+        let _ =
+            writeln!(out, "| {} | {} | {} | {} |", order.at, cell(&order.action), cell(&order.by), cell(why));
     }
     out.push('\n');
 }

@@ -250,3 +250,25 @@ pub async fn conflicts_before_a_resume_do_not_count_after_it(world: impl LedgerW
     let tally = scene.ledger.watched_runs().await.unwrap()[0].tally;
     assert_eq!((tally.failed + tally.conflict, tally.finished()), (0, 2));
 }
+
+/// Orders are read as they were given: of one run with those about all, or every one.
+pub async fn orders_are_read_back_newest_first(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let (run, other) = (scene.running("a.csv", 1, 1).await, scene.running("b.csv", 1, 1).await);
+    scene.ledger.move_run(run, RunMove::Pause, &ANN).await.unwrap();
+    scene.ledger.stop_all(true, &ANN).await.unwrap();
+    scene.ledger.move_run(other, RunMove::Cancel, &ANN).await.unwrap();
+    let read = async |run, most| {
+        let lines = scene.ledger.audit(run, most).await.unwrap();
+        lines.into_iter().map(|line| (line.action, line.run)).collect::<Vec<_>>()
+    };
+    let line = |action: &str, run| (action.to_owned(), run);
+    assert_eq!(
+        read(Some(run), 10).await,
+        [line("stop_all", None), line("pause", Some(run)), line("open_run", Some(run))]
+    );
+    assert_eq!(read(None, 2).await, [line("cancel", Some(other)), line("stop_all", None)]);
+    let pause = scene.ledger.audit(Some(run), 10).await.unwrap().remove(1);
+    assert_eq!((pause.actor.as_str(), pause.reason.as_deref()), (ANN.by, ANN.reason));
+    assert_eq!(pause.detail["after"], "paused");
+}

@@ -221,6 +221,7 @@ macro_rules! ledger_suite {
                 redriven_users_are_never_cancelled_unasked,
                 a_cancel_and_a_stop_at_once_both_hold;
             controlling:
+                orders_are_read_back_newest_first,
                 a_run_is_paused_and_resumed_and_asking_twice_changes_nothing,
                 a_move_that_a_run_does_not_have_is_refused_naming_its_state,
                 a_stopped_run_says_why_and_can_be_resumed,

@@ -10,11 +10,11 @@ use ferry_domain::{
     application::{AppTable, Finding},
     migration::Migrated,
     ports::{
-        BatchVerification, Cancellable, Command, Controls, DeadCount, DeadFilter, DeadLetter, DeadLetters,
-        DeadView, Discrepancy, Duty, FailureGroup, ItemFilter, ItemView, Items, JobCount, Jobs, Leases,
-        LedgerError, Moved, Moves, NewRun, Orders, Planned, Planning, Presence, Processes, QueueCount,
-        Redriven, Reports, Rescued, Retried, Retryable, RunNow, Runs, SealedRun, StoredReport, Unclaimed,
-        WatchedRun, WorkerRecord, WorkerView, WriteBack,
+        AuditLine, BatchVerification, Cancellable, Command, Controls, DeadCount, DeadFilter, DeadLetter,
+        DeadLetters, DeadView, Discrepancy, Duty, FailureGroup, ItemFilter, ItemView, Items, JobCount, Jobs,
+        Leases, LedgerError, Moved, Moves, NewRun, Orders, Planned, Planning, Presence, Processes,
+        QueueCount, Redriven, Reports, Rescued, Retried, Retryable, RunNow, Runs, SealedRun, StoredReport,
+        Unclaimed, WatchedRun, WorkerRecord, WorkerView, WriteBack,
     },
     run::RunMove,
 };
@@ -395,6 +395,10 @@ impl Reports for Told {
     async fn end_cancelled(&self, run: RunId, sealed: &SealedRun) -> Result<Option<i32>> {
         let answer = self.0.ledger.end_cancelled(run, sealed).await;
         self.told(format!("end_cancelled {run}"), answer, debug).await
+    }
+
+    async fn audit(&self, run: Option<RunId>, most: i64) -> Result<Vec<AuditLine>> {
+        self.0.ledger.audit(run, most).await
     }
 
     async fn failures(&self, run: RunId) -> Result<Vec<FailureGroup>> {

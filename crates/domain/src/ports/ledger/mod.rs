@@ -26,7 +26,9 @@ pub use moves::{Cancellable, Command, Moved, Moves, Retried, Retryable};
 pub use planning::{ABANDONED, NewRun, Planned, Planning, SettledGroup};
 pub use presence::Presence;
 pub use processes::{Duty, Processes, WaitReason, WorkerRecord, WorkerView};
-pub use reports::{BatchVerification, Discrepancy, Example, FailureGroup, Reports, SealedRun, StoredReport};
+pub use reports::{
+    AuditLine, BatchVerification, Discrepancy, Example, FailureGroup, Reports, SealedRun, StoredReport,
+};
 pub use runs::{RunNow, Runs, WatchedRun};
 
 use crate::{

@@ -87,6 +87,23 @@ pub struct StoredReport {
     pub report: serde_json::Value,
 }
 
+/// A line of the audit: who ordered what, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditLine {
+    /// When.
+    pub at: OffsetDateTime,
+    /// Operator, as `user@host`, or `ferry` for a threshold.
+    pub actor: String,
+    /// The word of the command line.
+    pub action: String,
+    /// The run it was about; `None` where it was about all, or about no run.
+    pub run: Option<RunId>,
+    /// What came of it; numbers, states and codes.
+    pub detail: serde_json::Value,
+    /// Why, in their words.
+    pub reason: Option<String>,
+}
+
 /// How runs are read back and sealed, and what their reports are made of.
 #[async_trait]
 pub trait Reports: Send + Sync {
@@ -113,6 +130,9 @@ pub trait Reports: Send + Sync {
 
     /// Up to `most` discrepancies after a position, in source order.
     async fn discrepancies(&self, run: RunId, after: ItemSeq, most: i64) -> Result<Vec<Discrepancy>>;
+
+    /// Up to `most` lines of the audit, newest first: of a run, with those about all runs, or every one.
+    async fn audit(&self, run: Option<RunId>, most: i64) -> Result<Vec<AuditLine>>;
 
     /// A revision of the report, or the newest.
     async fn report(&self, run: RunId, revision: Option<i32>) -> Result<Option<StoredReport>>;
