@@ -12,6 +12,7 @@ mod evening;
 mod exits;
 mod identity;
 mod layers;
+mod locked_rows;
 mod metrics;
 mod operators;
 mod plans;

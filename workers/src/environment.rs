@@ -128,6 +128,9 @@ pub struct Environment {
 const TOKEN_REFUSED: &str =
     "waiting for Auth0: it refuses the token, check AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET of this worker";
 
+const ROWS_LOCKED: &str =
+    "waiting for the application: it holds rows locked that are to get an id, find its long transaction";
+
 impl Environment {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
@@ -199,6 +202,9 @@ impl Environment {
         }
         if let Some(lacks) = self.figures.queue_lacks() {
             return Some(WaitReason(format!("waiting: {lacks}")));
+        }
+        if self.send_gate.rows_locked() {
+            return reason(ROWS_LOCKED);
         }
         if self.held.count() == 0 {
             return None;

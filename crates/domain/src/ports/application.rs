@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use super::{LedgerError, RefusedRow};
+use super::{AppRows, LedgerError};
 use crate::{application::AppTable, item::ItemResult, run::WriteBackTarget};
 
 type Result<T> = std::result::Result<T, LedgerError>;
@@ -25,6 +25,6 @@ pub trait Application: fmt::Debug + Send + Sync {
     async fn table(&self, target: &WriteBackTarget) -> Result<AppTable>;
 
     /// Gives the rows of these results their ids, where there is none yet or the same one, in
-    /// transactions of its own. Returns those that did not take them, and why. Safe to repeat.
-    async fn write_ids(&self, target: &WriteBackTarget, results: &[&ItemResult]) -> Result<Vec<RefusedRow>>;
+    /// transactions of its own. Safe to repeat.
+    async fn write_ids(&self, target: &WriteBackTarget, results: &[&ItemResult]) -> Result<AppRows>;
 }

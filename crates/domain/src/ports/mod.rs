@@ -10,7 +10,7 @@ mod source;
 pub use application::Application;
 pub use directory::{Connection, Directory, DirectoryError, DirectoryUser, NewUser};
 pub use ledger::{
-    ABANDONED, ActiveRun, AuditLine, BatchVerification, Cancellable, Command, Controls, DeadCount,
+    ABANDONED, ActiveRun, AppRows, AuditLine, BatchVerification, Cancellable, Command, Controls, DeadCount,
     DeadFilter, DeadKind, DeadLetter, DeadLetters, DeadState, DeadView, Discrepancy, Duty, Example,
     FailureGroup, ItemFilter, ItemView, Items, JobCount, Jobs, Leases, Ledger, LedgerError, Loss, Moved,
     Moves, NewRun, Orders, Planned, Planning, Presence, Processes, QueueCount, Redriven, RefusedRow, Reports,

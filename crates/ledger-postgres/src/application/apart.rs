@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use ferry_domain::{
     ItemResult, WriteBackTarget,
     application::AppTable,
-    ports::{Application, LedgerError, Planning, RefusedRow},
+    ports::{AppRows, Application, LedgerError, Planning},
 };
 use ferry_ledger::Result;
 use tokio::time::Instant;
@@ -41,7 +41,7 @@ impl PostgresApplication {
     }
 
     /// One part of a group, in one transaction; again where others' locks or refused rows stopped it.
-    async fn write_part(&self, target: &WriteBackTarget, part: &[&ItemResult]) -> Tried<Vec<RefusedRow>> {
+    async fn write_part(&self, target: &WriteBackTarget, part: &[&ItemResult]) -> Tried<AppRows> {
         let mut tries = Tries::default();
         let mut how = How::default();
         loop {
@@ -57,16 +57,20 @@ impl PostgresApplication {
         }
     }
 
-    async fn write_once(
-        &self,
-        target: &WriteBackTarget,
-        part: &[&ItemResult],
-        how: How,
-    ) -> Tried<Vec<RefusedRow>> {
+    async fn write_once(&self, target: &WriteBackTarget, part: &[&ItemResult], how: How) -> Tried<AppRows> {
         let mut tx = self.server.begin_write_back().await?;
-        let refused = self.server.write_rows(&mut tx, target, part.iter().copied(), how).await?;
-        tx.commit().await?;
-        Ok(refused)
+        match self.server.write_rows(&mut tx, target, part.iter().copied(), how).await {
+            Ok(rows) => {
+                tx.commit().await?;
+                Ok(rows)
+            }
+            Err(fault) => {
+                // The next try would take its rows for locked by others. It fails with a lost
+                // connection only, whose server undoes it.
+                let _ = tx.rollback().await;
+                Err(fault)
+            }
+        }
     }
 }
 
@@ -86,10 +90,10 @@ impl Application for PostgresApplication {
         Ok(table)
     }
 
-    async fn write_ids(&self, target: &WriteBackTarget, results: &[&ItemResult]) -> Result<Vec<RefusedRow>> {
+    async fn write_ids(&self, target: &WriteBackTarget, results: &[&ItemResult]) -> Result<AppRows> {
         let pace = &self.server.pace;
         let mut parts = pace.parts(results);
-        let mut refused = Vec::new();
+        let mut done = AppRows::default();
         while let Some(part) = parts.pop() {
             let began = Instant::now();
             match self.write_part(target, part).await {
@@ -100,10 +104,10 @@ impl Application for PostgresApplication {
                 Err(fault) => return Err(self.server.failed(WRITING)(fault)),
                 Ok(rows) => {
                     pace.took(part.len(), began.elapsed());
-                    refused.extend(rows);
+                    done.add(rows);
                 }
             }
         }
-        Ok(refused)
+        Ok(done)
     }
 }

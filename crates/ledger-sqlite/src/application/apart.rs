@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use ferry_domain::{
     ItemResult, WriteBackTarget,
     application::AppTable,
-    ports::{Application, Planning, RefusedRow},
+    ports::{AppRows, Application, Planning, RefusedRow},
 };
 use ferry_ledger::Result;
 
@@ -59,13 +59,13 @@ impl Application for SqliteApplication {
         Ok(table)
     }
 
-    async fn write_ids(&self, target: &WriteBackTarget, results: &[&ItemResult]) -> Result<Vec<RefusedRow>> {
+    async fn write_ids(&self, target: &WriteBackTarget, results: &[&ItemResult]) -> Result<AppRows> {
         let mut parts = Parts::default();
         loop {
             match self.write_once(target, results, &mut parts).await {
                 Err(Trouble::Ended) => {} // again, with that row in a smaller part
                 Err(Trouble::Ledger(error)) => return Err(error),
-                Ok(refused) => return Ok(refused),
+                Ok(refused) => return Ok(AppRows { refused, locked: Vec::new() }), // SQLite locks no rows
             }
         }
     }
