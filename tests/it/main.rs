@@ -6,6 +6,7 @@
 mod apart;
 mod app_table;
 mod bad_input;
+mod beside;
 mod checks;
 mod demo;
 mod evening;

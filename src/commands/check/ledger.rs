@@ -16,6 +16,14 @@ pub async fn check(place: &Place, setup: &Setup, lines: &mut Vec<Line>) {
             lines.push(ok("ledger", format!("{}: none yet, run start makes it", place.shown())));
         }
         Place::Sqlite(_) => lines.push(match wiring::ledger(place, setup).await {
+            Ok(_) if misplaced(setup).await => warning(
+                "ledger",
+                format!(
+                    "{}: in the application's file, which its schema tool may rebuild without it",
+                    place.shown()
+                ),
+                "Run ferry migrate --yes: it moves the ledger into a file of its own.",
+            ),
             Ok(_) => ok("ledger", format!("{}, up to date", place.shown())),
             Err(wrong) => {
                 error("ledger", format!("{wrong:#}"), "Correct DATABASE_URL, or do what is said there.")
@@ -23,6 +31,10 @@ pub async fn check(place: &Place, setup: &Setup, lines: &mut Vec<Line>) {
         }),
         Place::Postgres(url) => postgres(url, &place.shown(), setup, lines).await,
     }
+}
+
+async fn misplaced(setup: &Setup) -> bool {
+    wiring::misplaced(&setup.servers).await.is_ok_and(|found| found.is_some())
 }
 
 async fn postgres(url: &SecretString, shown: &str, setup: &Setup, lines: &mut Vec<Line>) {

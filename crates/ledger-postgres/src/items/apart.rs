@@ -6,7 +6,7 @@
 //! have written rows before the fence refuses it: its successor chooses the same ids.
 
 use ferry_domain::{
-    ItemResult, Job, Lease, WriteBackTarget,
+    ItemResult, Job, Lease, WriteBackTarget, crash,
     ports::{AppRows, Application, LedgerError, WriteBack},
 };
 use sqlx::query_scalar;
@@ -37,6 +37,7 @@ impl PostgresLedger {
             true => AppRows::default(),
             false => application.write_ids(target, &rows).await?,
         };
+        crash::pass("apart.written");
         let (stored, locked) = (&without(results, &locked), &locked);
         self.trying(WRITING, || async {
             let mut tx = self.begin().await?;

@@ -4,7 +4,7 @@
 //! the batch chooses the same ids and writes them again.
 
 use ferry_domain::{
-    ItemResult, Job, Lease, WriteBackTarget,
+    ItemResult, Job, Lease, WriteBackTarget, crash,
     ports::{AppRows, Application, RefusedRow, WriteBack},
 };
 use ferry_ledger::{
@@ -41,6 +41,7 @@ impl SqliteLedger {
             true => AppRows::default(),
             false => application.write_ids(target, &rows).await?,
         };
+        crash::pass("apart.written");
         let mut tx = self.write(WRITING).await?;
         let held = fence(&mut tx, lease).await?;
         let mut fresh = results::still_pending(&mut tx, lease, all).await?;
