@@ -18,6 +18,7 @@ mod metrics;
 mod operators;
 mod plans;
 mod production;
+mod restoring;
 mod samples;
 mod schemas;
 mod secrets;

@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 
 use super::{AppRows, LedgerError};
-use crate::{application::AppTable, item::ItemResult, run::WriteBackTarget};
+use crate::{application::AppTable, ids::SourceKey, item::ItemResult, run::WriteBackTarget};
 
 type Result<T> = std::result::Result<T, LedgerError>;
 
@@ -23,6 +23,9 @@ pub trait Application: fmt::Debug + Send + Sync {
     /// As [`Planning::application_table`](super::Planning::application_table); the target in the
     /// answer names this database.
     async fn table(&self, target: &WriteBackTarget) -> Result<AppTable>;
+
+    /// Which of these keys have a row, one alone, that carries no Auth0 id; in their order.
+    async fn without_id(&self, target: &WriteBackTarget, keys: &[SourceKey]) -> Result<Vec<bool>>;
 
     /// Gives the rows of these results their ids, where there is none yet or the same one, in
     /// transactions of its own. Safe to repeat.

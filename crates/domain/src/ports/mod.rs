@@ -14,8 +14,8 @@ pub use ledger::{
     DeadFilter, DeadKind, DeadLetter, DeadLetters, DeadState, DeadView, Discrepancy, Duty, Example,
     FailureGroup, ItemFilter, ItemView, Items, JobCount, Jobs, Leases, Ledger, LedgerError, Loss, Moved,
     Moves, NewRun, Orders, Planned, Planning, Presence, Processes, QueueCount, Redriven, RefusedRow, Reports,
-    Rescued, Retried, Retryable, RunNow, Runs, SealedRun, SettledGroup, StoredReport, Unclaimed, WaitReason,
-    WatchedRun, WorkerRecord, WorkerView, WriteBack,
+    Rescued, Restored, Retried, Retryable, RunNow, Runs, SealedRun, SettledGroup, StoredReport, Unclaimed,
+    WaitReason, WatchedRun, WorkerRecord, WorkerView, WriteBack,
 };
 pub use limiter::{GroupFigures, Limiter, LimiterFigures, Observed, Waiting};
 pub use queue::{Consumer, Delivery, Handler, Queue, QueueError, Stop, Swept};

@@ -2,20 +2,22 @@
 
 use async_trait::async_trait;
 use ferry_domain::{
-    ItemResult, WriteBackTarget,
+    ItemResult, SourceKey, WriteBackTarget,
     application::AppTable,
     ports::{AppRows, Application, LedgerError, Planning},
 };
 use ferry_ledger::Result;
+use sqlx::{AssertSqlSafe, query_scalar};
 use tokio::time::Instant;
 
-use super::How;
+use super::{How, look, write};
 use crate::{
     Options, PostgresLedger,
     errors::{Fault, Tried},
     transaction::Tries,
 };
 
+const READING: &str = "could not read the application's table";
 const WRITING: &str = "could not write ids to the application's table";
 
 /// The application's database on a PostgreSQL server, without a ledger. Clones share connections.
@@ -88,6 +90,19 @@ impl Application for PostgresApplication {
         let mut table = self.server.application_table(target).await?;
         table.target.database = Some(self.name.clone());
         Ok(table)
+    }
+
+    async fn without_id(&self, target: &WriteBackTarget, keys: &[SourceKey]) -> Result<Vec<bool>> {
+        let read = async || {
+            let mut connection = self.server.pool.acquire().await?;
+            let found = look(&mut connection, target).await?;
+            found.table.check_writing()?;
+            let keys: Vec<&str> = keys.iter().map(|key| key.0.as_str()).collect();
+            // Names come quoted from the catalogue, values are bound.
+            let lacks = query_scalar(AssertSqlSafe(write::without_id(&found))).bind(&keys);
+            Ok(lacks.fetch_all(&mut *connection).await?)
+        };
+        read().await.map_err(self.server.failed(READING))
     }
 
     async fn write_ids(&self, target: &WriteBackTarget, results: &[&ItemResult]) -> Result<AppRows> {
