@@ -209,6 +209,11 @@ impl Progress {
         }
     }
 
+    /// Says something above the bar.
+    pub fn say(&self, text: &str) {
+        self.bar.suspend(|| say(&folded(text, 0).join("\n")));
+    }
+
     /// Takes the bar away.
     pub fn done(&self) {
         self.bar.finish_and_clear();

@@ -42,6 +42,18 @@ pub async fn access(setup: &Setup) -> anyhow::Result<Access> {
     Ok(access_to(ledger(&ledger_place(&setup.servers).await?, setup).await?, setup))
 }
 
+/// The same, with the application's table where it is in another database that is known.
+pub async fn access_with_table(setup: &Setup) -> anyhow::Result<Access> {
+    let place = ledger_place(&setup.servers).await?;
+    if let Place::Sqlite(path) = &place {
+        check_there(path)?;
+    }
+    let application = Place::of_application(&setup.servers)?;
+    let ledger = ledger_for(application.as_ref(), &place, setup).await?;
+    check_readable(&*ledger).await?;
+    Ok(access_to(ledger, setup))
+}
+
 /// Where the ledger is that the environment names.
 pub async fn ledger_place(servers: &Servers) -> anyhow::Result<Place> {
     let named = Place::of(servers)?;

@@ -60,6 +60,15 @@ impl Around {
     }
 }
 
+/// What the table of a run with users left lacks by now, though ids can still be written; `None`
+/// also where this process can't see the table.
+pub async fn table_remark(access: &Access, run: &RunView) -> Option<String> {
+    let under_way = run.state.is_active() && run.tally.pending > 0;
+    let target = run.spec.write_back.as_ref().filter(|_| under_way)?;
+    let table = access.planning.application_table(target).await.ok()?;
+    table.lost_index().map(|found| found.to_string())
+}
+
 /// What to do about a run that was never started and whose `ferry run start` is gone.
 pub fn abandoned(run: &RunView) -> String {
     format!(

@@ -149,6 +149,11 @@ impl AppTable {
         Ok(())
     }
 
+    /// The index that `migrate --app` made, where it is not there: a schema tool removed it.
+    pub fn lost_index(&self) -> Option<Finding> {
+        self.of_index().filter(|_| self.relation == Relation::Table)
+    }
+
     fn first(&self, matters: impl Fn(Weight) -> bool) -> Result<(), LedgerError> {
         match self.findings().into_iter().find(|finding| matters(finding.weight)) {
             Some(worst) => Err(worst.into()),
@@ -305,6 +310,14 @@ mod tests {
         assert_eq!(users().findings(), []);
         assert!(users().check().is_ok() && users().check_preparing().is_ok());
         assert!(id_column(|id| id.most = Some(ID_LENGTH)).check().is_ok(), "an id just fits");
+    }
+
+    #[test]
+    fn only_a_plain_table_can_lose_its_index() {
+        assert_eq!(users().lost_index(), None);
+        let lost = id_column(|id| id.unique = false);
+        assert!(lost.lost_index().is_some_and(|found| found.remedy == "run ferry migrate --app"));
+        assert_eq!(AppTable { relation: Relation::Divided, ..lost }.lost_index(), None, "it never had one");
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub struct Options {
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    let access = wiring::access(setup).await?;
+    let access = wiring::access_with_table(setup).await?;
     let run = access.run(access.named(&options.run).await?).await?;
     match options.output {
         Output::Json => output::json(&RunInFull::at(&run, access.clock.now()))?,
@@ -29,6 +29,9 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
             let around = Around::of(&access).await?;
             let jobs = access.jobs.job_counts(run.id).await?;
             print(&run, &around, access.clock.now());
+            if let Some(remark) = waits::table_remark(&access, &run).await {
+                line("warning", remark);
+            }
             for found in jobs {
                 line("jobs", format!("{} {}: {}", found.kind, found.state.as_str(), found.jobs));
             }

@@ -30,6 +30,8 @@ use crate::{
 const EVERY: Duration = Duration::from_millis(500);
 /// One look at the ledger that takes longer got no answer.
 const ANSWER: Duration = Duration::from_secs(10);
+/// Pause between two looks at the application's table.
+const TABLE_EVERY: Duration = Duration::from_secs(3);
 /// How long a ledger may be silent before watching ends.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -66,7 +68,7 @@ pub struct Options {
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    let access = wiring::access(setup).await?;
+    let access = wiring::access_with_table(setup).await?;
     let stop = lifecycle::stop_on_signal()?;
     let id = access.named(&options.run).await?;
     let mut watched = Watched::new(access.run(id).await?, options.output);
@@ -82,6 +84,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
             }
             Ok((Some(run), around)) => {
                 watched.saw(run, access.clock.now())?;
+                watched.look_at_table(&access).await;
                 around.why(&watched.last)
             }
             Err(error) if passes(&error) => Some(silence(&mut watched.silent_since, error, &watched.last)?),
@@ -109,13 +112,25 @@ struct Watched {
     pace: Pace,
     began: Instant,
     silent_since: Option<Instant>,
+    table: Option<String>,
+    table_seen: Option<Instant>,
 }
 
 impl Watched {
     fn new(run: RunView, form: Form) -> Self {
         let progress = Progress::tall("users", 1); // what is counted comes with each look
         let (pace, began) = (Pace::default(), Instant::now());
-        Watched { last: run, form, printed: None, progress, pace, began, silent_since: None }
+        Watched {
+            last: run,
+            form,
+            printed: None,
+            progress,
+            pace,
+            began,
+            silent_since: None,
+            table: None,
+            table_seen: None,
+        }
     }
 
     fn saw(&mut self, run: RunView, now: OffsetDateTime) -> anyhow::Result<()> {
@@ -131,6 +146,25 @@ impl Watched {
         }
         self.last = run;
         Ok(())
+    }
+
+    /// Says what the application's table lost while the run goes on, and that it is back.
+    async fn look_at_table(&mut self, access: &Access) {
+        if self.table_seen.is_some_and(|at| at.elapsed() < TABLE_EVERY) {
+            return;
+        }
+        self.table_seen = Some(Instant::now());
+        let remark = waits::table_remark(access, &self.last).await;
+        match (&self.table, &remark) {
+            (before, Some(now)) if before.as_ref() != Some(now) => {
+                self.progress.say(&format!("warning: {now}"));
+            }
+            (Some(_), None) if self.last.tally.pending > 0 => {
+                self.progress.say("The application's table has all it needs again.");
+            }
+            _ => {}
+        }
+        self.table = remark;
     }
 
     /// Users that have to be made, then users that have to be read back: who was settled at

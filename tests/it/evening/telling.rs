@@ -1,5 +1,7 @@
 //! What a person reads: who ordered what, what is missing, and whom to look at first.
 
+use ferry_testbed::{Worker, until};
+
 use crate::{
     operators::stage::{Stage, on_both_ledgers},
     world::new_place,
@@ -8,6 +10,7 @@ use crate::{
 on_both_ledgers!(
     who_ordered_what_can_be_read_and_is_in_the_report,
     the_list_of_runs_and_the_queue_fit_a_terminal,
+    an_index_that_a_schema_tool_removed_is_said_until_it_is_back,
 );
 
 const COLUMNS: usize = 80;
@@ -31,6 +34,21 @@ async fn who_ordered_what_can_be_read_and_is_in_the_report(stage: &mut Stage) {
     assert_eq!(told, ["open_run", "pause", "stop_all"]);
     let markdown = stage.ferry("run report RUN").out;
     assert!(markdown.contains("| pause | ann@") && markdown.contains("| lunch |"), "{markdown}");
+}
+
+async fn an_index_that_a_schema_tool_removed_is_said_until_it_is_back(stage: &mut Stage) {
+    assert!(!stage.ferry("run show RUN").out.contains("warning"));
+    let watch = stage.place().ferry(&["run", "watch", &stage.run]);
+    let watched = Worker::start(watch, &stage.place().path("watch.log"));
+    // Lines are folded.
+    let said = || watched.said().split_whitespace().collect::<Vec<_>>().join(" ");
+    stage.drop_index().await;
+    let shown = stage.ferry("run show RUN");
+    assert!(shown.out.contains("no unique index on auth0_user_id"), "{}", shown.all());
+    until("watching says it", async || said().contains("run ferry migrate --app")).await;
+    stage.place().must(&["migrate", "--app", "--yes"]);
+    until("watching says that it is back", async || said().contains("has all it needs again")).await;
+    assert!(!stage.ferry("run show RUN").out.contains("warning"));
 }
 
 async fn the_list_of_runs_and_the_queue_fit_a_terminal(stage: &mut Stage) {

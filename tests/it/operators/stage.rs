@@ -116,6 +116,22 @@ impl Stage {
         }
     }
 
+    /// As schema tools do whose model does not know the index.
+    pub async fn drop_index(&self) {
+        let index = "SELECT indexname FROM pg_indexes WHERE tablename = 'users' AND indexname LIKE 'ferry%'";
+        match &self.home {
+            Home::Embedded(place) => {
+                let url = format!("sqlite://{}", place.path("app.db").display());
+                let mut connection = SqliteConnection::connect(&url).await.unwrap();
+                sqlx::query("DROP INDEX ferry_users_auth0_user_id").execute(&mut connection).await.unwrap();
+            }
+            Home::Production(world) => {
+                let drop = format!("DO $$ BEGIN EXECUTE 'DROP INDEX ' || ({index}); END $$");
+                world.execute(&drop).await;
+            }
+        }
+    }
+
     /// A worker takes a job, and is gone without a word.
     pub async fn take_one_job(&self) {
         let worker = WorkerId(self.id().0);

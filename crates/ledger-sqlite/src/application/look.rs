@@ -144,7 +144,9 @@ pub(crate) async fn look_closely(
     let mut found = look(connection, target).await?;
     if found.table.check_writing().is_ok() {
         let explain = format!("EXPLAIN {}", write::update_sql(target));
-        let explained = sqlx::query(AssertSqlSafe(explain)).bind("[]").fetch_all(connection).await;
+        // Not kept for later: SQLite lists a kept EXPLAIN by the schema that it was prepared for.
+        let explain = sqlx::query(AssertSqlSafe(explain)).persistent(false);
+        let explained = explain.bind("[]").fetch_all(connection).await;
         match explained {
             Err(error) if is_about_rows(&error) => found.table.unprepared = Some(message(&error)),
             other => drop(other.doing(LOOKING)?),
