@@ -58,7 +58,10 @@ async fn look(path: &Path) -> Result<Holds> {
         .doing(LOOKING)?;
     drop(connection.close().await);
     let ours = |name: &String| name.starts_with("ferry_") || name.starts_with("sqlite_");
-    Ok(Holds { ledger: tables.iter().any(|name| name == "ferry_runs"), others: !tables.iter().all(ours) })
+    Ok(Holds {
+        ledger: tables.iter().any(|name| TABLES.contains(&name.as_str())),
+        others: !tables.iter().all(ours),
+    })
 }
 
 /// Moves the ledger in `from`, an application's file, to `to`; its runs write ids back to

@@ -92,6 +92,14 @@ async fn a_file_that_is_another_s_ledger_is_left_alone() {
 }
 
 #[tokio::test]
+async fn what_a_schema_tool_left_of_a_ledger_counts_as_one() {
+    let (world, _) = both().await;
+    let mut tool = SqliteConnection::connect(&format!("sqlite://{}", world.path().display())).await.unwrap();
+    sqlx::raw_sql("PRAGMA foreign_keys = OFF; DROP TABLE ferry_runs").execute(&mut tool).await.unwrap();
+    assert!(holds(&world.path()).await.unwrap().ledger);
+}
+
+#[tokio::test]
 async fn a_file_that_is_not_there_holds_nothing_and_is_not_made() {
     let folder = tempfile::tempdir().unwrap();
     let none = folder.path().join("none.db");
