@@ -10,6 +10,7 @@ mod look;
 mod pace;
 mod prepare;
 mod write;
+mod writer;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,16 +19,17 @@ use ferry_domain::{
     ports::{AppRows, LedgerError, RefusedRow},
 };
 use ferry_ledger::words;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, query_as, query_scalar};
+use sqlx::{PgConnection, query_scalar};
 
 pub use apart::PostgresApplication;
 pub(crate) use look::look;
 pub(crate) use pace::Pace;
 pub(crate) use prepare::prepare;
 
+use self::writer::{Statements, Writer, statements_for};
 use crate::{
     PostgresLedger,
-    errors::{Fault, Refusal, Tried},
+    errors::{Fault, Tried},
 };
 
 /// A row that is to get an id.
@@ -89,28 +91,21 @@ pub(crate) struct TargetsOfRuns(Mutex<Vec<(RunId, Option<Arc<WriteBackTarget>>)>
 
 /// Statements of the targets met so far: one or two in a process's life.
 #[derive(Default)]
-pub(crate) struct Targets(Mutex<Vec<(WriteBackTarget, Arc<str>)>>);
+pub(crate) struct Targets(Mutex<Vec<(WriteBackTarget, Statements)>>);
 
 impl Targets {
-    fn get(&self, target: &WriteBackTarget) -> Option<Arc<str>> {
+    fn get(&self, target: &WriteBackTarget) -> Option<Statements> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.iter().find(|(of, _)| of == target).map(|(_, statement)| statement.clone())
+        known.iter().find(|(of, _)| of == target).map(|(_, statements)| statements.clone())
     }
 
-    fn put(&self, target: &WriteBackTarget, statement: Arc<str>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((target.clone(), statement));
+    fn put(&self, target: &WriteBackTarget, statements: Statements) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((target.clone(), statements));
     }
 
     fn forget(&self, target: &WriteBackTarget) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, _)| of != target);
     }
-}
-
-/// The statement for a target, which must have all that write-back needs.
-async fn statement_for(connection: &mut PgConnection, target: &WriteBackTarget) -> Tried<Arc<str>> {
-    let found = look(connection, target).await?;
-    found.table.check_writing()?;
-    Ok(write::update(&found).into())
 }
 
 impl PostgresLedger {
@@ -165,15 +160,15 @@ impl PostgresLedger {
         if rows.is_empty() {
             return Ok(AppRows::default());
         }
-        let statement = match self.targets.get(target) {
-            Some(statement) => statement,
+        let statements = match self.targets.get(target) {
+            Some(statements) => statements,
             None => {
-                let statement = statement_for(connection, target).await?;
-                self.targets.put(target, statement.clone());
-                statement
+                let statements = statements_for(connection, target).await?;
+                self.targets.put(target, statements.clone());
+                statements
             }
         };
-        let mut writer = Writer { connection, target, statement };
+        let mut writer = Writer { connection, target, statements };
         let written = match group {
             Group::Whole => writer.update(rows).await,
             Group::Split => writer.split(rows).await,
@@ -189,74 +184,4 @@ impl PostgresLedger {
         }
         written
     }
-}
-
-struct Writer<'a> {
-    connection: &'a mut PgConnection,
-    target: &'a WriteBackTarget,
-    statement: Arc<str>,
-}
-
-impl Writer<'_> {
-    async fn update(&mut self, rows: &[AppRow<'_>]) -> Tried<AppRows> {
-        let hits = update(self.connection, &self.statement, rows).await;
-        Ok(write::fates(rows, &hits.map_err(|error| fault::of_update(error, &self.target.table))?))
-    }
-
-    /// One bad row of n costs about 2·log₂ n statements, and nothing else.
-    async fn split(&mut self, rows: &[AppRow<'_>]) -> Tried<AppRows> {
-        let mut done = AppRows::default();
-        let mut left = vec![rows];
-        while let Some(part) = left.pop() {
-            let mut savepoint = self.connection.begin().await?;
-            let written = update(&mut savepoint, &self.statement, part).await;
-            let error = match written {
-                Ok(hits) => {
-                    savepoint.commit().await?;
-                    done.add(write::fates(part, &hits));
-                    continue;
-                }
-                Err(error) => fault::of_update(error, &self.target.table),
-            };
-            let Fault::AppRows(refusal) = error else { return Err(error) };
-            savepoint.rollback().await?;
-            if let [row] = part {
-                self.still_fits(&refusal).await?;
-                done.refused.push(RefusedRow {
-                    seq: row.seq,
-                    code: refusal.code,
-                    said: Some(refusal.to_string()),
-                });
-            } else {
-                let (first, second) = part.split_at(part.len() / 2);
-                left.extend([second, first]);
-            }
-        }
-        Ok(done)
-    }
-
-    /// Whether it is this row's fault alone: a column that was lost a moment ago raises such
-    /// an error too, and must cost no row.
-    async fn still_fits(&mut self, refusal: &Refusal) -> Tried<()> {
-        if fault::may_be_the_tables(refusal) {
-            let now = statement_for(self.connection, self.target).await?;
-            if now != self.statement {
-                return Err(LedgerError::Busy.into()); // it changed: all of it again, by the new statement
-            }
-        }
-        Ok(())
-    }
-}
-
-async fn update(
-    connection: &mut PgConnection,
-    statement: &Arc<str>,
-    rows: &[AppRow<'_>],
-) -> Result<Vec<write::Hit>, sqlx::Error> {
-    let keys: Vec<&str> = rows.iter().map(|row| row.key).collect();
-    let ids: Vec<&str> = rows.iter().map(|row| row.id).collect();
-    let emails: Vec<&str> = rows.iter().map(|row| row.email).collect();
-    // Names come quoted from the catalogue, values are bound.
-    let update = query_as(AssertSqlSafe(statement.clone())).bind(&keys).bind(&ids).bind(&emails);
-    update.fetch_all(connection).await
 }

@@ -72,14 +72,18 @@ impl Fault {
             return true;
         }
         let Fault::Sql(error) = self else { return false };
-        let Some(database) = database(error) else { return false };
-        is_lock(database.code()) || database.constraint() == Some(ONE_ACTIVE)
+        is_lock_of(error) || database(error).and_then(PgDatabaseError::constraint) == Some(ONE_ACTIVE)
     }
 }
 
 /// Deadlock, lock timeout, serialization failure.
 fn is_lock(code: &str) -> bool {
     matches!(code, "40P01" | "55P03" | "40001")
+}
+
+/// Whether others' locks stopped a statement.
+pub(crate) fn is_lock_of(error: &sqlx::Error) -> bool {
+    database(error).is_some_and(|refused| is_lock(refused.code()))
 }
 
 pub(crate) fn database(error: &sqlx::Error) -> Option<&PgDatabaseError> {
@@ -174,7 +178,7 @@ impl PostgresLedger {
                 if is_loss(&error) {
                     self.losses.note();
                 }
-                if database(&error).is_some_and(|refused| is_lock(refused.code())) {
+                if is_lock_of(&error) {
                     return LedgerError::Busy;
                 }
                 LedgerError::Unavailable { doing, reason: reason(&error), passes: passes(&error) }

@@ -15,6 +15,7 @@ use super::workspace::root;
 const ONLY_POSTGRES: &[(&str, &str)] = &[
     ("application/fault.rs", "a server's errors say whose fault it is by SQLSTATE"),
     ("application/pace.rs", "a slow trigger gets fewer rows in one transaction"),
+    ("application/writer.rs", "rows that others hold locked are left out, and told from hidden ones"),
     ("copy.rs", "items come by COPY"),
     ("pool.rs", "a server's connections are bounded and checked"),
     ("presence.rs", "a lock on the server shows who lives"),

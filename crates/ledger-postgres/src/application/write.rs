@@ -75,6 +75,17 @@ pub(super) fn update(found: &Found) -> String {
     )
 }
 
+/// Positions of the keys whose rows can be changed; fails when others hold one of them locked.
+pub(super) fn lock(found: &Found) -> String {
+    let Found { name, key, key_type, .. } = found;
+    format!(
+        "SELECT given.number
+         FROM unnest($1::text[]) WITH ORDINALITY AS given (key, number)
+         JOIN {name} AS app ON app.{key} = given.key::{key_type}
+         FOR NO KEY UPDATE OF app NOWAIT"
+    )
+}
+
 /// Whether each key has one row, and that no id.
 pub(super) fn without_id(found: &Found) -> String {
     let Found { name, key, key_type, id, .. } = found;

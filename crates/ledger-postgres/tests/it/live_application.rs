@@ -1,7 +1,7 @@
 //! Ferry writes while the application works on the same table.
 
 use ferry_domain::{
-    Code, ItemSeq,
+    Code, ItemSeq, WriteBackTarget,
     ports::{Items, Planning, RefusedRow},
 };
 use ferry_testbed::until;
@@ -49,6 +49,45 @@ async fn a_row_that_the_application_holds_waits_alone_and_costs_no_attempt() {
         assert_eq!(database.ask("SELECT sum(attempts) FROM ferry.jobs").await, "0");
         assert_eq!(database.ask("SELECT count(*) FROM ferry.attempts").await, "0");
         assert_eq!(database.ask("SELECT name || auth0_user_id FROM users WHERE id = 5").await, "xauth0|5");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_row_that_a_policy_keeps_from_being_changed_is_refused_and_a_locked_one_waits() {
+    in_database(|database| async move {
+        users(&database).await;
+        let role = database.name.clone();
+        database
+            .execute(&format!(
+                "CREATE ROLE \"{role}\"; ALTER TABLE users OWNER TO \"{role}\"; GRANT \"{role}\" TO current_user;
+                 ALTER TABLE users ENABLE ROW LEVEL SECURITY; ALTER TABLE users FORCE ROW LEVEL SECURITY;
+                 CREATE POLICY seen ON users FOR SELECT USING (true);
+                 CREATE POLICY changed ON users FOR UPDATE USING (id <> 3)"
+            ))
+            .await;
+        let ledger = database.migrated().await;
+        let grants = "GRANT USAGE ON SCHEMA ferry, public TO \"ROLE\"; GRANT ALL ON ALL TABLES IN SCHEMA ferry TO \"ROLE\";
+             GRANT ALL ON ALL SEQUENCES IN SCHEMA ferry TO \"ROLE\"; GRANT ALL ON ALL FUNCTIONS IN SCHEMA ferry TO \"ROLE\"";
+        database.execute(&grants.replace("ROLE", &role)).await;
+        let target = WriteBackTarget { accepts_row_security: true, ..users_table() };
+        running(&ledger, 1, Some(target), &[keys(1..=10)]).await;
+        let lease = lease_all(&ledger, worker(1), LEASE).await.remove(0);
+        let results = created(&ledger, &lease).await;
+        ledger.close().await;
+        database.execute(&format!("ALTER DATABASE \"{role}\" SET role = \"{role}\"")).await;
+
+        let ledger = database.ledger().await;
+        let mut application = database.connect().await;
+        execute(&mut application, "BEGIN; UPDATE users SET name = 'x' WHERE id = 5").await;
+        let written = ledger.write_back(&lease, &results, 10).await.unwrap();
+        assert_eq!((written.locked.as_slice(), written.pending), (&[ItemSeq(3), ItemSeq(5)][..], 2));
+        execute(&mut application, "COMMIT").await;
+        let written = ledger.write_back(&lease, &results, 10).await.unwrap();
+        assert_eq!(written.refused_rows, [RefusedRow::silent(ItemSeq(3), Code::AppRowChanged)]);
+        assert!(written.finished());
+        ledger.close().await;
+        application.close().await.unwrap();
     })
     .await;
 }
