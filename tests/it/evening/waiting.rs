@@ -131,6 +131,33 @@ async fn a_silent_auth0_is_the_reason_from_the_first_seconds_on() {
     world.end().await;
 }
 
+/// Nothing is lost of a try that could not read all: what it read is verified.
+#[tokio::test(flavor = "multi_thread")]
+async fn users_that_were_read_back_stay_verified_when_others_could_not_be() {
+    let Some(mut world) = World::new("half read").await else { return };
+    world.place.set("FERRY_RUN__MAX_ATTEMPTS", "2");
+    let run = world.started(60, &["--batch-size", "60"]);
+    let first = world.worker(&["--roles", "provision,relay"]);
+    world.until(&run, "created", |shown| shown["pending"] == 0).await;
+    world.workers()[first].stop();
+    world.simulator.set_faults(Faults { server_errors: 0.3, ..Faults::default() }).unwrap();
+    world.worker(&[]);
+    let shown = world.until_sealed(&run).await;
+    let of = |name: &str| shown[name].as_i64().unwrap();
+    let (read, unread) = (of("verified"), of("discrepancies"));
+    assert!(read > 0, "what two tries read counts: {shown}");
+    assert_eq!(read + unread, of("created") + of("adopted"), "{shown}");
+    let csv = world.place.run(&["run", "report", &run, "--output", "csv"]);
+    let rows = csv.out.lines().filter(|line| line.contains("NOT_READ_BACK")).count();
+    assert_eq!(rows, usize::try_from(unread).unwrap(), "{}", csv.all());
+    world.simulator.set_faults(Faults::default()).unwrap();
+    world.place.run(&["dead", "redrive", "--run", &run, "--yes", "--reason", "well again"]);
+    let again =
+        world.until(&run, "sealed again", |s| s["state"] == "sealed" && s["discrepancies"] == 0).await;
+    assert_eq!(again["verified"].as_i64(), Some(read + unread), "{again}");
+    world.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_redis_the_limit_is_not_named_as_the_reason() {
     let faults = Faults { latency_ms: 200, ..Faults::default() };
