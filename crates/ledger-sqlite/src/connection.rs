@@ -73,15 +73,7 @@ impl SqliteLedger {
     async fn connect(path: &Path, create: bool, synchronous: SqliteSynchronous) -> Result<Self> {
         let opened = Self::connect_to(path, create, synchronous).await;
         match opened {
-            Err(LedgerError::Busy) => Err(LedgerError::Unavailable {
-                doing: "could not be opened",
-                reason: format!(
-                    "another process holds {} locked (a long transaction, or locking_mode = EXCLUSIVE); end it, or close \
-                     the file there",
-                    path.display()
-                ),
-                passes: true,
-            }),
+            Err(LedgerError::Busy) => Err(held(path)),
             opened => opened,
         }
     }
@@ -131,6 +123,16 @@ impl SqliteLedger {
     pub(crate) async fn write(&self, doing: &'static str) -> Result<Transaction<'static, Sqlite>> {
         self.writer.begin_with("BEGIN IMMEDIATE").await.doing(doing)
     }
+}
+
+/// Another process does not let go of the file.
+pub(crate) fn held(path: &Path) -> LedgerError {
+    let reason = format!(
+        "another process holds {} locked (a long transaction, or locking_mode = EXCLUSIVE); end it, or close \
+         the file there",
+        path.display()
+    );
+    LedgerError::Unavailable { doing: "could not be opened", reason, passes: true }
 }
 
 fn no_file(path: &Path) -> LedgerError {
