@@ -84,7 +84,6 @@ async fn a_user_that_may_only_read_is_told_so_by_every_command_that_writes() {
     let plan = world.place.run(&["plan", "--preset", "medlogistics"]);
     assert_eq!(plan.code, 0, "a plan only reads: {}", plan.all());
     assert_eq!(world.simulator.users().len(), 0);
-    world.execute(&format!("SET default_transaction_read_only = off; ALTER DATABASE {name} RESET ALL")).await;
     world.end().await;
 }
 

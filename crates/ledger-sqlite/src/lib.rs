@@ -32,11 +32,9 @@ mod planning;
 mod processes;
 mod reports;
 mod runs;
-mod state;
 mod values;
 
 pub use application::{SqliteApplication, application_table};
-pub use connection::SqliteLedger;
+pub use connection::{SqliteLedger, State, state};
 pub use lock::{EmbeddedLock, LockError};
 pub use runs::migrated;
-pub use state::{State, state};
