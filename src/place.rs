@@ -1,6 +1,6 @@
 //! Where a ledger is: which database, as it was named.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ferry_sources::Location;
 use secrecy::{ExposeSecret, SecretString};
@@ -16,7 +16,7 @@ const OWN_FILE: &str = "ferry.db";
 pub enum Place {
     /// Schema `ferry` of a PostgreSQL database.
     Postgres(SecretString),
-    /// Tables `ferry_*` of a SQLite file.
+    /// Tables `ferry_*` of a SQLite file, mostly one of their own.
     Sqlite(PathBuf),
 }
 
@@ -37,7 +37,8 @@ impl Place {
         }
     }
 
-    /// `FERRY_LEDGER_URL`, else `DATABASE_URL`, else `ferry.db` in this folder.
+    /// What names the ledger: `FERRY_LEDGER_URL`, else `DATABASE_URL`, else `ferry.db` in this folder.
+    /// Beside the file of an application lies the ledger's own: see `wiring::ledger_of`.
     pub fn of(servers: &Servers) -> anyhow::Result<Place> {
         for variable in [&servers.ledger_url, &servers.database_url] {
             if let Some(url) = variable.get() {
@@ -45,6 +46,11 @@ impl Place {
             }
         }
         Ok(Place::Sqlite(OWN_FILE.into()))
+    }
+
+    /// The ledger's file beside an application's: `app.db` has `app.ferry.db`.
+    pub fn beside(application: &Path) -> Place {
+        Place::Sqlite(application.with_extension("ferry.db"))
     }
 
     /// The database of a table; `None` for a file.

@@ -138,16 +138,6 @@ pub async fn open(setup: &Setup, text: &str, reading: &Reading, tenant: String) 
     Ok(Opened { subject, location })
 }
 
-/// Where the ledger of a source is. A table's lives beside it, so that an id and its record are
-/// written in one transaction, unless `FERRY_LEDGER_URL` says otherwise.
-pub fn ledger_place(location: &Location, servers: &Servers) -> anyhow::Result<Place> {
-    match (Place::of_location(location), servers.ledger_url.get()) {
-        (None, _) => Place::of(servers),
-        (Some(_), Some(url)) => Place::parse(servers.ledger_url.name, url),
-        (Some(own), None) => Ok(own),
-    }
-}
-
 pub async fn file_digest(path: &std::path::Path) -> anyhow::Result<String> {
     use tokio::io::AsyncReadExt;
     let mut file = tokio::fs::File::open(path).await?;

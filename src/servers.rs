@@ -52,7 +52,7 @@ pub struct Servers {
     pub client_secret: Variable,
     /// Instead of the secret: a file that holds it.
     pub client_secret_file: Variable,
-    /// The application's database, where the ledger is too.
+    /// The application's database, which names the ledger too.
     pub database_url: Variable,
     /// The ledger in a database of its own.
     pub ledger_url: Variable,

@@ -1,7 +1,6 @@
 //! What each command is given: settings and servers, each read once.
 
 use crate::{
-    place::Place,
     servers::Servers,
     settings::{Origins, Settings},
 };
@@ -15,11 +14,4 @@ pub struct Setup {
     pub origins: Origins,
     /// What the environment says.
     pub servers: Servers,
-}
-
-impl Setup {
-    /// Where the ledger is.
-    pub fn place(&self) -> anyhow::Result<Place> {
-        Place::of(&self.servers)
-    }
 }

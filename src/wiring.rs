@@ -1,6 +1,10 @@
 //! Concrete adapters behind the ports, chosen by URLs. The only place that names them.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use ferry_auth0::{Auth0, Auth0Settings};
@@ -14,7 +18,7 @@ use ferry_domain::{
 };
 use ferry_ledger_postgres::{PostgresApplication, PostgresLedger};
 pub use ferry_ledger_sqlite::State as FileState;
-use ferry_ledger_sqlite::{EmbeddedLock, SqliteApplication, SqliteLedger};
+use ferry_ledger_sqlite::{EmbeddedLock, Holds, SqliteApplication, SqliteLedger};
 use ferry_limiter::{LocalLimiter, SharedLimiter, SharedOptions, TenantLimiter};
 use ferry_operations::Access;
 use ferry_queue::{MemoryQueue, RedisOptions, RedisQueue};
@@ -27,6 +31,7 @@ use crate::{
     exit::{refused, usage},
     files,
     place::Place,
+    servers::Servers,
     settings::Settings,
     setup::Setup,
     system::{SystemClock, SystemRandom},
@@ -35,7 +40,57 @@ use crate::{
 
 /// What operations may use, with the ledger, which must exist.
 pub async fn access(setup: &Setup) -> anyhow::Result<Access> {
-    Ok(access_to(ledger(&setup.place()?, setup).await?, setup))
+    Ok(access_to(ledger(&ledger_place(&setup.servers).await?, setup).await?, setup))
+}
+
+/// Where the ledger is that the environment names.
+pub async fn ledger_place(servers: &Servers) -> anyhow::Result<Place> {
+    let named = Place::of(servers)?;
+    match servers.ledger_url.get() {
+        Some(_) => Ok(named),
+        None => beside(named).await,
+    }
+}
+
+/// Where the ledger of a source is, unless `FERRY_LEDGER_URL` says it: that of a PostgreSQL table in
+/// its database, so that an id and its record are written in one transaction; that of a SQLite
+/// table in a file beside, since schema tools rebuild such a file and remove what they don't know.
+pub async fn ledger_of(location: &Location, servers: &Servers) -> anyhow::Result<Place> {
+    match Place::of_location(location).filter(|_| servers.ledger_url.get().is_none()) {
+        Some(own) => beside(own).await,
+        None => ledger_place(servers).await,
+    }
+}
+
+/// The ledger of what is in this place: that in a file beside an application's, unless the ledger
+/// was made in the file itself. A file without an application's tables is the ledger's.
+async fn beside(place: Place) -> anyhow::Result<Place> {
+    let Place::Sqlite(path) = &place else { return Ok(place) };
+    let Holds { ledger, others } = ferry_ledger_sqlite::holds(path).await?;
+    Ok(if others && !ledger { Place::beside(path) } else { place })
+}
+
+/// The application's file whose ledger was made in it, as nobody asked for, and the file beside it
+/// where the ledger belongs.
+pub async fn misplaced(servers: &Servers) -> anyhow::Result<Option<(PathBuf, PathBuf)>> {
+    let (None, Place::Sqlite(path)) = (servers.ledger_url.get(), Place::of(servers)?) else {
+        return Ok(None);
+    };
+    let Holds { ledger, others } = ferry_ledger_sqlite::holds(&path).await?;
+    let Place::Sqlite(beside) = Place::beside(&path) else { return Ok(None) };
+    Ok((ledger && others).then_some((path, beside)))
+}
+
+/// Moves a ledger out of the application's file; returns how many runs it has.
+pub async fn relocate(from: &Path, to: &Path) -> anyhow::Result<i64> {
+    let locks = [from, to].map(EmbeddedLock::take);
+    for lock in &locks {
+        if let Err(held) = lock {
+            return Err(refused(format!("the ledger can't be moved: {held}")));
+        }
+    }
+    let database = Place::Sqlite(from.to_owned()).name();
+    Ok(ferry_ledger_sqlite::relocate(from, to, &database).await?)
 }
 
 /// What operations may use, with this ledger.
@@ -80,7 +135,7 @@ pub async fn ledger_for(
 }
 
 /// The application's database, for a ledger in another one; `None` where the file is not there.
-async fn application_in(of: &Place, setup: &Setup) -> anyhow::Result<Option<Arc<dyn Application>>> {
+pub async fn application_in(of: &Place, setup: &Setup) -> anyhow::Result<Option<Arc<dyn Application>>> {
     Ok(match of {
         Place::Sqlite(path) if !path.is_file() => None,
         Place::Sqlite(path) => Some(Arc::new(SqliteApplication::open(path, of.name()).await?)),
@@ -214,18 +269,21 @@ pub struct Transport {
 
 /// Ledger and queue: SQLite goes with the queue in memory and a lock on the
 /// file, PostgreSQL with Redis. Nothing in between.
-pub async fn transport(place: &Place, setup: &Setup) -> anyhow::Result<Transport> {
-    let application = Place::of_application(&setup.servers)?;
+pub async fn transport(
+    place: &Place,
+    application: Option<&Place>,
+    setup: &Setup,
+) -> anyhow::Result<Transport> {
     match place {
         Place::Sqlite(path) => {
             check_there(path)?;
-            let ledger = ledger_for(application.as_ref(), place, setup).await?;
+            let ledger = ledger_for(application, place, setup).await?;
             let lock = EmbeddedLock::take(path).map_err(refused)?;
             Ok(Transport { ledger, queue: Arc::new(MemoryQueue::new()), lock: Some(lock) })
         }
         Place::Postgres(_) => {
             setup.servers.required_redis()?; // before anything is connected
-            let ledger = ledger_for(application.as_ref(), place, setup).await?;
+            let ledger = ledger_for(application, place, setup).await?;
             check_readable(&*ledger).await?;
             Ok(Transport { ledger, queue: Arc::new(redis(setup).await?), lock: None })
         }

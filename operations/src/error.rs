@@ -4,10 +4,10 @@
 
 use ferry_domain::{
     RunId, migration,
-    ports::{LedgerError, QueueError, SourceError},
+    ports::{DirectoryError, LedgerError, QueueError, SourceError},
 };
 
-use crate::{dead, filter, named, plan, planner, rate, report};
+use crate::{dead, filter, named, plan, planner, rate, report, restore};
 
 /// There is no run with this id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +41,9 @@ pub enum Error {
     /// There is no such dead letter, or it is settled.
     #[error(transparent)]
     Dead(#[from] dead::Refusal),
+    /// Ids can't be restored.
+    #[error(transparent)]
+    Restore(#[from] restore::Refusal),
     /// There is no such report.
     #[error(transparent)]
     Report(#[from] report::Refusal),
@@ -53,6 +56,9 @@ pub enum Error {
     /// The queue fails.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// Auth0 fails.
+    #[error("Auth0 did not answer as it should ({0}): {remedy}", remedy = .0.code().remedy())]
+    Directory(#[from] DirectoryError),
     /// The source can't be read.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -80,9 +86,11 @@ impl Error {
             Error::Migration(_) | Error::ChangedWhileRead(_) => Kind::Refused,
             Error::Rate(refusal) => refusal.kind(),
             Error::Dead(_) => Kind::Wrong,
+            Error::Restore(restore::Refusal::NotEnded(..)) => Kind::Refused,
+            Error::Restore(_) => Kind::Wrong,
             Error::Report(refusal) => refusal.kind(),
             Error::Ledger(error) => of_ledger(error),
-            Error::Queue(_) => Kind::Failed,
+            Error::Queue(_) | Error::Directory(_) => Kind::Failed,
             Error::Interrupted => Kind::Interrupted,
         }
     }

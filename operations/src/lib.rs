@@ -20,6 +20,7 @@ pub mod moves; // pause, resume, cancel a run
 pub mod queue; // jobs between ledger and workers: list, rebuild
 pub mod rate; // other limits while a run goes on
 pub mod report; // the report of a run: kept, or made from the state now
+pub mod restore; // writes ids back again where they are gone
 pub mod retry; // takes failed and conflicting users up again
 pub mod stop_all; // one brake for every run and worker
 

@@ -12,7 +12,7 @@ use clap::Args;
 use ferry_operations::rate;
 use serde::Serialize;
 
-use crate::{exit::Exit, options::Output, output, settings::Settings, setup::Setup};
+use crate::{exit::Exit, options::Output, output, settings::Settings, setup::Setup, wiring};
 
 /// Width of a result and its check's name.
 const NAMES: usize = 21;
@@ -78,7 +78,7 @@ pub struct Options {
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let mut lines = vec![check_settings(&setup.settings), limits(setup)];
-    match setup.place() {
+    match wiring::ledger_place(&setup.servers).await {
         Ok(place) => {
             ledger::check(&place, setup, &mut lines).await;
             table::check(&place, setup, &mut lines).await;

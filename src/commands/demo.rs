@@ -78,7 +78,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
         return Ok(Exit::Interrupted);
     }
 
-    let access = wiring::access_to(wiring::ledger(&Place::Sqlite(file.clone()), setup).await?, setup);
+    let access = wiring::access_to(wiring::ledger(&Place::beside(&file), setup).await?, setup);
     let report = write_report(&access, &run, &folder).await?;
     let odd = outcome::not_as_planted(&*access.items, &run, &population).await?;
     let seconds = (SystemClock.now() - started).as_seconds_f64();
@@ -151,7 +151,8 @@ async fn simulator(settings: &Settings, population: &Population) -> anyhow::Resu
 }
 
 async fn plan_and_start(setup: &Setup, file: &std::path::Path) -> anyhow::Result<RunView> {
-    let ledger = wiring::sqlite(file).await?;
+    let application = Place::Sqlite(file.to_owned());
+    let ledger = wiring::ledger_for(Some(&application), &Place::beside(file), setup).await?;
     ledger.prepare_application(&reading::usual_table()).await?;
     let text = format!("sqlite://{}", file.display());
     let Opened { mut subject, .. } =
@@ -174,8 +175,8 @@ async fn work(
     run: RunView,
     stop: &CancellationToken,
 ) -> anyhow::Result<(RunView, bool)> {
-    let place = Place::Sqlite(file.to_owned());
-    let transport = wiring::transport(&place, setup).await?;
+    let (application, place) = (Place::Sqlite(file.to_owned()), Place::beside(file));
+    let transport = wiring::transport(&place, Some(&application), setup).await?;
     let url = simulator.base_url().parse().context("the simulator's address")?;
     let auth0 = Auth0Settings::for_base_url(url, CLIENT, CLIENT.to_owned().into())?;
     let target = wiring::target(auth0, &place, setup)?;

@@ -43,27 +43,39 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
             "no database: set DATABASE_URL to the application's, for example postgres://user@host/app",
         ));
     }
-    let place = setup.place()?;
     let application = Place::of_application(&setup.servers)?;
+    match &application {
+        // The ledger's file is made here, an application's database never is.
+        Some(Place::Sqlite(path)) if !path.is_file() => {
+            return Err(usage(format!("{}: there is no such file", path.display())));
+        }
+        _ => {}
+    }
+    let misplaced = wiring::misplaced(&setup.servers).await?;
+    let place = wiring::ledger_place(&setup.servers).await?;
     let table_in = application.as_ref().unwrap_or(&place);
     let target = if options.app { Some(reading::application(&setup.settings, table_in)?) } else { None };
-    let what = match &target {
+    let mut what = match &target {
         Some(target) => format!(" and add {}.{}", target.table, target.id_column),
         None => String::new(),
     };
+    if let Some((_, beside)) = &misplaced {
+        what.push_str(&format!(", and move them to {}", beside.display()));
+    }
     if !output::confirmed(
         options.yes,
         &format!("Bring the ledger's tables in {} up to date{what}?", place.shown()),
     )? {
         return Ok(output::nothing_changed());
     }
-    let ledger: Arc<dyn Ledger> = match &place {
-        // A ledger in a file of its own is made here, an application's database never is.
-        Place::Sqlite(path) if !path.is_file() && setup.servers.ledger_url.get().is_none() => {
-            return Err(usage(format!("{}: there is no such file", path.display())));
-        }
-        _ => wiring::ledger_for(application.as_ref(), &place, setup).await?,
-    };
+    if let Some((application, beside)) = &misplaced {
+        let runs = wiring::relocate(application, beside).await?;
+        let (from, to) = (application.display(), beside.display());
+        let runs = if runs == 1 { "1 run".to_owned() } else { format!("{runs} runs") };
+        output::say(&format!("The ledger, with {runs}, was moved from {from} to {to}."));
+    }
+    let place = wiring::ledger_place(&setup.servers).await?;
+    let ledger: Arc<dyn Ledger> = wiring::ledger_for(application.as_ref(), &place, setup).await?;
     ledger.migrate().await?;
     output::say(&format!("The ledger in {} is up to date.", place.shown()));
     for remark in ledger.remarks().await? {

@@ -101,7 +101,7 @@ async fn check_name(
     subject: &Subject,
     accepted: &[Accept],
 ) -> anyhow::Result<()> {
-    let Ok(place) = reading::ledger_place(location, &setup.servers) else { return Ok(()) };
+    let Ok(place) = wiring::ledger_of(location, &setup.servers).await else { return Ok(()) };
     let before = wiring::migrated(&place, setup).await.unwrap_or_default();
     Ok(start::check_name(subject, &before, accepted)?)
 }

@@ -47,7 +47,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     roles.dedup();
     let stop = lifecycle::stop_on_signal()?;
     let auth0 = tenant::sign_in(&setup.servers, &setup.settings)?;
-    let place = setup.place()?;
+    let place = wiring::ledger_place(&setup.servers).await?;
     let figures = Arc::new(Figures::default());
     let served = Served::begin(options.listen, &figures)?;
     let Some(transport) = transport_once_there(&place, setup, &stop, &figures).await? else {
@@ -128,9 +128,10 @@ async fn transport_once_there(
     stop: &CancellationToken,
     figures: &Figures,
 ) -> anyhow::Result<Option<Transport>> {
+    let application = Place::of_application(&setup.servers)?;
     let mut said = (String::new(), Instant::now());
     loop {
-        match wiring::transport(place, setup).await {
+        match wiring::transport(place, application.as_ref(), setup).await {
             Ok(transport) => {
                 figures.set_not_begun(None);
                 return Ok(Some(transport));

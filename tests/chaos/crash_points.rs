@@ -2,6 +2,7 @@
 //! invariants hold. A point that no death reached is reported and fails the test.
 
 use crate::{
+    embedded::dies_between_the_files,
     results::{Told, skip},
     scene::{Scene, crash_binary, ferry_binary, play},
     setup::Setup,
@@ -23,7 +24,12 @@ async fn every_point_is_visited() {
     assert!(!points.is_empty(), "the crash build lists its points");
     let mut missed = Vec::new();
     for (n, point) in (FIRST..).zip(&points) {
-        if !visit(n, point).await {
+        let died = match *point {
+            // The scenes' ledger is in the application's database.
+            "apart.written" => dies_between_the_files(&binary, point).await,
+            point => visit(n, point).await,
+        };
+        if !died {
             missed.push(*point);
         }
     }

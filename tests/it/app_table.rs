@@ -140,7 +140,7 @@ async fn a_view_and_a_partitioned_table_are_said_in_words() {
 }
 
 #[test]
-fn a_sqlite_ledger_that_a_schema_tool_removed_is_made_anew() {
+fn a_ledger_in_the_application_s_file_that_a_schema_tool_removed_is_made_anew() {
     let mut place = new_place();
     let file = place.path("app.db");
     let sql = |sql: &str| {
@@ -156,7 +156,9 @@ fn a_sqlite_ledger_that_a_schema_tool_removed_is_made_anew() {
         "CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT); INSERT INTO users VALUES (1, 'u1@example.com')",
     );
     place.write("ferry.toml", SETTINGS);
-    place.set("DATABASE_URL", format!("sqlite://{}", file.display()));
+    for name in ["DATABASE_URL", "FERRY_LEDGER_URL"] {
+        place.set(name, format!("sqlite://{}", file.display()));
+    }
     place.must(&["migrate", "--app", "--yes"]);
     let tables =
         ["attempts", "reports", "jobs", "batches", "runs", "items", "discrepancies", "workers", "leaders"];

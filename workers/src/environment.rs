@@ -129,6 +129,9 @@ pub struct Environment {
     since: Instant,
 }
 
+const ROWS_LOCKED: &str =
+    "waiting for the application: it holds rows locked that are to get an id, find its long transaction";
+
 impl Environment {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
@@ -205,6 +208,9 @@ impl Environment {
         }
         if let Some(lacks) = self.figures.queue_lacks() {
             return Some(WaitReason(format!("waiting: {lacks}")));
+        }
+        if self.send_gate.rows_locked() {
+            return reason(ROWS_LOCKED);
         }
         if self.held.count() == 0 {
             return None;

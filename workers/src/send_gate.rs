@@ -4,11 +4,17 @@
 
 use ferry_domain::{
     Figures, JobKind, RunId, RunState,
-    ports::{LedgerError, Orders},
+    ports::{LedgerError, Orders, WriteBack},
 };
-use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::watch;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{sync::watch, time::Instant};
 use tracing::{info, warn};
+
+/// Longer than a batch of locked rows waits for its next try.
+const A_MOMENT: Duration = Duration::from_secs(10);
 
 /// What decides whether requests may be sent: orders of operators, and whether the ledger answers.
 pub(crate) struct SendGate {
@@ -16,6 +22,8 @@ pub(crate) struct SendGate {
     ledger_answers: watch::Sender<bool>,
     /// Why the application's table can't be written to, since the last write to it.
     table_lacks: Mutex<Option<String>>,
+    /// When the last write found rows that the application holds locked, if it did.
+    rows_locked: Mutex<Option<Instant>>,
     figures: Arc<Figures>,
 }
 
@@ -25,6 +33,7 @@ impl SendGate {
             orders: watch::Sender::new(Orders::default()),
             ledger_answers: watch::Sender::new(true),
             table_lacks: Mutex::new(None),
+            rows_locked: Mutex::new(None),
             figures,
         }
     }
@@ -64,7 +73,11 @@ impl SendGate {
     }
 
     /// Takes note of whether the application's table could be written to.
-    pub(crate) fn note_table<T>(&self, written: &Result<T, LedgerError>) {
+    pub(crate) fn note_table(&self, written: &Result<WriteBack, LedgerError>) {
+        if let Ok(written) = written {
+            let locked = (!written.locked.is_empty()).then(Instant::now);
+            *self.rows_locked.lock().unwrap_or_else(PoisonError::into_inner) = locked;
+        }
         let lacks = match written {
             Ok(_) => None,
             Err(LedgerError::WriteBackTarget(why)) => Some(why.clone()),
@@ -76,6 +89,12 @@ impl SendGate {
     /// Why the application's table can't be written to.
     pub(crate) fn table_lacks(&self) -> Option<String> {
         self.table_lacks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the application held rows locked at the last write, a moment ago.
+    pub(crate) fn rows_locked(&self) -> bool {
+        let at = *self.rows_locked.lock().unwrap_or_else(PoisonError::into_inner);
+        at.is_some_and(|at| at.elapsed() < A_MOMENT)
     }
 
     /// Whether a result could be stored, as far as is known.
@@ -103,7 +122,7 @@ fn allowed(orders: &Orders, run: RunId, kind: JobKind) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use ferry_domain::ports::ActiveRun;
+    use ferry_domain::{ItemSeq, ports::ActiveRun};
 
     use super::*;
 
@@ -127,11 +146,29 @@ mod tests {
     #[test]
     fn what_the_applications_table_lacks_is_known_until_a_write_succeeds() {
         let gate = SendGate::new(Arc::default());
-        gate.note_table::<()>(&Err(LedgerError::WriteBackTarget("no column".into())));
-        gate.note_table::<()>(&Err(LedgerError::Busy));
+        gate.note_table(&Err(LedgerError::WriteBackTarget("no column".into())));
+        gate.note_table(&Err(LedgerError::Busy));
         assert_eq!(gate.table_lacks().as_deref(), Some("no column"));
-        gate.note_table(&Ok(()));
+        gate.note_table(&Ok(written(&[])));
         assert_eq!(gate.table_lacks(), None);
+    }
+
+    fn written(locked: &[i64]) -> WriteBack {
+        let locked = locked.iter().copied().map(ItemSeq).collect();
+        WriteBack { refused_rows: Vec::new(), locked, pending: 1, run: RunState::Running }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn locked_rows_are_the_reason_until_a_write_meets_none_or_nothing_is_heard_of_them() {
+        let gate = SendGate::new(Arc::default());
+        gate.note_table(&Ok(written(&[7])));
+        gate.note_table(&Err(LedgerError::Busy));
+        assert!(gate.rows_locked());
+        tokio::time::advance(A_MOMENT).await;
+        assert!(!gate.rows_locked());
+        gate.note_table(&Ok(written(&[7])));
+        gate.note_table(&Ok(written(&[])));
+        assert!(!gate.rows_locked());
     }
 
     #[tokio::test]

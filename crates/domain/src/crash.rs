@@ -16,6 +16,7 @@ pub const POINTS: &[Point] = &[
     ("provision.read", "items are read, nothing is sent"),
     ("provision.sent", "a user is at Auth0, its result is only in memory"),
     ("provision.gathered", "a group of results is complete, its write has not begun"),
+    ("apart.written", "the application's rows have their ids, the ledger elsewhere does not know it"),
     ("provision.written", "a group of results is in the ledger, the batch goes on"),
     ("provision.finished", "the batch is provisioned and its event made, nothing is acknowledged"),
     ("worker.concluded", "a verdict is in the ledger, nothing is acknowledged"),

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ferry_domain::{
     Code, ItemResult, ItemSeq, Job, Lease, RunId, WriteBackTarget,
-    ports::{LedgerError, RefusedRow},
+    ports::{AppRows, LedgerError, RefusedRow},
 };
 use ferry_ledger::words;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, query_as, query_scalar};
@@ -139,7 +139,7 @@ impl PostgresLedger {
         target: &WriteBackTarget,
         results: impl Iterator<Item = &'r ItemResult> + Send,
         how: How,
-    ) -> Tried<Vec<RefusedRow>> {
+    ) -> Tried<AppRows> {
         let rows: Vec<AppRow<'_>> = results
             .filter_map(|result| {
                 let id = &result.outcome.auth0_user_id.as_ref()?.0;
@@ -148,20 +148,22 @@ impl PostgresLedger {
             .collect();
         match how {
             How::Rows(group) => self.write_ids(connection, target, &rows, group).await,
-            How::TooSlow => Ok(rows.iter().map(AppRow::took_too_long).collect()),
+            How::TooSlow => {
+                Ok(AppRows { refused: rows.iter().map(AppRow::took_too_long).collect(), locked: Vec::new() })
+            }
         }
     }
 
-    /// Gives the application's rows their ids; returns those that did not take them, and why.
+    /// Gives the application's rows their ids.
     async fn write_ids(
         &self,
         connection: &mut PgConnection,
         target: &WriteBackTarget,
         rows: &[AppRow<'_>],
         group: Group,
-    ) -> Tried<Vec<RefusedRow>> {
+    ) -> Tried<AppRows> {
         if rows.is_empty() {
-            return Ok(Vec::new());
+            return Ok(AppRows::default());
         }
         let statement = match self.targets.get(target) {
             Some(statement) => statement,
@@ -196,14 +198,14 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    async fn update(&mut self, rows: &[AppRow<'_>]) -> Tried<Vec<RefusedRow>> {
+    async fn update(&mut self, rows: &[AppRow<'_>]) -> Tried<AppRows> {
         let hits = update(self.connection, &self.statement, rows).await;
-        Ok(write::refused(rows, &hits.map_err(|error| fault::of_update(error, &self.target.table))?))
+        Ok(write::fates(rows, &hits.map_err(|error| fault::of_update(error, &self.target.table))?))
     }
 
     /// One bad row of n costs about 2·log₂ n statements, and nothing else.
-    async fn split(&mut self, rows: &[AppRow<'_>]) -> Tried<Vec<RefusedRow>> {
-        let mut refused = Vec::new();
+    async fn split(&mut self, rows: &[AppRow<'_>]) -> Tried<AppRows> {
+        let mut done = AppRows::default();
         let mut left = vec![rows];
         while let Some(part) = left.pop() {
             let mut savepoint = self.connection.begin().await?;
@@ -211,7 +213,7 @@ impl Writer<'_> {
             let error = match written {
                 Ok(hits) => {
                     savepoint.commit().await?;
-                    refused.extend(write::refused(part, &hits));
+                    done.add(write::fates(part, &hits));
                     continue;
                 }
                 Err(error) => fault::of_update(error, &self.target.table),
@@ -220,7 +222,7 @@ impl Writer<'_> {
             savepoint.rollback().await?;
             if let [row] = part {
                 self.still_fits(&refusal).await?;
-                refused.push(RefusedRow {
+                done.refused.push(RefusedRow {
                     seq: row.seq,
                     code: refusal.code,
                     said: Some(refusal.to_string()),
@@ -230,7 +232,7 @@ impl Writer<'_> {
                 left.extend([second, first]);
             }
         }
-        Ok(refused)
+        Ok(done)
     }
 
     /// Whether it is this row's fault alone: a column that was lost a moment ago raises such

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use ferry_domain::{
     RunId,
-    ports::{Command, Controls, Orders},
+    ports::{Command, Controls, Orders, Restored},
 };
 use ferry_ledger::{
     Result,
@@ -43,6 +43,16 @@ impl Controls for PostgresLedger {
             refusals::unended(run, state)?;
             query!("UPDATE ferry.runs SET rate = $2 WHERE id = $1", run.0, plan).execute(&mut *tx).await?;
             Tx(&mut tx).write_audit(&Line::rate(run, plan, command)).await?;
+            tx.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn note_restored(&self, run: RunId, restored: &Restored, command: &Command<'_>) -> Result<()> {
+        self.trying("could not write its audit", || async {
+            let mut tx = self.begin().await?;
+            Tx(&mut tx).write_audit(&Line::restored(run, restored, command)).await?;
             tx.commit().await?;
             Ok(())
         })

@@ -11,7 +11,7 @@ mod results;
 use async_trait::async_trait;
 use ferry_domain::{
     Item, ItemResult, ItemSeq, ItemState, Job, JobKind, Lease, RunId, WriteBackTarget,
-    ports::{ItemFilter, ItemView, Items, LedgerError, WriteBack},
+    ports::{AppRows, ItemFilter, ItemView, Items, LedgerError, WriteBack},
 };
 use ferry_ledger::{
     Result, refusals,
@@ -57,7 +57,7 @@ impl Items for PostgresLedger {
             return self.write_apart(lease, results, requests, application, target).await;
         }
         let mut parts = self.pace.parts(results);
-        let mut refused_rows = Vec::new();
+        let mut rows = AppRows::default();
         while let Some(part) = parts.pop() {
             // Counted with the last part: a call that fails half-way is made again as a whole.
             let sent = if parts.is_empty() { requests } else { 0 };
@@ -67,11 +67,12 @@ impl Items for PostgresLedger {
                     self.pace.too_slow(part.len());
                     parts.extend(self.pace.parts(part));
                 }
-                Ok(mut written) => {
+                Ok(written) => {
                     self.pace.took(part.len(), began.elapsed());
-                    refused_rows.append(&mut written.refused_rows);
+                    rows.add(AppRows { refused: written.refused_rows, locked: written.locked });
                     if parts.is_empty() {
-                        return Ok(WriteBack { refused_rows, ..written });
+                        let AppRows { refused: refused_rows, locked } = rows;
+                        return Ok(WriteBack { refused_rows, locked, ..written });
                     }
                 }
                 Err(fault) => return Err(self.failed(WRITING)(fault)),

@@ -21,7 +21,7 @@ pub(crate) use parts::Parts;
 pub(crate) use prepare::prepare;
 pub(crate) use write::Trouble;
 
-use self::write::{AppRow, write_ids};
+use self::write::{AppRow, without_id, write_ids};
 use crate::errors::Doing;
 
 const LOOKING: &str = "could not look at the application's table";

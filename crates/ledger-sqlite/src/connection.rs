@@ -12,7 +12,7 @@ use sqlx::{
 use crate::errors::Doing;
 
 /// How long to wait for another process's write, for example the application's.
-const BUSY: Duration = Duration::from_secs(5);
+pub(crate) const BUSY: Duration = Duration::from_secs(5);
 /// How long a write may queue in this process. Ending a plan of a million users takes a part of it.
 const QUEUE: Duration = Duration::from_secs(120);
 const OPENING: &str = "could not be opened";

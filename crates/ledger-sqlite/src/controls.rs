@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use ferry_domain::{
     RunId,
-    ports::{Command, Controls, Orders},
+    ports::{Command, Controls, Orders, Restored},
 };
 use ferry_ledger::{
     Result,
@@ -50,6 +50,12 @@ impl Controls for SqliteLedger {
             .await
             .doing(SETTING)?;
         Tx(&mut tx).write_audit(&Line::rate(run, plan, command)).await?;
+        tx.commit().await.doing(SETTING)
+    }
+
+    async fn note_restored(&self, run: RunId, restored: &Restored, command: &Command<'_>) -> Result<()> {
+        let mut tx = self.write(SETTING).await?;
+        Tx(&mut tx).write_audit(&Line::restored(run, restored, command)).await?;
         tx.commit().await.doing(SETTING)
     }
 

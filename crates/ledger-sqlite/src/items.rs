@@ -117,7 +117,8 @@ impl SqliteLedger {
         let ended = results::write_items(&mut tx, lease, &fresh, &refused_rows).await?;
         let pending = Tx(&mut tx).count_in(&lease.of, &ended, requests, End::Done).await?;
         tx.commit().await.doing(WRITING)?;
-        Ok(WriteBack { refused_rows, pending, run: held.run.seen_by_holder(held.all_stopped) })
+        let (run, locked) = (held.run.seen_by_holder(held.all_stopped), Vec::new()); // SQLite locks no rows
+        Ok(WriteBack { refused_rows, locked, pending, run })
     }
 
     async fn items_of_batch(&self, lease: &Lease<Job>, kind: JobKind, states: &[&str]) -> Result<Vec<Item>> {

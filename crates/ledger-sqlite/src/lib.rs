@@ -1,4 +1,4 @@
-//! The ledger on SQLite, in the application's own file.
+//! The ledger on SQLite: in a file beside the application's, or, where it was made so, in that file.
 //!
 //! One file for each trait of the port, with what it needs below it in a folder of the same
 //! name; `ferry-ledger-postgres` has the same files. Decisions are functions of
@@ -30,6 +30,7 @@ mod lock;
 mod moves;
 mod planning;
 mod processes;
+mod relocate;
 mod reports;
 mod runs;
 mod values;
@@ -37,4 +38,5 @@ mod values;
 pub use application::{SqliteApplication, application_table};
 pub use connection::{SqliteLedger, State, state};
 pub use lock::{EmbeddedLock, LockError};
+pub use relocate::{Holds, holds, relocate};
 pub use runs::migrated;

@@ -1,6 +1,6 @@
 //! Planning: a run is opened, filled, and invisible to workers until `start`.
 
-mod migrating;
+pub(crate) mod migrating;
 mod remove;
 mod settle;
 

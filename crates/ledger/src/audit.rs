@@ -3,7 +3,7 @@
 use ferry_domain::{
     Code, RunId,
     application::ROW_SECURITY,
-    ports::{Command, Moved, NewRun, Retried},
+    ports::{Command, Moved, NewRun, Restored, Retried},
     run::RunMove,
 };
 use serde_json::{Value, json};
@@ -58,6 +58,11 @@ impl<'a> Line<'a> {
     /// A plan of limits was set, or lifted.
     pub fn rate(run: RunId, plan: Option<&str>, command: &Command<'a>) -> Self {
         Line::of(command, "rate", run, json!({ "plan": plan }))
+    }
+
+    /// Ids were written back again.
+    pub fn restored(run: RunId, restored: &Restored, command: &Command<'a>) -> Self {
+        Line::of(command, "restore_ids", run, json!(restored))
     }
 
     /// All sending was stopped, or goes on.

@@ -23,6 +23,14 @@ pub async fn check(place: &Place, setup: &Setup, lines: &mut Vec<Line>) {
             Ok(FileState::Absent) => {
                 ok("ledger", format!("{}: none in it yet, run start makes it", place.shown()))
             }
+            Ok(_) if misplaced(setup).await => warning(
+                "ledger",
+                format!(
+                    "{}: in the application's file, which its schema tool may rebuild without it",
+                    place.shown()
+                ),
+                "Run ferry migrate --yes: it moves the ledger into a file of its own.",
+            ),
             Ok(FileState::Older) => ok(
                 "ledger",
                 format!("{}, of an older Ferry: brought up to date when next used", place.shown()),
@@ -34,6 +42,10 @@ pub async fn check(place: &Place, setup: &Setup, lines: &mut Vec<Line>) {
         }),
         Place::Postgres(url) => postgres(url, &place.shown(), setup, lines).await,
     }
+}
+
+async fn misplaced(setup: &Setup) -> bool {
+    wiring::misplaced(&setup.servers).await.is_ok_and(|found| found.is_some())
 }
 
 async fn postgres(url: &SecretString, shown: &str, setup: &Setup, lines: &mut Vec<Line>) {

@@ -18,7 +18,7 @@ pub fn run(setup: &Setup) -> anyhow::Result<Exit> {
         }
     };
     tenant::problems(servers).into_iter().for_each(|problem| note(Err(problem)));
-    let place = setup.place();
+    let place = Place::of(servers);
     if let Ok(Place::Postgres(_)) = &place {
         note(servers.required_redis().map(drop));
         note(servers.redis_ca().map(drop));

@@ -31,7 +31,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
 
 /// What Redis holds, or why it could not be asked; nothing for an embedded ledger.
 async fn window(setup: &Setup) -> anyhow::Result<Option<Window>> {
-    if let Place::Sqlite(_) = setup.place()? {
+    if let Place::Sqlite(_) = Place::of(&setup.servers)? {
         return Ok(None);
     }
     let asked = async {

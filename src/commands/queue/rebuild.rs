@@ -25,7 +25,7 @@ pub struct Options {
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let access = wiring::access(setup).await?;
-    if let Place::Sqlite(_) = setup.place()? {
+    if let Place::Sqlite(_) = Place::of(&setup.servers)? {
         output::say(
             "Nothing to rebuild: an embedded queue is in the memory of its worker, which fills it from the ledger at its start.",
         );

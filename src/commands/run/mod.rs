@@ -5,6 +5,7 @@ mod list;
 mod moves;
 mod rate;
 mod report;
+mod restore_ids;
 mod retry;
 mod show;
 mod start;
@@ -38,6 +39,9 @@ pub enum Command {
     Retry(retry::Options),
     /// Print the report of a run
     Report(report::Options),
+    /// Write the ids of an ended run into the application's table again, where they are gone: shows how many rows
+    /// lack one, then asks. Auth0 is asked for each user first
+    RestoreIds(restore_ids::Options),
     /// Print the id map of a run: the key of each user in the source, and its id at Auth0
     Export(export::Options),
 }
@@ -72,6 +76,7 @@ pub async fn run(setup: &Setup, command: Command) -> anyhow::Result<Exit> {
         Command::Rate(options) => rate::run(setup, options).await,
         Command::Retry(options) => retry::run(setup, options).await,
         Command::Report(options) => report::run(setup, options).await,
+        Command::RestoreIds(options) => restore_ids::run(setup, options).await,
         Command::Export(options) => export::run(setup, options).await,
     }
 }

@@ -91,7 +91,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let wish = Wish { plan: plan.as_ref(), accepted: &options.reading.accept, reason };
     wish.check(&subject)?;
 
-    let places = Places::of(&location, &setup.servers)?;
+    let places = Places::of(&location, &setup.servers).await?;
     // A ledger file that is made here stays, whatever comes of the run: by the time that is known,
     // another process may have its tables or its runs in it.
     plan_and_begin(setup, &options, wish, &mut subject, &places).await
@@ -156,14 +156,11 @@ async fn begin(
 /// A command that works when it is pasted: a password is never printed, so it has to be in
 /// the environment.
 fn command(words: &str, places: &Places, servers: &Servers) -> String {
-    if places.needs_source(servers) {
-        return format!("{words}, with DATABASE_URL set to the source");
-    }
-    let place = &places.ledger;
-    let known = Place::of(servers).is_ok_and(|named| named.shown() == place.shown());
-    match place {
-        _ if known => words.to_owned(),
-        Place::Sqlite(_) => format!("DATABASE_URL={} {words}", reading::quoted(&place.shown())),
+    let Some(source) = &places.application else { return words.to_owned() };
+    let named = [Place::of_application(servers).ok().flatten(), Place::of(servers).ok()];
+    match source {
+        _ if named.iter().flatten().any(|named| named.name() == source.name()) => words.to_owned(),
+        Place::Sqlite(_) => format!("DATABASE_URL={} {words}", reading::quoted(&source.shown())),
         Place::Postgres(_) => format!("{words}, with DATABASE_URL set to the source"),
     }
 }
@@ -196,18 +193,9 @@ struct Places {
 }
 
 impl Places {
-    fn of(location: &Location, servers: &Servers) -> anyhow::Result<Places> {
-        let ledger = reading::ledger_place(location, servers)?;
+    async fn of(location: &Location, servers: &Servers) -> anyhow::Result<Places> {
+        let ledger = wiring::ledger_of(location, servers).await?;
         Ok(Places { ledger, application: Place::of_location(location) })
-    }
-
-    /// Whether a worker needs to be told where the table is.
-    fn needs_source(&self, servers: &Servers) -> bool {
-        let Some(source) = self.application.as_ref().filter(|of| of.name() != self.ledger.name()) else {
-            return false;
-        };
-        let told = Place::of_application(servers).ok().flatten();
-        told.is_none_or(|told| told.name() != source.name())
     }
 }
 

@@ -24,6 +24,7 @@ const ONLY_SQLITE: &[(&str, &str)] = &[
     ("application/parts.rs", "a trigger may end the transaction, savepoints and all"),
     ("connection.rs", "a file, with one connection that writes"),
     ("lock.rs", "one process has the file"),
+    ("relocate.rs", "a ledger in the application's file moves into one of its own"),
     ("values.rs", "lists travel into SQL as JSON, times are microseconds"),
 ];
 

@@ -47,7 +47,7 @@ impl Stage {
             place.must(args);
         }
         let run = place.start_run("app.db", &["--batch-size", "20"]);
-        let ledger = Arc::new(SqliteLedger::open_existing(&place.path("app.db")).await.unwrap());
+        let ledger = Arc::new(SqliteLedger::open_existing(&place.path("app.ferry.db")).await.unwrap());
         Stage { ledger, run, home: Home::Embedded(place) }
     }
 
@@ -138,7 +138,7 @@ impl Stage {
         let sql = "SELECT action, actor, reason FROM AUDIT ORDER BY id";
         let rows: Vec<(String, String, Option<String>)> = match &self.home {
             Home::Embedded(place) => {
-                let url = format!("sqlite://{}", place.path("app.db").display());
+                let url = format!("sqlite://{}", place.path("app.ferry.db").display());
                 let mut connection = SqliteConnection::connect(&url).await.unwrap();
                 let sql = sqlx::AssertSqlSafe(sql.replace("AUDIT", "ferry_audit"));
                 let rows = sqlx::query(sql).fetch_all(&mut connection).await.unwrap();

@@ -23,6 +23,9 @@ use crate::{environment::Environment, held::HeldLease};
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// Pause of a batch that can't go on for now: a wrong secret, a limit used up by others.
 const BLOCKED_FOR: Duration = Duration::from_secs(5);
+/// Pause of a batch of which only rows are left that the application holds locked. Each try asks
+/// Auth0 twice for each of them.
+const LOCKED_FOR: Duration = Duration::from_secs(5);
 
 pub(crate) async fn provision(
     env: &Environment,
@@ -89,12 +92,12 @@ pub(crate) async fn provision(
             results.write().await?;
         }
     }
-    results.write().await?;
+    let locked = results.write_last().await?;
     if results.finished {
         info!("batch provisioned");
         return Ok(Ended::InLedger);
     }
-    Ok(Ended::With(progress.verdict(run.spec.max_attempts)))
+    Ok(Ended::With(progress.verdict(run.spec.max_attempts, locked)))
 }
 
 /// How far a batch is: which users are still to be done, and what forbids starting them.
@@ -176,13 +179,17 @@ impl<'a> BatchProgress<'a> {
     }
 
     /// The verdict on a batch with users left: a block never counts, a failure does, and a
-    /// batch that was only interrupted goes back as it is.
-    fn verdict(&self, max_attempts: i32) -> Verdict {
+    /// batch that was only interrupted, or met rows that the application holds locked, goes back
+    /// as it is.
+    fn verdict(&self, max_attempts: i32, locked: bool) -> Verdict {
         match (self.stops, self.blocked, self.failure) {
             (Some(code), _, _) => Verdict::Stop { code },
             (None, Some(code), _) => Verdict::Snooze { after: BLOCKED_FOR, code },
             (None, None, Some(code)) if self.waiting.is_empty() => {
                 retry::after_failure(self.lease.of.attempts, max_attempts, code, &*self.env.random)
+            }
+            _ if locked && self.waiting.is_empty() => {
+                Verdict::Snooze { after: LOCKED_FOR, code: Code::LedgerBusy }
             }
             _ if Instant::now() >= self.deadline => {
                 Verdict::Snooze { after: Duration::ZERO, code: Code::DeadlineExceeded }

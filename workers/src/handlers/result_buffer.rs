@@ -12,12 +12,18 @@ use tracing::{info, warn};
 
 use crate::{environment::Environment, held::HeldLease};
 
+/// Pause before rows that the application held locked are tried a last time: it mostly holds them
+/// for less than this, and other batches want the worker.
+const ANOTHER_LOOK: Duration = Duration::from_millis(100);
+
 /// Results that are not written back yet.
 pub(crate) struct ResultBuffer<'a> {
     env: &'a Environment,
     lease: &'a Lease<Job>,
     hold: &'a HeldLease,
     results: Vec<ItemResult>,
+    /// Results whose rows the application held locked at the last write; tried with the next one.
+    locked: Vec<ItemResult>,
     /// Requests sent for these results.
     pub(crate) requests: i64,
     /// When they are written even if the buffer is not full.
@@ -36,7 +42,8 @@ impl<'a> ResultBuffer<'a> {
         run: RunState,
     ) -> Self {
         let results = Vec::with_capacity(env.tuning.group);
-        ResultBuffer { env, lease, hold, results, requests: 0, due: Instant::now(), run, finished: false }
+        let (locked, due) = (Vec::new(), Instant::now());
+        ResultBuffer { env, lease, hold, results, locked, requests: 0, due, run, finished: false }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -54,9 +61,25 @@ impl<'a> ResultBuffer<'a> {
         self.results.push(result);
     }
 
+    /// Writes the last of a batch, once more a moment later where the application held rows locked.
+    /// Whether some are locked still: they go back with the batch, whose next try finds their
+    /// accounts by the id.
+    pub(crate) async fn write_last(&mut self) -> Result<bool, LedgerError> {
+        self.write().await?;
+        if !self.locked.is_empty() {
+            tokio::select! {
+                () = self.hold.lost() => return Err(LedgerError::LeaseLost),
+                () = sleep(ANOTHER_LOOK) => {}
+            }
+            self.write().await?;
+        }
+        Ok(!self.locked.is_empty())
+    }
+
     /// Writes what has gathered. Results are kept in memory while the ledger can't be
     /// reached, for as long as the lease is ours.
     pub(crate) async fn write(&mut self) -> Result<(), LedgerError> {
+        self.results.append(&mut self.locked);
         if self.results.is_empty() {
             return Ok(());
         }
@@ -93,11 +116,13 @@ impl<'a> ResultBuffer<'a> {
                 other => break other?,
             }
         };
-        self.note(&written);
+        self.note(written);
         Ok(())
     }
 
-    fn note(&mut self, written: &WriteBack) {
+    fn note(&mut self, written: WriteBack) {
+        let is_locked = |result: &mut ItemResult| written.locked.contains(&result.seq);
+        self.locked = self.results.extract_if(.., is_locked).collect();
         self.env.figures.users_settled.add(self.results.len() as u64);
         self.run = written.run;
         self.finished = written.finished();

@@ -11,7 +11,7 @@ use ferry_domain::{
     ids::RunId,
     item::Outcome,
     job::{JobKind, Verdict},
-    ports::{Command, LedgerError, Moved, WatchedRun},
+    ports::{Command, LedgerError, Moved, Restored, WatchedRun},
     run::{RunMove, RunState},
     tally::Tally,
     threshold::StopAfter,
@@ -258,6 +258,8 @@ pub async fn orders_are_read_back_newest_first(world: impl LedgerWorld) {
     scene.ledger.move_run(run, RunMove::Pause, &ANN).await.unwrap();
     scene.ledger.stop_all(true, &ANN).await.unwrap();
     scene.ledger.move_run(other, RunMove::Cancel, &ANN).await.unwrap();
+    let restored = Restored { lacking: 3, restored: 1, gone: 1, refused: 1 };
+    scene.ledger.note_restored(other, &restored, &ANN).await.unwrap();
     let read = async |run, most| {
         let lines = scene.ledger.audit(run, most).await.unwrap();
         lines.into_iter().map(|line| (line.action, line.run)).collect::<Vec<_>>()
@@ -267,7 +269,9 @@ pub async fn orders_are_read_back_newest_first(world: impl LedgerWorld) {
         read(Some(run), 10).await,
         [line("stop_all", None), line("pause", Some(run)), line("open_run", Some(run))]
     );
-    assert_eq!(read(None, 2).await, [line("cancel", Some(other)), line("stop_all", None)]);
+    assert_eq!(read(None, 2).await, [line("restore_ids", Some(other)), line("cancel", Some(other))]);
+    let lines = scene.ledger.audit(None, 1).await.unwrap();
+    assert_eq!((&lines[0].detail["lacking"], &lines[0].detail["gone"]), (&3.into(), &1.into()));
     let pause = scene.ledger.audit(Some(run), 10).await.unwrap().remove(1);
     assert_eq!((pause.actor.as_str(), pause.reason.as_deref()), (ANN.by, ANN.reason));
     assert_eq!(pause.detail["after"], "paused");

@@ -4,8 +4,8 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use super::{LedgerError, RefusedRow};
-use crate::{application::AppTable, item::ItemResult, run::WriteBackTarget};
+use super::{AppRows, LedgerError};
+use crate::{application::AppTable, ids::SourceKey, item::ItemResult, run::WriteBackTarget};
 
 type Result<T> = std::result::Result<T, LedgerError>;
 
@@ -24,7 +24,10 @@ pub trait Application: fmt::Debug + Send + Sync {
     /// answer names this database.
     async fn table(&self, target: &WriteBackTarget) -> Result<AppTable>;
 
+    /// Which of these keys have a row, one alone, that carries no Auth0 id; in their order.
+    async fn without_id(&self, target: &WriteBackTarget, keys: &[SourceKey]) -> Result<Vec<bool>>;
+
     /// Gives the rows of these results their ids, where there is none yet or the same one, in
-    /// transactions of its own. Returns those that did not take them, and why. Safe to repeat.
-    async fn write_ids(&self, target: &WriteBackTarget, results: &[&ItemResult]) -> Result<Vec<RefusedRow>>;
+    /// transactions of its own. Safe to repeat.
+    async fn write_ids(&self, target: &WriteBackTarget, results: &[&ItemResult]) -> Result<AppRows>;
 }

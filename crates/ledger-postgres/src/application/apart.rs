@@ -2,20 +2,22 @@
 
 use async_trait::async_trait;
 use ferry_domain::{
-    ItemResult, WriteBackTarget,
+    ItemResult, SourceKey, WriteBackTarget,
     application::AppTable,
-    ports::{Application, LedgerError, Planning, RefusedRow},
+    ports::{AppRows, Application, LedgerError, Planning},
 };
 use ferry_ledger::Result;
+use sqlx::{AssertSqlSafe, query_scalar};
 use tokio::time::Instant;
 
-use super::How;
+use super::{How, look, write};
 use crate::{
     Options, PostgresLedger,
     errors::{Fault, Tried},
     transaction::Tries,
 };
 
+const READING: &str = "could not read the application's table";
 const WRITING: &str = "could not write ids to the application's table";
 
 /// The application's database on a PostgreSQL server, without a ledger. Clones share connections.
@@ -41,7 +43,7 @@ impl PostgresApplication {
     }
 
     /// One part of a group, in one transaction; again where others' locks or refused rows stopped it.
-    async fn write_part(&self, target: &WriteBackTarget, part: &[&ItemResult]) -> Tried<Vec<RefusedRow>> {
+    async fn write_part(&self, target: &WriteBackTarget, part: &[&ItemResult]) -> Tried<AppRows> {
         let mut tries = Tries::default();
         let mut how = How::default();
         loop {
@@ -57,16 +59,20 @@ impl PostgresApplication {
         }
     }
 
-    async fn write_once(
-        &self,
-        target: &WriteBackTarget,
-        part: &[&ItemResult],
-        how: How,
-    ) -> Tried<Vec<RefusedRow>> {
+    async fn write_once(&self, target: &WriteBackTarget, part: &[&ItemResult], how: How) -> Tried<AppRows> {
         let mut tx = self.server.begin_write_back().await?;
-        let refused = self.server.write_rows(&mut tx, target, part.iter().copied(), how).await?;
-        tx.commit().await?;
-        Ok(refused)
+        match self.server.write_rows(&mut tx, target, part.iter().copied(), how).await {
+            Ok(rows) => {
+                tx.commit().await?;
+                Ok(rows)
+            }
+            Err(fault) => {
+                // The next try would take its rows for locked by others. It fails with a lost
+                // connection only, whose server undoes it.
+                let _ = tx.rollback().await;
+                Err(fault)
+            }
+        }
     }
 }
 
@@ -86,10 +92,23 @@ impl Application for PostgresApplication {
         Ok(table)
     }
 
-    async fn write_ids(&self, target: &WriteBackTarget, results: &[&ItemResult]) -> Result<Vec<RefusedRow>> {
+    async fn without_id(&self, target: &WriteBackTarget, keys: &[SourceKey]) -> Result<Vec<bool>> {
+        let read = async || {
+            let mut connection = self.server.pool.acquire().await?;
+            let found = look(&mut connection, target).await?;
+            found.table.check_writing()?;
+            let keys: Vec<&str> = keys.iter().map(|key| key.0.as_str()).collect();
+            // Names come quoted from the catalogue, values are bound.
+            let lacks = query_scalar(AssertSqlSafe(write::without_id(&found))).bind(&keys);
+            Ok(lacks.fetch_all(&mut *connection).await?)
+        };
+        read().await.map_err(self.server.failed(READING))
+    }
+
+    async fn write_ids(&self, target: &WriteBackTarget, results: &[&ItemResult]) -> Result<AppRows> {
         let pace = &self.server.pace;
         let mut parts = pace.parts(results);
-        let mut refused = Vec::new();
+        let mut done = AppRows::default();
         while let Some(part) = parts.pop() {
             let began = Instant::now();
             match self.write_part(target, part).await {
@@ -100,10 +119,10 @@ impl Application for PostgresApplication {
                 Err(fault) => return Err(self.server.failed(WRITING)(fault)),
                 Ok(rows) => {
                     pace.took(part.len(), began.elapsed());
-                    refused.extend(rows);
+                    done.add(rows);
                 }
             }
         }
-        Ok(refused)
+        Ok(done)
     }
 }

@@ -5,9 +5,14 @@
 //! **A key that several rows carry is written to none of them**: partitions, tables that inherit
 //! and a lost index allow it, and one of the rows is somebody else's. Blanks are written over
 //! like NULL, and so are the words that tools write for it. **A row with another address than was
-//! planned gets no id**: the account is somebody else's, or the person's old one.
+//! planned gets no id**: the account is somebody else's, or the person's old one. **A row that the
+//! application holds locked is left out**, not waited for: its transaction may take minutes, and
+//! the others of the group need not.
 
-use ferry_domain::{Code, null, ports::RefusedRow};
+use ferry_domain::{
+    Code, null,
+    ports::{AppRows, RefusedRow},
+};
 
 use super::{AppRow, look::Found};
 
@@ -18,6 +23,8 @@ pub(super) struct Hit {
     number: i64,
     /// How many rows carry it.
     rows: i64,
+    /// Whether others hold it locked.
+    locked: bool,
     /// Whether its row had no other id.
     free: bool,
     /// Whether its row has the address that was planned.
@@ -43,43 +50,79 @@ pub(super) fn update(found: &Found) -> String {
              SELECT pair.key::{key_type} AS key, pair.id, pair.email, pair.number
              FROM unnest($1::text[], $2::text[], $3::text[])
                  WITH ORDINALITY AS pair (key, id, email, number)
-         ), locked AS MATERIALIZED (
+         ), there AS MATERIALIZED (
+             SELECT given.number, count(*) AS rows
+             FROM {name} AS app JOIN given ON app.{key} = given.key
+             GROUP BY given.number
+         ), held AS MATERIALIZED (
              SELECT given.number, {free} AS free, {same} AS same
              FROM {name} AS app JOIN given ON app.{key} = given.key
              ORDER BY app.{key}
-             FOR NO KEY UPDATE OF app
+             FOR NO KEY UPDATE OF app SKIP LOCKED
          ), found AS MATERIALIZED (
-             SELECT number, count(*) AS rows, bool_and(free) AS free, bool_and(same) AS same
-             FROM locked GROUP BY number
+             SELECT there.number, there.rows, held.number IS NULL AS locked,
+                    coalesce(held.free, false) AS free, coalesce(held.same, false) AS same
+             FROM there LEFT JOIN held ON there.rows = 1 AND held.number = there.number
          ), written AS (
              UPDATE {name} AS app
              SET {id} = given.id
              FROM given JOIN found ON found.number = given.number
-             WHERE app.{key} = given.key AND found.rows = 1 AND found.same AND {free}
+             WHERE app.{key} = given.key AND found.rows = 1 AND NOT found.locked AND found.same AND {free}
              RETURNING given.number
          )
-         SELECT found.number, found.rows, found.free, found.same, written.number IS NOT NULL AS written
+         SELECT found.number, found.rows, found.locked, found.free, found.same, written.number IS NOT NULL AS written
          FROM found LEFT JOIN written ON written.number = found.number"
     )
 }
 
-/// Rows that did not take their ids, and why.
-pub(super) fn refused(rows: &[AppRow<'_>], hits: &[Hit]) -> Vec<RefusedRow> {
-    let mut fates = vec![Some((Code::AppRowChanged, None)); rows.len()]; // vanished, unless it was found
+/// Whether each key has one row, and that no id.
+pub(super) fn without_id(found: &Found) -> String {
+    let Found { name, key, key_type, id, .. } = found;
+    let none = null::sql_list();
+    format!(
+        "SELECT count(app.{key}) = 1
+                AND bool_and(app.{id} IS NULL OR btrim(app.{id}::text) IN ({none})) AS lacks
+         FROM unnest($1::text[]) WITH ORDINALITY AS given (key, number)
+         LEFT JOIN {name} AS app ON app.{key} = given.key::{key_type}
+         GROUP BY given.number ORDER BY given.number"
+    )
+}
+
+/// What became of rows, by the statement's answer.
+pub(super) fn fates(rows: &[AppRow<'_>], hits: &[Hit]) -> AppRows {
+    let mut fates = vec![Fate::Refused(Code::AppRowChanged, None); rows.len()]; // vanished, unless it was found
     for hit in hits {
         if let Some(fate) = usize::try_from(hit.number - 1).ok().and_then(|at| fates.get_mut(at)) {
             *fate = match hit {
-                Hit { written: true, .. } => None,
-                Hit { rows: 2.., .. } => Some((Code::AppKeyShared, None)),
-                Hit { free: false, .. } => Some((Code::AppRowChanged, None)),
-                Hit { same: false, .. } => Some((Code::AppRowChanged, Some("email".to_owned()))),
+                Hit { written: true, .. } => Fate::Written,
+                Hit { rows: 2.., .. } => Fate::Refused(Code::AppKeyShared, None),
+                Hit { locked: true, .. } => Fate::Locked,
+                Hit { free: false, .. } => Fate::Refused(Code::AppRowChanged, None),
+                Hit { same: false, .. } => Fate::Refused(Code::AppRowChanged, Some("email")),
                 // A trigger that answers NULL leaves the row as it is.
-                _ => Some((Code::AppRowRefused, None)),
+                _ => Fate::Refused(Code::AppRowRefused, None),
             };
         }
     }
-    let refused = rows.iter().zip(fates).filter_map(|(row, fate)| Some((row, fate?)));
-    refused.map(|(row, (code, said))| RefusedRow { seq: row.seq, code, said }).collect()
+    let mut done = AppRows::default();
+    for (row, fate) in rows.iter().zip(fates) {
+        match fate {
+            Fate::Written => {}
+            Fate::Locked => done.locked.push(row.seq),
+            Fate::Refused(code, said) => {
+                done.refused.push(RefusedRow { seq: row.seq, code, said: said.map(str::to_owned) });
+            }
+        }
+    }
+    done
+}
+
+/// What became of one row.
+#[derive(Clone, Copy)]
+enum Fate {
+    Written,
+    Locked,
+    Refused(Code, Option<&'static str>),
 }
 
 #[cfg(test)]
@@ -91,16 +134,21 @@ mod tests {
     #[test]
     fn each_row_has_the_one_reason_that_is_its_own() {
         let row = |seq| AppRow { seq: ItemSeq(seq), key: "k", id: "auth0|x", email: "k@example.com" };
-        let rows: Vec<_> = (1..=6).map(row).collect();
-        let hit = |number, rows, free, written| Hit { number, rows, free, same: number != 6, written };
+        let rows: Vec<_> = (1..=8).map(row).collect();
+        let hit = |number, rows, free, written| {
+            let locked = number > 6;
+            Hit { number, rows, locked, free: free && !locked, same: number != 6 && !locked, written }
+        };
         let hits = [
             hit(1, 1, true, true),
             hit(2, 2, true, false),
             hit(3, 1, false, false),
             hit(4, 1, true, false),
             hit(6, 1, true, false),
+            hit(7, 1, true, false),
+            hit(8, 2, true, false),
         ];
-        let found = refused(&rows, &hits);
+        let AppRows { refused: found, locked } = fates(&rows, &hits);
         let codes: Vec<_> = found.iter().map(|row| (row.seq.0, row.code)).collect();
         assert_eq!(
             codes,
@@ -109,9 +157,11 @@ mod tests {
                 (3, Code::AppRowChanged),
                 (4, Code::AppRowRefused),
                 (5, Code::AppRowChanged),
-                (6, Code::AppRowChanged)
+                (6, Code::AppRowChanged),
+                (8, Code::AppKeyShared)
             ]
         );
         assert_eq!(found[4].said.as_deref(), Some("email"));
+        assert_eq!(locked, [ItemSeq(7)]);
     }
 }

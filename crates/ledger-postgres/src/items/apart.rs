@@ -6,14 +6,14 @@
 //! have written rows before the fence refuses it: its successor chooses the same ids.
 
 use ferry_domain::{
-    ItemResult, Job, Lease, WriteBackTarget,
-    ports::{Application, LedgerError, WriteBack},
+    ItemResult, Job, Lease, WriteBackTarget, crash,
+    ports::{AppRows, Application, LedgerError, WriteBack},
 };
 use sqlx::query_scalar;
 
 use super::{
     WRITING,
-    results::{note_refusals, sorted, tally, write_items},
+    results::{note_refusals, sorted, tally, without, write_items},
 };
 use crate::{PostgresLedger, errors::Tried, leases::fence::fence, transaction::Tx};
 use ferry_ledger::steps::{End, EndSteps};
@@ -33,21 +33,24 @@ impl PostgresLedger {
             .filter(|result| open.binary_search(&result.seq.0).is_ok())
             .filter(|result| result.outcome.auth0_user_id.is_some())
             .collect();
-        let refused = match rows.is_empty() {
-            true => Vec::new(),
+        let AppRows { refused, locked } = match rows.is_empty() {
+            true => AppRows::default(),
             false => application.write_ids(target, &rows).await?,
         };
+        crash::pass("apart.written");
+        let (stored, locked) = (&without(results, &locked), &locked);
         self.trying(WRITING, || async {
             let mut tx = self.begin().await?;
             let held = fence(&mut tx, lease).await?;
-            let taken = write_items(&mut tx, lease, results).await?;
+            let taken = write_items(&mut tx, lease, stored).await?;
             let of_taken = refused.iter().filter(|row| taken.binary_search(&row.seq.0).is_ok());
             let refused_rows: Vec<_> = of_taken.cloned().collect();
             note_refusals(&mut tx, lease, &refused_rows).await?;
-            let ended = tally(results, &taken, &refused_rows);
+            let ended = tally(stored, &taken, &refused_rows);
             let pending = Tx(&mut tx).count_in(&lease.of, &ended, requests, End::Done).await?;
             tx.commit().await?;
-            Ok(WriteBack { refused_rows, pending, run: held.run.seen_by_holder(held.all_stopped) })
+            let run = held.run.seen_by_holder(held.all_stopped);
+            Ok(WriteBack { refused_rows, locked: locked.clone(), pending, run })
         })
         .await
     }

@@ -8,8 +8,8 @@
 //! choose the primary key, of which it then reads the whole run for each batch.
 
 use ferry_domain::{
-    Code, ItemResult, ItemState, Job, Lease, Tally, WriteBackTarget,
-    ports::{RefusedRow, WriteBack},
+    Code, ItemResult, ItemSeq, ItemState, Job, Lease, Tally, WriteBackTarget,
+    ports::{AppRows, RefusedRow, WriteBack},
 };
 use ferry_ledger::{
     refusals::batch_of,
@@ -35,7 +35,8 @@ pub(super) enum Told {
 }
 
 impl PostgresLedger {
-    /// Writes a part of the results, in one transaction.
+    /// Writes a part of the results, in one transaction. One that fails is undone before this
+    /// returns: the next try would take its rows for locked by others.
     pub(super) async fn write_results(
         &self,
         lease: &Lease<Job>,
@@ -46,27 +47,50 @@ impl PostgresLedger {
         told: Told,
     ) -> Tried<WriteBack> {
         let mut tx = self.begin_write_back().await?;
-        let open = match told {
+        match self.write_within(&mut tx, lease, target, results, requests, (how, told)).await {
+            Ok(written) => {
+                tx.commit().await?;
+                Ok(written)
+            }
+            Err(fault) => {
+                let _ = tx.rollback().await; // fails with a lost connection only, whose server undoes it
+                Err(fault)
+            }
+        }
+    }
+
+    async fn write_within(
+        &self,
+        tx: &mut PgConnection,
+        lease: &Lease<Job>,
+        target: Option<&WriteBackTarget>,
+        results: &[ItemResult],
+        requests: i64,
+        (how, told): (How, Told),
+    ) -> Tried<WriteBack> {
+        let mut open = match told {
             Told::Never => sorted(results.iter().map(|result| result.seq.0).collect()),
-            Told::Perhaps => still_pending(&mut tx, lease, results).await?,
+            Told::Perhaps => still_pending(tx, lease, results).await?,
         };
-        let refused_rows = match target {
+        let AppRows { refused: refused_rows, locked } = match target {
             Some(target) => {
                 let rows = results.iter().filter(|result| open.binary_search(&result.seq.0).is_ok());
-                self.write_rows(&mut tx, target, rows, how).await?
+                self.write_rows(tx, target, rows, how).await?
             }
-            None => Vec::new(),
+            None => AppRows::default(),
         };
-        let held = fence(&mut tx, lease).await?;
-        let taken = write_items(&mut tx, lease, results).await?;
+        let stored = without(results, &locked);
+        open.retain(|seq| !locked.contains(&ItemSeq(*seq)));
+        let held = fence(tx, lease).await?;
+        let taken = write_items(tx, lease, &stored).await?;
         if taken != open {
             return Err(Fault::ToldBefore); // the application's rows of the others are not ours to touch
         }
-        note_refusals(&mut tx, lease, &refused_rows).await?;
-        let ended = tally(results, &taken, &refused_rows);
-        let pending = Tx(&mut tx).count_in(&lease.of, &ended, requests, End::Done).await?;
-        tx.commit().await?;
-        Ok(WriteBack { refused_rows, pending, run: held.run.seen_by_holder(held.all_stopped) })
+        note_refusals(tx, lease, &refused_rows).await?;
+        let ended = tally(&stored, &taken, &refused_rows);
+        let pending = Tx(tx).count_in(&lease.of, &ended, requests, End::Done).await?;
+        let run = held.run.seen_by_holder(held.all_stopped);
+        Ok(WriteBack { refused_rows, locked, pending, run })
     }
 }
 
@@ -87,6 +111,11 @@ async fn still_pending(
     Ok(sorted(open))
 }
 
+/// Results but those of rows that others hold locked.
+pub(super) fn without<'r>(results: &'r [ItemResult], locked: &[ItemSeq]) -> Vec<&'r ItemResult> {
+    results.iter().filter(|result| !locked.contains(&result.seq)).collect()
+}
+
 pub(super) fn sorted(mut seqs: Vec<i64>) -> Vec<i64> {
     seqs.sort_unstable();
     seqs
@@ -97,7 +126,7 @@ pub(super) fn sorted(mut seqs: Vec<i64>) -> Vec<i64> {
 pub(super) async fn write_items(
     connection: &mut PgConnection,
     lease: &Lease<Job>,
-    results: &[ItemResult],
+    results: &[&ItemResult],
 ) -> Tried<Vec<i64>> {
     let seqs: Vec<i64> = results.iter().map(|r| r.seq.0).collect();
     let states: Vec<&str> = results.iter().map(|r| r.outcome.state.as_str()).collect();
@@ -160,7 +189,7 @@ pub(super) async fn note_refusals(
     Ok(())
 }
 
-pub(super) fn tally(results: &[ItemResult], taken: &[i64], refused: &[RefusedRow]) -> Tally {
+pub(super) fn tally(results: &[&ItemResult], taken: &[i64], refused: &[RefusedRow]) -> Tally {
     let mut tally = Tally::default();
     for result in results.iter().filter(|r| taken.binary_search(&r.seq.0).is_ok()) {
         let turned_down = refused.iter().any(|row| row.seq == result.seq);

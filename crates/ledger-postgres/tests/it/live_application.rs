@@ -1,6 +1,9 @@
 //! Ferry writes while the application works on the same table.
 
-use ferry_domain::ports::{Items, LedgerError, Planning};
+use ferry_domain::{
+    Code, ItemSeq,
+    ports::{Items, Planning, RefusedRow},
+};
 use ferry_testbed::until;
 use sqlx::Connection;
 
@@ -18,33 +21,55 @@ async fn users(database: &Database) {
     database.ledger().await.prepare_application(&users_table()).await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn rows_that_the_application_holds_stop_their_batch_only_and_cost_no_attempt() {
+#[tokio::test]
+async fn a_row_that_the_application_holds_waits_alone_and_costs_no_attempt() {
     in_database(|database| async move {
         users(&database).await;
         let ledger = database.migrated().await;
-        running(&ledger, 1, Some(users_table()), &[keys(1..=10), keys(11..=20)]).await;
-        let leases = lease_all(&ledger, worker(1), LEASE).await;
-        let held = created(&ledger, &leases[0]).await;
-        let free = created(&ledger, &leases[1]).await;
+        running(&ledger, 1, Some(users_table()), &[keys(1..=10)]).await;
+        let lease = lease_all(&ledger, worker(1), LEASE).await.remove(0);
+        let results = created(&ledger, &lease).await;
 
         let mut application = database.connect().await;
         execute(&mut application, "BEGIN; UPDATE users SET name = 'x' WHERE id = 5").await;
-        let stopped = tokio::spawn({
-            let (ledger, lease, held) = (ledger.clone(), leases[0].clone(), held.clone());
-            async move { ledger.write_back(&lease, &held, 10).await }
-        });
-        database.until_blocked().await;
-        assert!(ledger.write_back(&leases[1], &free, 10).await.unwrap().finished());
-        let busy = stopped.await.unwrap();
-        assert!(matches!(busy, Err(LedgerError::Busy)), "{busy:?}");
-        assert_eq!(ledger.pending_items(&leases[0]).await.unwrap().len(), 10);
+        for _again in 0..2 {
+            let written = ledger.write_back(&lease, &results, 10).await.unwrap();
+            assert_eq!(
+                (written.locked, written.pending, written.refused_rows),
+                (vec![ItemSeq(5)], 1, vec![])
+            );
+        }
+        let left = ledger.pending_items(&lease).await.unwrap();
+        assert_eq!(left.iter().map(|item| item.seq).collect::<Vec<_>>(), [ItemSeq(5)]);
+        assert_eq!(database.ask("SELECT count(auth0_user_id) FROM users").await, "9");
 
         execute(&mut application, "COMMIT").await;
-        assert!(ledger.write_back(&leases[0], &held, 10).await.unwrap().finished());
+        let written = ledger.write_back(&lease, &results, 10).await.unwrap();
+        assert!(written.finished() && written.locked.is_empty());
         assert_eq!(database.ask("SELECT sum(attempts) FROM ferry.jobs").await, "0");
         assert_eq!(database.ask("SELECT count(*) FROM ferry.attempts").await, "0");
-        assert_eq!(database.ask("SELECT name FROM users WHERE id = 5").await, "x");
+        assert_eq!(database.ask("SELECT name || auth0_user_id FROM users WHERE id = 5").await, "xauth0|5");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_of_two_rows_is_refused_although_one_of_them_is_locked() {
+    in_database(|database| async move {
+        database
+            .execute("CREATE TABLE users (id bigint, name text, auth0_user_id text); INSERT INTO users VALUES (1), (1), (2)")
+            .await;
+        let ledger = database.migrated().await;
+        running(&ledger, 1, Some(users_table()), &[keys(1..=2)]).await;
+        let lease = lease_all(&ledger, worker(1), LEASE).await.remove(0);
+        let results = created(&ledger, &lease).await;
+        let mut application = database.connect().await;
+        let one = "BEGIN; UPDATE users SET name = 'x' WHERE ctid = (SELECT min(ctid) FROM users WHERE id = 1)";
+        execute(&mut application, one).await;
+        let written = ledger.write_back(&lease, &results, 2).await.unwrap();
+        assert_eq!((written.locked, written.pending), (vec![], 0));
+        assert_eq!(written.refused_rows, [RefusedRow::silent(ItemSeq(1), Code::AppKeyShared)]);
+        assert_eq!(database.ask("SELECT string_agg(id::text, ',') FROM users WHERE auth0_user_id IS NOT NULL").await, "2");
     })
     .await;
 }
@@ -103,17 +128,31 @@ async fn a_deadlock_is_tried_again_without_an_attempt() {
         let lease = lease_all(&ledger, worker(1), LEASE).await.remove(0);
         let results = created(&ledger, &lease).await;
 
-        // The application locks the last row, Ferry all before it, then the application the first.
+        // The application locks its log, Ferry the rows and then, by a trigger, the log; then the
+        // application wants a row.
+        database
+            .execute(
+                "CREATE TABLE log (id int); INSERT INTO log VALUES (1);
+                 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+                     BEGIN SET LOCAL lock_timeout = 0; UPDATE log SET id = id; RETURN new; END $$;
+                 CREATE TRIGGER note BEFORE UPDATE OF auth0_user_id ON users
+                     FOR EACH ROW EXECUTE FUNCTION note()",
+            )
+            .await;
         let mut application = database.connect().await;
         execute(&mut application, "SET deadlock_timeout = '10s'").await;
-        execute(&mut application, "BEGIN; UPDATE users SET name = 'z' WHERE id = 10").await;
+        execute(&mut application, "BEGIN; UPDATE log SET id = id; UPDATE users SET name = 'z' WHERE id = 10").await;
         let ferry = tokio::spawn({
-            let (ledger, lease) = (ledger.clone(), lease.clone());
+            let (ledger, lease, results) = (ledger.clone(), lease.clone(), results.clone());
             async move { ledger.write_back(&lease, &results, 10).await }
         });
         database.until_blocked().await;
         execute(&mut application, "UPDATE users SET name = 'z' WHERE id = 1; COMMIT").await;
-        assert!(ferry.await.unwrap().unwrap().finished());
+        let written = ferry.await.unwrap().unwrap();
+        assert_eq!(written.locked.len() as i64, written.pending, "but for a row that was locked, all are told");
+        if !written.finished() {
+            assert!(ledger.write_back(&lease, &results, 0).await.unwrap().finished());
+        }
 
         application.close().await.unwrap();
         assert_eq!(database.ask("SELECT count(auth0_user_id) FROM users").await, "10");

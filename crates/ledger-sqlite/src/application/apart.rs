@@ -4,14 +4,16 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    ItemResult, WriteBackTarget,
+    ItemResult, SourceKey, WriteBackTarget,
     application::AppTable,
-    ports::{Application, Planning, RefusedRow},
+    ports::{AppRows, Application, Planning, RefusedRow},
 };
 use ferry_ledger::Result;
 
-use super::{Parts, Trouble, WRITING, write_rows};
+use super::{Parts, Trouble, WRITING, without_id, write_rows};
 use crate::{SqliteLedger, errors::Doing};
+
+const READING: &str = "could not read the application's table";
 
 /// The application's database in a SQLite file, without a ledger. Clones share connections.
 #[derive(Clone, Debug)]
@@ -59,13 +61,18 @@ impl Application for SqliteApplication {
         Ok(table)
     }
 
-    async fn write_ids(&self, target: &WriteBackTarget, results: &[&ItemResult]) -> Result<Vec<RefusedRow>> {
+    async fn without_id(&self, target: &WriteBackTarget, keys: &[SourceKey]) -> Result<Vec<bool>> {
+        let mut connection = self.file.reader().acquire().await.doing(READING)?;
+        without_id(&mut connection, target, keys).await
+    }
+
+    async fn write_ids(&self, target: &WriteBackTarget, results: &[&ItemResult]) -> Result<AppRows> {
         let mut parts = Parts::default();
         loop {
             match self.write_once(target, results, &mut parts).await {
                 Err(Trouble::Ended) => {} // again, with that row in a smaller part
                 Err(Trouble::Ledger(error)) => return Err(error),
-                Ok(refused) => return Ok(refused),
+                Ok(refused) => return Ok(AppRows { refused, locked: Vec::new() }), // SQLite locks no rows
             }
         }
     }

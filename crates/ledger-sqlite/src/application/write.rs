@@ -119,6 +119,22 @@ async fn find(
     Ok(hits.into_iter().filter_map(hit).collect())
 }
 
+/// Which of these keys have one row, without an id.
+pub(super) async fn without_id(
+    connection: &mut SqliteConnection,
+    target: &WriteBackTarget,
+    keys: &[SourceKey],
+) -> Result<Vec<bool>> {
+    let found = look(connection, target).await?;
+    found.table.check_writing()?;
+    let none = Auth0UserId(String::new()); // a row that is free for no id at all has none
+    let row = |key| AppRow { seq: ItemSeq(0), key, id: &none, email: "" };
+    let rows: Vec<AppRow<'_>> = keys.iter().map(row).collect();
+    let hits = find(connection, &found, &rows).await?;
+    let lacks = |at| matches!(hits.get(&at), Some(Hit { rows: 1, free: true, .. }));
+    Ok((0..keys.len()).map(lacks).collect())
+}
+
 struct Writer<'a> {
     connection: &'a mut SqliteConnection,
     sql: String,

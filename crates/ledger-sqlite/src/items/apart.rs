@@ -4,8 +4,8 @@
 //! the batch chooses the same ids and writes them again.
 
 use ferry_domain::{
-    ItemResult, Job, Lease, WriteBackTarget,
-    ports::{Application, RefusedRow, WriteBack},
+    ItemResult, Job, Lease, WriteBackTarget, crash,
+    ports::{AppRows, Application, RefusedRow, WriteBack},
 };
 use ferry_ledger::{
     Result,
@@ -37,18 +37,21 @@ impl SqliteLedger {
         let mut rows = results::still_pending(&mut connection, lease, all).await?;
         drop(connection);
         rows.retain(|result| result.outcome.auth0_user_id.is_some());
-        let refused = match rows.is_empty() {
-            true => Vec::new(),
+        let AppRows { refused, locked } = match rows.is_empty() {
+            true => AppRows::default(),
             false => application.write_ids(target, &rows).await?,
         };
+        crash::pass("apart.written");
         let mut tx = self.write(WRITING).await?;
         let held = fence(&mut tx, lease).await?;
-        let fresh = results::still_pending(&mut tx, lease, all).await?;
+        let mut fresh = results::still_pending(&mut tx, lease, all).await?;
+        fresh.retain(|result| !locked.contains(&result.seq));
         let is_fresh = |row: &RefusedRow| fresh.iter().any(|of| of.seq == row.seq);
         let refused_rows: Vec<_> = refused.into_iter().filter(is_fresh).collect();
         let ended = results::write_items(&mut tx, lease, &fresh, &refused_rows).await?;
         let pending = Tx(&mut tx).count_in(&lease.of, &ended, requests, End::Done).await?;
         tx.commit().await.doing(WRITING)?;
-        Ok(WriteBack { refused_rows, pending, run: held.run.seen_by_holder(held.all_stopped) })
+        let run = held.run.seen_by_holder(held.all_stopped);
+        Ok(WriteBack { refused_rows, locked, pending, run })
     }
 }

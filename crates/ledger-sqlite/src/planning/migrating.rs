@@ -13,7 +13,7 @@ use crate::{SqliteLedger, errors::Doing};
 const MIGRATING: &str = "could not be brought up to date";
 
 /// All tables but the list of migrations.
-const TABLES: [&str; 12] = [
+pub(crate) const TABLES: [&str; 12] = [
     "ferry_attempts",
     "ferry_audit",
     "ferry_batches",

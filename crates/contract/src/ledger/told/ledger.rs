@@ -13,8 +13,8 @@ use ferry_domain::{
         AuditLine, BatchVerification, Cancellable, Command, Controls, DeadCount, DeadFilter, DeadLetter,
         DeadLetters, DeadView, Discrepancy, Duty, FailureGroup, ItemFilter, ItemView, Items, JobCount, Jobs,
         Leases, LedgerError, Moved, Moves, NewRun, Orders, Planned, Planning, Presence, Processes,
-        QueueCount, Redriven, Reports, Rescued, Retried, Retryable, RunNow, Runs, SealedRun, StoredReport,
-        Unclaimed, WatchedRun, WorkerRecord, WorkerView, WriteBack,
+        QueueCount, Redriven, Reports, Rescued, Restored, Retried, Retryable, RunNow, Runs, SealedRun,
+        StoredReport, Unclaimed, WatchedRun, WorkerRecord, WorkerView, WriteBack,
     },
     run::RunMove,
 };
@@ -439,6 +439,11 @@ impl Controls for Told {
     async fn set_rate(&self, run: RunId, plan: Option<&str>, command: &Command<'_>) -> Result<()> {
         let answer = self.0.ledger.set_rate(run, plan, command).await;
         self.told(format!("set_rate {run} {plan:?}"), answer, debug).await
+    }
+
+    async fn note_restored(&self, run: RunId, restored: &Restored, command: &Command<'_>) -> Result<()> {
+        let answer = self.0.ledger.note_restored(run, restored, command).await;
+        self.told(format!("note_restored {run} {restored:?}"), answer, debug).await
     }
 
     async fn stop_all(&self, stop: bool, command: &Command<'_>) -> Result<bool> {

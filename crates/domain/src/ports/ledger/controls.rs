@@ -2,6 +2,7 @@
 //! process obeys within moments and nothing is lost with one of them.
 
 use async_trait::async_trait;
+use serde::Serialize;
 
 use super::{Command, Result};
 use crate::{ids::RunId, run::RunState};
@@ -34,6 +35,19 @@ impl Orders {
     }
 }
 
+/// What came of writing ids back again into an application's table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Restored {
+    /// Rows that lacked the id of their user.
+    pub lacking: i64,
+    /// Those that have it again.
+    pub restored: i64,
+    /// Those whose user is not at Auth0 any more.
+    pub gone: i64,
+    /// Those that did not take it: another address, a refusal of the table, a lock.
+    pub refused: i64,
+}
+
 /// Orders to all processes.
 #[async_trait]
 pub trait Controls: Send + Sync {
@@ -43,6 +57,9 @@ pub trait Controls: Send + Sync {
     /// Sets the plan of limits for a run that has not ended, or lifts it; the newest counts for
     /// the tenant. With a line in the audit.
     async fn set_rate(&self, run: RunId, plan: Option<&str>, command: &Command<'_>) -> Result<()>;
+
+    /// Writes down in the audit that ids of a run were written back again.
+    async fn note_restored(&self, run: RunId, restored: &Restored, command: &Command<'_>) -> Result<()>;
 
     /// Stops all sending, or lets it go on. Returns whether that changed anything; if so, with
     /// a line in the audit.

@@ -30,11 +30,31 @@ impl RefusedRow {
     }
 }
 
+/// What became of the application's rows that were to get an id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AppRows {
+    /// Those that did not take it, and why.
+    pub refused: Vec<RefusedRow>,
+    /// Those that others hold locked: nothing was written, and they are to be tried again.
+    pub locked: Vec<ItemSeq>,
+}
+
+impl AppRows {
+    /// Takes in what became of other rows.
+    pub fn add(&mut self, others: AppRows) {
+        self.refused.extend(others.refused);
+        self.locked.extend(others.locked);
+    }
+}
+
 /// The result of a write-back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriteBack {
     /// Application rows that did not take the id.
     pub refused_rows: Vec<RefusedRow>,
+    /// Items whose application row others hold locked: nothing was written for them, they are
+    /// pending still.
+    pub locked: Vec<ItemSeq>,
     /// Items of the batch still pending.
     pub pending: i64,
     /// The run's state as its holders see it ([`RunState::seen_by_holder`]): a holder
@@ -96,7 +116,8 @@ pub trait Items: Send + Sync {
     /// `requests` are those sent for these results. An item that is not pending any more
     /// is left alone, and so is its row: its result was told before. An application row that
     /// does not come back makes its item `conflict APP_ROW_CHANGED`, keeping the id; a
-    /// constraint error costs its own row only.
+    /// constraint error costs its own row only. A row that others hold locked costs its own item
+    /// only, which stays pending ([`WriteBack::locked`]).
     async fn write_back(
         &self,
         lease: &Lease<Job>,

@@ -17,9 +17,9 @@ mod processes;
 mod reports;
 mod runs;
 
-pub use controls::{ActiveRun, Controls, Orders};
+pub use controls::{ActiveRun, Controls, Orders, Restored};
 pub use dead::{DeadCount, DeadFilter, DeadKind, DeadLetter, DeadLetters, DeadState, DeadView, Redriven};
-pub use items::{ItemFilter, ItemView, Items, RefusedRow, WriteBack};
+pub use items::{AppRows, ItemFilter, ItemView, Items, RefusedRow, WriteBack};
 pub use jobs::{JobCount, Jobs, QueueCount};
 pub use leases::{Leases, Loss, Rescued, Unclaimed};
 pub use moves::{Cancellable, Command, Moved, Moves, Retried, Retryable};
