@@ -76,7 +76,11 @@ impl RedisQueue {
     /// cluster takes pushes where it happens to own the slot. It only reads. A server that says
     /// nothing of itself is left to the probe.
     pub async fn fit(&self, doing: &'static str) -> Result<(), QueueError> {
-        let mode = self.inspect().await.map(|server| server.mode).unwrap_or_default();
+        let mut manager = self.connection().manager();
+        let mut command = ::redis::cmd("INFO");
+        let answer = command.arg("server").query_async::<String>(&mut manager);
+        let info = self.connection().ask(doing, answer).await.unwrap_or_default();
+        let mode = Inspection::read(&info).mode;
         self.connection().server().unfit(doing, &mode).map_or(Ok(()), Err)
     }
 }
