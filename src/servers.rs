@@ -148,7 +148,7 @@ impl Servers {
         // Without TLS there is no certificate to be looked at.
         let tls = self.redis_url.get().is_some_and(|url| url.starts_with("rediss://"));
         let Some(path) = self.redis_ca_file.get().filter(|_| tls) else { return Ok(None) };
-        let pem = files::read(self.redis_ca_file.name, path.as_ref())?;
+        let pem = files::read_once(self.redis_ca_file.name, path.as_ref())?;
         if !pem.windows(27).any(|part| part == b"-----BEGIN CERTIFICATE-----") {
             return Err(usage(format!(
                 "REDIS_CA_FILE {path} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)"

@@ -186,23 +186,33 @@ pub struct Origins(Figment);
 pub fn load(file: Option<&Path>, flags: Vec<Flag>, servers: &Servers) -> anyhow::Result<(Settings, Origins)> {
     let mut figment = Figment::from(Toml::string(DEFAULTS));
     if let Some(path) = file {
-        if path.exists() {
-            files::check("settings file", path)?;
-        } else {
+        if !path.exists() {
             return Err(usage(format!(
                 "{}: no such settings file. Name another with --config",
                 path.display()
             )));
         }
-        figment = figment.merge(Toml::file_exact(path));
+        figment = with_file(figment, path)?;
     } else if Path::new(FILE).exists() {
-        files::check("settings file", Path::new(FILE))?;
-        figment = figment.merge(Toml::file_exact(FILE));
+        figment = with_file(figment, Path::new(FILE))?;
     }
     let figment = figment.merge(ferry_variables()).merge(auth0_variables(servers)).merge(Flags(flags));
     let settings = figment.extract::<Settings>().map_err(|error| usage(explain(&error)))?;
     settings.check()?;
     Ok((settings, Origins(figment)))
+}
+
+/// What a pipe gives has no place for origins but its name.
+fn with_file(figment: Figment, path: &Path) -> anyhow::Result<Figment> {
+    const WHAT: &str = "settings file";
+    let kind = path.metadata().map(|of| of.file_type());
+    if !kind.is_ok_and(|kind| std::os::unix::fs::FileTypeExt::is_fifo(&kind)) {
+        files::check(WHAT, path)?;
+        return Ok(figment.merge(Toml::file_exact(path)));
+    }
+    let text = String::from_utf8(files::read_once(WHAT, path)?)
+        .map_err(|_| usage(format!("{WHAT} {} is no text in UTF-8", path.display())))?;
+    Ok(figment.merge(Named("settings file (a pipe)", Toml::string(&text))))
 }
 
 /// `FERRY_SECTION__KEY`; variables without a section are servers and switches.

@@ -87,7 +87,7 @@ fn client_secret(servers: &Servers) -> anyhow::Result<SecretString> {
         usage("no secret: set AUTH0_CLIENT_SECRET, or AUTH0_CLIENT_SECRET_FILE to a file that holds it")
     })?;
     let name = servers.client_secret_file.name;
-    let text = String::from_utf8(files::read(name, path.as_ref())?)
+    let text = String::from_utf8(files::read_once(name, path.as_ref())?)
         .map_err(|_| usage(format!("{name} {path} is no text in UTF-8")))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned().into())
 }

@@ -17,6 +17,7 @@ use ferry_domain::{
     },
 };
 use ferry_ledger_postgres::{PostgresApplication, PostgresLedger};
+pub use ferry_ledger_sqlite::State as FileState;
 use ferry_ledger_sqlite::{EmbeddedLock, Holds, SqliteApplication, SqliteLedger};
 use ferry_limiter::{LocalLimiter, SharedLimiter, SharedOptions, TenantLimiter};
 use ferry_operations::Access;
@@ -175,6 +176,12 @@ async fn sqlite_ledger(path: &Path) -> anyhow::Result<SqliteLedger> {
     let ledger = SqliteLedger::open(path).await?;
     ledger.migrate().await?;
     Ok(ledger)
+}
+
+/// What a file has of a ledger; changes nothing.
+pub async fn looked_at(path: &Path) -> anyhow::Result<FileState> {
+    files::check("the ledger", path)?;
+    Ok(ferry_ledger_sqlite::state(path).await?)
 }
 
 fn check_there(path: &Path) -> anyhow::Result<()> {

@@ -80,11 +80,13 @@ pub fn abandoned(run: &RunView) -> String {
 /// What workers say of themselves, the commonest first; with the share of workers
 /// where it is not all of them.
 fn waits_of(live: &[&WorkerView]) -> Option<String> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    // Reasons that differ in figures only ("for 6 s") are one.
+    let mut counts: BTreeMap<String, (&str, usize)> = BTreeMap::new();
     for waits in live.iter().filter_map(|worker| worker.record.waiting_for.as_ref()) {
-        *counts.entry(&waits.0).or_default() += 1;
+        let alike = waits.0.replace(|c: char| c.is_ascii_digit(), "");
+        counts.entry(alike).or_insert((&waits.0, 0)).1 += 1;
     }
-    let (text, workers) = counts.into_iter().max_by_key(|(_, workers)| *workers)?;
+    let (text, workers) = counts.into_values().max_by_key(|(_, workers)| *workers)?;
     let text = if text.starts_with("wait") { text.to_owned() } else { format!("waits: {text}") };
     match workers == live.len() {
         true => Some(text),
@@ -138,6 +140,9 @@ mod tests {
             waits_of(&[&limit, &auth0, &limit, &busy]).as_deref(),
             Some("waiting for the limit: user writes 3.3/s (2 of 4 workers)")
         );
+        let silent = |seconds| format!("waiting for Auth0: 64 requests without an answer for {seconds} s");
+        let (one, two) = (worker(Some(&silent(5)), 0), worker(Some(&silent(16)), 0));
+        assert_eq!(waits_of(&[&one, &two]), Some(silent(5)), "reasons that differ in figures are one");
     }
 
     fn why(run: &RunView, orders: Orders, workers: Vec<WorkerView>) -> Option<String> {

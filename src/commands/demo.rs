@@ -203,7 +203,7 @@ async fn watch(
     run: RunView,
     stop: &CancellationToken,
 ) -> anyhow::Result<(RunView, bool)> {
-    let mut progress = Progress::new("users", run.tally.source.unsigned_abs());
+    let mut progress = Progress::tall("users", run.tally.source.unsigned_abs());
     loop {
         let run = access.run(run.id).await?;
         if run.state == RunState::Sealed {
@@ -211,8 +211,8 @@ async fn watch(
             return Ok((run, false));
         }
         let what = if run.tally.pending > 0 { "creating" } else { "reading back" };
-        let why = limiter.waiting().map(|waiting| format!(" · {waiting}")).unwrap_or_default();
-        progress.at(run.tally.finished().unsigned_abs(), &format!("{what}, {} verified{why}", run.verified));
+        progress.waits(limiter.waiting().map(|waiting| waiting.to_string()).as_deref());
+        progress.at(run.tally.finished().unsigned_abs(), &format!("{what}, {} verified", run.verified));
         tokio::select! {
             () = tokio::time::sleep(std::time::Duration::from_millis(100)) => {}
             () = stop.cancelled() => return Ok((run, true)),

@@ -111,7 +111,7 @@ async fn look_at_table(setup: &Setup, location: &Location, target: &WriteBackTar
     let table = wiring::application_table(location, target, setup).await?;
     table.check_preparing()?;
     for finding in table.findings() {
-        output::say(&format!("warning: {finding}"));
+        output::say(&output::folded(&format!("warning: {finding}"), 0).join("\n"));
     }
     Ok(())
 }

@@ -35,6 +35,27 @@ fn an_empty_place_says_what_to_set_and_stays_empty() {
     assert!(ran.out.contains("batchs"), "{}", ran.all());
 }
 
+/// The application's file is not changed by a command that only looks: no tables, no journal mode.
+#[test]
+fn a_check_writes_nothing_into_a_file_without_a_ledger() {
+    let mut place = new_place();
+    place.must(&["seed", "--target", "app.db", "--users", "40"]);
+    let before = std::fs::read(place.path("app.db")).unwrap();
+    for url in ["DATABASE_URL", "FERRY_LEDGER_URL"] {
+        place.set(url, "sqlite://app.db");
+        let (ran, found) = checked(&place);
+        assert_eq!(result(&found, "ledger"), "ok", "{found}");
+        // Without a name of its own the ledger will be in a file beside the application's.
+        let expected = if url == "DATABASE_URL" { "none yet" } else { "none in it yet" };
+        assert!(ran.out.contains(expected), "{}", ran.all());
+        assert!(std::fs::read(place.path("app.db")).unwrap() == before, "{url}: the file was changed");
+        assert_eq!(std::fs::read_dir(place.dir.path()).unwrap().count(), 1, "and nothing made beside it");
+    }
+    place.must(&["migrate", "--app", "--yes"]);
+    let (ran, _) = checked(&place);
+    assert!(ran.out.contains("app.db, up to date"), "{}", ran.all());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_complete_world_is_well_and_each_fault_is_named() {
     let Some(mut world) = World::new("check").await else { return };

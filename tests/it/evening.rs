@@ -6,3 +6,4 @@ mod pipes;
 mod planning;
 mod probes;
 mod telling;
+mod waiting;

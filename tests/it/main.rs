@@ -8,6 +8,7 @@ mod app_table;
 mod bad_input;
 mod beside;
 mod checks;
+mod databases;
 mod demo;
 mod evening;
 mod exits;

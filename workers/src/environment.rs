@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     guarded::Guarded, held::HeldLeases, identity::Identity, send_gate::SendGate, start_gate::StartGate,
+    take_gate::TakeGate,
 };
 
 /// Figures that decide how work is paced. Defaults are those of the settings file.
@@ -122,11 +123,11 @@ pub struct Environment {
     pub(crate) held: HeldLeases,
     pub(crate) nudge: Notify,
     pub(crate) start_gate: StartGate,
+    pub(crate) take_gate: TakeGate,
+    /// Wakes the heartbeat: others should know now why work waits.
+    pub(crate) tell: Notify,
     since: Instant,
 }
-
-const TOKEN_REFUSED: &str =
-    "waiting for Auth0: it refuses the token, check AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET of this worker";
 
 const ROWS_LOCKED: &str =
     "waiting for the application: it holds rows locked that are to get an id, find its long transaction";
@@ -143,6 +144,8 @@ impl Environment {
             held: HeldLeases::default(),
             nudge: Notify::new(),
             start_gate: StartGate::default(),
+            take_gate: TakeGate::new(),
+            tell: Notify::new(),
             since: Instant::now(),
             runs: ledger.clone(),
             items: ledger.clone(),
@@ -192,8 +195,11 @@ impl Environment {
         if self.directory.is_open() {
             return reason("waiting for Auth0: it does not answer as it should, only probes are sent");
         }
-        if self.figures.auth0_token_refused.get() == 1 {
-            return reason(TOKEN_REFUSED);
+        if let Some(lacks) = self.figures.token_lacks() {
+            return Some(WaitReason(format!("waiting: {lacks}")));
+        }
+        if let Some(silence) = self.directory.silence() {
+            return Some(WaitReason(silence.to_string()));
         }
         if let Some(tenant) = self.figures.wrong_tenant() {
             return Some(WaitReason(format!(
@@ -211,6 +217,10 @@ impl Environment {
         }
         if let Some(why) = self.send_gate.table_lacks() {
             return Some(WaitReason(format!("waiting for the application's table: {why}")));
+        }
+        // Without Redis the limit is not what others are told it is, and not what work waits for.
+        if self.limiter.figures().shared_reachable == Some(false) {
+            return None;
         }
         self.limiter.waiting().map(|waiting| WaitReason(waiting.to_string()))
     }

@@ -15,10 +15,13 @@ use async_trait::async_trait;
 use ferry_domain::{
     Auth0UserId, Code, Figures,
     breaker::{Admission, Breaker},
-    ports::{Connection, Directory, DirectoryError, DirectoryUser, NewUser, Random},
+    ports::{Connection, Directory, DirectoryError, DirectoryUser, NewUser, Random, Silence},
 };
 use serde_json::{Map, Value};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 use tracing::{info, warn};
 
 type Result<T> = std::result::Result<T, DirectoryError>;
@@ -30,12 +33,48 @@ pub(crate) struct Guarded {
     breaker: Mutex<Breaker>,
     under_way: AtomicUsize,
     since: Instant,
+    token_refused: watch::Sender<bool>,
 }
 
 impl Guarded {
     pub(crate) fn new(inner: Arc<dyn Directory>, random: Arc<dyn Random>, figures: Arc<Figures>) -> Self {
         let (breaker, under_way, since) = (Mutex::default(), AtomicUsize::new(0), Instant::now());
-        Guarded { inner, random, figures, breaker, under_way, since }
+        Guarded {
+            inner,
+            random,
+            figures,
+            breaker,
+            under_way,
+            since,
+            token_refused: watch::Sender::new(false),
+        }
+    }
+
+    /// Whether the last request that says something of the token says that it is refused.
+    pub(crate) fn token_is_refused(&self) -> bool {
+        *self.token_refused.borrow()
+    }
+
+    /// Takes note that a token was taken after all.
+    pub(crate) fn token_is_taken(&self) {
+        self.token_refused.send_replace(false);
+    }
+
+    /// Resolves when a request is answered that the token is refused.
+    pub(crate) async fn token_refused(&self) {
+        // Can't fail: the sender lives as long as `self`.
+        let _ = self.token_refused.subscribe().wait_for(|refused| *refused).await;
+    }
+
+    /// Takes note of what an answer says of the token.
+    fn note_token<T>(&self, answer: &Result<T>) {
+        match answer {
+            Err(DirectoryError::TokenRefused) => _ = self.token_refused.send_replace(true),
+            Ok(_) | Err(DirectoryError::Exists | DirectoryError::Refused { .. }) => {
+                self.token_refused.send_replace(false);
+            }
+            Err(_) => {} // says nothing of the token
+        }
     }
 
     /// Whether Auth0 is regarded as ill: the breaker is open.
@@ -81,11 +120,7 @@ impl Guarded {
             _ => {}
         }
         self.figures.auth0_breaker_open.set(i64::from(self.is_open()));
-        match &answer {
-            Ok(_) => self.figures.auth0_token_refused.set(0),
-            Err(DirectoryError::TokenRefused) => self.figures.auth0_token_refused.set(1),
-            Err(_) => {} // says nothing of the token
-        }
+        self.note_token(&answer);
         answer
     }
 }
@@ -142,8 +177,17 @@ impl Directory for Guarded {
         self.through(self.inner.connection(name)).await
     }
 
+    /// Not through the breaker: no user waits for it.
+    async fn sign_in(&self) -> Result<()> {
+        self.inner.sign_in().await
+    }
+
     fn requests(&self) -> u64 {
         self.inner.requests()
+    }
+
+    fn silence(&self) -> Option<Silence> {
+        self.inner.silence()
     }
 }
 
@@ -173,15 +217,13 @@ mod tests {
     async fn a_refused_token_is_known_until_an_answer_comes() {
         let fake = Arc::new(FakeDirectory::default());
         let figures = Arc::new(Figures::default());
-        let guarded = Guarded::new(fake.clone(), Arc::new(SeededRandom::new(1)), figures.clone());
+        let guarded = Guarded::new(fake.clone(), Arc::new(SeededRandom::new(1)), figures);
         let ask = async || guarded.get(&Auth0UserId("auth0|x".into())).await;
-        for (error, refused) in
-            [(DirectoryError::TokenRefused, 1), (DirectoryError::Unknown(Code::TimedOut), 1)]
-        {
+        for error in [DirectoryError::TokenRefused, DirectoryError::Unknown(Code::TimedOut)] {
             fake.next_get_fails(error);
             assert!(ask().await.is_err());
-            assert_eq!(figures.auth0_token_refused.get(), refused);
+            assert!(guarded.token_is_refused());
         }
-        assert_eq!((ask().await, figures.auth0_token_refused.get()), (Ok(None), 0));
+        assert_eq!((ask().await, guarded.token_is_refused()), (Ok(None), false));
     }
 }

@@ -14,6 +14,7 @@ mod loops;
 mod process;
 mod send_gate;
 mod start_gate;
+mod take_gate;
 
 pub use environment::{Environment, Parts, Tuning};
 pub use process::{Role, UnknownRole, run, slots};

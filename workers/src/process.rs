@@ -23,6 +23,7 @@ use crate::{
         queue_watch::queue_watch,
         relay::relay,
         rescue::rescue,
+        token_watch::token_watch,
     },
 };
 
@@ -144,6 +145,8 @@ fn start_loops(
     loops.spawn(async move { controls(&e, &t).await });
     let (e, t) = (env.clone(), end.clone());
     loops.spawn(async move { queue_watch(&e, &t).await });
+    let (e, t) = (env.clone(), end.clone());
+    loops.spawn(async move { token_watch(&e, &t).await });
     if roles.contains(&Role::Relay) {
         let (e, t) = (env.clone(), end.clone());
         loops.spawn(async move { relay(&e, &t).await });
@@ -167,12 +170,27 @@ fn start_consumers(env: &Arc<Environment>, roles: &[Role]) -> Vec<tokio::task::J
             Lane::Rescued => role.slots(env.tuning.batches) * RESCUED_SLOTS_FACTOR,
         };
         let consumer = Consumer { worker: env.identity.id(), kind, lane, slots };
-        let stopping = env.stopping.clone();
-        Some(tokio::spawn(async move {
-            env.queue
-                .consume(consumer, dispatcher, Box::pin(async move { stopping.cancelled().await }))
-                .await;
-        }))
+        Some(tokio::spawn(take_while_allowed(env, consumer, dispatcher)))
     };
     QUEUES.into_iter().filter_map(consume).collect()
+}
+
+/// Takes jobs while the take gate is open, until the process stops.
+async fn take_while_allowed(env: Arc<Environment>, consumer: Consumer, dispatcher: Arc<Dispatcher>) {
+    let kind = consumer.kind;
+    loop {
+        tokio::select! {
+            biased;
+            () = env.stopping.cancelled() => return,
+            () = env.take_gate.opens(kind) => {}
+        }
+        let of = env.clone();
+        let stop = Box::pin(async move {
+            tokio::select! {
+                () = of.stopping.cancelled() => {}
+                () = of.take_gate.shuts(kind) => {}
+            }
+        });
+        env.queue.consume(consumer.clone(), dispatcher.clone(), stop).await;
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use ferry_domain::{
     Auth0UserId, Code,
-    ports::{self, Directory, DirectoryError, DirectoryUser, Group, NewUser},
+    ports::{self, Directory, DirectoryError, DirectoryUser, Group, NewUser, Silence},
 };
 use reqwest::Method;
 use serde::de::DeserializeOwned;
@@ -112,6 +112,14 @@ impl Directory for Auth0 {
             name: connection.name,
             strategy: connection.strategy,
         }))
+    }
+
+    async fn sign_in(&self) -> Result<(), DirectoryError> {
+        Ok(self.authenticate().await?)
+    }
+
+    fn silence(&self) -> Option<Silence> {
+        self.unanswered.silence()
     }
 
     /// Requests to the Management API; those for tokens go to another API with a limit of its own.

@@ -13,6 +13,7 @@ use crate::{
     errors::{SettingsError, TokenError},
     settings::Auth0Settings,
     token::Tokens,
+    unanswered::Unanswered,
 };
 
 /// Idle connections kept open: as many as users are commonly created at the same time.
@@ -27,6 +28,7 @@ pub struct Auth0 {
     pub(crate) limiter: Arc<dyn Limiter>,
     pub(crate) patience: Duration,
     pub(crate) requests: AtomicU64,
+    pub(crate) unanswered: Unanswered,
     pub(crate) urls: Urls,
 }
 
@@ -47,8 +49,10 @@ impl Auth0 {
         settings.check()?;
         let http =
             http_client(&settings).map_err(|error| SettingsError::Client(error.without_url().to_string()))?;
+        let unanswered = Unanswered::default();
         Ok(Auth0 {
-            tokens: Tokens::new(http.clone(), &settings),
+            tokens: Tokens::new(http.clone(), &settings, unanswered.clone()),
+            unanswered,
             http,
             limiter,
             patience: settings.throttle_patience,

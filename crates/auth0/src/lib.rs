@@ -20,6 +20,7 @@ mod response;
 mod settings;
 mod throttle;
 mod token;
+mod unanswered;
 mod wire;
 
 pub use client::Auth0;

@@ -84,7 +84,9 @@ impl Auth0 {
         let request = request(call, token);
         async {
             self.requests.fetch_add(1, Ordering::Relaxed);
+            let _out = self.unanswered.sent();
             let response = self.http.execute(request).await.map_err(|error| Broken::sending(&error))?;
+            self.unanswered.answered();
             let status = response.status().as_u16();
             tracing::Span::current().record("http.response.status_code", status);
             let retry_after = seconds(response.headers().get(RETRY_AFTER));

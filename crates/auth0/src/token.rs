@@ -24,6 +24,7 @@ use crate::{
     errors::{Broken, TokenError},
     response,
     settings::Auth0Settings,
+    unanswered::Unanswered,
     wire,
 };
 
@@ -50,6 +51,7 @@ pub(crate) struct Tokens {
     client_id: String,
     client_secret: SecretString,
     patience: Duration,
+    unanswered: Unanswered,
     held: RwLock<Held>,
     renewal: Mutex<()>,
     /// Number of renewals that ended, successful or not.
@@ -65,7 +67,7 @@ struct Held {
 }
 
 impl Tokens {
-    pub(crate) fn new(http: reqwest::Client, settings: &Auth0Settings) -> Tokens {
+    pub(crate) fn new(http: reqwest::Client, settings: &Auth0Settings, unanswered: Unanswered) -> Tokens {
         Tokens {
             http,
             url: settings.url("/oauth/token"),
@@ -73,6 +75,7 @@ impl Tokens {
             client_id: settings.client_id.clone(),
             client_secret: settings.client_secret.clone(),
             patience: settings.throttle_patience,
+            unanswered,
             held: RwLock::default(),
             renewal: Mutex::new(()),
             ended: AtomicU64::new(0),
@@ -180,8 +183,10 @@ impl Tokens {
             client_secret: self.client_secret.expose_secret(),
             audience: &self.audience,
         };
+        let _out = self.unanswered.sent();
         let sent = self.http.post(self.url.clone()).json(&question).send().await;
         let answer = sent.map_err(|error| TokenError::Unavailable(Broken::sending(&error).code()))?;
+        self.unanswered.answered();
         let status = answer.status().as_u16();
         let retry_after = response::seconds(answer.headers().get(RETRY_AFTER));
         let body = response::body(answer).await.map_err(|broken| TokenError::Unavailable(broken.code()))?;

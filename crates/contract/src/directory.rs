@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use ferry_domain::{
     ids::Auth0UserId,
-    ports::{Connection, Directory, DirectoryError, DirectoryUser, NewUser},
+    ports::{Connection, Directory, DirectoryError, DirectoryUser, NewUser, Silence},
 };
 
 use crate::directory_user;
@@ -26,6 +26,7 @@ pub struct FakeDirectory {
     users: Mutex<BTreeMap<String, DirectoryUser>>,
     creates: Mutex<VecDeque<Fault>>,
     gets: Mutex<VecDeque<DirectoryError>>,
+    sign_ins: Mutex<VecDeque<DirectoryError>>,
     requests: AtomicU64,
 }
 
@@ -52,6 +53,11 @@ impl FakeDirectory {
     /// The next reading of an id answers so.
     pub fn next_get_fails(&self, error: DirectoryError) {
         lock(&self.gets).push_back(error);
+    }
+
+    /// The next sign-in answers so.
+    pub fn next_sign_in_fails(&self, error: DirectoryError) {
+        lock(&self.sign_ins).push_back(error);
     }
 
     /// Puts a user there.
@@ -147,7 +153,16 @@ impl Directory for FakeDirectory {
         }))
     }
 
+    async fn sign_in(&self) -> Result<(), DirectoryError> {
+        lock(&self.sign_ins).pop_front().map_or(Ok(()), Err)
+    }
+
     fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// It answers at once.
+    fn silence(&self) -> Option<Silence> {
+        None
     }
 }

@@ -64,7 +64,7 @@ codes! {
     FieldTooLong = "FIELD_TOO_LONG", Rule, "Shorten the named field in the source to what Auth0 takes.";
     FieldInvalid = "FIELD_INVALID", Rule, "Correct the named field in the source, or say in the settings of the source what its values mean.";
     MetadataKeyForbidden = "METADATA_KEY_FORBIDDEN", Rule, "Map the column to another metadata key: Auth0 reserves this one.";
-    InvalidUtf8 = "INVALID_UTF8", Rule, "Save the file as UTF-8.";
+    InvalidUtf8 = "INVALID_UTF8", Rule, "The text is in another encoding: save a file as UTF-8; in a table, correct the bytes of this row.";
     RecordInvalid = "RECORD_INVALID", Rule, "Correct this record: it can't be read in the file's format.";
     HashNeedsImport = "HASH_NEEDS_IMPORT", Rule, "A password hash enters Auth0 by a bulk import only: wait for the import strategy, or pass --discard-hashes to make users who must reset their password.";
     KeyDamaged = "KEY_DAMAGED", Rule, "A spreadsheet shortened this id, or wrote an error in its place: export it again from the database, as text.";

@@ -81,8 +81,6 @@ pub struct Figures {
     pub leases: Level,
     /// 1 while the breaker of Auth0 lets only probes pass.
     pub auth0_breaker_open: Level,
-    /// 1 while Auth0 refuses this process's token.
-    pub auth0_token_refused: Level,
     /// 1 while the ledger can't take results.
     pub ledger_breaker_open: Level,
     /// 1 when the database frees our lock at our death; 0 when only lease expiry can tell.
@@ -104,6 +102,7 @@ pub struct Figures {
     pub store: StoreBoard,
     waiting_for: Mutex<Option<WaitReason>>,
     queue_lacks: Mutex<Option<String>>,
+    token_lacks: Mutex<Option<String>>,
     wrong_tenant: Mutex<Option<String>>,
     not_begun: Mutex<Option<String>>,
 }
@@ -117,6 +116,16 @@ impl Figures {
     /// What the process waits for before it begins to work.
     pub fn not_begun(&self) -> Option<String> {
         self.not_begun.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets why this process may ask Auth0 for nothing; `None` when it may.
+    pub fn set_token_lacks(&self, why: Option<String>) {
+        *self.token_lacks.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// Why this process may ask Auth0 for nothing.
+    pub fn token_lacks(&self) -> Option<String> {
+        self.token_lacks.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sets for which other tenant the last job was; `None` when it was for this process's.

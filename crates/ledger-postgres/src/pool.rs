@@ -22,6 +22,12 @@ use crate::{Options, errors};
 
 /// How long connecting, and waiting for a free connection, may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A server notices that its client is gone only when it writes to it: a statement of a planner that
+/// was killed would go on, for minutes, in the application's database. A server whose system can't
+/// tell refuses the setting, and goes without.
+const WHILE_WE_LIVE: &str = "DO $$BEGIN PERFORM set_config('client_connection_check_interval', '2s', false); \
+                             EXCEPTION WHEN OTHERS THEN NULL; END$$";
+
 /// A connection that rested for longer is pinged before use.
 const TRUSTED: Duration = Duration::from_secs(1);
 
@@ -62,7 +68,7 @@ pub(crate) async fn open(
         }
     }
     let limits: Arc<str> = format!(
-        "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}",
+        "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; {WHILE_WE_LIVE}",
         options.statement_timeout.as_millis(),
         options.idle_in_transaction_timeout.as_millis(),
     )

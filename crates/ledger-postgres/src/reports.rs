@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    ItemSeq, Job, JobKind, Lease, RunId,
+    ItemSeq, Job, JobKind, Lease, RunId, ending,
     ports::{AuditLine, BatchVerification, Discrepancy, FailureGroup, Reports, SealedRun, StoredReport},
     run::RunMove,
 };
@@ -30,12 +30,49 @@ impl Reports for PostgresLedger {
         self.trying("could not record a verification", || async {
             let mut tx = self.begin().await?;
             fence(&mut tx, lease).await?;
-            insert_discrepancies(&mut tx, lease, found).await?;
+            replace_unread(&mut tx, lease, found).await?;
             scripts::record_verification(&mut Tx(&mut tx), lease, found).await?;
             tx.commit().await?;
             Ok(())
         })
         .await
+    }
+
+    async fn keep_readings(&self, lease: &Lease<Job>, found: &BatchVerification) -> Result<()> {
+        refusals::only(lease, JobKind::Verify)?;
+        self.trying("could not keep what was read back", || async {
+            let mut tx = self.begin().await?;
+            fence(&mut tx, lease).await?;
+            replace_unread(&mut tx, lease, found).await?;
+            query!(
+                "UPDATE ferry.batches SET verified = verified + $2, requests = requests + $3 WHERE id = $1",
+                batch_of(&lease.of)?.0,
+                found.matched,
+                found.requests,
+            )
+            .execute(&mut *tx)
+            .await?;
+            tx.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn unread(&self, lease: &Lease<Job>) -> Result<Option<Vec<ItemSeq>>> {
+        refusals::only(lease, JobKind::Verify)?;
+        let seqs = query_scalar!(
+            r#"
+            SELECT seq FROM ferry.discrepancies
+            WHERE run_id = $1 AND batch_id = $2 AND fields = jsonb_build_array($3::text)
+            "#,
+            lease.of.run.0,
+            batch_of(&lease.of)?.0,
+            ending::NOT_READ_BACK,
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.sql_failed("could not list what was not read back"))?;
+        Ok((!seqs.is_empty()).then(|| seqs.into_iter().map(ItemSeq).collect()))
     }
 
     /// A run is locked first and looked at again afterwards: a retry may have given it new
@@ -252,6 +289,26 @@ async fn finished_runs(connection: &mut PgConnection) -> Tried<Vec<RunId>> {
     .fetch_all(connection)
     .await?;
     Ok(runs.into_iter().map(RunId).collect())
+}
+
+/// In place of users that were not read before come what was found of them now.
+async fn replace_unread(
+    connection: &mut PgConnection,
+    lease: &Lease<Job>,
+    found: &BatchVerification,
+) -> Tried<()> {
+    query!(
+        r#"
+        DELETE FROM ferry.discrepancies
+        WHERE run_id = $1 AND batch_id = $2 AND fields = jsonb_build_array($3::text)
+        "#,
+        lease.of.run.0,
+        batch_of(&lease.of)?.0,
+        ending::NOT_READ_BACK,
+    )
+    .execute(&mut *connection)
+    .await?;
+    insert_discrepancies(connection, lease, found).await
 }
 
 async fn insert_discrepancies(

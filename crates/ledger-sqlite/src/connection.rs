@@ -15,6 +15,7 @@ use crate::errors::Doing;
 pub(crate) const BUSY: Duration = Duration::from_secs(5);
 /// How long a write may queue in this process. Ending a plan of a million users takes a part of it.
 const QUEUE: Duration = Duration::from_secs(120);
+const OPENING: &str = "could not be opened";
 /// Connections that read beside the writer.
 const READERS: u32 = 4;
 
@@ -86,9 +87,9 @@ impl SqliteLedger {
             .busy_timeout(BUSY)
             .synchronous(synchronous)
             .disable_statement_logging();
-        let mut first = options.connect().await.doing("could not be opened")?;
+        let mut first = options.connect().await.doing(OPENING)?;
         write_ahead(&mut first, path).await?;
-        first.close().await.doing("could not be opened")?;
+        first.close().await.doing(OPENING)?;
 
         let reading = options.clone().pragma("query_only", "ON");
         Ok(SqliteLedger {
@@ -125,19 +126,19 @@ impl SqliteLedger {
     }
 }
 
-/// A file that another process keeps for itself.
+/// Another process does not let go of the file.
 pub(crate) fn held(path: &Path) -> LedgerError {
     let reason = format!(
-        "another process holds {} locked (a long transaction, or locking_mode = EXCLUSIVE); end it, or close the file \
-         there",
+        "another process holds {} locked (a long transaction, or locking_mode = EXCLUSIVE); end it, or close \
+         the file there",
         path.display()
     );
-    LedgerError::Unavailable { doing: "could not be opened", reason, passes: true }
+    LedgerError::Unavailable { doing: OPENING, reason, passes: true }
 }
 
 fn no_file(path: &Path) -> LedgerError {
     let reason = format!("there is no file {}", path.display());
-    LedgerError::Unavailable { doing: "could not be opened", reason, passes: false }
+    LedgerError::Unavailable { doing: OPENING, reason, passes: false }
 }
 
 /// Connections that nothing ends but `close`: a new one would compile all
@@ -157,14 +158,13 @@ fn pool() -> SqlitePoolOptions {
 }
 
 async fn write_ahead(connection: &mut SqliteConnection, path: &Path) -> Result<()> {
-    const DOING: &str = "could not be opened";
     let before: String =
-        sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await.doing(DOING)?;
+        sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await.doing(OPENING)?;
     if before == "wal" {
         return Ok(());
     }
     let after: String =
-        sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(connection).await.doing(DOING)?;
+        sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(connection).await.doing(OPENING)?;
     if after == "wal" {
         tracing::info!(
             file = %path.display(),
@@ -179,4 +179,53 @@ async fn write_ahead(connection: &mut SqliteConnection, path: &Path) -> Result<(
         );
     }
     Ok(())
+}
+
+/// What a file has of a ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// None of its tables.
+    Absent,
+    /// Those of an older Ferry, or not all: they are brought up to date when it is next worked with.
+    Older,
+    /// All.
+    Current,
+}
+
+/// Looks at a file that is there, for whoever only looks: nothing is made, brought up to date, or turned
+/// to WAL.
+///
+/// # Errors
+/// `Unavailable` when it can't be opened or is no SQLite database.
+pub async fn state(path: &Path) -> Result<State> {
+    match looked_at(path).await {
+        Err(LedgerError::Busy) => Err(held(path)),
+        state => state,
+    }
+}
+
+async fn looked_at(path: &Path) -> Result<State> {
+    let options = SqliteConnectOptions::new().filename(path).read_only(true).disable_statement_logging();
+    let mut connection = options.connect().await.doing(OPENING)?;
+    let there: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name IN ('ferry_runs', 'ferry_migrations'))",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .doing(OPENING)?;
+    // Where the list of migrations is gone, the next opening says what to do.
+    let applied: i64 = match there {
+        true => sqlx::query_scalar("SELECT count(*) FROM ferry_migrations WHERE success")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap_or(0),
+        false => 0,
+    };
+    connection.close().await.doing(OPENING)?;
+    let known = sqlx::migrate!("../../migrations/sqlite").iter().count();
+    Ok(match (there, usize::try_from(applied) == Ok(known)) {
+        (false, _) => State::Absent,
+        (true, false) => State::Older,
+        (true, true) => State::Current,
+    })
 }

@@ -36,7 +36,7 @@ mod runs;
 mod values;
 
 pub use application::{SqliteApplication, application_table};
-pub use connection::SqliteLedger;
+pub use connection::{SqliteLedger, State, state};
 pub use lock::{EmbeddedLock, LockError};
 pub use relocate::{Holds, holds, relocate};
 pub use runs::migrated;

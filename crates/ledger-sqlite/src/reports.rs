@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use ferry_domain::{
-    ItemSeq, Job, JobKind, Lease, RunId,
+    ItemSeq, Job, JobKind, Lease, RunId, ending,
     ports::{AuditLine, BatchVerification, Discrepancy, FailureGroup, Reports, SealedRun, StoredReport},
     run::RunMove,
 };
@@ -44,9 +44,42 @@ impl Reports for SqliteLedger {
         refusals::only(lease, JobKind::Verify)?;
         let mut tx = self.write(VERIFYING).await?;
         fence(&mut tx, lease).await?;
-        insert_discrepancies(&mut tx, lease, found).await?;
+        replace_unread(&mut tx, lease, found).await?;
         scripts::record_verification(&mut Tx(&mut tx), lease, found).await?;
         tx.commit().await.doing(VERIFYING)
+    }
+
+    async fn keep_readings(&self, lease: &Lease<Job>, found: &BatchVerification) -> Result<()> {
+        refusals::only(lease, JobKind::Verify)?;
+        let batch = batch_of(&lease.of)?;
+        let mut tx = self.write(VERIFYING).await?;
+        fence(&mut tx, lease).await?;
+        replace_unread(&mut tx, lease, found).await?;
+        sqlx::query!(
+            "UPDATE ferry_batches SET verified = verified + ?2, requests = requests + ?3 WHERE id = ?1",
+            batch.0,
+            found.matched,
+            found.requests
+        )
+        .execute(&mut *tx)
+        .await
+        .doing(VERIFYING)?;
+        tx.commit().await.doing(VERIFYING)
+    }
+
+    async fn unread(&self, lease: &Lease<Job>) -> Result<Option<Vec<ItemSeq>>> {
+        refusals::only(lease, JobKind::Verify)?;
+        let (batch, unread) = (batch_of(&lease.of)?, json(&[ending::NOT_READ_BACK]));
+        let seqs = sqlx::query_scalar!(
+            "SELECT seq FROM ferry_discrepancies WHERE run_id = ?1 AND batch_id = ?2 AND fields = ?3",
+            lease.of.run.0,
+            batch.0,
+            unread
+        )
+        .fetch_all(self.reader())
+        .await
+        .doing(VERIFYING)?;
+        Ok((!seqs.is_empty()).then(|| seqs.into_iter().map(ItemSeq).collect()))
     }
 
     async fn seal_finished(&self) -> Result<u64> {
@@ -266,6 +299,25 @@ async fn finished_runs(connection: &mut SqliteConnection) -> Result<Vec<RunId>> 
     .await
     .doing(SWEEPING)?;
     Ok(runs.into_iter().map(RunId).collect())
+}
+
+/// In place of users that were not read before come what was found of them now.
+async fn replace_unread(
+    connection: &mut SqliteConnection,
+    lease: &Lease<Job>,
+    found: &BatchVerification,
+) -> Result<()> {
+    let (batch, unread) = (batch_of(&lease.of)?, json(&[ending::NOT_READ_BACK]));
+    sqlx::query!(
+        "DELETE FROM ferry_discrepancies WHERE run_id = ?1 AND batch_id = ?2 AND fields = ?3",
+        lease.of.run.0,
+        batch.0,
+        unread
+    )
+    .execute(&mut *connection)
+    .await
+    .doing(VERIFYING)?;
+    insert_discrepancies(connection, lease, found).await
 }
 
 async fn insert_discrepancies(

@@ -85,6 +85,17 @@ pub trait RunSteps: Transaction {
     async fn write_audit(&mut self, line: &Line<'_>) -> Step<(), Self>;
 }
 
+/// What is kept of a batch that is read back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Users found as written.
+    pub matched: i64,
+    /// The others, with those that were not read.
+    pub discrepancies: i64,
+    /// Users that were not read.
+    pub unread: i64,
+}
+
 /// Steps that end jobs, batches and runs.
 #[async_trait]
 pub trait EndSteps: RunSteps {
@@ -115,6 +126,9 @@ pub trait EndSteps: RunSteps {
 
     /// Fails what is pending in the job's batch; returns the number of items.
     async fn fail_pending(&mut self, job: &Job, code: Code) -> Step<i64, Self>;
+
+    /// What tries that could not read all have kept of the job's batch.
+    async fn kept(&mut self, job: &Job) -> Step<Kept, Self>;
 
     /// Users that nobody read back are discrepancies, so that the report tells of them.
     async fn note_unread(&mut self, job: &Job) -> Step<i64, Self>;

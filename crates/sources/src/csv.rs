@@ -110,10 +110,12 @@ impl<R: Read> CsvReader<R> {
                 return Ok(value);
             }
             let inner = dig(&value, &cell.path);
-            if !says_nothing(&value) {
-                found.note(at, inner.is_some());
+            if !says_nothing(&value)
+                && let Some(there) = inner.is_there()
+            {
+                found.note(at, there);
             }
-            Ok(inner.unwrap_or(Value::Null))
+            Ok(inner.into_value())
         };
         cells.iter().enumerate().map(&mut read).collect()
     }

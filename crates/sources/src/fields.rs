@@ -31,6 +31,12 @@ pub(crate) enum Target {
 }
 
 impl Target {
+    /// Whether a user may go without it: nothing is decided by it, neither who it is nor what it may.
+    pub(crate) fn may_lack(&self) -> bool {
+        use Target::{AppMetadata, FamilyName, GivenName, Name, Nickname, Picture, UserMetadata};
+        matches!(self, Name | GivenName | FamilyName | Nickname | Picture | UserMetadata(_) | AppMetadata(_))
+    }
+
     /// The name that outcomes and errors carry.
     pub(crate) fn name(&self) -> String {
         let fixed = match self {

@@ -190,13 +190,20 @@ fn not_opened(shown: &str, error: &std::io::Error) -> SourceError {
     }
 }
 
+const UTF16: (&str, &str) = (
+    "the file is UTF-16",
+    "Save it as UTF-8 (a spreadsheet calls it CSV UTF-8), or: iconv -f UTF-16 -t UTF-8 FILE > NEW",
+);
+
 /// Skips a byte order mark and refuses what is no text at all.
 fn begin<R: Read>(input: &mut Input<R>, shown: &str) -> Result<(), SourceError> {
     let start = input.fill_buf().map_err(|e| unreadable(shown, &e))?;
     let (bom, known) = match start {
         [] => return Err(refuse(shown, "the file is empty", "Check that it is the right file")),
         [0xEF, 0xBB, 0xBF, ..] => (3, None),
-        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => (0, Some(("the file is UTF-16", "Save it as UTF-8"))),
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => (0, Some(UTF16)),
+        // Without a byte order mark: every second byte of plain letters is 0.
+        [1..=0x7F, 0, 1..=0x7F, 0, ..] | [0, 1..=0x7F, 0, 1..=0x7F, ..] => (0, Some(UTF16)),
         [0x1F, 0x8B, ..] | [b'P', b'K', 3, 4, ..] => (0, Some(("the file is compressed", "Unpack it first"))),
         _ => (0, None),
     };

@@ -93,10 +93,14 @@ impl Found {
             .filter(|(field, sight)| is_missing(*sight) && decides(field))
             .map(|(field, _)| field);
         let Some(field) = missing.next() else { return Ok(()) };
-        let others: Vec<String> =
-            missing.map(|other| format!("{:?} (field {})", other.names[0], other.target.name())).collect();
-        let others = if others.is_empty() { String::new() } else { format!(", nor {}", others.join(", ")) };
         let (target, name) = (field.target.name(), &field.names[0]);
+        // The others as they stand in the mapping: the field that is said is that of the first.
+        let others: Vec<String> =
+            missing.map(|other| format!("{} = {:?}", other.target.name(), other.names[0])).collect();
+        let what = match others.is_empty() {
+            true => format!("no record has the property {name:?}"),
+            false => format!("no record has the property {name:?}, nor that of {}", others.join(", nor of ")),
+        };
         let without = match field.target {
             Target::Key | Target::Email => "",
             Target::EmailVerified => "; or decide by email_verified = \"assume\" or \"never\"",
@@ -106,10 +110,7 @@ impl Found {
             true => format!("Correct the path of {target}{without}"),
             false => format!("Map {target} to one of: {}{without}", self.there()),
         };
-        Err(SourceError {
-            field: Some(target),
-            ..refuse(place, format!("no record has the property {name:?}{others}"), remedy)
-        })
+        Err(SourceError { field: Some(target), ..refuse(place, what, remedy) })
     }
 
     /// At the end: what was found nowhere and decides nothing.

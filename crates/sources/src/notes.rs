@@ -17,6 +17,9 @@ pub(crate) struct Notes {
     pub(crate) other_words: BTreeMap<String, u64>,
     /// Pictures that are no absolute address.
     pub(crate) pictures: u64,
+    /// Fields that users go without, since the text on the way to them is no JSON: how many, and
+    /// where the first is.
+    pub(crate) no_json: BTreeMap<String, (u64, String)>,
     /// Records that `only` leaves out.
     pub(crate) left_out: u64,
     /// Keys that look changed.
@@ -53,6 +56,13 @@ impl Notes {
                 counted(*count, "record has", "records have")
             );
             warn(Some(field), what, &format!("Say by words.{field} what the words of this application mean"));
+        }
+        for (field, (count, first)) in &self.no_json {
+            let what = format!(
+                "{} no JSON in the column or property that holds it and will be sent without it, the first at {first}",
+                counted(*count, "record has", "records have")
+            );
+            warn(Some(field), what, "Correct them in the source, or go on without this field");
         }
         if self.pictures > 0 {
             let what = format!(

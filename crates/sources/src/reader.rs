@@ -6,7 +6,16 @@ use std::io::BufReader;
 use ferry_domain::ports::SourceError;
 use serde_json::Value;
 
-use crate::{digits, error::refuse, found::Found, mapping::Mapping, rules::Raw, scan::Scan, values::dig};
+use crate::{
+    digits,
+    error::refuse,
+    fields::Field,
+    found::Found,
+    mapping::Mapping,
+    rules::Raw,
+    scan::Scan,
+    values::{Dug, dig},
+};
 
 /// A parser of one format: records in file order, each with its line (or its
 /// number, where the format has no lines).
@@ -50,11 +59,13 @@ impl Pick {
 
     fn take(&mut self, record: &Value) -> Vec<Value> {
         self.found.sample(record);
-        let values: Vec<Option<Value>> =
-            self.found.fields().map(|field| field.names.iter().find_map(|name| dig(record, name))).collect();
-        let noted = values.into_iter().enumerate().map(|(at, value)| {
-            self.found.note(at, value.is_some());
-            value.unwrap_or(Value::Null)
+        let of = |field: &Field| Dug::first(field.names.iter().map(|name| dig(record, name)));
+        let values: Vec<Dug> = self.found.fields().map(of).collect();
+        let noted = values.into_iter().enumerate().map(|(at, dug)| {
+            if let Some(there) = dug.is_there() {
+                self.found.note(at, there);
+            }
+            dug.into_value()
         });
         noted.collect()
     }

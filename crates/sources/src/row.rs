@@ -45,6 +45,15 @@ impl Row<'_> {
         place.and_then(|at| self.values.get(at)).unwrap_or(&Value::Null)
     }
 
+    /// The first of these fields whose value can't be known, since a text on the way to it is no JSON.
+    pub(crate) fn broken(&self, among: impl Fn(&Target) -> bool) -> Result<(), Outcome> {
+        let mut fields = self.targets.iter().zip(self.values);
+        match fields.find(|(target, value)| among(target) && values::is_broken(value)) {
+            Some((target, _)) => Err(invalid(target)),
+            None => Ok(()),
+        }
+    }
+
     pub(crate) fn text(&self, target: &Target) -> Result<Option<String>, Outcome> {
         values::text(self.get(target)).map_err(|Unfit| invalid(target))
     }

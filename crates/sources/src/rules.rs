@@ -69,11 +69,19 @@ impl Rules {
 
     /// Decides about one record; `None` if it is none of this move.
     pub(crate) fn judge(&self, origin: Origin, raw: Raw, notes: &mut Notes) -> Option<Candidate> {
-        let values = match raw {
+        let mut values = match raw {
             Ok(values) => self.null_words.cleared(&self.targets, values),
             Err(code) => return Some(settled(origin, None, Outcome::failed(code))),
         };
+        let lacks = self.without_broken(&mut values);
         let row = Row { targets: &self.targets, values: &values };
+        // Whether the record is of this move, and who it is, has to be known.
+        if let Err(outcome) = row.broken(|target| matches!(target, Target::Only(_))) {
+            return Some(settled(origin, self.key(&row).unwrap_or(None), outcome));
+        }
+        if let Err(outcome) = row.broken(|target| *target == Target::Key) {
+            return Some(settled(origin, None, outcome));
+        }
         if !self.takes(&row) {
             notes.left_out += 1;
             return None;
@@ -85,6 +93,10 @@ impl Rules {
         Some(match self.user(&row, key.clone(), notes) {
             Ok(record) => {
                 notes.keys.see(&record.key);
+                for field in lacks {
+                    let first = || (0, format!("{}:{}", origin.place, origin.line));
+                    notes.no_json.entry(field).or_insert_with(first).0 += 1;
+                }
                 self.note_words(&row, notes);
                 Candidate::User { origin, record: Box::new(record) }
             }
@@ -96,6 +108,18 @@ impl Rules {
                 Candidate::Settled(Settled { origin, key, outcome, record: record.map(Box::new) })
             }
         })
+    }
+
+    /// Takes out what can't be known and decides nothing; names the fields.
+    fn without_broken(&self, values: &mut [Value]) -> Vec<String> {
+        let fields = self.targets.iter().zip(values);
+        let broken = fields.filter(|(target, value)| target.may_lack() && values::is_broken(value));
+        broken
+            .map(|(target, value)| {
+                *value = Value::Null;
+                target.name()
+            })
+            .collect()
     }
 
     /// For each row of a table's page: whether it is of this move and its key is that of a row which
@@ -154,10 +178,12 @@ impl Rules {
     }
 
     fn record(&self, row: &Row, key: Option<SourceKey>, notes: &mut Notes) -> Result<UserRecord, Outcome> {
+        row.broken(|target| matches!(target, Target::Active | Target::DeletedAt))?;
         let inactive = self.is_inactive(row, notes)?;
         if inactive && self.inactive == Inactive::Skip {
             return Err(Outcome::skipped(Code::Disabled, None));
         }
+        row.broken(|_| true)?;
         if self.is_federated(row.get(&Target::Provider)) {
             return Err(Outcome::failed(Code::Federated));
         }

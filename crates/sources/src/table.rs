@@ -132,10 +132,12 @@ impl Plan {
                 return value;
             }
             let inner = dig(&value, &cell.path);
-            if !says_nothing(&value) {
-                found.note(at, inner.is_some());
+            if !says_nothing(&value)
+                && let Some(there) = inner.is_there()
+            {
+                found.note(at, there);
             }
-            inner.unwrap_or(Value::Null)
+            inner.into_value()
         };
         cells.iter().enumerate().map(&mut value).collect()
     }

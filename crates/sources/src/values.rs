@@ -7,7 +7,7 @@
 use serde_json::Value;
 use time::{Date, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset, macros::format_description};
 
-use crate::digits;
+use crate::{digits, words::says_nothing};
 
 /// The value is not of the type that the field needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,27 +159,86 @@ fn is_time(text: &str) -> bool {
     Time::parse(minutes, format_description!("[hour]:[minute]")).is_ok() && tail_is_plain
 }
 
+/// Where a path into JSON leads.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Dug {
+    /// To this value.
+    Found(Value),
+    /// Nowhere: the record does not have it.
+    Nowhere,
+    /// To a text on the way that should hold JSON and does not: what the record has is not known.
+    Broken,
+}
+
+impl Dug {
+    /// The first that is found, else whether any is broken.
+    pub(crate) fn first(all: impl Iterator<Item = Dug>) -> Dug {
+        let mut end = Dug::Nowhere;
+        for dug in all {
+            match dug {
+                found @ Dug::Found(_) => return found,
+                Dug::Broken => end = Dug::Broken,
+                Dug::Nowhere => {}
+            }
+        }
+        end
+    }
+
+    /// Whether the record has it; `None` where that is not known.
+    pub(crate) fn is_there(&self) -> Option<bool> {
+        match self {
+            Dug::Found(_) => Some(true),
+            Dug::Nowhere => Some(false),
+            Dug::Broken => None,
+        }
+    }
+
+    /// As the rules take it: null for nowhere, and what [`is_broken`] knows.
+    pub(crate) fn into_value(self) -> Value {
+        match self {
+            Dug::Found(value) => value,
+            Dug::Nowhere => Value::Null,
+            Dug::Broken => Value::String(BROKEN.to_owned()),
+        }
+    }
+}
+
+/// In place of a value that can't be known. No source can hold a text with NUL that is taken for
+/// anything else: it is refused in every field.
+const BROKEN: &str = "\0 no JSON";
+
+/// Whether the way to a value was broken.
+pub(crate) fn is_broken(value: &Value) -> bool {
+    value.as_str() == Some(BROKEN)
+}
+
 /// Follows a path of names and positions through JSON; a name that contains
 /// dots itself is found too. Strings that hold JSON are opened on the way.
-pub(crate) fn dig(value: &Value, path: &str) -> Option<Value> {
+pub(crate) fn dig(value: &Value, path: &str) -> Dug {
     match value {
         Value::Object(members) => {
             if let Some(found) = members.get(path) {
-                return Some(found.clone());
+                return Dug::Found(found.clone());
             }
-            let mut splits = path.match_indices('.').map(|(at, _)| (&path[..at], &path[at + 1..]));
-            splits.find_map(|(name, rest)| dig(members.get(name)?, rest))
+            let splits = path.match_indices('.').map(|(at, _)| (&path[..at], &path[at + 1..]));
+            Dug::first(splits.filter_map(|(name, rest)| Some(dig(members.get(name)?, rest))))
         }
         Value::Array(items) => {
             let (position, rest) = path.split_once('.').unwrap_or((path, ""));
-            let item = items.get(position.parse::<usize>().ok()?)?;
-            if rest.is_empty() { Some(item.clone()) } else { dig(item, rest) }
+            let item = position.parse::<usize>().ok().and_then(|at| items.get(at));
+            match item {
+                Some(item) if rest.is_empty() => Dug::Found(item.clone()),
+                Some(item) => dig(item, rest),
+                None => Dug::Nowhere,
+            }
         }
-        Value::String(text) => match serde_json::from_str(&digits::keep(text)).ok()? {
-            inner @ (Value::Object(_) | Value::Array(_)) => dig(&inner, path),
-            _ => None,
+        Value::String(_) if says_nothing(value) => Dug::Nowhere,
+        Value::String(text) => match serde_json::from_str(&digits::keep(text)) {
+            Ok(inner @ (Value::Object(_) | Value::Array(_))) => dig(&inner, path),
+            Ok(_) => Dug::Nowhere,
+            Err(_) => Dug::Broken,
         },
-        _ => None,
+        _ => Dug::Nowhere,
     }
 }
 
@@ -331,16 +390,27 @@ mod tests {
         let record = json!({
             "_id": {"$oid": "7"}, "traits.email": "flat", "traits": {"email": "deep"},
             "emails": [{"email": "first"}], "cell": "{\"a\": {\"b\": 1}}", "plain": "no json",
+            "cut": "{\"a\": {\"b\"", "blank": " ", "none": "NULL", "number": "7",
         });
-        let found = |path| dig(&record, path);
+        let found = |path| match dig(&record, path) {
+            Dug::Found(value) => Some(value),
+            _ => None,
+        };
         assert_eq!(found("_id.$oid"), Some(json!("7")));
         assert_eq!(found("traits.email"), Some(json!("flat")), "the literal name wins");
         assert_eq!(found("emails.0.email"), Some(json!("first")));
         assert_eq!(found("emails.0"), Some(json!({"email": "first"})));
         assert_eq!(found("cell.a.b"), Some(json!(1)));
-        for missing in ["nothing", "plain.a", "emails.1.email", "emails.x", "_id.$oid.more"] {
-            assert_eq!(found(missing), None, "{missing}");
+        let missing =
+            ["nothing", "emails.1.email", "emails.x", "_id.$oid.more", "blank.a", "none.a", "number.a"];
+        for path in missing {
+            assert_eq!(dig(&record, path), Dug::Nowhere, "{path}");
         }
+        for broken in ["plain.a", "cut.a.b"] {
+            assert_eq!(dig(&record, broken), Dug::Broken, "{broken}");
+            assert!(is_broken(&dig(&record, broken).into_value()));
+        }
+        assert_eq!(text(&Dug::Broken.into_value()), Err(Unfit));
     }
 
     #[test]

@@ -71,9 +71,7 @@ pub(crate) fn lacking(figures: &Figures) -> Vec<String> {
     if let Some(tenant) = figures.wrong_tenant() {
         lacking.push(format!("the run is for the tenant {tenant}, and this worker is not"));
     }
-    if figures.auth0_token_refused.get() == 1 {
-        lacking.push("Auth0 refuses the token".to_owned());
-    }
+    lacking.extend(figures.token_lacks());
     if figures.auth0_breaker_open.get() == 1 {
         lacking.push("Auth0 does not answer as it should, only probes are sent".to_owned());
     }
@@ -125,9 +123,9 @@ mod tests {
         assert_eq!(lacking(&figures), ["Redis at r:6379/0 is a read-only replica"]);
         figures.set_queue_lacks(None);
         assert!(lacking(&figures).is_empty());
-        figures.auth0_token_refused.set(1);
+        figures.set_token_lacks(Some("Auth0 refuses the token".into()));
         assert_eq!(lacking(&figures), ["Auth0 refuses the token"]);
-        figures.auth0_token_refused.set(0);
+        figures.set_token_lacks(None);
         figures.auth0_breaker_open.set(1);
         assert!(lacking(&figures)[0].starts_with("Auth0 does not answer"));
     }

@@ -194,6 +194,18 @@ impl OwnRedis {
         Some(server)
     }
 
+    /// A Sentinel that watches this server; it takes a free port of its own.
+    pub fn sentinel(&self) -> OwnRedis {
+        let home = tempfile::tempdir().unwrap();
+        let settings = home.path().join("sentinel.conf");
+        fs::write(&settings, format!("sentinel monitor main 127.0.0.1 {} 1\n", self.port)).unwrap();
+        let options = vec![settings.display().to_string(), "--sentinel".to_owned()];
+        let (port, folder) = (free_port(), home.path().to_owned());
+        let mut server = OwnRedis { port, folder, options, process: Process(None), _home: Some(home) };
+        server.up();
+        server
+    }
+
     /// For clients.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
@@ -204,12 +216,19 @@ impl OwnRedis {
         let path = self.folder.join("log");
         let log = fs::File::create(&path).unwrap();
         let mut command = Command::new(redis_program().unwrap_or("redis-server"));
-        command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
-        command.arg("--dir").arg(&self.folder).args(&self.options);
+        // A file of settings comes before all options.
+        let own = [&self.port.to_string(), "--bind", "127.0.0.1"].map(str::to_owned);
+        let sentinel = self.options.iter().any(|option| option == "--sentinel");
+        match sentinel {
+            true => command.args(&self.options).arg("--port").args(own),
+            false => command.arg("--port").args(own).args(["--save", ""]).args(&self.options),
+        };
+        command.arg("--dir").arg(&self.folder);
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.process = Process(Some(command.spawn().unwrap()));
         wait_for("Redis", || {
-            fs::read_to_string(&path).unwrap_or_default().contains("Ready to accept connections")
+            let said = fs::read_to_string(&path).unwrap_or_default();
+            said.contains("Ready to accept connections") || said.contains("Sentinel ID is")
         });
     }
 

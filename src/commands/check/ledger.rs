@@ -6,7 +6,11 @@ use ferry_domain::ports::{Ledger, LedgerError, WaitReason, WorkerRecord};
 use secrecy::SecretString;
 
 use super::{Line, error, ok, warning};
-use crate::{place::Place, setup::Setup, wiring};
+use crate::{
+    place::Place,
+    setup::Setup,
+    wiring::{self, FileState},
+};
 
 const POOLER: &str = "Point DATABASE_URL at the server itself, or at a pool that keeps sessions; until then a dead worker is noticed only when its lease runs out (within 10 s).";
 
@@ -15,7 +19,10 @@ pub async fn check(place: &Place, setup: &Setup, lines: &mut Vec<Line>) {
         Place::Sqlite(path) if !path.is_file() => {
             lines.push(ok("ledger", format!("{}: none yet, run start makes it", place.shown())));
         }
-        Place::Sqlite(_) => lines.push(match wiring::ledger(place, setup).await {
+        Place::Sqlite(path) => lines.push(match wiring::looked_at(path).await {
+            Ok(FileState::Absent) => {
+                ok("ledger", format!("{}: none in it yet, run start makes it", place.shown()))
+            }
             Ok(_) if misplaced(setup).await => warning(
                 "ledger",
                 format!(
@@ -24,7 +31,11 @@ pub async fn check(place: &Place, setup: &Setup, lines: &mut Vec<Line>) {
                 ),
                 "Run ferry migrate --yes: it moves the ledger into a file of its own.",
             ),
-            Ok(_) => ok("ledger", format!("{}, up to date", place.shown())),
+            Ok(FileState::Older) => ok(
+                "ledger",
+                format!("{}, of an older Ferry: brought up to date when next used", place.shown()),
+            ),
+            Ok(FileState::Current) => ok("ledger", format!("{}, up to date", place.shown())),
             Err(wrong) => {
                 error("ledger", format!("{wrong:#}"), "Correct DATABASE_URL, or do what is said there.")
             }

@@ -67,24 +67,8 @@ fn judge(server: &Inspection, lines: &mut Vec<Line>) {
 
 /// Why a server can never be the queue, whatever its settings.
 fn unfit(server: &Inspection) -> Option<Line> {
-    Some(if server.mode == "cluster" {
-        error(
-            "redis",
-            "REDIS_URL is a node of a Redis Cluster (cluster_enabled)",
-            "Ferry needs a single server: point REDIS_URL at one that is not part of a cluster.",
-        )
-    } else if server.mode == "sentinel" {
-        error(
-            "redis",
-            "REDIS_URL is the port of a Sentinel, which keeps no data",
-            "Point REDIS_URL at the primary that it watches; after a fail-over Ferry needs the new address.",
-        )
-    } else if server.replica {
-        error(
-            "redis",
-            "REDIS_URL is a replica, which takes no writes",
-            "Point REDIS_URL at the primary; after a fail-over that is another address.",
-        )
+    Some(if let Some((is, remedy)) = server.unfit() {
+        error("redis", format!("REDIS_URL {is}"), format!("{remedy}."))
     } else if server.max_memory > 0 && server.used_memory > server.max_memory / 10 * 9 {
         warning(
             "memory",

@@ -9,7 +9,12 @@ use ferry_sources::Location;
 use secrecy::ExposeSecret;
 
 use super::{Line, error, ok, warning};
-use crate::{place::Place, reading, setup::Setup, wiring};
+use crate::{
+    place::Place,
+    reading,
+    setup::Setup,
+    wiring::{self, FileState},
+};
 
 pub async fn check(ledger: &Place, setup: &Setup, lines: &mut Vec<Line>) {
     let Some(location) = application(ledger, setup) else { return };
@@ -66,6 +71,12 @@ async fn named(ledger: &Place, setup: &Setup) -> Option<WriteBackTarget> {
 }
 
 async fn of_newest_run(place: &Place, setup: &Setup) -> Option<WriteBackTarget> {
+    // A check writes nothing, and to open the ledger of a file brings it up to date.
+    if let Place::Sqlite(path) = place
+        && !matches!(wiring::looked_at(path).await, Ok(FileState::Current))
+    {
+        return None;
+    }
     let ledger = wiring::ledger(place, setup).await.ok()?;
     let newest = ledger.runs(1).await.ok()?;
     newest.into_iter().next()?.spec.write_back

@@ -34,7 +34,11 @@ async fn window(setup: &Setup) -> anyhow::Result<Option<Window>> {
     if let Place::Sqlite(_) = Place::of(&setup.servers)? {
         return Ok(None);
     }
-    let asked = async { anyhow::Ok(wiring::redis(setup).await?.depth().await?) };
+    let asked = async {
+        let redis = wiring::redis(setup).await?;
+        redis.fit("can't hold jobs").await?;
+        anyhow::Ok(redis.depth().await?)
+    };
     let (held, error) = match asked.await {
         Ok(held) => (Some(held), None),
         Err(error) => (None, Some(error.to_string())),

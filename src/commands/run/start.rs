@@ -112,7 +112,7 @@ async fn plan_and_begin(
     progress.done();
     let question = asked?;
     for warning in &question.warnings {
-        output::say(&format!("warning: {warning}"));
+        output::say(&output::folded(&format!("warning: {warning}"), 0).join("\n"));
     }
     shown::warnings(&subject.source.warnings());
     begin(&access, &question, options, places, &setup.servers, &stop).await

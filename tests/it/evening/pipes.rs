@@ -66,6 +66,7 @@ fn a_pipe_as_plan_settings_secret_or_ledger_is_refused_by_its_name() {
     let mut place = place();
     let plan = ends(&place, &["run", "start", "--plan", "friday.plan", "--yes"]);
     assert!(plan.code == 2 && plan.err.contains("friday.plan is a pipe"), "{}", plan.all());
+    // Nobody writes to these: a pipe of settings or of a secret is waited for, and not for ever.
     let settings = ends(&place, &["config", "check", "--config", "pipe.toml"]);
     assert!(settings.code == 2 && settings.err.contains("pipe.toml is a pipe"), "{}", settings.all());
     let checked = ends(&place, &["check", "--config", "pipe.toml"]);
@@ -84,5 +85,39 @@ fn a_pipe_as_plan_settings_secret_or_ledger_is_refused_by_its_name() {
         let ran = ends(&place, command);
         assert_ne!(ran.code, 0, "{command:?}: {}", ran.all());
         assert!(ran.all().contains("app.db"), "{command:?}: {}", ran.all());
+    }
+}
+
+/// Writes to a pipe once, as `<(vault read …)` does.
+fn writes(place: &Place, name: &str, text: &'static str) -> std::thread::JoinHandle<()> {
+    let path = place.path(name);
+    std::thread::spawn(move || std::fs::write(path, text).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_and_settings_may_come_through_a_pipe_once() {
+    let config = ferry_simulator::Config {
+        client_id: "ferry".into(),
+        client_secret: "through-a-pipe".into(),
+        ..Default::default()
+    };
+    let simulator = ferry_simulator::Simulator::start(config).await.unwrap();
+    let mut place = place();
+    place.env.retain(|(name, _)| !name.starts_with("AUTH0_"));
+    place.set("AUTH0_BASE_URL", simulator.base_url());
+    place.set("AUTH0_CLIENT_ID", "ferry");
+    place.set("AUTH0_CLIENT_SECRET_FILE", "secret");
+    place.set("DATABASE_URL", "sqlite://own.db");
+    let commands: [&[&str]; 2] =
+        [&["config", "check", "--config", "pipe.toml"], &["check", "--config", "pipe.toml"]];
+    for command in commands {
+        let writers = [
+            writes(&place, "secret", "through-a-pipe\n"),
+            writes(&place, "pipe.toml", "[auth0]\nlimits = \"private-100\"\n[run]\nbatch_size = 7\n"),
+        ];
+        let ran = ends(&place, command);
+        assert!(ran.code == 0 && !ran.all().contains("pipe"), "{command:?}: {}", ran.all());
+        assert!(ran.all().contains("private-100") || command[0] == "config", "{}", ran.all());
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::world::{Place, World, new_place};
 
 /// The address that a worker serves at, from what it says.
-async fn address(log: &std::path::Path) -> String {
+pub async fn address(log: &std::path::Path) -> String {
     for _ in 0..300 {
         let said = std::fs::read_to_string(log).unwrap_or_default();
         if let Some(at) = said.split("metrics and health at ").nth(1).and_then(|rest| rest.lines().next()) {
@@ -16,12 +16,12 @@ async fn address(log: &std::path::Path) -> String {
     panic!("no address: {}", std::fs::read_to_string(log).unwrap_or_default());
 }
 
-async fn page(address: &str, page: &str) -> (u16, String) {
+pub async fn page(address: &str, page: &str) -> (u16, String) {
     let answer = reqwest::get(format!("{address}{page}")).await.unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
-async fn until(address: &str, name: &str, words: &str) -> (u16, String) {
+pub async fn until(address: &str, name: &str, words: &str) -> (u16, String) {
     let mut last = (0, String::new());
     for _ in 0..200 {
         last = page(address, name).await;

@@ -1,10 +1,11 @@
-//! Reads each user of a completed batch back by id and compares.
+//! Reads each user of a completed batch back by id and compares. A try that can't read all keeps
+//! what it has read.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use ferry_domain::{
-    Item, Job, JobKind, Lease, RunState, Verdict, crash,
-    ports::{BatchVerification, Directory, DirectoryError, Discrepancy, LedgerError},
+    Item, ItemSeq, Job, JobKind, Lease, RunState, Verdict, crash, ending,
+    ports::{BatchVerification, Directory, DirectoryError, Discrepancy, LedgerError, RunNow},
     retry,
     verification::{Verification, compare},
 };
@@ -30,7 +31,10 @@ pub(crate) async fn verify(
         return Ok(Ended::With(handed_back()));
     }
     let items = env.items.items_at_target(lease).await?;
-    let mut found = BatchVerification { requests: items.len() as i64, ..Default::default() };
+    let items = left(items, env.reports.unread(lease).await?);
+    let mut unread: BTreeMap<ItemSeq, Discrepancy> = items.iter().filter_map(not_read).collect();
+    let mut found = BatchVerification::default();
+    let mut failure = None;
     let mut readings = stream::iter(items)
         .map(|item| read_back(env, &run.spec.connection, item))
         .buffer_unordered(env.tuning.users);
@@ -38,30 +42,36 @@ pub(crate) async fn verify(
         let reading = tokio::select! {
             biased;
             () = hold.lost() => return Err(LedgerError::LeaseLost),
-            () = env.stopping.cancelled() => return Ok(Ended::With(handed_back())),
-            () = env.send_gate.halted(lease.of.run, JobKind::Verify) => return Ok(Ended::With(handed_back())),
+            () = env.stopping.cancelled() => break failure = Some(handed_back()),
+            () = env.send_gate.halted(lease.of.run, JobKind::Verify) => break failure = Some(handed_back()),
             reading = readings.next() => reading,
         };
-        match reading {
-            None => break,
-            Some(Ok(None)) => found.matched += 1,
-            Some(Ok(Some(discrepancy))) => found.discrepancies.push(discrepancy),
-            Some(Err(error)) => {
-                warn!(%error, "a user could not be read back; the batch is read again later");
-                return Ok(Ended::With(match trouble(error) {
-                    Trouble::Blocked(code) => Verdict::Snooze { after: BLOCKED_FOR, code },
-                    Trouble::Stops(code) if run.state == RunState::Running => Verdict::Stop { code },
-                    // Auth0 is ill, not this batch.
-                    Trouble::Failed(code) | Trouble::Stops(code) if env.directory.is_open() => {
-                        Verdict::Snooze { after: BLOCKED_FOR, code }
-                    }
-                    Trouble::Stops(code) => Verdict::Snooze { after: BLOCKED_FOR, code },
-                    Trouble::Failed(code) => {
-                        retry::after_failure(lease.of.attempts, run.spec.max_attempts, code, &*env.random)
-                    }
-                }));
+        let Some(Reading { seq, answer }) = reading else { break };
+        found.requests += 1;
+        match answer {
+            Ok(discrepancy) => {
+                unread.remove(&seq);
+                match discrepancy {
+                    None => found.matched += 1,
+                    Some(discrepancy) => found.discrepancies.push(discrepancy),
+                }
+            }
+            Err(error) => {
+                if failure.is_none() {
+                    warn!(%error, "a user could not be read back; it is read again later");
+                }
+                let trouble = trouble(error);
+                failure = Some(verdict(env, lease, &run, trouble));
+                // Nothing will pass for now; otherwise it is this user's trouble, and others may be read.
+                if !matches!(trouble, Trouble::Failed(_)) || env.directory.is_open() {
+                    break;
+                }
             }
         }
+    }
+    if let Some(verdict) = failure {
+        keep(env, lease, hold, found, unread).await?;
+        return Ok(Ended::With(verdict));
     }
     found.discrepancies.sort_by_key(|d| d.seq);
     info!(matched = found.matched, discrepancies = found.discrepancies.len(), "batch verified");
@@ -74,7 +84,69 @@ pub(crate) async fn verify(
     Ok(Ended::InLedger)
 }
 
-async fn read_back(
+/// What an earlier try left, where one kept what it had read.
+fn left(items: Vec<Item>, unread: Option<Vec<ItemSeq>>) -> Vec<Item> {
+    match unread {
+        None => items,
+        Some(unread) => items.into_iter().filter(|item| unread.contains(&item.seq)).collect(),
+    }
+}
+
+/// A user as one that was not read back.
+fn not_read(item: &Item) -> Option<(ItemSeq, Discrepancy)> {
+    let auth0_user_id = item.auth0_user_id.clone()?;
+    let (seq, key, fields) = (item.seq, item.record.key.clone(), vec![ending::NOT_READ_BACK.to_owned()]);
+    Some((seq, Discrepancy { seq, key, auth0_user_id, fields }))
+}
+
+/// What a failed reading means for the batch.
+fn verdict(env: &Environment, lease: &Lease<Job>, run: &RunNow, trouble: Trouble) -> Verdict {
+    match trouble {
+        Trouble::Blocked(code) => Verdict::Snooze { after: BLOCKED_FOR, code },
+        Trouble::Stops(code) if run.state == RunState::Running => Verdict::Stop { code },
+        // Auth0 is ill, not this batch.
+        Trouble::Failed(code) | Trouble::Stops(code) if env.directory.is_open() => {
+            Verdict::Snooze { after: BLOCKED_FOR, code }
+        }
+        Trouble::Stops(code) => Verdict::Snooze { after: BLOCKED_FOR, code },
+        Trouble::Failed(code) => {
+            retry::after_failure(lease.of.attempts, run.spec.max_attempts, code, &*env.random)
+        }
+    }
+}
+
+/// Keeps what was read, so that the next try, or the dead letter, is about the others only.
+async fn keep(
+    env: &Environment,
+    lease: &Lease<Job>,
+    hold: &HeldLease,
+    mut found: BatchVerification,
+    unread: BTreeMap<ItemSeq, Discrepancy>,
+) -> Result<(), LedgerError> {
+    if found.matched == 0 && found.discrepancies.is_empty() {
+        return Ok(());
+    }
+    if !hold.is_ours() {
+        return Err(LedgerError::LeaseLost);
+    }
+    info!(matched = found.matched, unread = unread.len(), "what was read back is kept");
+    found.discrepancies.extend(unread.into_values());
+    found.discrepancies.sort_by_key(|d| d.seq);
+    env.reports.keep_readings(lease, &found).await?;
+    Ok(())
+}
+
+/// The answer to one reading.
+struct Reading {
+    seq: ItemSeq,
+    answer: Result<Option<Discrepancy>, DirectoryError>,
+}
+
+async fn read_back(env: &Environment, connection: &str, item: Item) -> Reading {
+    Reading { seq: item.seq, answer: compared(env, connection, item).await }
+}
+
+async fn compared(
     env: &Environment,
     connection: &str,
     item: Item,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ferry_domain::limits::LimitPlan;
+use ferry_domain::{limits::LimitPlan, ports::WaitReason};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -13,6 +13,7 @@ const EVERY: Duration = Duration::from_millis(500);
 
 pub(crate) async fn controls(env: &Environment, end: &CancellationToken) {
     let mut rate: Option<String> = None;
+    let mut told: Option<String> = None;
     loop {
         let heard = env.controls.orders().await;
         env.send_gate.note(&heard);
@@ -23,7 +24,15 @@ pub(crate) async fn controls(env: &Environment, end: &CancellationToken) {
             }
             env.send_gate.heard(orders);
         }
-        env.figures.set_waiting_for(env.waiting_for());
+        let waits = env.waiting_for();
+        // What a person may have to act on is told now; a limit comes and goes all the time.
+        let news = waits.as_ref().map(|WaitReason(text)| text.replace(|c: char| c.is_ascii_digit(), ""));
+        let news = news.filter(|text| !text.starts_with("waiting for the limit"));
+        if news != told {
+            env.tell.notify_one();
+            told = news;
+        }
+        env.figures.set_waiting_for(waits);
         if !pause(EVERY, end).await {
             return;
         }

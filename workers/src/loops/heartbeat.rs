@@ -31,7 +31,13 @@ pub(crate) async fn heartbeat(env: &Environment, end: &CancellationToken) {
         }
         drop_overdue(env, renewed, lease);
         env.figures.leases.set(i64::try_from(env.held.count()).unwrap_or(i64::MAX));
-        if !pause(lease / 3, end).await {
+        let wait = async {
+            tokio::select! {
+                going_on = pause(lease / 3, end) => going_on,
+                () = env.tell.notified() => true,
+            }
+        };
+        if !wait.await {
             return;
         }
     }

@@ -8,6 +8,7 @@ pub(crate) mod presence;
 pub(crate) mod queue_watch;
 pub(crate) mod relay;
 pub(crate) mod rescue;
+pub(crate) mod token_watch;
 
 use std::time::Duration;
 

@@ -73,6 +73,12 @@ struct Term {
 impl Term {
     /// One turn; true when it sent as much as it could and there may be more.
     async fn turn(&mut self, env: &Environment) -> Result<bool, RelayError> {
+        // Jobs that go to a server that can never be the queue are lost until it is corrected.
+        if !env.take_gate.queue_fits() {
+            self.renewed = None;
+            env.figures.relay.set(0);
+            return Ok(false);
+        }
         if !self.lead(env).await? {
             return Ok(false);
         }

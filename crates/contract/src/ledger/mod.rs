@@ -160,6 +160,8 @@ macro_rules! ledger_suite {
                 a_stale_owner_stores_nothing_after_the_new_one_has_read,
                 a_stop_within_a_cancelled_run_waits;
             sealing:
+                what_a_try_read_back_is_kept_for_the_next,
+                a_verification_given_up_keeps_what_was_read,
                 two_verifiers_at_the_end_seal_once,
                 discrepancies_are_kept_and_paged,
                 users_of_an_earlier_run_are_read_back_too,

@@ -9,6 +9,7 @@ use super::{
 };
 use ferry_domain::{
     code::Code,
+    ending,
     ids::{ItemSeq, SourceKey},
     item::{ItemState, Outcome},
     job::{JobKind, Verdict},
@@ -139,6 +140,63 @@ pub async fn a_report_given_up_is_made_again(world: impl LedgerWorld) {
     let lease = scene.take_one(JobKind::Report).await;
     assert_eq!(scene.seal(&lease).await, 1);
     assert_eq!(scene.view(run).await.state, RunState::Sealed);
+}
+
+/// A try that can't read all keeps what it has read: the next one is about the others only.
+pub async fn what_a_try_read_back_is_kept_for_the_next(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 4, 4).await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    scene.provision(&lease, created).await;
+    let lease = scene.take_one(JobKind::Verify).await;
+    assert_eq!(scene.ledger.unread(&lease).await.unwrap(), None, "nobody read anything yet");
+    let (differs, unread) = (discrepancy(2, "email"), discrepancy(4, ending::NOT_READ_BACK));
+    let found =
+        BatchVerification { matched: 2, discrepancies: vec![differs.clone(), unread.clone()], requests: 5 };
+    scene.ledger.keep_readings(&lease, &found).await.unwrap();
+    let again = Verdict::Retry { after: Duration::ZERO, code: Code::ServerError };
+    scene.ledger.conclude(&lease, &again, None).await.unwrap();
+
+    let lease = scene.take_one(JobKind::Verify).await;
+    assert_eq!(scene.ledger.unread(&lease).await.unwrap(), Some(vec![ItemSeq(4)]));
+    let view = scene.view(run).await;
+    assert_eq!((view.verified, view.state, view.open_batches), (2, RunState::Running, 1));
+    let found = BatchVerification { matched: 1, discrepancies: Vec::new(), requests: 1 };
+    scene.ledger.record_verification(&lease, &found).await.unwrap();
+    let view = scene.view(run).await;
+    assert_eq!((view.verified, view.discrepancies, view.requests), (3, 1, 6));
+    assert_eq!(scene.ledger.discrepancies(run, ItemSeq(0), 10).await.unwrap(), [differs]);
+}
+
+/// A batch that is given up half read: only the users that nobody read are not read back.
+pub async fn a_verification_given_up_keeps_what_was_read(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 4, 4).await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    scene.provision(&lease, created).await;
+    let lease = scene.take_one(JobKind::Verify).await;
+    let both = vec![discrepancy(2, "email"), discrepancy(4, ending::NOT_READ_BACK)];
+    let found = BatchVerification { matched: 2, discrepancies: both.clone(), requests: 4 };
+    scene.ledger.keep_readings(&lease, &found).await.unwrap();
+    let lost = scene.take_over(&lease).await;
+    let late = scene.ledger.keep_readings(&lease, &found).await;
+    assert!(matches!(late, Err(LedgerError::LeaseLost)), "{late:?}");
+    scene.ledger.conclude(&lost, &Verdict::Discard { code: Code::ServerError }, None).await.unwrap();
+    let view = scene.view(run).await;
+    assert_eq!((view.verified, view.discrepancies, view.open_batches), (2, 2, 0));
+    assert_eq!(scene.ledger.discrepancies(run, ItemSeq(0), 10).await.unwrap(), both);
+    assert_eq!(scene.finish(created).await, 1);
+    // A redrive reads all of the batch once more.
+    scene.ledger.redrive(&DeadFilter::default(), &scene.batches(1), &ANN).await.unwrap();
+    let lease = scene.take_one(JobKind::Verify).await;
+    assert_eq!(scene.ledger.unread(&lease).await.unwrap(), None);
+    scene.verify(&lease).await;
+    assert_eq!((scene.view(run).await.verified, scene.view(run).await.discrepancies), (4, 0));
+}
+
+fn discrepancy(seq: i64, field: &str) -> Discrepancy {
+    let fields = vec![field.to_owned()];
+    Discrepancy { seq: ItemSeq(seq), key: SourceKey(seq.to_string()), auth0_user_id: id(seq), fields }
 }
 
 /// The newest report, or one by its number.

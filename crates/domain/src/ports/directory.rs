@@ -118,6 +118,24 @@ impl DirectoryError {
     }
 }
 
+/// Requests that are out, and how long none of them was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// Requests without an answer.
+    pub requests: usize,
+    /// Since the last answer to any, or since the first was sent.
+    pub lasts: Duration,
+}
+
+/// For progress lines: "waiting for Auth0: 64 requests without an answer for 6 s".
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.requests == 1 { "" } else { "s" };
+        let (requests, seconds) = (self.requests, self.lasts.as_secs());
+        write!(f, "waiting for Auth0: {requests} request{plural} without an answer for {seconds} s")
+    }
+}
+
 /// Users at the target. Every call waits for a permit of the limiter, renews
 /// the token when it must and waits out short 429s by itself.
 #[async_trait]
@@ -144,6 +162,13 @@ pub trait Directory: Send + Sync {
     /// The connection of that name, if there is one.
     async fn connection(&self, name: &str) -> Result<Option<Connection>, DirectoryError>;
 
+    /// Makes sure that there is a token, so that a process learns before its first user whether
+    /// it may ask for anything. Sends nothing where there is one.
+    async fn sign_in(&self) -> Result<(), DirectoryError>;
+
     /// Requests sent so far by this process, refused ones included.
     fn requests(&self) -> u64;
+
+    /// Whether requests are out of which none is answered. What waits for a permit is not out.
+    fn silence(&self) -> Option<Silence>;
 }

@@ -8,7 +8,7 @@ mod queue;
 mod source;
 
 pub use application::Application;
-pub use directory::{Connection, Directory, DirectoryError, DirectoryUser, NewUser};
+pub use directory::{Connection, Directory, DirectoryError, DirectoryUser, NewUser, Silence};
 pub use ledger::{
     ABANDONED, ActiveRun, AppRows, AuditLine, BatchVerification, Cancellable, Command, Controls, DeadCount,
     DeadFilter, DeadKind, DeadLetter, DeadLetters, DeadState, DeadView, Discrepancy, Duty, Example,

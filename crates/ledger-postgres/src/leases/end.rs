@@ -9,7 +9,7 @@ use ferry_domain::{
 };
 use ferry_ledger::{
     refusals::batch_of,
-    steps::{End, EndSteps, ReadBack, RunSteps},
+    steps::{End, EndSteps, Kept, ReadBack, RunSteps},
 };
 use sqlx::{query, query_scalar};
 
@@ -182,6 +182,25 @@ impl EndSteps for Tx<'_> {
         .execute(&mut *self.0)
         .await?;
         Ok(failed.rows_affected() as i64)
+    }
+
+    async fn kept(&mut self, job: &Job) -> Tried<Kept> {
+        let batch = batch_of(job)?.0;
+        let kept = query!(
+            r#"
+            SELECT verified,
+                   (SELECT count(*) FROM ferry.discrepancies WHERE run_id = $2 AND batch_id = $1) AS "differ!",
+                   (SELECT count(*) FROM ferry.discrepancies
+                    WHERE run_id = $2 AND batch_id = $1 AND fields = jsonb_build_array($3::text)) AS "unread!"
+            FROM ferry.batches WHERE id = $1
+            "#,
+            batch,
+            job.run.0,
+            ending::NOT_READ_BACK,
+        )
+        .fetch_one(&mut *self.0)
+        .await?;
+        Ok(Kept { matched: kept.verified, discrepancies: kept.differ, unread: kept.unread })
     }
 
     async fn note_unread(&mut self, job: &Job) -> Tried<i64> {

@@ -10,7 +10,7 @@ use ferry_domain::{
 use ferry_ledger::{
     Result,
     refusals::batch_of,
-    steps::{End, EndSteps, ReadBack, RunSteps},
+    steps::{End, EndSteps, Kept, ReadBack, RunSteps},
 };
 use sqlx::SqliteConnection;
 
@@ -194,6 +194,26 @@ impl EndSteps for Tx<'_> {
         .await
         .doing(ENDING)?;
         Ok(count(failed.rows_affected()))
+    }
+
+    async fn kept(&mut self, job: &Job) -> Result<Kept> {
+        let (batch, unread) = (batch_of(job)?, json(&[ending::NOT_READ_BACK]));
+        let kept = sqlx::query!(
+            r#"
+            SELECT verified,
+                   (SELECT count(*) FROM ferry_discrepancies WHERE run_id = ?2 AND batch_id = ?1) AS "differ!: i64",
+                   (SELECT count(*) FROM ferry_discrepancies
+                    WHERE run_id = ?2 AND batch_id = ?1 AND fields = ?3) AS "unread!: i64"
+            FROM ferry_batches WHERE id = ?1
+            "#,
+            batch.0,
+            job.run.0,
+            unread
+        )
+        .fetch_one(&mut *self.0)
+        .await
+        .doing(ENDING)?;
+        Ok(Kept { matched: kept.verified, discrepancies: kept.differ, unread: kept.unread })
     }
 
     async fn note_unread(&mut self, job: &Job) -> Result<i64> {

@@ -10,7 +10,7 @@ use ferry_domain::{
 use super::moves;
 use crate::{
     refusals,
-    steps::{CancelSteps, End, EndSteps, ReadBack, SealSteps, Step},
+    steps::{CancelSteps, End, EndSteps, Kept, ReadBack, SealSteps, Step},
 };
 
 /// Ends a lease; the caller has checked it, and has `seen` the state of its run. What a stop
@@ -65,9 +65,13 @@ pub async fn give_up<X: EndSteps>(
             failed
         }
         Leftover::Unread => {
-            let unread = x.note_unread(job).await?;
-            let counts = ReadBack { matched: 0, discrepancies: unread, requests: 0 };
-            x.close_batch(job, &counts, end).await?;
+            let mut kept = x.kept(job).await?;
+            if kept.unread == 0 {
+                let unread = x.note_unread(job).await?;
+                kept = Kept { matched: 0, discrepancies: unread, unread };
+            }
+            let Kept { matched, discrepancies, unread } = kept;
+            x.close_batch(job, &ReadBack { matched, discrepancies, requests: 0 }, end).await?;
             unread
         }
         Leftover::Nothing => {
@@ -89,15 +93,16 @@ pub async fn end_cancelled<X: SealSteps>(x: &mut X, run: RunId, sealed: &SealedR
     Ok(Some(x.keep_report(run, sealed).await?))
 }
 
-/// Ends a verify job whose discrepancies are written.
+/// Ends a verify job whose discrepancies are written, with those that earlier tries kept.
 pub async fn record_verification<X: EndSteps>(
     x: &mut X,
     lease: &Lease<Job>,
     found: &BatchVerification,
 ) -> Step<(), X> {
+    let kept = x.kept(&lease.of).await?;
     let counts = ReadBack {
-        matched: found.matched,
-        discrepancies: found.discrepancies.len() as i64,
+        matched: kept.matched + found.matched,
+        discrepancies: kept.discrepancies,
         requests: found.requests,
     };
     x.close_batch(&lease.of, &counts, End::Done).await

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use ::redis::{
-    Client, ConnectionAddr, ErrorKind, RedisError, TlsCertificates,
+    Client, ConnectionAddr, ErrorKind, RedisConnectionInfo, RedisError, TlsCertificates,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 use ferry_domain::ports::QueueError;
 
-use super::reasons::Server;
+use super::{inspect::Inspection, reasons::Server};
 
 /// A command that gets no answer for this long has failed (fault 17: no limit by default).
 const ANSWER: Duration = Duration::from_secs(5);
@@ -16,8 +16,9 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// One try to connect.
 const CONNECT: Duration = Duration::from_secs(2);
 
-/// How long a silence may last before its cause is looked for.
-const WHY: Duration = Duration::from_secs(3);
+/// How long a silence may last before its cause is looked for. A probe takes milliseconds, and
+/// people look within seconds.
+const WHY: Duration = Duration::from_secs(1);
 
 /// How long to try at the start of a process. Servers often start together.
 const AT_FIRST: Duration = Duration::from_secs(4);
@@ -104,6 +105,11 @@ impl Connection {
         }
     }
 
+    /// The server, as errors speak of it.
+    pub(super) fn server(&self) -> &Server {
+        &self.server
+    }
+
     /// A reason that apalis's worker gave, in words.
     pub(super) fn reason(&self, said: &str) -> String {
         self.server.error("", said).reason
@@ -163,9 +169,27 @@ async fn hello(client: &Client, server: &Server) -> Result<(), QueueError> {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => {
             let refused = error.kind() == ErrorKind::AuthenticationFailed || error.code() == Some("NOAUTH");
+            if refused && let Some(unfit) = unfit_stranger(client, server).await {
+                return Err(unfit);
+            }
             let error = server.error(CONNECTING, &error.to_string());
             Err(QueueError { passes: error.passes && !refused, ..error })
         }
         Err(_) => Err(server.silent(CONNECTING, CONNECT.as_secs())),
     }
+}
+
+/// Whether a server that refuses the password says to anybody that it is none for us: a Sentinel
+/// has seldom the password of what it watches.
+async fn unfit_stranger(client: &Client, server: &Server) -> Option<QueueError> {
+    if server.tls {
+        return None; // the certificate's authority is not known here
+    }
+    let nobody = client.get_connection_info().clone().set_redis_settings(RedisConnectionInfo::default());
+    let ask = async {
+        let mut connection = Client::open(nobody).ok()?.get_multiplexed_async_connection().await.ok()?;
+        ::redis::cmd("INFO").query_async::<String>(&mut connection).await.ok()
+    };
+    let info = tokio::time::timeout(CONNECT, ask).await.ok()??;
+    server.unfit(CONNECTING, &Inspection::read(&info).mode)
 }

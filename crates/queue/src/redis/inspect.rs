@@ -2,7 +2,7 @@
 
 use ferry_domain::ports::QueueError;
 
-use super::RedisQueue;
+use super::{RedisQueue, reasons};
 
 /// A server, as its `INFO` describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,7 +31,13 @@ impl Inspection {
         self.version.split('.').next().and_then(|number| number.parse().ok()).unwrap_or(0)
     }
 
-    fn read(info: &str) -> Inspection {
+    /// Why it can't be the queue, whatever its settings: what it is, and what to do. In the same
+    /// words as the errors of the queue.
+    pub fn unfit(&self) -> Option<(&'static str, &'static str)> {
+        reasons::unfit(&self.mode).or(self.replica.then_some(reasons::COPY))
+    }
+
+    pub(super) fn read(info: &str) -> Inspection {
         let value = |key: &str| {
             let line = info.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
             line.map(|value| value.trim().to_owned())
@@ -65,6 +71,18 @@ impl RedisQueue {
         let info = self.connection().ask("did not describe itself", answer).await?;
         Ok(Inspection::read(&info))
     }
+
+    /// Refuses a server that can never be the queue, by what it says of itself: a node of a
+    /// cluster takes pushes where it happens to own the slot. It only reads. A server that says
+    /// nothing of itself is left to the probe.
+    pub async fn fit(&self, doing: &'static str) -> Result<(), QueueError> {
+        let mut manager = self.connection().manager();
+        let mut command = ::redis::cmd("INFO");
+        let answer = command.arg("server").query_async::<String>(&mut manager);
+        let info = self.connection().ask(doing, answer).await.unwrap_or_default();
+        let mode = Inspection::read(&info).mode;
+        self.connection().server().unfit(doing, &mode).map_or(Ok(()), Err)
+    }
 }
 
 #[cfg(test)]
@@ -89,9 +107,13 @@ mod tests {
         let read =
             Inspection::read("redis_mode:standalone\r\nrole:slave\r\nused_memory:900\r\nmaxmemory:1000\r\n");
         assert_eq!((read.mode.as_str(), read.replica), ("standalone", true));
+        assert!(read.unfit().unwrap().0.contains("replica"));
         assert_eq!((read.used_memory, read.max_memory), (900, 1000));
         let read = Inspection::read("server_mode:cluster\r\nrole:master\r\n");
         assert_eq!((read.mode.as_str(), read.replica), ("cluster", false));
-        assert_eq!(Inspection::read("redis_mode:sentinel\r\n").mode, "sentinel");
+        assert!(read.unfit().unwrap().0.contains("Redis Cluster"));
+        let read = Inspection::read("redis_mode:sentinel\r\n");
+        assert_eq!(read.mode, "sentinel");
+        assert!(read.unfit().unwrap().1.contains("the master that the Sentinel watches"));
     }
 }

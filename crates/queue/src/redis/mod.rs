@@ -222,7 +222,11 @@ impl Queue for RedisQueue {
         let name = format!("probe-{}-{}", self.host, std::process::id());
         let mut call = scripts::PROBE.key(&self.queues[0]);
         call.arg(name);
-        self.connection.ask_why("would move nothing", call.invoke_async(&mut self.connection.manager())).await
+        const DOING: &str = "would move nothing";
+        let mut manager = self.connection.manager();
+        self.connection.ask_why::<()>(DOING, call.invoke_async(&mut manager)).await?;
+        // A node that has all slots of its cluster lets the script through, until it has not.
+        self.fit(DOING).await
     }
 
     async fn sweep(&self) -> Result<Swept, QueueError> {

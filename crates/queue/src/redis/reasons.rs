@@ -23,17 +23,16 @@ const fn known(sign: &'static str, means: &'static str, remedy: &'static str, pa
 
 const CLUSTER: &str = "is a node of a Redis Cluster";
 const SINGLE: &str = "Ferry needs a single server: point REDIS_URL at one that is not part of a cluster";
+const SENTINEL: &str = "is a Sentinel, which watches servers and holds no jobs";
+const MASTER: &str = "REDIS_URL has to name the server itself, the master that the Sentinel watches (its own host and port, often 6379, not 26379); after a fail-over that is another address";
+const REPLICA: &str = "is a read-only replica";
+const PRIMARY: &str = "REDIS_URL has to name the primary; after a fail-over that is another address";
 const PASSWORD: &str = "refuses the user or the password";
 const SIGN_IN: &str = "Correct them in REDIS_URL; special characters of a password are escaped there (@ is %40, / is %2F, # is %23, % is %25)";
 
 /// The first that fits is taken.
 const KNOWN: &[Known] = &[
-    known(
-        "readonly",
-        "is a read-only replica",
-        "REDIS_URL has to name the primary; after a fail-over that is another address",
-        true,
-    ),
+    known("readonly", REPLICA, PRIMARY, true),
     known(
         "oom command not allowed",
         "is full and refuses to store anything",
@@ -51,6 +50,16 @@ const KNOWN: &[Known] = &[
     known("crossslot", CLUSTER, SINGLE, false),
     known("moved", CLUSTER, SINGLE, false),
     known("clusterdown", CLUSTER, SINGLE, false),
+    known("not allowed in cluster mode", CLUSTER, SINGLE, false),
+    // Every server that keeps data knows these two; a Sentinel knows neither.
+    known("unknown command 'select'", SENTINEL, MASTER, false),
+    known("unknown command 'evalsha'", SENTINEL, MASTER, false),
+    known(
+        "unknown command",
+        "does not know a command that workers need",
+        "Take Redis 7 or later, or Valkey 8 or later, with no command renamed or switched off",
+        false,
+    ),
     known(
         "can't run this command",
         "does not let this user run a command that workers need",
@@ -132,6 +141,19 @@ const KNOWN: &[Known] = &[
     known("connection refused", "does not accept connections", "Start it, or correct REDIS_URL", true),
 ];
 
+/// Why a server can never be the queue, whatever its settings, by the mode that it names: what
+/// it is, and what to do.
+pub(super) fn unfit(mode: &str) -> Option<(&'static str, &'static str)> {
+    match mode {
+        "cluster" => Some((CLUSTER, SINGLE)),
+        "sentinel" => Some((SENTINEL, MASTER)),
+        _ => None,
+    }
+}
+
+/// What a copy of another server is, and what to do.
+pub(super) const COPY: (&str, &str) = (REPLICA, PRIMARY);
+
 /// A server as its errors speak of it.
 #[derive(Clone, Debug)]
 pub(super) struct Server {
@@ -151,6 +173,13 @@ impl Server {
         };
         let Known { means, remedy, passes, .. } = known;
         QueueError { doing, reason: format!("Redis at {place} {means}. {remedy}"), passes: *passes }
+    }
+
+    /// It answers, and can never be the queue.
+    pub(super) fn unfit(&self, doing: &'static str, mode: &str) -> Option<QueueError> {
+        let (means, remedy) = unfit(mode)?;
+        let reason = format!("Redis at {} {means}. {remedy}", self.place);
+        Some(QueueError { doing, reason, passes: false })
     }
 
     /// No answer came.
@@ -221,6 +250,22 @@ mod tests {
                 ["no database of that number", "REDIS_URL"],
                 false,
             ),
+            (
+                "unknown command 'EVALSHA', with args beginning with: '5a1c' '6' '{ferry}:provision'",
+                ["is a Sentinel", "the master"],
+                false,
+            ),
+            (
+                "Redis server refused to switch database - Server(ResponseError): unknown command 'SELECT'",
+                ["is a Sentinel", "REDIS_URL"],
+                false,
+            ),
+            (
+                "Redis server refused to switch database - SELECT is not allowed in cluster mode",
+                ["Redis Cluster", "single server"],
+                false,
+            ),
+            ("ERR unknown command 'FUNCTION'", ["does not know a command", "Redis 7"], false),
             ("invalid peer certificate: UnknownIssuer", ["does not trust", "REDIS_CA_FILE"], false),
             ("IoError: timed out", ["does not answer in time", "REDIS_URL"], true),
             (

@@ -90,6 +90,40 @@ async fn a_node_of_a_cluster_is_named_as_one() {
     assert_eq!(queue.inspect().await.unwrap().mode, "cluster");
     let told = async || lacks(&queue).await.contains("Redis Cluster");
     assert!(comes_true(Duration::from_millis(200), told).await, "{}", lacks(&queue).await);
+    assert!(queue.fit("holds nothing").await.unwrap_err().to_string().contains("Redis Cluster"));
+    let numbered = RedisQueue::connect(&format!("{}/1", server.url()), RedisOptions::default()).await;
+    let error = numbered.err().unwrap();
+    assert!(error.to_string().contains("Redis Cluster") && !error.passes, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sentinel_is_named_as_one_with_what_to_write_instead() {
+    let Some(master) = OwnRedis::private(&[]) else { return };
+    let sentinel = master.sentinel();
+    let queue = queue_at(&sentinel.url()).await;
+    let refused = async |url: &str| {
+        let refused = RedisQueue::connect(url, RedisOptions::default()).await;
+        refused.err().unwrap()
+    };
+    let at = |more: &str| format!("redis://{more}");
+    let (of_password, of_database) = (
+        refused(&at(&format!(":secret@127.0.0.1:{}", sentinel.port))).await,
+        refused(&at(&format!("127.0.0.1:{}/1", sentinel.port))).await,
+    );
+    let said = [
+        lacks(&queue).await,
+        queue.depth().await.unwrap_err().to_string(),
+        queue.fit("holds nothing").await.unwrap_err().to_string(),
+        of_password.to_string(),
+        of_database.to_string(),
+    ];
+    for said in said {
+        assert!(said.contains("is a Sentinel") && said.contains("the master"), "{said}");
+        assert!(!said.contains("unknown command") && !said.contains("secret"), "{said}");
+    }
+    assert!(!of_password.passes && !of_database.passes, "waiting does not help");
+    assert_eq!(queue.inspect().await.unwrap().mode, "sentinel");
+    queue_at(&master.url()).await.fit("holds nothing").await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,9 +16,11 @@ async fn a_file_that_can_not_be_read_is_named() {
         std::fs::write(folder.path().join("empty"), "").unwrap();
         let error = candidates(&at("empty"), &simple()).await.unwrap_err();
         assert!(error.what.contains("empty"), "{error}");
-        std::fs::write(folder.path().join("wide"), b"\xff\xfei\0d\0").unwrap();
-        let error = candidates(&at("wide"), &simple()).await.unwrap_err();
-        assert!(error.what.contains("UTF-16"), "{error}");
+        for wide in [b"\xff\xfei\0d\0".as_slice(), b"\xfe\xff\0i\0d", b"i\0d\0,\0", b"\0{\0\"\0i"] {
+            std::fs::write(folder.path().join("wide"), wide).unwrap();
+            let error = candidates(&at("wide"), &simple()).await.unwrap_err();
+            assert!(error.what.contains("UTF-16") && error.remedy.contains("iconv"), "{error}");
+        }
         std::fs::write(folder.path().join("packed"), b"\x1f\x8b\x08\0").unwrap();
         let error = candidates(&at("packed"), &simple()).await.unwrap_err();
         assert!(error.what.contains("compressed"), "{error}");

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)]
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod broken_json;
 mod csv;
 mod file;
 mod json;

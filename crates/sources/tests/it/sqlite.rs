@@ -8,12 +8,12 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection, sqlite::SqliteConnectOpt
 
 use crate::support::*;
 
-struct Db {
+pub struct Db {
     folder: tempfile::TempDir,
 }
 
 impl Db {
-    async fn new(sql: &str) -> Db {
+    pub async fn new(sql: &str) -> Db {
         let db = Db { folder: tempfile::tempdir().unwrap() };
         db.run(sql).await;
         db
@@ -23,7 +23,7 @@ impl Db {
         self.folder.path().join("app.db")
     }
 
-    fn location(&self) -> Location {
+    pub fn location(&self) -> Location {
         Location::Sqlite { path: self.path() }
     }
 

@@ -382,6 +382,21 @@ impl Reports for Told {
         .await
     }
 
+    async fn keep_readings(&self, lease: &Lease<Job>, found: &BatchVerification) -> Result<()> {
+        let answer = self.0.ledger.keep_readings(lease, found).await;
+        self.told(
+            format!("keep_readings {} matched, {} differ", found.matched, found.discrepancies.len()),
+            answer,
+            debug,
+        )
+        .await
+    }
+
+    async fn unread(&self, lease: &Lease<Job>) -> Result<Option<Vec<ItemSeq>>> {
+        let answer = self.0.ledger.unread(lease).await;
+        self.told("unread".to_owned(), answer, debug).await
+    }
+
     async fn seal_finished(&self) -> Result<u64> {
         let answer = self.0.ledger.seal_finished().await;
         self.told("seal_finished".to_owned(), answer, debug).await

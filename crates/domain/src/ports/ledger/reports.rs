@@ -111,6 +111,13 @@ pub trait Reports: Send + Sync {
     /// counting; the last batch of a run makes the report job, and the run is `sealing`.
     async fn record_verification(&self, lease: &Lease<Job>, found: &BatchVerification) -> Result<()>;
 
+    /// Keeps what a try read back that could not read all: the next try, or a dead letter, is about the
+    /// others only. `found` names those as [`ending::NOT_READ_BACK`].
+    async fn keep_readings(&self, lease: &Lease<Job>, found: &BatchVerification) -> Result<()>;
+
+    /// Users of the job's batch that an earlier try could not read back; `None` where none kept anything.
+    async fn unread(&self, lease: &Lease<Job>) -> Result<Option<Vec<ItemSeq>>>;
+
     /// Makes the report job of every sending run that has nothing open and none yet.
     /// Returns their number.
     async fn seal_finished(&self) -> Result<u64>;
