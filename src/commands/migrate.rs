@@ -1,10 +1,17 @@
 //! `ferry migrate`: the ledger's tables, and the application's column.
 
+mod tools;
+
 use std::sync::Arc;
 
 use clap::Args;
-use ferry_domain::{WriteBackTarget, ports::Ledger};
+use ferry_domain::{
+    WriteBackTarget,
+    application::{AppTable, Relation},
+    ports::Ledger,
+};
 
+use self::tools::Tool;
 use crate::{
     exit::{Exit, usage},
     output,
@@ -23,6 +30,12 @@ pub struct Options {
     /// Preset that names the application's table [default: section source of the settings, else table users with key id]
     #[arg(long, value_name = "NAME", requires = "app")]
     pub preset: Option<String>,
+    /// The application's schema tool, whose model has to know the column [default: recognised by its own table]
+    #[arg(long, value_name = "NAME", requires = "app", conflicts_with = "model_known")]
+    pub schema_tool: Option<Tool>,
+    /// The tool's model knows the column and its index: nothing is said about it
+    #[arg(long, requires = "app")]
+    pub model_known: bool,
     /// Do not ask for confirmation
     #[arg(long)]
     pub yes: bool,
@@ -82,19 +95,36 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
         output::say(&format!("warning: {remark}"));
     }
     if let Some(target) = target {
-        prepare(&*ledger, &target).await?;
+        let table = prepare(&*ledger, &target).await?;
+        if !options.model_known {
+            tell_model(&*ledger, &table, options.schema_tool).await?;
+        }
     }
     Ok(Exit::Done)
 }
 
 /// Makes what the application's table lacks; says what stays to be known about it.
-async fn prepare(ledger: &dyn Ledger, target: &WriteBackTarget) -> anyhow::Result<()> {
+async fn prepare(ledger: &dyn Ledger, target: &WriteBackTarget) -> anyhow::Result<AppTable> {
     let changed = ledger.prepare_application(target).await?;
     let table = ledger.application_table(target).await?;
     let word = if changed { "added" } else { "was there already" };
     output::say(&format!("{}.{} {word}.", table.target.shown(), target.id_column));
     for finding in table.findings() {
         output::say(&format!("warning: {finding}"));
+    }
+    Ok(table)
+}
+
+/// Says what the application's schema tool would do, and prints the lines for its model.
+async fn tell_model(ledger: &dyn Ledger, table: &AppTable, tool: Option<Tool>) -> anyhow::Result<()> {
+    if !matches!(table.relation, Relation::Table | Relation::Divided) {
+        return Ok(()); // what is behind a view can't be seen from here
+    }
+    let said = tools::said(&ledger.application_schema(&table.target, &tools::TABLES).await?, tool);
+    said.talk.iter().for_each(|line| output::say(line));
+    if let Some(lines) = said.lines {
+        output::say("");
+        output::data(&lines);
     }
     Ok(())
 }

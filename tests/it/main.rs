@@ -21,6 +21,7 @@ mod plans;
 mod production;
 mod restoring;
 mod samples;
+mod schema_tools;
 mod schemas;
 mod secrets;
 mod shapes;

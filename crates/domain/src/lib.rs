@@ -6,6 +6,7 @@
 //! in, so that each rule can be tested without waiting for anything.
 
 pub mod adoption;
+pub mod app_schema;
 pub mod application;
 pub mod breaker;
 pub mod clock;

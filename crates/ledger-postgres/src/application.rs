@@ -9,6 +9,7 @@ mod fault;
 mod look;
 mod pace;
 mod prepare;
+mod schema;
 mod write;
 mod writer;
 
@@ -25,6 +26,7 @@ pub use apart::PostgresApplication;
 pub(crate) use look::look;
 pub(crate) use pace::Pace;
 pub(crate) use prepare::prepare;
+pub(crate) use schema::schema;
 
 use self::writer::{Statements, Writer, statements_for};
 use crate::{

@@ -7,6 +7,7 @@ mod settle;
 use async_trait::async_trait;
 use ferry_domain::{
     NewItem, RunId, WriteBackTarget,
+    app_schema::AppSchema,
     application::{AppTable, Finding},
     ports::{ABANDONED, LedgerError, NewRun, Planned, Planning},
     run::RunMove,
@@ -137,6 +138,15 @@ impl Planning for PostgresLedger {
         let mut connection = self.pool.acquire().await.map_err(|error| failed(error.into()))?;
         let found = application::look(&mut connection, target).await;
         found.map(|found| found.table).map_err(failed)
+    }
+
+    async fn application_schema(&self, target: &WriteBackTarget, names: &[&str]) -> Result<AppSchema> {
+        if let Some(application) = self.apart.any() {
+            return application.schema(target, names).await;
+        }
+        let failed = self.failed("could not look at the application's database");
+        let mut connection = self.pool.acquire().await.map_err(|error| failed(error.into()))?;
+        application::schema(&mut connection, target, names).await.map_err(failed)
     }
 
     async fn remarks(&self) -> Result<Vec<Finding>> {

@@ -7,6 +7,7 @@ mod apart;
 mod look;
 mod parts;
 mod prepare;
+mod schema;
 mod write;
 
 use std::path::Path;
@@ -19,6 +20,7 @@ pub use apart::SqliteApplication;
 pub(crate) use look::look_closely;
 pub(crate) use parts::Parts;
 pub(crate) use prepare::prepare;
+pub(crate) use schema::schema;
 pub(crate) use write::Trouble;
 
 use self::write::{AppRow, without_id, write_ids};

@@ -7,6 +7,7 @@ mod settle;
 use async_trait::async_trait;
 use ferry_domain::{
     Code, ItemState, NewItem, RunId, WriteBackTarget,
+    app_schema::AppSchema,
     application::{AppTable, Finding},
     ports::{ABANDONED, LedgerError, NewRun, Planned, Planning},
     run::RunMove,
@@ -133,6 +134,14 @@ impl Planning for SqliteLedger {
         }
         let mut connection = self.reader().acquire().await.doing(LOOKING)?;
         Ok(application::look_closely(&mut connection, target).await?.table)
+    }
+
+    async fn application_schema(&self, target: &WriteBackTarget, names: &[&str]) -> Result<AppSchema> {
+        if let Some(application) = self.apart().any() {
+            return application.schema(target, names).await;
+        }
+        let mut connection = self.reader().acquire().await.doing(LOOKING)?;
+        application::schema(&mut connection, target, names).await
     }
 
     async fn remarks(&self) -> Result<Vec<Finding>> {

@@ -5,7 +5,9 @@ use std::fmt;
 use async_trait::async_trait;
 
 use super::{AppRows, LedgerError};
-use crate::{application::AppTable, ids::SourceKey, item::ItemResult, run::WriteBackTarget};
+use crate::{
+    app_schema::AppSchema, application::AppTable, ids::SourceKey, item::ItemResult, run::WriteBackTarget,
+};
 
 type Result<T> = std::result::Result<T, LedgerError>;
 
@@ -26,6 +28,9 @@ pub trait Application: fmt::Debug + Send + Sync {
 
     /// Which of these keys have a row, one alone, that carries no Auth0 id; in their order.
     async fn without_id(&self, target: &WriteBackTarget, keys: &[SourceKey]) -> Result<Vec<bool>>;
+
+    /// As [`Planning::application_schema`](super::Planning::application_schema).
+    async fn schema(&self, target: &WriteBackTarget, names: &[&str]) -> Result<AppSchema>;
 
     /// Gives the rows of these results their ids, where there is none yet or the same one, in
     /// transactions of its own. Safe to repeat.

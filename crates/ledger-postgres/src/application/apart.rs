@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use ferry_domain::{
     ItemResult, SourceKey, WriteBackTarget,
+    app_schema::AppSchema,
     application::AppTable,
     ports::{AppRows, Application, LedgerError, Planning},
 };
@@ -90,6 +91,10 @@ impl Application for PostgresApplication {
         let mut table = self.server.application_table(target).await?;
         table.target.database = Some(self.name.clone());
         Ok(table)
+    }
+
+    async fn schema(&self, target: &WriteBackTarget, names: &[&str]) -> Result<AppSchema> {
+        self.server.application_schema(target, names).await
     }
 
     async fn without_id(&self, target: &WriteBackTarget, keys: &[SourceKey]) -> Result<Vec<bool>> {

@@ -5,6 +5,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use ferry_domain::{
     ItemResult, SourceKey, WriteBackTarget,
+    app_schema::AppSchema,
     application::AppTable,
     ports::{AppRows, Application, Planning, RefusedRow},
 };
@@ -59,6 +60,10 @@ impl Application for SqliteApplication {
         let mut table = self.file.application_table(target).await?;
         table.target.database = Some(self.name.clone());
         Ok(table)
+    }
+
+    async fn schema(&self, target: &WriteBackTarget, names: &[&str]) -> Result<AppSchema> {
+        self.file.application_schema(target, names).await
     }
 
     async fn without_id(&self, target: &WriteBackTarget, keys: &[SourceKey]) -> Result<Vec<bool>> {

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use ferry_domain::{
     Attempt, BatchId, Code, Envelope, Item, ItemResult, ItemSeq, Job, JobId, Lease, NewItem, RunId, RunView,
     Verdict, WorkerId, WriteBackTarget,
+    app_schema::AppSchema,
     application::{AppTable, Finding},
     migration::Migrated,
     ports::{
@@ -117,6 +118,10 @@ impl Planning for Told {
 
     async fn application_table(&self, target: &WriteBackTarget) -> Result<AppTable> {
         self.0.ledger.application_table(target).await
+    }
+
+    async fn application_schema(&self, target: &WriteBackTarget, names: &[&str]) -> Result<AppSchema> {
+        self.0.ledger.application_schema(target, names).await
     }
 
     async fn remarks(&self) -> Result<Vec<Finding>> {

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::Result;
 use crate::{
+    app_schema::AppSchema,
     application::{AppTable, Finding},
     code::Code,
     ids::{BatchId, RunId},
@@ -97,6 +98,10 @@ pub trait Planning: Send + Sync {
     /// Looks at the application's table. Refuses with `WriteBackTarget` only when there is none;
     /// what it lacks is in the answer.
     async fn application_table(&self, target: &WriteBackTarget) -> Result<AppTable>;
+
+    /// What Ferry's work looks like in the application's database, and which tables of these names
+    /// are there. Refuses with `WriteBackTarget` when there is no such table.
+    async fn application_schema(&self, target: &WriteBackTarget, names: &[&str]) -> Result<AppSchema>;
 
     /// Refuses with `WriteBackTarget` when the application's table lacks what
     /// write-back needs.
