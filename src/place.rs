@@ -48,9 +48,31 @@ impl Place {
         Ok(Place::Sqlite(OWN_FILE.into()))
     }
 
-    /// The ledger's file beside an application's: `app.db` has `app.ferry.db`.
+    /// The ledger's file beside an application's: `app.db` has `app.ferry.db`, `app.sqlite` has
+    /// `app.sqlite.ferry.db`. Whatever links lead to a file, it has one ledger.
     pub fn beside(application: &Path) -> Place {
-        Place::Sqlite(application.with_extension("ferry.db"))
+        let full = std::fs::canonicalize(application).ok();
+        let linked = full.filter(|full| std::path::absolute(application).ok().as_ref() != Some(full));
+        let file = linked.as_deref().unwrap_or(application);
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        Place::Sqlite(file.with_file_name(match (name.strip_suffix(".db"), file.extension()) {
+            (Some(stem), _) => format!("{stem}.ferry.db"),
+            (None, Some(_)) => format!("{name}.ferry.db"),
+            (None, None) => format!("{name}.ferry"),
+        }))
+    }
+
+    /// What runs remember this application's database by: beside their ledger by the file's name
+    /// alone, so that both can be taken to another folder.
+    pub fn name_for(&self, ledger: &Place) -> String {
+        match (self, ledger) {
+            (Place::Sqlite(path), Place::Sqlite(_)) if Place::beside(path).name() == ledger.name() => {
+                let full = std::fs::canonicalize(path);
+                let file = full.as_ref().unwrap_or(path).file_name().unwrap_or_default();
+                format!("sqlite://{}", file.to_string_lossy())
+            }
+            _ => self.name(),
+        }
     }
 
     /// The database of a table; `None` for a file.
@@ -111,6 +133,17 @@ mod tests {
         assert_eq!(shown(&[("DATABASE_URL", "sqlite://app.db?mode=rwc")]), "sqlite://app.db");
         let both = [("DATABASE_URL", "app.db"), ("FERRY_LEDGER_URL", "postgres://ann:hunter2@db/ferry")];
         assert_eq!(shown(&both), "postgres://db:5432/ferry");
+    }
+
+    #[test]
+    fn files_of_one_folder_have_a_ledger_each() {
+        let beside = |file: &str| Place::beside(Path::new(file)).shown();
+        assert_eq!(beside("x/app.db"), "sqlite://x/app.ferry.db");
+        assert_eq!(beside("app.sqlite"), "sqlite://app.sqlite.ferry.db");
+        assert_eq!(beside("app"), "sqlite://app.ferry");
+        let (app, ledger) = (Place::Sqlite("x/app.db".into()), Place::Sqlite("x/app.ferry.db".into()));
+        assert_eq!(app.name_for(&ledger), "sqlite://app.db");
+        assert_eq!(app.name_for(&app), app.name());
     }
 
     #[test]

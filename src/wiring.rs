@@ -47,10 +47,13 @@ pub async fn access(setup: &Setup) -> anyhow::Result<Access> {
 pub async fn access_with_table(setup: &Setup) -> anyhow::Result<Access> {
     let place = ledger_place(&setup.servers).await?;
     if let Place::Sqlite(path) = &place {
-        check_there(path)?;
+        check_there(path).await?;
     }
     let application = Place::of_application(&setup.servers)?;
-    let ledger = ledger_for(application.as_ref(), &place, setup).await?;
+    // An application that is away keeps nobody from looking at a run.
+    let Ok(ledger) = ledger_for(application.as_ref(), &place, setup).await else {
+        return access(setup).await;
+    };
     check_readable(&*ledger).await?;
     Ok(access_to(ledger, setup))
 }
@@ -75,34 +78,55 @@ pub async fn ledger_of(location: &Location, servers: &Servers) -> anyhow::Result
 }
 
 /// The ledger of what is in this place: that in a file beside an application's, unless the ledger
-/// was made in the file itself. A file without an application's tables is the ledger's.
+/// was made in the file itself and is not moved yet. A file without an application's tables is
+/// the ledger's.
 async fn beside(place: Place) -> anyhow::Result<Place> {
     let Place::Sqlite(path) = &place else { return Ok(place) };
-    let Holds { ledger, others } = ferry_ledger_sqlite::holds(path).await?;
-    Ok(if others && !ledger { Place::beside(path) } else { place })
+    let beside = Place::beside(path);
+    let (own, apart) = (held_by(&place).await?, held_by(&beside).await?);
+    let is_there = apart.ledger && !apart.copying && (apart.runs || !own.runs);
+    Ok(if is_there || own.others && !own.ledger { beside } else { place })
 }
 
-/// The application's file whose ledger was made in it, as nobody asked for, and the file beside it
-/// where the ledger belongs.
-pub async fn misplaced(servers: &Servers) -> anyhow::Result<Option<(PathBuf, PathBuf)>> {
+async fn held_by(place: &Place) -> anyhow::Result<Holds> {
+    Ok(match place {
+        Place::Sqlite(path) => ferry_ledger_sqlite::holds(path).await?,
+        Place::Postgres(_) => Holds::default(),
+    })
+}
+
+/// A ledger in an application's file, where nobody asked for it.
+pub struct Misplaced {
+    /// The application's file.
+    pub application: PathBuf,
+    /// The file beside it, where the ledger belongs.
+    pub beside: PathBuf,
+    /// Whether that is a ledger with runs too, and the one that counts.
+    pub both: bool,
+}
+
+/// Whether there is a ledger in the application's file, as older versions made it.
+pub async fn misplaced(servers: &Servers) -> anyhow::Result<Option<Misplaced>> {
     let (None, Place::Sqlite(path)) = (servers.ledger_url.get(), Place::of(servers)?) else {
         return Ok(None);
     };
-    let Holds { ledger, others } = ferry_ledger_sqlite::holds(&path).await?;
     let Place::Sqlite(beside) = Place::beside(&path) else { return Ok(None) };
-    Ok((ledger && others).then_some((path, beside)))
+    let (own, apart) = (ferry_ledger_sqlite::holds(&path).await?, ferry_ledger_sqlite::holds(&beside).await?);
+    let both = own.runs && apart.runs && !apart.copying;
+    let is_misplaced = own.ledger && (own.others || apart.ledger);
+    Ok(is_misplaced.then_some(Misplaced { application: path, beside, both }))
 }
 
 /// Moves a ledger out of the application's file; returns how many runs it has.
-pub async fn relocate(from: &Path, to: &Path) -> anyhow::Result<i64> {
-    let locks = [from, to].map(EmbeddedLock::take);
+pub async fn relocate(Misplaced { application, beside, .. }: &Misplaced) -> anyhow::Result<i64> {
+    let locks = [application, beside].map(|file| EmbeddedLock::take(file));
     for lock in &locks {
         if let Err(held) = lock {
             return Err(refused(format!("the ledger can't be moved: {held}")));
         }
     }
-    let database = Place::Sqlite(from.to_owned()).name();
-    Ok(ferry_ledger_sqlite::relocate(from, to, &database).await?)
+    let database = Place::Sqlite(application.clone()).name_for(&Place::Sqlite(beside.clone()));
+    Ok(ferry_ledger_sqlite::relocate(application, beside, &database).await?)
 }
 
 /// What operations may use, with this ledger.
@@ -116,7 +140,7 @@ pub fn access_to(ledger: Arc<dyn Ledger>, setup: &Setup) -> Access {
 pub async fn ledger(place: &Place, setup: &Setup) -> anyhow::Result<Arc<dyn Ledger>> {
     match place {
         Place::Sqlite(path) => {
-            check_there(path)?;
+            check_there(path).await?;
             sqlite(path).await
         }
         Place::Postgres(url) => {
@@ -135,7 +159,7 @@ pub async fn ledger_for(
     setup: &Setup,
 ) -> anyhow::Result<Arc<dyn Ledger>> {
     let apart = match application.filter(|of| of.name() != place.name()) {
-        Some(of) => application_in(of, setup).await?,
+        Some(of) => application_in(of, place, setup).await?,
         None => None,
     };
     Ok(match (place, apart) {
@@ -147,10 +171,14 @@ pub async fn ledger_for(
 }
 
 /// The application's database, for a ledger in another one; `None` where the file is not there.
-pub async fn application_in(of: &Place, setup: &Setup) -> anyhow::Result<Option<Arc<dyn Application>>> {
+pub async fn application_in(
+    of: &Place,
+    ledger: &Place,
+    setup: &Setup,
+) -> anyhow::Result<Option<Arc<dyn Application>>> {
     Ok(match of {
         Place::Sqlite(path) if !path.is_file() => None,
-        Place::Sqlite(path) => Some(Arc::new(SqliteApplication::open(path, of.name()).await?)),
+        Place::Sqlite(path) => Some(Arc::new(SqliteApplication::open(path, of.name_for(ledger)).await?)),
         Place::Postgres(url) => {
             let (url, options) = (url.expose_secret(), postgres_options(setup));
             Some(Arc::new(PostgresApplication::connect(url, of.name(), options).await?))
@@ -184,8 +212,8 @@ pub async fn looked_at(path: &Path) -> anyhow::Result<FileState> {
     Ok(ferry_ledger_sqlite::state(path).await?)
 }
 
-fn check_there(path: &Path) -> anyhow::Result<()> {
-    if path.is_file() {
+async fn check_there(path: &Path) -> anyhow::Result<()> {
+    if ferry_ledger_sqlite::holds(path).await?.ledger {
         return Ok(());
     }
     let shown = path.display();
@@ -288,7 +316,7 @@ pub async fn transport(
 ) -> anyhow::Result<Transport> {
     match place {
         Place::Sqlite(path) => {
-            check_there(path)?;
+            check_there(path).await?;
             let ledger = ledger_for(application, place, setup).await?;
             let lock = EmbeddedLock::take(path).map_err(refused)?;
             Ok(Transport { ledger, queue: Arc::new(MemoryQueue::new()), lock: Some(lock) })

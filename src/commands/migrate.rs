@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use ferry_domain::{
-    WriteBackTarget,
+    RunView, WriteBackTarget,
     application::{AppTable, Relation},
     ports::Ledger,
 };
@@ -21,6 +21,9 @@ use crate::{
     setup::Setup,
     wiring,
 };
+
+/// Runs that are looked at for lost ids, newest first.
+const RUNS: i64 = 20;
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -72,8 +75,9 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
         Some(target) => format!(" and add {}.{}", target.table, target.id_column),
         None => String::new(),
     };
-    if let Some((_, beside)) = &misplaced {
-        what.push_str(&format!(", and move them to {}", beside.display()));
+    let misplaced = misplaced.filter(|found| !found.both);
+    if let Some(found) = &misplaced {
+        what.push_str(&format!(", and move them to {}", found.beside.display()));
     }
     if !output::confirmed(
         options.yes,
@@ -81,11 +85,14 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     )? {
         return Ok(output::nothing_changed());
     }
-    if let Some((application, beside)) = &misplaced {
-        let runs = wiring::relocate(application, beside).await?;
-        let (from, to) = (application.display(), beside.display());
-        let runs = if runs == 1 { "1 run".to_owned() } else { format!("{runs} runs") };
-        output::say(&format!("The ledger, with {runs}, was moved from {from} to {to}."));
+    if let Some(found) = &misplaced {
+        let runs = wiring::relocate(found).await?;
+        let (from, to) = (found.application.display(), found.beside.display());
+        output::say(&match runs {
+            0 => format!("An empty ledger was removed from {from}; {to} is the ledger."),
+            1 => format!("The ledger, with 1 run, was moved from {from} to {to}."),
+            many => format!("The ledger, with {many} runs, was moved from {from} to {to}."),
+        });
     }
     let place = wiring::ledger_place(&setup.servers).await?;
     let ledger: Arc<dyn Ledger> = wiring::ledger_for(application.as_ref(), &place, setup).await?;
@@ -105,10 +112,14 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
 
 /// Makes what the application's table lacks; says what stays to be known about it.
 async fn prepare(ledger: &dyn Ledger, target: &WriteBackTarget) -> anyhow::Result<AppTable> {
+    let had_ids = ledger.application_table(target).await.is_ok_and(|table| table.id.is_some());
     let changed = ledger.prepare_application(target).await?;
     let table = ledger.application_table(target).await?;
     let word = if changed { "added" } else { "was there already" };
     output::say(&format!("{}.{} {word}.", table.target.shown(), target.id_column));
+    if !had_ids {
+        tell_of_lost_ids(ledger, &table.target).await?;
+    }
     for finding in table.findings() {
         output::say(&format!("warning: {finding}"));
     }
@@ -125,6 +136,22 @@ async fn tell_model(ledger: &dyn Ledger, table: &AppTable, tool: Option<Tool>) -
     if let Some(lines) = said.lines {
         output::say("");
         output::data(&lines);
+    }
+    Ok(())
+}
+
+/// A column that had to be made again has lost the ids of earlier runs.
+async fn tell_of_lost_ids(ledger: &dyn Ledger, target: &WriteBackTarget) -> anyhow::Result<()> {
+    let wrote = |run: &RunView| {
+        let same = run.spec.write_back.as_ref().is_some_and(|of| of.shown() == target.shown());
+        same && run.tally.created + run.tally.adopted > 0
+    };
+    let runs = ledger.runs(RUNS).await?;
+    for run in runs.iter().filter(|run| wrote(run)) {
+        output::say(&format!(
+            "Ids of run {} can be written again at its end: ferry run restore-ids {}",
+            run.id, run.id
+        ));
     }
     Ok(())
 }

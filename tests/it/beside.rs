@@ -106,3 +106,64 @@ async fn a_ledger_in_the_application_s_file_goes_on_there_and_moves_when_it_is_t
     let next = world.place.run(&["run", "start", "app.db", "--preset", "medlogistics", "--yes"]);
     assert!(next.all().contains("ALREADY_MIGRATED"), "a second run knows who was moved: {}", next.all());
 }
+
+/// A restored copy of the application's file has the ledger as it was then.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_copy_of_the_application_s_file_brings_no_cancelled_run_back() {
+    let mut world = Embedded::new("60").await;
+    world.place.set("FERRY_LEDGER_URL", "sqlite://app.db");
+    world.place.must(&["migrate", "--app", "--yes"]);
+    let run = world.place.start_run("app.db", &[]);
+    world.place.env.retain(|(name, _)| name != "FERRY_LEDGER_URL");
+    let files = ["app.db", "app.db-wal"];
+    let copies = files.map(|file| std::fs::read(world.place.path(file)).unwrap_or_default());
+    world.place.must(&["migrate", "--yes"]);
+    world.place.must(&["run", "cancel", &run, "--yes"]);
+    for (file, copy) in files.iter().zip(&copies) {
+        std::fs::write(world.place.path(file), copy).unwrap();
+    }
+    let _ = std::fs::remove_file(world.place.path("app.db-shm"));
+
+    let state = || world.place.json(&["run", "show", &run, "--output", "json"])["state"].clone();
+    assert_eq!(state(), "cancelled");
+    let checked = world.place.run(&["check"]);
+    assert_eq!(checked.code, 10, "{}", checked.all());
+    assert!(checked.out.contains("another ledger with runs"), "{}", checked.all());
+    world.place.must(&["migrate", "--yes"]);
+    assert_eq!(state(), "cancelled", "nothing is written over it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ledger_beside_is_found_whatever_becomes_of_the_application_s_file() {
+    let world = Embedded::new("60").await;
+    world.place.must(&["migrate", "--app", "--yes"]);
+    let run = world.place.start_run("app.db", &[]);
+    let saved = world.place.path("saved.db");
+    std::fs::rename(world.place.path("app.db"), &saved).unwrap();
+    let list = || world.place.must(&["run", "list"]).all();
+    assert!(list().contains(&run[..8]), "without the file: {}", list());
+    std::fs::write(world.place.path("app.db"), "").unwrap();
+    assert!(list().contains(&run[..8]), "with an empty one: {}", list());
+    assert_eq!(std::fs::read(world.place.path("app.db")).unwrap(), b"", "looking makes no ledger");
+    std::fs::rename(&saved, world.place.path("app.db")).unwrap();
+
+    // Another path to the same file, and another folder with both.
+    std::os::unix::fs::symlink(world.place.path("app.db"), world.place.path("link.db")).unwrap();
+    let mut place = world.place;
+    place.set("DATABASE_URL", "sqlite://link.db");
+    assert!(place.must(&["run", "list"]).all().contains(&run[..8]), "by a link");
+    std::fs::create_dir(place.path("moved")).unwrap();
+    for file in std::fs::read_dir(place.dir.path()).unwrap().map(|entry| entry.unwrap().path()) {
+        if file.is_file() && !file.is_symlink() {
+            let to = place.path("moved").join(file.file_name().unwrap());
+            std::fs::rename(file, to).unwrap();
+        }
+    }
+    place.set("DATABASE_URL", "sqlite://moved/app.db");
+    let world = Embedded { place, simulator: world.simulator };
+    let _worker = world.worker("moved.log");
+    let shown = async || world.place.json(&["run", "show", &run, "--output", "json"]);
+    until("the run is sealed", async || shown().await["state"] == "sealed").await;
+    let ids = world.number("moved/app.db", ACROSS).await;
+    assert!(ids > 0 && Some(ids) == shown().await["created"].as_i64(), "{ids}: {}", shown().await);
+}

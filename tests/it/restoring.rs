@@ -14,7 +14,7 @@ const LOST: [&str; 2] = [
 ];
 const FIRST: &str = "SELECT min(id) FROM users WHERE auth0_user_id IS NOT NULL";
 
-async fn restored(place: &Place, simulator: &Simulator, run: &str, lost: i64) {
+async fn restored(place: &Place, simulator: &Simulator, run: &str, lost: i64, execute: impl AsyncFn(String)) {
     let gone = simulator.users().into_iter().next_back().unwrap();
     simulator.remove(&gone.user_id);
     let restore = |more: &[&str]| place.run(&[&["run", "restore-ids", run][..], more].concat());
@@ -23,6 +23,16 @@ async fn restored(place: &Place, simulator: &Simulator, run: &str, lost: i64) {
     assert_eq!(refused.code, 2, "{}", refused.all());
     assert!(refused.err.contains("ferry migrate --app"), "{}", refused.all());
     place.must(&["migrate", "--app", "--yes"]);
+    for (from, to) in [("email", "mail"), ("mail", "email")] {
+        execute(format!("ALTER TABLE users RENAME COLUMN {from} TO {to}")).await;
+        if to == "mail" {
+            let blind = restore(&["--yes"]);
+            assert_eq!(blind.code, 2, "nobody knows whose rows they are: {}", blind.all());
+            assert!(blind.err.contains("has no column email"), "{}", blind.all());
+            let checked = place.run(&["check"]);
+            assert!(checked.out.contains("has no column email"), "{}", checked.all());
+        }
+    }
     let unasked = restore(&[]);
     assert_eq!(unasked.code, 2, "without a terminal nobody agreed: {}", unasked.all());
 
@@ -54,7 +64,7 @@ async fn ids_that_a_schema_tool_dropped_are_written_again_after_auth0_was_asked(
     for sql in LOST {
         world.execute(&sql.replace("(SELECT min(id) FROM users)", &first.to_string())).await;
     }
-    restored(&world.place, &world.simulator, &run, lost).await;
+    restored(&world.place, &world.simulator, &run, lost, async |sql| world.execute(&sql).await).await;
     world.assert_ids_match().await;
     assert_eq!(world.number("SELECT count(auth0_user_id) FROM users").await, lost - 2);
     world.end().await;
@@ -77,7 +87,11 @@ async fn ids_that_a_schema_tool_dropped_from_a_file_are_written_again() {
         let sql = sql.replace("(SELECT min(id) FROM users)", &first.to_string());
         sqlx::query(AssertSqlSafe(sql)).execute(&mut application).await.unwrap();
     }
-    restored(&world.place, &world.simulator, &run, lost).await;
+    let execute = async |sql: String| {
+        let mut connection = SqliteConnection::connect(&url).await.unwrap();
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+    };
+    restored(&world.place, &world.simulator, &run, lost, execute).await;
     assert_eq!(world.number("app.db", "SELECT count(auth0_user_id) FROM users").await, lost - 2);
 }
 

@@ -53,6 +53,8 @@ pub struct AppTable {
     pub key: Option<bool>,
     /// The column for the ids, if it is there.
     pub id: Option<IdColumn>,
+    /// Whether the column that addresses were read from is there; also where there is none to compare.
+    pub email: bool,
     /// Privileges that the database user lacks, such as `SELECT on id`.
     pub lacks: Vec<String>,
     /// Whether policies decide which rows this database user sees and changes.
@@ -106,9 +108,9 @@ impl AppTable {
     /// All that was found, the worst first.
     pub fn findings(&self) -> Vec<Finding> {
         let mut all: Vec<Finding> =
-            [self.of_relation(), self.of_key(), self.of_id(), self.of_privileges(), self.of_triggers()]
+            [self.of_relation(), self.of_key(), self.of_email(), self.of_id(), self.of_privileges()]
                 .into_iter()
-                .chain([self.of_row_security(), self.of_shared_keys(), self.of_index()])
+                .chain([self.of_triggers(), self.of_row_security(), self.of_shared_keys(), self.of_index()])
                 .flatten()
                 .collect();
         all.sort_by_key(|finding| finding.weight as u8);
@@ -183,6 +185,17 @@ impl AppTable {
         }
         let what = format!("{} has no column {}", self.target.shown(), self.target.key_column);
         Some(finding(Weight::Refuses, what, "set source.columns.key to the column with the users' keys"))
+    }
+
+    /// Without it nobody can tell whose row it is by now.
+    fn of_email(&self) -> Option<Finding> {
+        let column = self.target.email_column.as_ref().filter(|_| !self.email)?;
+        let what = format!("{} has no column {column}, where the addresses were", self.target.shown());
+        Some(finding(
+            Weight::Refuses,
+            what,
+            "put it back, or begin a new run with the column that has them now",
+        ))
     }
 
     fn of_id(&self) -> Option<Finding> {
@@ -292,6 +305,7 @@ mod tests {
             target: WriteBackTarget::new(Some("public"), "users", "id", "auth0_user_id"),
             relation: Relation::Table,
             key: Some(true),
+            email: true,
             id: Some(IdColumn { is_text: true, computed: false, most: None, unique: true }),
             lacks: Vec::new(),
             row_security: false,
@@ -326,6 +340,14 @@ mod tests {
             (AppTable { relation: Relation::View, ..users() }, "public.users is a view"),
             (AppTable { relation: Relation::Foreign, ..users() }, "foreign table"),
             (AppTable { key: None, ..users() }, "public.users has no column id"),
+            (
+                AppTable {
+                    target: WriteBackTarget { email_column: Some("email".into()), ..users().target },
+                    email: false,
+                    ..users()
+                },
+                "public.users has no column email",
+            ),
             (AppTable { id: None, ..users() }, "has no column auth0_user_id: run ferry migrate --app"),
             (id_column(|id| id.is_text = false), "is not text"),
             (id_column(|id| id.computed = true), "is computed"),

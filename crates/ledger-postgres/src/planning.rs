@@ -135,7 +135,8 @@ impl Planning for PostgresLedger {
             return application.table(target).await;
         }
         let failed = self.failed("could not look at the application's table");
-        let mut connection = self.pool.acquire().await.map_err(|error| failed(error.into()))?;
+        // Who looks at a run does not wait for the application's locks.
+        let mut connection = self.begin().await.map_err(&failed)?;
         let found = application::look(&mut connection, target).await;
         found.map(|found| found.table).map_err(failed)
     }

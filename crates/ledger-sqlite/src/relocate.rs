@@ -23,14 +23,22 @@ use crate::{
 
 const LOOKING: &str = "could not be looked for";
 const MOVING: &str = "could not be moved into a file of its own";
+/// In a copy until the tables that it was made of are gone.
+const MARK: &str = "ferry_copying";
+/// Our tables that are no part of the ledger, and one of an older version.
+const BESIDE_THEM: [&str; 3] = ["ferry_migrations", "ferry_roles", MARK];
 /// Tries; each is spoiled only by somebody who writes while the tables are copied.
 const MOST: usize = 5;
 
 /// What a SQLite file holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Holds {
-    /// Whether a ledger is in it.
+    /// Whether a ledger is in it, or what is left of one.
     pub ledger: bool,
+    /// Whether that has runs.
+    pub runs: bool,
+    /// Whether it is a copy that was not finished, and counts for nothing.
+    pub copying: bool,
     /// Whether tables of somebody else are in it.
     pub others: bool,
 }
@@ -56,22 +64,41 @@ async fn look(path: &Path) -> Result<Holds> {
         .fetch_all(&mut connection)
         .await
         .doing(LOOKING)?;
+    let named = |name: &str| tables.iter().any(|table| table == name);
+    let runs = match named("ferry_runs") {
+        true => {
+            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM ferry_runs)").fetch_one(&mut connection).await
+        }
+        false => Ok(false),
+    };
     drop(connection.close().await);
-    let ours = |name: &String| name.starts_with("ferry_") || name.starts_with("sqlite_");
+    let is_ours = |name: &String| TABLES.contains(&name.as_str()) || BESIDE_THEM.contains(&name.as_str());
     Ok(Holds {
-        ledger: tables.iter().any(|name| TABLES.contains(&name.as_str())),
-        others: !tables.iter().all(ours),
+        // Also what a schema tool left of one: it is said when it is opened.
+        ledger: TABLES.iter().any(|name| named(name)),
+        runs: runs.doing(LOOKING)?,
+        copying: named(MARK),
+        others: !tables.iter().all(|name| is_ours(name) || name.starts_with("sqlite_")),
     })
 }
 
 /// Moves the ledger in `from`, an application's file, to `to`; its runs write ids back to
 /// `database` from then on, which is what they call the application's file. Returns how many runs
-/// there are. The caller sees to it that no worker runs on either.
+/// there are. An empty ledger is removed only, where `to` is one already. The caller sees to it that
+/// no worker runs on either.
 ///
 /// # Errors
-/// `Unavailable` when a file can't be read or written, or `to` has runs that `from` has not;
-/// `Busy` when others write to `from` all the time.
+/// `Unavailable` when a file can't be read or written; `Refused` when both have runs; `Busy` when
+/// others write to `from` all the time.
 pub async fn relocate(from: &Path, to: &Path, database: &str) -> Result<i64> {
+    let (old, beside) = (holds(from).await?, holds(to).await?);
+    if old.runs && beside.runs && !beside.copying {
+        return Err(LedgerError::Refused(format!(
+            "{} and {} both hold a ledger with runs: none is written over the other",
+            from.display(),
+            to.display()
+        )));
+    }
     for ledger in [SqliteLedger::open_existing(from).await?, SqliteLedger::open(to).await?] {
         ledger.migrate().await?;
         ledger.close().await;
@@ -83,10 +110,17 @@ pub async fn relocate(from: &Path, to: &Path, database: &str) -> Result<i64> {
     let mut connection = options.connect().await.doing(MOVING)?;
     let path = to.to_string_lossy();
     sqlx::query("ATTACH ?1 AS beside").bind(path.as_ref()).execute(&mut connection).await.doing(MOVING)?;
-    refuse_others(&mut connection, to).await?;
+    if !old.runs && beside.ledger && !beside.copying {
+        // That one stays as it is.
+        let seen = data_version(&mut connection).await?;
+        return remove(&mut connection, seen).await?.ok_or(LedgerError::Busy);
+    }
     for _try in 0..MOST {
         let seen = copy(&mut connection, database).await?;
         if let Some(runs) = remove(&mut connection, seen).await? {
+            let done =
+                sqlx::query("DROP TABLE IF EXISTS beside.ferry_copying").execute(&mut connection).await;
+            done.doing(MOVING)?;
             drop(connection.close().await);
             return Ok(runs);
         }
@@ -94,28 +128,13 @@ pub async fn relocate(from: &Path, to: &Path, database: &str) -> Result<i64> {
     Err(LedgerError::Busy)
 }
 
-async fn refuse_others(connection: &mut SqliteConnection, to: &Path) -> Result<()> {
-    let others: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM beside.ferry_runs WHERE id NOT IN (SELECT id FROM main.ferry_runs)",
-    )
-    .fetch_one(connection)
-    .await
-    .doing(MOVING)?;
-    if others == 0 {
-        return Ok(());
-    }
-    let reason = format!(
-        "{} is a ledger with runs of its own ({others}): set FERRY_LEDGER_URL to the ledger that you want, and move one \
-         of the files away",
-        to.display()
-    );
-    Err(LedgerError::Unavailable { doing: MOVING, reason, passes: false })
-}
-
 /// Copies all tables; returns the state of the file that was copied.
 async fn copy(connection: &mut SqliteConnection, database: &str) -> Result<i64> {
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await.doing(MOVING)?;
     let seen = data_version(&mut tx).await?;
+    let mark =
+        sqlx::query("CREATE TABLE IF NOT EXISTS beside.ferry_copying (at INTEGER)").execute(&mut *tx).await;
+    mark.doing(MOVING)?;
     for table in TABLES {
         let copied =
             format!("DELETE FROM beside.{table}; INSERT INTO beside.{table} SELECT * FROM main.{table}");

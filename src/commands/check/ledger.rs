@@ -9,7 +9,7 @@ use super::{Line, error, ok, warning};
 use crate::{
     place::Place,
     setup::Setup,
-    wiring::{self, FileState},
+    wiring::{self, FileState, Misplaced},
 };
 
 const POOLER: &str = "Point DATABASE_URL at the server itself, or at a pool that keeps sessions; until then a dead worker is noticed only when its lease runs out (within 10 s).";
@@ -23,7 +23,14 @@ pub async fn check(place: &Place, setup: &Setup, lines: &mut Vec<Line>) {
             Ok(FileState::Absent) => {
                 ok("ledger", format!("{}: none in it yet, run start makes it", place.shown()))
             }
-            Ok(_) if misplaced(setup).await => warning(
+            Ok(_) if misplaced(setup).await.is_some_and(|found| found.both) => error(
+                "ledger",
+                format!("{}: the application's file holds another ledger with runs, which nothing uses", place.shown()),
+                "Look at it with FERRY_LEDGER_URL set to the application's file. Where it is an old copy, drop its \
+                 tables that begin with ferry_; where it is the right one, move the other file away and run ferry \
+                 migrate --yes.",
+            ),
+            Ok(_) if misplaced(setup).await.is_some() => warning(
                 "ledger",
                 format!(
                     "{}: in the application's file, which its schema tool may rebuild without it",
@@ -44,8 +51,8 @@ pub async fn check(place: &Place, setup: &Setup, lines: &mut Vec<Line>) {
     }
 }
 
-async fn misplaced(setup: &Setup) -> bool {
-    wiring::misplaced(&setup.servers).await.is_ok_and(|found| found.is_some())
+async fn misplaced(setup: &Setup) -> Option<Misplaced> {
+    wiring::misplaced(&setup.servers).await.ok().flatten()
 }
 
 async fn postgres(url: &SecretString, shown: &str, setup: &Setup, lines: &mut Vec<Line>) {

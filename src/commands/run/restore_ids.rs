@@ -40,7 +40,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let ledger = wiring::ledger_place(&setup.servers).await?;
     let access = wiring::access(setup).await?;
     let place = Place::of_application(&setup.servers)?.unwrap_or_else(|| ledger.clone());
-    let application = wiring::application_in(&place, setup)
+    let application = wiring::application_in(&place, &ledger, setup)
         .await?
         .ok_or_else(|| usage(format!("{}: there is no such file", place.shown())))?;
     let id = access.named(&options.run).await?;
@@ -79,7 +79,11 @@ fn tell(question: &restore::Question, restored: &Restored, told: &[NotRestored])
         output::data(&output::folded(&format!("{}: {why}", key.shown()), 0).join("\n"));
     }
     output::say(&match restored.lacking {
-        0 => format!("Nothing to restore: each of the {} users with an account has its id.", question.users),
+        0 => format!(
+            "Nothing to restore: no row of the {} users with an account lacks an id. Rows that are gone, share a key or \
+             carry another id are left alone.",
+            question.users
+        ),
         _ => format!(
             "{} ids restored; {} accounts are gone at Auth0, {} rows did not take their id.",
             restored.restored, restored.gone, restored.refused

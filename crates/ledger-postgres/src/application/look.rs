@@ -99,9 +99,19 @@ async fn catalogue(
                               THEN format('app.%I::text', mail.attname)
                               WHEN mail.attname::text = $5
                               THEN format('to_jsonb(app.%I) #>> %L', mail.attname, '{}')
+                              -- A name without dots in an object is found in one way only: there, none is another.
+                              WHEN $5 NOT LIKE '%.%.%'
+                              THEN format('CASE WHEN app.%1$I IS NULL OR jsonb_typeof(to_jsonb(app.%1$I)) = ''object''
+                                                THEN to_jsonb(app.%1$I) #>> %2$L
+                                                ELSE coalesce(to_jsonb(app.%1$I) #>> %2$L, given.email) END',
+                                          mail.attname, (string_to_array($5, '.'))[2:])
                               -- Where the path leads nowhere, the reader found its way by other rules.
                               ELSE format('coalesce(to_jsonb(app.%I) #>> %L, given.email)', mail.attname,
                                           (string_to_array($5, '.'))[2:]) END END AS email,
+               $5::text IS NULL OR EXISTS (
+                   SELECT FROM pg_attribute
+                   WHERE attrelid = class.oid AND attnum > 0 AND NOT attisdropped
+                     AND attname::text IN ($5, split_part($5, '.', 1))) AS "email_is_there!",
                (id_type.typcategory = 'S') IS TRUE AS "id_is_text!",
                coalesce(id.attgenerated <> '', false) AS "id_computed!",
                (WITH RECURSIVE made_of AS (
@@ -172,6 +182,7 @@ async fn catalogue(
             target: WriteBackTarget { schema: Some(row.schema), ..target.clone() },
             relation,
             key: row.key.is_some().then_some(row.key_unique && !divided),
+            email: row.email_is_there,
             id,
             lacks: row.lacks,
             row_security: row.row_security,

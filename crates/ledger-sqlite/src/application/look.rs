@@ -101,6 +101,9 @@ pub(crate) async fn look(connection: &mut SqliteConnection, target: &WriteBackTa
         target: target.clone(),
         relation: if first.is_view { Relation::View } else { Relation::Table },
         key: key.map(|_| key_unique),
+        email: target.email_column.as_deref().is_none_or(|path| {
+            named(path).is_some() || path.split_once('.').is_some_and(|(column, _)| named(column).is_some())
+        }),
         id: id.map(|id| IdColumn {
             is_text: !first.strict || matches!(id.declared.as_str(), "TEXT" | "ANY"),
             computed: id.computed,
@@ -132,7 +135,14 @@ fn within_json(column: &str, path: &str) -> String {
     let path: String = path.split('.').map(step).collect();
     let column = quoted(column);
     let value = format!("CASE WHEN json_valid(app.{column}) THEN json_extract(app.{column}, '${path}') END");
-    format!("coalesce({value}, new.email)")
+    // A name without dots in an object is found in one way only: there, none is another.
+    match path.matches(['.', '[']).count() {
+        1 => format!(
+            "CASE WHEN app.{column} IS NULL OR json_valid(app.{column}) AND json_type(app.{column}) = 'object' \
+             THEN {value} ELSE coalesce({value}, new.email) END"
+        ),
+        _ => format!("coalesce({value}, new.email)"),
+    }
 }
 
 /// The same, and whether SQLite can prepare the write at all: triggers are part of the statement,

@@ -39,13 +39,14 @@ const TARGETS: &str = "SELECT group_concat(substr(hex(id), 31) || ' ' || coalesc
 #[tokio::test]
 async fn all_runs_move_and_know_where_their_table_is() {
     let (world, beside) = both().await;
-    assert_eq!(holds(&world.path()).await.unwrap(), Holds { ledger: true, others: true });
+    let of = |ledger, others| Holds { ledger, runs: ledger, copying: false, others };
+    assert_eq!(holds(&world.path()).await.unwrap(), of(true, true));
     assert_eq!(relocate(&world.path(), &beside, "the application's").await.unwrap(), 2);
 
     assert_eq!(ask(&world.path(), NAMES).await, "people", "nothing of the ledger is left");
     assert_eq!(ask(&beside, TARGETS).await, "01 the application's, 02 none");
-    assert_eq!(holds(&world.path()).await.unwrap(), Holds { ledger: false, others: true });
-    assert_eq!(holds(&beside).await.unwrap(), Holds { ledger: true, others: false });
+    assert_eq!(holds(&world.path()).await.unwrap(), of(false, true));
+    assert_eq!(holds(&beside).await.unwrap(), of(true, false));
     let moved = SqliteLedger::open_existing(&beside).await.unwrap();
     assert_eq!(moved.runs(10).await.unwrap().len(), 2);
 }
@@ -61,33 +62,44 @@ async fn a_copy_that_was_left_half_way_counts_for_nothing_and_is_made_anew() {
         .execute(&mut connection)
         .await
         .unwrap();
+    sqlx::raw_sql("CREATE TABLE ferry_copying (at INTEGER)").execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
+    assert!(holds(&beside).await.unwrap().copying);
     relocate(&world.path(), &beside, "here").await.unwrap();
+    assert!(!holds(&beside).await.unwrap().copying);
     let states = "SELECT group_concat(state, ' ') FROM ferry_runs";
     assert_eq!(ask(&beside, states).await, "running sealed", "the old ledger was the ledger");
 }
 
 #[tokio::test]
-async fn a_file_that_is_another_s_ledger_is_left_alone() {
+async fn a_ledger_with_runs_is_never_written_over_not_even_by_an_older_copy_of_itself() {
     let (world, beside) = both().await;
     let other = SqliteLedger::open(&beside).await.unwrap();
     other.migrate().await.unwrap();
     other.close().await;
     let mut connection = SqliteConnection::connect(&format!("sqlite://{}", beside.display())).await.unwrap();
-    sqlx::raw_sql(AssertSqlSafe(
-        ROWS.replace("x'00000000000000000000000000000002'", "x'00000000000000000000000000000003'"),
-    ))
-    .execute(&mut connection)
-    .await
-    .unwrap();
+    sqlx::raw_sql(AssertSqlSafe(ROWS.replace("'running'", "'cancelled'")))
+        .execute(&mut connection)
+        .await
+        .unwrap();
     connection.close().await.unwrap();
     match relocate(&world.path(), &beside, "here").await {
-        Err(LedgerError::Unavailable { reason, .. }) => {
-            assert!(reason.contains("runs of its own (1)"), "{reason}")
-        }
+        Err(LedgerError::Refused(why)) => assert!(why.contains("both hold a ledger with runs"), "{why}"),
         other => panic!("{other:?}"),
     }
-    assert!(holds(&world.path()).await.unwrap().ledger, "nothing was moved");
+    assert!(holds(&world.path()).await.unwrap().runs, "nothing was moved");
+    assert_eq!(ask(&beside, "SELECT group_concat(state, ' ') FROM ferry_runs").await, "cancelled sealed");
+}
+
+#[tokio::test]
+async fn an_empty_ledger_in_the_application_s_file_goes_and_the_other_stays() {
+    let (world, beside) = both().await;
+    relocate(&world.path(), &beside, "here").await.unwrap();
+    let by_mistake = SqliteLedger::open_existing(&world.path()).await.unwrap();
+    by_mistake.migrate().await.unwrap();
+    by_mistake.close().await;
+    assert_eq!(relocate(&world.path(), &beside, "here").await.unwrap(), 0);
+    assert_eq!(ask(&world.path(), NAMES).await, "people");
     assert_eq!(ask(&beside, "SELECT count(*) || '' FROM ferry_runs").await, "2");
 }
 
