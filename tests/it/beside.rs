@@ -138,14 +138,20 @@ async fn the_ledger_beside_is_found_whatever_becomes_of_the_application_s_file()
     let world = Embedded::new("60").await;
     world.place.must(&["migrate", "--app", "--yes"]);
     let run = world.place.start_run("app.db", &[]);
-    let saved = world.place.path("saved.db");
-    std::fs::rename(world.place.path("app.db"), &saved).unwrap();
+    // With what SQLite keeps beside it.
+    let put = |from: &str, to: &str| {
+        for part in ["", "-wal", "-shm"] {
+            let path = |name: &str| world.place.path(&format!("{name}{part}"));
+            let _ = std::fs::rename(path(from), path(to));
+        }
+    };
+    put("app.db", "saved.db");
     let list = || world.place.must(&["run", "list"]).all();
     assert!(list().contains(&run[..8]), "without the file: {}", list());
     std::fs::write(world.place.path("app.db"), "").unwrap();
     assert!(list().contains(&run[..8]), "with an empty one: {}", list());
     assert_eq!(std::fs::read(world.place.path("app.db")).unwrap(), b"", "looking makes no ledger");
-    std::fs::rename(&saved, world.place.path("app.db")).unwrap();
+    put("saved.db", "app.db");
 
     // Another path to the same file, and another folder with both.
     std::os::unix::fs::symlink(world.place.path("app.db"), world.place.path("link.db")).unwrap();
