@@ -162,7 +162,8 @@ async fn an_emptied_redis_costs_nothing_but_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backlog_far_over_the_window_drains_with_nine_processes() {
-    const BATCHES: u64 = 12_000;
+    const BATCHES: u64 = 4_000;
+    const STUCK: Duration = Duration::from_secs(120);
     let Some(mut world) = World::new("backlog").await else { return };
     world.place.set("FERRY_LEDGER__MAX_CONNECTIONS", "6");
     let run = world.started(BATCHES, &["--batch-size", "1"]);
@@ -170,14 +171,20 @@ async fn a_backlog_far_over_the_window_drains_with_nine_processes() {
         world.worker(&[]);
     }
     let mut redis = world.redis().await;
-    let (mut most, begun) = (0, Instant::now());
+    let begun = Instant::now();
+    // However slow the machine is: it is stuck only when nothing is done for long.
+    let (mut most, mut ended, mut progress) = (0, 0, Instant::now());
     loop {
         most = most.max(held(&mut redis, &world.database.name).await);
-        let left = world.number("SELECT count(*) FROM ferry.jobs WHERE state NOT IN ('done', 'dead')").await;
-        if left == 0 && world.show(&run)["state"] == "sealed" {
+        let jobs = world.number("SELECT count(*) FROM ferry.jobs").await;
+        let done = world.number("SELECT count(*) FROM ferry.jobs WHERE state IN ('done', 'dead')").await;
+        if done == jobs && world.show(&run)["state"] == "sealed" {
             break;
         }
-        assert!(begun.elapsed() < Duration::from_secs(600), "{left} jobs are left: the queue does not drain");
+        if done > ended {
+            (ended, progress) = (done, Instant::now());
+        }
+        assert!(progress.elapsed() < STUCK, "{done} of {jobs} jobs are done, and none for {STUCK:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     println!("{BATCHES} batches drained in {:?}; most jobs ever in Redis: {most}", begun.elapsed());

@@ -1,6 +1,6 @@
 //! Ids that were lost in the application's table come back from the ledger.
 
-use ferry_simulator::Simulator;
+use ferry_simulator::{Simulator, UserView};
 use ferry_testbed::Place;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
@@ -14,8 +14,18 @@ const LOST: [&str; 2] = [
 ];
 const FIRST: &str = "SELECT min(id) FROM users WHERE auth0_user_id IS NOT NULL";
 
-async fn restored(place: &Place, simulator: &Simulator, run: &str, lost: i64, execute: impl AsyncFn(String)) {
-    let gone = simulator.users().into_iter().next_back().unwrap();
+/// `first` is the key of the row with somebody else's address; `lost` counts the rows without an id.
+async fn restored(
+    (place, simulator): (&Place, &Simulator),
+    run: &str,
+    (first, lost): (i64, i64),
+    execute: impl AsyncFn(String),
+) {
+    // Another user than that of the changed row: each is left out for a reason of its own.
+    let is_first = |user: &UserView| {
+        user.app_metadata.as_ref().is_some_and(|data| data["ferry"]["source_key"] == first.to_string())
+    };
+    let gone = simulator.users().into_iter().find(|user| !is_first(user)).unwrap();
     simulator.remove(&gone.user_id);
     let restore = |more: &[&str]| place.run(&[&["run", "restore-ids", run][..], more].concat());
 
@@ -64,7 +74,8 @@ async fn ids_that_a_schema_tool_dropped_are_written_again_after_auth0_was_asked(
     for sql in LOST {
         world.execute(&sql.replace("(SELECT min(id) FROM users)", &first.to_string())).await;
     }
-    restored(&world.place, &world.simulator, &run, lost, async |sql| world.execute(&sql).await).await;
+    let servers = (&world.place, &world.simulator);
+    restored(servers, &run, (first, lost), async |sql| world.execute(&sql).await).await;
     world.assert_ids_match().await;
     assert_eq!(world.number("SELECT count(auth0_user_id) FROM users").await, lost - 2);
     world.end().await;
@@ -91,7 +102,7 @@ async fn ids_that_a_schema_tool_dropped_from_a_file_are_written_again() {
         let mut connection = SqliteConnection::connect(&url).await.unwrap();
         sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
     };
-    restored(&world.place, &world.simulator, &run, lost, execute).await;
+    restored((&world.place, &world.simulator), &run, (first, lost), execute).await;
     assert_eq!(world.number("app.db", "SELECT count(auth0_user_id) FROM users").await, lost - 2);
 }
 
