@@ -46,7 +46,7 @@ impl From<Exit> for ExitCode {
 impl Exit {
     /// What a plan found, for `plan --detailed-exitcode`.
     pub fn of_plan(plan: &PlanView) -> Self {
-        match (plan.accepted, plan.rejected) {
+        match (plan.accepted, plan.rejected + plan.conflicting) {
             (0, 0) => Exit::Done,
             (0, _) => Exit::NeedsPerson,
             _ => Exit::SomethingToDo,

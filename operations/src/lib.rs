@@ -6,6 +6,7 @@
 //! here prints, parses a command line or names a concrete store.
 
 mod access; // what an operation may use
+mod changed; // who changed since they were moved, for a plan
 pub mod error; // refusals in words, and what kind each is
 pub mod named; // a run as people name it
 

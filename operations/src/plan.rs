@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::{
     Access, Error, Kind,
     accept::Accept,
-    planner::{self, Outcome, Subject},
+    planner::{self, How, Outcome, Subject},
 };
 
 pub use listed::{Record, Settled, each_settled, settled_of};
@@ -121,19 +121,20 @@ pub struct Made {
     pub warnings: Vec<SourceWarning>,
 }
 
-/// Makes a plan. `scratch` has a ledger that is thrown away afterwards; `read` is told how
-/// many records were read so far.
+/// Makes a plan. `scratch` has a ledger that is thrown away afterwards; `ledger` is the one that
+/// knows who was moved before, where there is one. `read` is told how many records were read so far.
 ///
 /// # Errors
 /// When the source can't be read, or changes meanwhile.
 pub async fn make(
     scratch: &Access,
+    ledger: Option<&Access>,
     subject: &mut Subject,
     read: &mut (dyn FnMut(u64) + Send),
 ) -> Result<Made, Error> {
     let never = std::future::pending(); // nothing of a scratch ledger stays behind
     let Outcome { run, planned, users, source_digest, .. } =
-        planner::plan(scratch, subject, None, None, read, never).await?;
+        planner::plan(scratch, subject, How { ledger, ..How::default() }, read, never).await?;
     let settled = settled_of(scratch, run.id, &planned).await?;
     let mut plan = PlanFile {
         ferry_plan: PLAN_VERSION,
@@ -233,6 +234,8 @@ pub struct PlanView {
     pub rejected: i64,
     /// Records that a rule leaves out.
     pub skipped: i64,
+    /// Users that an earlier run moved, and that changed since: they would be `conflict`.
+    pub conflicting: i64,
     /// Those that would not be sent, by reason.
     pub by_code: Vec<Settled>,
     /// What a person should know of the source as a whole.
@@ -251,7 +254,7 @@ impl From<&Made> for PlanView {
 
 impl From<&PlanFile> for PlanView {
     fn from(plan: &PlanFile) -> Self {
-        let Tally { source, pending, failed, skipped, .. } = plan.tally;
+        let Tally { source, pending, failed, skipped, conflict, .. } = plan.tally;
         let by_code = plan.settled.iter().filter_map(|(reason, count)| {
             let mut words = reason.splitn(3, ' ');
             let (state, code) = (ItemState::parse(words.next()?)?, words.next()?.parse().ok()?);
@@ -266,6 +269,7 @@ impl From<&PlanFile> for PlanView {
             accepted: pending,
             rejected: failed,
             skipped,
+            conflicting: conflict,
             by_code,
             warnings: Vec::new(),
             source_digest: match plan.source_digest.as_str() {

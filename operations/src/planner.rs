@@ -10,7 +10,7 @@ use ferry_domain::{
     ports::{Candidate, NewRun, Planned, Source},
 };
 
-use crate::{Access, Error};
+use crate::{Access, Error, changed};
 
 /// Records read and written in one transaction.
 const CHUNK: usize = 2_000;
@@ -79,9 +79,19 @@ pub struct Outcome {
     pub source_digest: String,
 }
 
+/// How a source is read into a run.
+#[derive(Clone, Copy, Default)]
+pub struct How<'a> {
+    /// Users that it does not hold are left for another run.
+    pub bound: Option<&'a Fingerprints>,
+    /// Why, in a person's words.
+    pub reason: Option<&'a str>,
+    /// The ledger that knows who was moved before, where the run goes into a scratch ledger.
+    pub ledger: Option<&'a Access>,
+}
+
 /// Reads the whole source into a new run, which is `planned` afterwards. On any
-/// error the run and its rows are removed: nothing half-written stays. Users that `bound`
-/// does not hold are left for another run. `read` is told how many records were read so far.
+/// error the run and its rows are removed: nothing half-written stays. `read` is told how many records were read so far.
 /// When `stop` ends first, so does planning.
 ///
 /// # Errors
@@ -90,8 +100,7 @@ pub struct Outcome {
 pub async fn plan(
     access: &Access,
     subject: &mut Subject,
-    bound: Option<&Fingerprints>,
-    reason: Option<&str>,
+    how: How<'_>,
     read: &mut (dyn FnMut(u64) + Send),
     stop: impl Future<Output = ()>,
 ) -> Result<Outcome, Error> {
@@ -101,14 +110,14 @@ pub async fn plan(
         source: subject.source.identity(),
         spec: subject.spec.clone(),
         settled_batch: access.batch(),
-        requested_by: access.command(reason).by.to_owned(),
-        reason: reason.map(str::to_owned),
+        requested_by: access.command(how.reason).by.to_owned(),
+        reason: how.reason.map(str::to_owned),
     };
     access.planning.open_run(&run).await?;
     let id = run.id;
     let result = tokio::select! {
         biased;
-        filled = fill(access, &mut *subject.source, run, bound, read) => filled,
+        filled = fill(access, &mut *subject.source, run, how, read) => filled,
         () = stop => Err(Error::Interrupted),
         never = keep(access, id) => never,
     };
@@ -130,10 +139,10 @@ async fn fill(
     access: &Access,
     source: &mut dyn Source,
     run: NewRun,
-    bound: Option<&Fingerprints>,
+    how: How<'_>,
     read: &mut (dyn FnMut(u64) + Send),
 ) -> Result<Outcome, Error> {
-    let mut batcher = Batcher::new(&run, access, bound);
+    let mut batcher = Batcher::new(&run, access, how.bound);
     let is_table = run.spec.write_back.is_some();
     let mut users = Fingerprints::default();
     loop {
@@ -155,6 +164,9 @@ async fn fill(
     if !run.spec.source_digest.is_empty() && run.spec.source_digest != source_digest {
         let (before, after) = (run.spec.source_digest, source_digest);
         return Err(ChangedWhileRead { source_name: run.source, before, after }.into());
+    }
+    if let Some(ledger) = how.ledger {
+        changed::settle(access, ledger, run.id, &run.source).await?;
     }
     let planned = access.planning.finish_planning(run.id).await?;
     Ok(Outcome { run, planned, users, source_digest })

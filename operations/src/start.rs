@@ -16,7 +16,7 @@ use crate::{
     Access, Error,
     accept::Accept,
     plan,
-    planner::{self, Subject},
+    planner::{self, How, Subject},
 };
 
 pub use crate::planner::Outcome;
@@ -111,7 +111,8 @@ pub async fn ask(
         // With the schema that was found: a worker's search path may lead elsewhere.
         subject.spec.write_back = Some(table.target);
     }
-    let outcome = planner::plan(access, subject, wish.bound(), wish.reason, read, stop).await?;
+    let how = How { bound: wish.bound(), reason: wish.reason, ledger: None };
+    let outcome = planner::plan(access, subject, how, read, stop).await?;
     if let Some(plan) = wish.plan
         && let Err(stale) = plan::check_users(plan, &outcome, wish.accepts(Accept::SourceChanged))
     {

@@ -83,27 +83,34 @@ async fn make(setup: &Setup, options: &Options, scratch: &Access) -> anyhow::Res
     let tenant = tenant::named(&setup.servers)?.unwrap_or_default();
     let source = reading::named(options.source.as_deref(), &setup.servers)?;
     let Opened { mut subject, location } = reading::open(setup, &source, reading, tenant).await?;
-    check_name(setup, &location, &subject, &reading.accept).await?;
+    let ledger = known(setup, &location, &subject, &reading.accept).await?;
     if let Some(target) = &subject.spec.write_back {
         look_at_table(setup, &location, target).await?;
     }
     let mut progress = Progress::new("reading", 0);
-    let made = plan::make(scratch, &mut subject, &mut |read| progress.at(read, "records")).await;
+    let made =
+        plan::make(scratch, ledger.as_ref(), &mut subject, &mut |read| progress.at(read, "records")).await;
     progress.done();
     Ok(made?)
 }
 
-/// Refuses a name that another source has, as `run start` will. A ledger that is not there, or
-/// does not answer, knows of none: `run start` asks it again.
-async fn check_name(
+/// Refuses a name that another source has, as `run start` will; answers with the ledger where this
+/// source was moved before. A ledger that is not there, or does not answer, knows of nothing:
+/// `run start` asks it again.
+async fn known(
     setup: &Setup,
     location: &Location,
     subject: &Subject,
     accepted: &[Accept],
-) -> anyhow::Result<()> {
-    let Ok(place) = wiring::ledger_of(location, &setup.servers).await else { return Ok(()) };
+) -> anyhow::Result<Option<Access>> {
+    let Ok(place) = wiring::ledger_of(location, &setup.servers).await else { return Ok(None) };
     let before = wiring::migrated(&place, setup).await.unwrap_or_default();
-    Ok(start::check_name(subject, &before, accepted)?)
+    start::check_name(subject, &before, accepted)?;
+    let source = subject.source.identity();
+    if !before.iter().any(|moved| moved.source == source) {
+        return Ok(None);
+    }
+    Ok(Some(wiring::access_to(wiring::ledger(&place, setup).await?, setup)))
 }
 
 /// Refuses a table that no id could ever be written to; says what else `run start` will find.

@@ -11,14 +11,14 @@ const MAPPING: &str = "email_verified = \"column\"\ninactive = \"block\"\n[sourc
     email = \"email\"\nname = \"name\"\nemail_verified = \"verified\"\nactive = \"active\"\n";
 
 /// The embedded form with a simulated tenant.
-struct Embedded {
-    place: Place,
-    simulator: Simulator,
+pub struct Embedded {
+    pub place: Place,
+    pub simulator: Simulator,
     runs: u32,
 }
 
 impl Embedded {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let config = Config { client_id: "ferry".into(), client_secret: SECRET.into(), ..Config::default() };
         let simulator = Simulator::start(config).await.unwrap();
         let mut place = new_place();
@@ -30,12 +30,12 @@ impl Embedded {
         Embedded { place, simulator, runs: 0 }
     }
 
-    fn csv(&self, name: &str, rows: &str) {
+    pub fn csv(&self, name: &str, rows: &str) {
         self.place.write(name, &format!("id,email,name,verified,active\n{rows}"));
     }
 
     /// An application in a SQLite file, ready for its ids.
-    async fn application(&mut self, file: &str, table: &str, rows: &str) {
+    pub async fn application(&mut self, file: &str, table: &str, rows: &str) {
         let create = format!(
             "CREATE TABLE {table} (id INTEGER PRIMARY KEY, email TEXT, name TEXT, verified INTEGER, active INTEGER);
              INSERT INTO {table} (id, email, name, verified, active) VALUES {rows}"
@@ -52,25 +52,35 @@ impl Embedded {
     }
 
     /// Moves a source to its end; what `run watch` said, and the run.
-    fn moves(&mut self, args: &[&str]) -> (Ran, String) {
+    pub fn moves(&mut self, args: &[&str]) -> (Ran, String) {
         let start: Vec<&str> =
             ["run", "start", "--yes", "--output", "json"].iter().chain(args).copied().collect();
         let started = self.place.json(&start);
         let run = started["run"].as_str().unwrap().to_owned();
+        (self.works(&run), run)
+    }
+
+    /// A run that was retried, to its end.
+    pub fn goes_on(&mut self, run: &str, code: i32) {
+        let watched = self.works(run);
+        assert_eq!(watched.code, code, "{}", watched.all());
+    }
+
+    fn works(&mut self, run: &str) -> Ran {
         self.runs += 1;
         let log = self.place.path(&format!("worker-{}.log", self.runs));
         let mut worker = Worker::start(self.place.ferry(&["worker"]), &log);
-        let watched = self.place.run(&["run", "watch", &run]);
+        let watched = self.place.run(&["run", "watch", run]);
         assert_eq!(worker.stop(), 0, "{}", worker.said());
-        assert_adds_up(&self.shown(&run));
-        (watched, run)
+        assert_adds_up(&self.shown(run));
+        watched
     }
 
-    fn shown(&self, run: &str) -> Value {
+    pub fn shown(&self, run: &str) -> Value {
         self.place.json(&["run", "show", run, "--output", "json"])
     }
 
-    fn report(&self, run: &str) -> String {
+    pub fn report(&self, run: &str) -> String {
         self.place.must(&["run", "report", run, "--output", "csv"]).out
     }
 
@@ -90,7 +100,7 @@ impl Embedded {
     }
 }
 
-async fn execute(place: &Place, file: &str, sql: &str) {
+pub async fn execute(place: &Place, file: &str, sql: &str) {
     let url = format!("sqlite://{}?mode=rwc", place.path(file).display());
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();

@@ -7,6 +7,7 @@ mod apart;
 mod app_table;
 mod bad_input;
 mod beside;
+mod changed;
 mod checks;
 mod databases;
 mod demo;

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     code::Code,
     hex::hex_digest,
-    ids::{RunId, SourceKey},
+    ids::{Auth0UserId, RunId, SourceKey},
     item::{ItemState, Outcome},
     ports::{DirectoryUser, RunNow},
     record::UserRecord,
@@ -75,6 +75,22 @@ impl Claimant<'_> {
             Some(mark) if self.is_same(&mark, found) => self.moved_before(&mark, found),
             _ => Outcome::conflict(Code::IdTaken),
         }
+    }
+
+    /// What has become of a user whose row in the source names the account that an earlier run
+    /// gave it: whether the fields agree by now. An account without our mark of this user was
+    /// adopted, and holds what adoption promises. The id stays known, whatever differs.
+    pub fn by_known_id(&self, id: &Auth0UserId, found: Option<&DirectoryUser>) -> Outcome {
+        let known = |outcome| Outcome { auth0_user_id: Some(id.clone()), ..outcome };
+        let Some(found) = found else { return known(Outcome::conflict(Code::MissingAtTarget)) };
+        let ours = Mark::of(found).is_some_and(|mark| mark.key == self.record.key.0);
+        let state = if ours { ItemState::Created } else { ItemState::Adopted };
+        known(match compare(self.record, state, &self.run.spec.connection, Some(found)) {
+            Verification::Differs(fields) => {
+                Outcome::conflict(Code::ChangedSinceMoved).at_field(fields.join(", "))
+            }
+            _ => Outcome::skipped(Code::AlreadyMigrated, None),
+        })
     }
 
     /// What the accounts found under the address mean. `None`: there is none, so
@@ -333,6 +349,30 @@ mod tests {
         // Changed here, and the account has it already.
         let caught_up = DirectoryUser { name: Some("Ann".into()), blocked: true, ..there };
         assert_eq!(by_id(&renamed, &here, &caught_up).code, Some(Code::AlreadyMigrated));
+    }
+
+    #[test]
+    fn a_row_with_an_id_is_compared_with_that_account() {
+        let (ours, here) = (record(true), run(OnExisting::Adopt));
+        let there = made(&ours, EARLIER, &here);
+        let renamed = UserRecord { name: Some("Ann".into()), ..ours.clone() };
+        let ask = |record: &UserRecord, found: Option<&DirectoryUser>| {
+            let told = Claimant { record, id: RUN, run: &here }.by_known_id(&there.id, found);
+            assert_eq!(told.auth0_user_id.as_ref(), Some(&there.id), "the row has it in any case");
+            (told.state, told.code, told.field)
+        };
+        let changed =
+            |fields: &str| (ItemState::Conflict, Some(Code::ChangedSinceMoved), Some(fields.to_owned()));
+        let settled = (ItemState::Skipped, Some(Code::AlreadyMigrated), None);
+        assert_eq!(ask(&renamed, Some(&there)), changed("name"));
+        assert_eq!(ask(&ours, Some(&there)), settled);
+        // An adopted account belongs to its person; who may sign in is looked at all the same.
+        let adopted = DirectoryUser { app_metadata: Map::new(), ..there.clone() };
+        assert_eq!(ask(&renamed, Some(&adopted)), settled);
+        assert_eq!(ask(&UserRecord { blocked: true, ..ours.clone() }, Some(&adopted)), changed("blocked"));
+        let readdressed = UserRecord { email: Email::normalised("b@example.com"), ..ours.clone() };
+        assert_eq!(ask(&readdressed, Some(&there)), changed("email"));
+        assert_eq!(ask(&ours, None), (ItemState::Conflict, Some(Code::MissingAtTarget), None));
     }
 
     #[test]

@@ -95,7 +95,7 @@ codes! {
     ConnectionLost = "CONNECTION_LOST", Target, "Auth0 could not be reached, or the connection broke, several times: check the network; then retry.";
     AnswerUnreadable = "ANSWER_UNREADABLE", Target, "Auth0's answer was not understood: see the log; then retry.";
 
-    MissingAtTarget = "MISSING_AT_TARGET", Target, "The user was made and is not at Auth0 any more: find out who removed it. A new run makes it again.";
+    MissingAtTarget = "MISSING_AT_TARGET", Target, "The user was made and is not at Auth0 any more: find out who removed it. Once the application's row holds its id no more, a new run makes it again.";
     DiffersAtTarget = "DIFFERS_AT_TARGET", Target, "The named fields at Auth0 are not as the source has them: find out who changed them, and correct one side.";
     NotReadBack = "NOT_READ_BACK", Target, "Auth0 could not be asked for this user: ferry dead list names the batch, ferry dead redrive reads it again.";
 

@@ -188,7 +188,8 @@ pub struct Item {
     pub seq: ItemSeq,
     /// The user.
     pub record: UserRecord,
-    /// Set once the user is at Auth0 (verification reads such items).
+    /// Set once the user is at Auth0 (verification reads such items). On a pending item: the account
+    /// that an earlier run gave a user who changed since; nobody makes that user another one.
     pub auth0_user_id: Option<Auth0UserId>,
     /// `Pending` for provisioning; `Created`, `Adopted` or `Skipped` for verification.
     pub state: ItemState,

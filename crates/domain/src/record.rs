@@ -1,6 +1,6 @@
 //! A user as Ferry carries it from the source to Auth0.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -91,6 +91,31 @@ impl UserRecord {
         let json = serde_json::to_vec(self).unwrap_or_default(); // can't fail: string keys and plain values only
         crate::hex::hex_digest(&json)[..32].to_owned()
     }
+
+    /// Names of the fields that are not as they were in `then`, the same user's record of an earlier
+    /// run. Metadata of the application is named key by key. Names, never values.
+    pub fn changed_since(&self, then: &UserRecord) -> Vec<String> {
+        let mut fields = Vec::new();
+        let mut expect = |name: &str, same: bool| {
+            if !same {
+                fields.push(name.to_owned());
+            }
+        };
+        expect("email", self.email == then.email);
+        expect("email_verified", self.email_verified == then.email_verified);
+        expect("blocked", self.blocked == then.blocked);
+        expect("name", self.name == then.name);
+        expect("given_name", self.given_name == then.given_name);
+        expect("family_name", self.family_name == then.family_name);
+        expect("nickname", self.nickname == then.nickname);
+        expect("picture", self.picture == then.picture);
+        expect("user_metadata", self.user_metadata == then.user_metadata);
+        let keys: BTreeSet<&String> = self.app_metadata.keys().chain(then.app_metadata.keys()).collect();
+        for key in keys {
+            expect(&format!("app_metadata.{key}"), self.app_metadata.get(key) == then.app_metadata.get(key));
+        }
+        fields
+    }
 }
 
 impl fmt::Debug for UserRecord {
@@ -118,10 +143,14 @@ mod tests {
     fn the_digest_sees_every_field() {
         let base = record().digest();
         assert_eq!(base.len(), 32);
-        let changed: [fn(&mut UserRecord); 6] = [
+        let changed: [fn(&mut UserRecord); 10] = [
             |r| r.email = Email::normalised("b@example.com"),
             |r| r.email_verified = false,
             |r| r.name = Some("B".into()),
+            |r| r.given_name = Some("B".into()),
+            |r| r.family_name = Some("B".into()),
+            |r| r.nickname = Some("B".into()),
+            |r| r.picture = Some("https://example.com/b.png".into()),
             |r| r.blocked = true,
             |r| drop(r.app_metadata.insert("role".into(), "nurse".into())),
             |r| drop(r.user_metadata.insert("lang".into(), "de".into())),
@@ -130,6 +159,8 @@ mod tests {
             let mut other = record();
             change(&mut other);
             assert_ne!(base, other.digest());
+            assert_eq!(other.changed_since(&record()).len(), 1, "and it is named");
+            assert_eq!(record().changed_since(&other), other.changed_since(&record()));
         }
     }
 }

@@ -1,18 +1,19 @@
 //! Planning: a run is opened, filled by COPY, and invisible to workers until `start`.
 
+mod changed;
 mod migrating;
 mod remove;
 mod settle;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    NewItem, RunId, WriteBackTarget,
+    ItemSeq, NewItem, RunId, UserRecord, WriteBackTarget,
     app_schema::AppSchema,
     application::{AppTable, Finding},
-    ports::{ABANDONED, LedgerError, NewRun, Planned, Planning},
+    ports::{ABANDONED, LedgerError, MovedOtherwise, MovedUser, NewRun, Planned, Planning},
     run::RunMove,
 };
-use ferry_ledger::{Result, audit::Line, refusals, scripts, steps::RunSteps, words};
+use ferry_ledger::{Result, audit::Line, refusals, rows::MovedUserRow, scripts, steps::RunSteps, words};
 use serde_json::json;
 use sqlx::{Connection, PgConnection, query, query_scalar};
 
@@ -87,6 +88,35 @@ impl Planning for PostgresLedger {
             let planned = settle(&mut tx, run).await?;
             tx.commit().await?;
             Ok(planned)
+        })
+        .await
+    }
+
+    async fn moved_users(&self, run: RunId, after: ItemSeq, most: i64) -> Result<Vec<MovedUser>> {
+        let failed = self.failed("could not read who has an id");
+        let mut connection = self.pool.acquire().await.map_err(|error| failed(error.into()))?;
+        let rows = changed::moved_users(&mut connection, run, after, most).await.map_err(failed)?;
+        Ok(rows.into_iter().map(MovedUserRow::user).collect())
+    }
+
+    async fn moved_otherwise(&self, earlier: RunId, users: &[MovedUser]) -> Result<Vec<MovedOtherwise>> {
+        let rows = self
+            .trying("could not compare users with an earlier run", || async {
+                let mut tx = self.begin_long().await?;
+                changed::moved_otherwise(&mut tx, earlier, users).await
+            })
+            .await?;
+        rows.into_iter().map(|row| row.user(earlier)).collect()
+    }
+
+    async fn settle_changed(&self, run: RunId, then: &[(ItemSeq, UserRecord)]) -> Result<()> {
+        self.trying("could not settle who changed", || async {
+            let mut tx = self.begin().await?;
+            let state = Tx(&mut tx).lock(run).await?;
+            refusals::planning(run, state)?;
+            scripts::settle_given(&mut Tx(&mut tx), run, then).await?;
+            tx.commit().await?;
+            Ok(())
         })
         .await
     }

@@ -1,23 +1,25 @@
 //! Planning: a run is opened, filled, and invisible to workers until `start`.
 
+mod changed;
 pub(crate) mod migrating;
 mod remove;
 mod settle;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    Code, ItemState, NewItem, RunId, WriteBackTarget,
+    Code, ItemSeq, ItemState, NewItem, RunId, UserRecord, WriteBackTarget,
     app_schema::AppSchema,
     application::{AppTable, Finding},
-    ports::{ABANDONED, LedgerError, NewRun, Planned, Planning},
+    ports::{ABANDONED, LedgerError, MovedOtherwise, MovedUser, NewRun, Planned, Planning},
     run::RunMove,
 };
-use ferry_ledger::{Result, audit::Line, refusals, scripts, steps::RunSteps, words};
+use ferry_ledger::{Result, audit::Line, refusals, rows::MovedUserRow, scripts, steps::RunSteps, words};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 pub(crate) use settle::{insert_provision_jobs, settle};
 
+use self::changed::COMPARING;
 use crate::{
     SqliteLedger, application,
     connection::Tx,
@@ -100,6 +102,26 @@ impl Planning for SqliteLedger {
         let planned = settle(&mut tx, run).await?;
         tx.commit().await.doing(FINISHING)?;
         Ok(planned)
+    }
+
+    async fn moved_users(&self, run: RunId, after: ItemSeq, most: i64) -> Result<Vec<MovedUser>> {
+        let mut connection = self.reader().acquire().await.doing(COMPARING)?;
+        let rows = changed::moved_users(&mut connection, run, after, most).await?;
+        Ok(rows.into_iter().map(MovedUserRow::user).collect())
+    }
+
+    async fn moved_otherwise(&self, earlier: RunId, users: &[MovedUser]) -> Result<Vec<MovedOtherwise>> {
+        let mut connection = self.reader().acquire().await.doing(COMPARING)?;
+        let rows = changed::moved_otherwise(&mut connection, earlier, users).await?;
+        rows.into_iter().map(|row| row.user(earlier)).collect()
+    }
+
+    async fn settle_changed(&self, run: RunId, then: &[(ItemSeq, UserRecord)]) -> Result<()> {
+        let mut tx = self.write(COMPARING).await?;
+        let state = Tx(&mut tx).lock(run).await?;
+        refusals::planning(run, state)?;
+        scripts::settle_given(&mut Tx(&mut tx), run, then).await?;
+        tx.commit().await.doing(COMPARING)
     }
 
     async fn start(&self, run: RunId) -> Result<()> {

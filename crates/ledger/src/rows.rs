@@ -3,7 +3,9 @@
 use ferry_domain::{
     Auth0UserId, BatchId, Envelope, Item, ItemSeq, ItemState, Job, JobId, JobKind, RunId, RunView,
     SourceIdentity, SourceKey, Tally,
-    ports::{DeadKind, DeadState, DeadView, Discrepancy, ItemView, RunNow, Unclaimed},
+    ports::{
+        DeadKind, DeadState, DeadView, Discrepancy, ItemView, MovedOtherwise, MovedUser, RunNow, Unclaimed,
+    },
 };
 use uuid::Uuid;
 
@@ -133,6 +135,45 @@ impl ItemRow {
             state: words::item_state(name(), &self.state)?,
             auth0_user_id: self.auth0_user_id.map(Auth0UserId),
         })
+    }
+}
+
+/// A row of `items` of a user who has an id.
+#[expect(missing_docs, reason = "columns under their own names")]
+#[derive(Debug)]
+pub struct MovedUserRow {
+    pub seq: i64,
+    pub key: String,
+    pub auth0_user_id: String,
+    pub digest: String,
+}
+
+impl MovedUserRow {
+    /// The user.
+    pub fn user(self) -> MovedUser {
+        MovedUser {
+            seq: ItemSeq(self.seq),
+            key: SourceKey(self.key),
+            auth0_user_id: Auth0UserId(self.auth0_user_id),
+            digest: self.digest,
+        }
+    }
+}
+
+/// A user whom an earlier run moved otherwise, or did not move.
+#[expect(missing_docs, reason = "columns under their own names")]
+#[derive(Debug)]
+pub struct MovedOtherwiseRow {
+    pub seq: i64,
+    pub record: Option<String>,
+}
+
+impl MovedOtherwiseRow {
+    /// The user, with the record that was moved.
+    pub fn user(self, earlier: RunId) -> Result<MovedOtherwise> {
+        let name = || format!("{earlier}/{}", self.seq);
+        let then = self.record.as_deref().map(|record| words::json("items", name(), "record", record));
+        Ok(MovedOtherwise { seq: ItemSeq(self.seq), then: then.transpose()? })
     }
 }
 

@@ -176,6 +176,49 @@ pub struct Round {
     pub batch_size: i64,
 }
 
+/// A user whose row has an id already, and who is not as an earlier run moved them.
+#[derive(Clone, Copy, Debug)]
+pub struct Differing {
+    /// Of the item in the run that is planned.
+    pub seq: i64,
+    /// Of the item of the earlier run; `None` where that run did not move this user.
+    pub then: Option<i64>,
+}
+
+/// A user's record in a run.
+#[derive(Clone, Debug)]
+pub struct RecordRow {
+    /// Position in that run's source.
+    pub seq: i64,
+    /// The record as JSON; `None` where a rule refuses it.
+    pub record: Option<String>,
+    /// The field that such a rule speaks of.
+    pub field: Option<String>,
+}
+
+/// Steps that find who changed since an earlier run moved them.
+#[async_trait]
+pub trait ChangedSteps: Transaction {
+    /// Runs of the same source that ended, the newest first.
+    async fn earlier_runs(&mut self, run: RunId) -> Step<Vec<RunId>, Self>;
+
+    /// Users of `run` that were `ALREADY_MIGRATED`: those whose digest is another than when `earlier`
+    /// moved them to the account that their row names, and those that `earlier` did not move.
+    /// Of all such users, or of these.
+    async fn differing(
+        &mut self,
+        run: RunId,
+        earlier: RunId,
+        among: Option<&[i64]>,
+    ) -> Step<Vec<Differing>, Self>;
+
+    /// Records of these items of a run.
+    async fn records(&mut self, run: RunId, seqs: &[i64]) -> Step<Vec<RecordRow>, Self>;
+
+    /// Makes conflicts `CHANGED_SINCE_MOVED` of these items, with the names of their fields.
+    async fn make_conflicts(&mut self, run: RunId, changed: &[(i64, String)]) -> Step<(), Self>;
+}
+
 /// Steps of a retry.
 #[async_trait]
 pub trait RetrySteps: RunSteps {

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use ferry_domain::{
-    Code, ItemState, JobKind, JobState, Origin, RunSpec, RunState, WriteBackTarget, ports::LedgerError,
-    threshold::StopAfter,
+    Code, ItemState, JobKind, JobState, Origin, RunSpec, RunState, WriteBackTarget, code::FoundBy,
+    ports::LedgerError, threshold::StopAfter,
 };
 use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
@@ -92,6 +92,12 @@ pub fn settled_code(row: impl ToString, state: ItemState, word: Option<&str>) ->
         Some(word) => code("items", row, word),
         None => Err(corrupt("items", row, format!("a settled item is {} without a code", state.as_str()))),
     }
+}
+
+/// Codes of users whose account is this run's own work: another try finds it by the chosen id. All
+/// others that failed and have an id got it from an earlier run, and keep it.
+pub fn refused_by_application() -> Vec<Code> {
+    Code::ALL.iter().copied().filter(|code| code.found_by() == FoundBy::Application).collect()
 }
 
 /// `place` and `line` of `items`.

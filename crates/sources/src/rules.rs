@@ -100,13 +100,15 @@ impl Rules {
                 self.note_words(&row, notes);
                 Candidate::User { origin, record: Box::new(record) }
             }
-            Err(outcome) => {
-                let moved = outcome.code == Some(Code::AlreadyMigrated);
-                // Whatever is wrong with such a row now, nothing is to be done about it here.
-                let record =
-                    moved.then(|| self.record(&row, key.clone(), &mut Notes::default()).ok()).flatten();
-                Candidate::Settled(Settled { origin, key, outcome, record: record.map(Box::new) })
+            Err(outcome) if outcome.code == Some(Code::AlreadyMigrated) => {
+                // What is wrong with such a row now is told only of one that was well when it was moved.
+                let (record, outcome) = match self.record(&row, key.clone(), &mut Notes::default()) {
+                    Ok(record) => (Some(Box::new(record)), outcome),
+                    Err(now) => (None, Outcome { field: Some(field_of(&now)), ..outcome }),
+                };
+                Candidate::Settled(Settled { origin, key, outcome, record })
             }
+            Err(outcome) => settled(origin, key, outcome),
         })
     }
 
@@ -174,7 +176,11 @@ impl Rules {
         if let Some(id) = auth0_id(row)? {
             return Err(Outcome::skipped(Code::AlreadyMigrated, Some(id)));
         }
-        self.record(row, key, notes)
+        let record = self.record(row, key, notes)?;
+        if carries_hash(row.get(&Target::PasswordHash)) {
+            return Err(Outcome::failed(Code::HashNeedsImport));
+        }
+        Ok(record)
     }
 
     fn record(&self, row: &Row, key: Option<SourceKey>, notes: &mut Notes) -> Result<UserRecord, Outcome> {
@@ -191,7 +197,7 @@ impl Rules {
         let verified = self.is_verified(row, &address)?;
         // A derived key is made of the address, which was accepted above.
         let key = key.ok_or_else(|| Outcome::failed(Code::KeyMissing))?;
-        let record = UserRecord {
+        Ok(UserRecord {
             name: row.limited(&Target::Name, LONG_NAME)?,
             given_name: row.limited(&Target::GivenName, SHORT_NAME)?,
             family_name: row.limited(&Target::FamilyName, SHORT_NAME)?,
@@ -203,11 +209,7 @@ impl Rules {
             app_metadata: row
                 .metadata(|t| if let Target::AppMetadata(key) = t { Some(key) } else { None })?,
             ..UserRecord::new(key, address, verified)
-        };
-        if carries_hash(row.get(&Target::PasswordHash)) {
-            return Err(Outcome::failed(Code::HashNeedsImport));
-        }
-        Ok(record)
+        })
     }
 
     fn is_verified(&self, row: &Row, address: &Email) -> Result<bool, Outcome> {
@@ -299,6 +301,16 @@ fn auth0_id(row: &Row) -> Result<Option<Auth0UserId>, Outcome> {
 
 fn settled(origin: Origin, key: Option<SourceKey>, outcome: Outcome) -> Candidate {
     Candidate::Settled(Settled { origin, key, outcome, record: None })
+}
+
+/// The field that a refusal of a row speaks of.
+fn field_of(refusal: &Outcome) -> String {
+    let of_code = match refusal.code {
+        Some(Code::Federated) => Target::Provider.name(),
+        Some(Code::KeyMissing) => Target::Key.name(),
+        _ => Target::Active.name(), // no other refusal leaves its field out
+    };
+    refusal.field.clone().unwrap_or(of_code)
 }
 
 fn address(row: &Row) -> Result<Email, Outcome> {

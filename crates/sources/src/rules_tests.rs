@@ -131,6 +131,26 @@ fn a_user_with_an_auth0_id_is_skipped_with_it() {
     assert_eq!(settled.outcome.auth0_user_id, Some(Auth0UserId("auth0|9".into())));
 }
 
+/// The ledger compares it with the record that was moved.
+#[test]
+fn a_user_with_an_auth0_id_brings_the_record_of_today_or_the_field_that_refuses_it() {
+    let moved = |changes: Value| {
+        let mut row = json!({"auth0_user_id": "auth0|9"});
+        row.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        let settled = refused(row);
+        assert_eq!(settled.outcome.code, Some(Code::AlreadyMigrated));
+        (settled.record.map(|record| record.email.expose().to_owned()), settled.outcome.field)
+    };
+    let well = (Some("ann@example.com".to_owned()), None);
+    assert_eq!(moved(json!({})), well);
+    assert_eq!(moved(json!({"hash": "$2b$10$abc"})), well, "a password is no part of a record");
+    let refused_at = |field: &str| (None, Some(field.to_owned()));
+    assert_eq!(moved(json!({"active": false})), refused_at("active"));
+    assert_eq!(moved(json!({"provider": "google"})), refused_at("provider"));
+    assert_eq!(moved(json!({"email": "none"})), refused_at("email"));
+    assert_eq!(moved(json!({"name": "x".repeat(301)})), refused_at("name"));
+}
+
 #[test]
 fn the_mapping_decides_about_inactive_users() {
     let mut mapping = mapping();

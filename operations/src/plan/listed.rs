@@ -14,12 +14,13 @@ use crate::{Access, Error};
 const PAGE: i64 = 1_000;
 
 /// Codes that say little without the field they speak of.
-const BY_FIELD: [Code; 3] = [Code::FieldInvalid, Code::FieldTooLong, Code::MetadataKeyForbidden];
+const BY_FIELD: [Code; 4] =
+    [Code::FieldInvalid, Code::FieldTooLong, Code::MetadataKeyForbidden, Code::ChangedSinceMoved];
 
 /// Records that a rule settled, with the same end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Settled {
-    /// Failed or skipped.
+    /// Conflict, failed or skipped.
     pub state: ItemState,
     /// Code of the reason.
     pub code: Code,
@@ -65,9 +66,10 @@ pub async fn settled_of(access: &Access, run: RunId, planned: &Planned) -> Resul
     Ok(settled)
 }
 
-const SETTLED: [ItemState; 2] = [ItemState::Failed, ItemState::Skipped];
+const SETTLED: [ItemState; 3] = [ItemState::Conflict, ItemState::Failed, ItemState::Skipped];
 
-/// Every record that a rule refused, then every one that it left out, each in source order, page by
+/// Every user who changed since an earlier run moved them, then every record that a rule refused,
+/// then every one that it left out, each in source order, page by
 /// page: the memory does not grow with the source.
 ///
 /// # Errors
@@ -105,7 +107,7 @@ pub struct Record {
     pub place: String,
     /// Its key; an address as a short digest.
     pub key: String,
-    /// Failed or skipped.
+    /// Conflict, failed or skipped.
     pub state: ItemState,
     /// Code of the reason.
     pub code: Option<Code>,

@@ -69,9 +69,12 @@ pub(crate) async fn outcome_at_auth0(
     run: &RunNow,
     item: &Item,
 ) -> Result<Option<Outcome>, DirectoryError> {
-    let id = run.id_of(&item.record.key);
-    let found = env.directory.get(&id).await?;
     let claimant = Claimant { record: &item.record, id: lease.of.run, run };
+    if let Some(id) = &item.auth0_user_id {
+        let found = env.directory.get(id).await?;
+        return Ok(Some(claimant.by_known_id(id, found.as_ref())));
+    }
+    let found = env.directory.get(&run.id_of(&item.record.key)).await?;
     Ok(found.map(|user| claimant.by_id(&user)))
 }
 

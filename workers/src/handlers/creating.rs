@@ -52,6 +52,12 @@ impl CreateUser<'_> {
     }
 
     async fn outcome(&self, item: &Item, requests: &mut i64) -> Result<Outcome, Trouble> {
+        if let Some(id) = &item.auth0_user_id {
+            // Moved by an earlier run, and changed since: nobody is made a second account.
+            *requests += 1;
+            let found = self.directory.get(id).await.map_err(trouble)?;
+            return Ok(self.claimant(item).by_known_id(id, found.as_ref()));
+        }
         let id = self.run.id_of(&item.record.key);
         let mut doubt = DirectoryError::Exists;
         let mut answered = None;
@@ -139,10 +145,14 @@ mod tests {
     }
 
     async fn create(directory: &FakeDirectory) -> Tried {
+        create_item(directory, item()).await
+    }
+
+    async fn create_item(directory: &FakeDirectory, item: Item) -> Tried {
         let run = run_now();
         let (random, deadline) = (SeededRandom::new(1), Duration::from_secs(120));
         let creating = CreateUser { directory, random: &random, id: RUN, run: &run, deadline };
-        creating.create(item()).await.0
+        creating.create(item).await.0
     }
 
     fn trouble_of(tried: Tried) -> Trouble {
@@ -176,6 +186,18 @@ mod tests {
         let first = outcome(create(&directory).await);
         let second = outcome(create(&directory).await);
         assert_eq!(first, second, "a second delivery must find the first one's user");
+        assert_eq!(directory.users().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_user_whose_account_is_known_gets_no_second_one_by_another_address() {
+        let directory = FakeDirectory::default();
+        let mut account = directory_user("auth0|adopted");
+        account.email = Some("old@example.com".into());
+        directory.plant(account.clone());
+        let known = Item { auth0_user_id: Some(account.id), ..item() };
+        let outcome = outcome(create_item(&directory, known).await);
+        assert_eq!((outcome.state, outcome.code), (ItemState::Conflict, Some(Code::ChangedSinceMoved)));
         assert_eq!(directory.users().len(), 1);
     }
 

@@ -341,7 +341,8 @@ pub async fn a_redriven_user_forgets_why_it_failed(world: impl LedgerWorld) {
     let again = scene.item(run, 1).await;
     assert_eq!(
         (again.state, again.code, again.field, again.auth0_user_id),
-        (ItemState::Pending, None, None, None)
+        (ItemState::Pending, None, None, Some(id(1))),
+        "an account that was known stays so"
     );
     assert_eq!(scene.item(run, 2).await.state, ItemState::Conflict);
 }

@@ -15,6 +15,7 @@
 
 pub mod apart;
 pub mod cancelling;
+pub mod changed;
 pub mod controlling;
 pub mod dead;
 pub mod duplicates;
@@ -132,6 +133,11 @@ macro_rules! ledger_suite {
                 a_row_that_may_sign_in_goes_before_its_blocked_twins,
                 an_address_stays_with_the_row_that_was_moved,
                 a_conflict_names_the_other_user_until_it_is_retried;
+            changed:
+                a_moved_user_who_changed_is_a_conflict_with_the_fields,
+                a_change_is_told_by_each_run_until_it_is_settled,
+                a_retry_of_a_changed_user_knows_the_account,
+                a_plan_is_told_who_changed_by_the_ledger_that_moved_them;
             relaying:
                 jobs_are_taken_by_priority_and_age,
                 the_rescued_are_taken_without_the_others,

@@ -13,9 +13,9 @@ pub use ledger::{
     ABANDONED, ActiveRun, AppRows, AuditLine, BatchVerification, Cancellable, Command, Controls, DeadCount,
     DeadFilter, DeadKind, DeadLetter, DeadLetters, DeadState, DeadView, Discrepancy, Duty, Example,
     FailureGroup, ItemFilter, ItemView, Items, JobCount, Jobs, Leases, Ledger, LedgerError, Loss, Moved,
-    Moves, NewRun, Orders, Planned, Planning, Presence, Processes, QueueCount, Redriven, RefusedRow, Reports,
-    Rescued, Restored, Retried, Retryable, RunNow, Runs, SealedRun, SettledGroup, StoredReport, Unclaimed,
-    WaitReason, WatchedRun, WorkerRecord, WorkerView, WriteBack,
+    MovedOtherwise, MovedUser, Moves, NewRun, Orders, Planned, Planning, Presence, Processes, QueueCount,
+    Redriven, RefusedRow, Reports, Rescued, Restored, Retried, Retryable, RunNow, Runs, SealedRun,
+    SettledGroup, StoredReport, Unclaimed, WaitReason, WatchedRun, WorkerRecord, WorkerView, WriteBack,
 };
 pub use limiter::{GroupFigures, Limiter, LimiterFigures, Observed, Waiting};
 pub use queue::{Consumer, Delivery, Handler, Queue, QueueError, Stop, Swept};

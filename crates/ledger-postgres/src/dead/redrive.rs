@@ -40,7 +40,7 @@ impl RedriveSteps for Tx<'_> {
                 WHERE item.run_id = $1 AND item.state = 'failed' AND item.record IS NOT NULL
             ), moved AS (
                 UPDATE ferry.items AS item
-                SET state = 'pending', code = NULL, field = NULL, other = NULL, auth0_user_id = NULL, batch_id = chosen.new
+                SET state = 'pending', code = NULL, field = NULL, other = NULL, batch_id = chosen.new
                 FROM chosen
                 WHERE item.run_id = $1 AND item.seq = chosen.seq
             ), shrunk AS (

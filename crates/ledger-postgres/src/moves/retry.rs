@@ -84,7 +84,8 @@ impl RetrySteps for Tx<'_> {
                 LIMIT $6
             ), moved AS (
                 UPDATE ferry.items AS item
-                SET state = 'pending', code = NULL, field = NULL, other = NULL, auth0_user_id = NULL,
+                SET state = 'pending', code = NULL, field = NULL, other = NULL,
+                    auth0_user_id = CASE WHEN code <> ALL($11) THEN auth0_user_id END,
                     batch_id = ($5::uuid[])[chosen.slot + 1]
                 FROM chosen
                 WHERE item.run_id = $1 AND item.seq = chosen.seq
@@ -122,6 +123,7 @@ impl RetrySteps for Tx<'_> {
             base,
             round.number,
             JobKind::Provision.priority(),
+            &words::codes(&words::refused_by_application()) as &[&str],
         )
         .execute(&mut *self.0)
         .await?;

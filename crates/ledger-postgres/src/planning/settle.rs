@@ -5,27 +5,48 @@ use ferry_domain::{
     Code, JobKind, RunId,
     ports::{Planned, SettledGroup},
 };
-use ferry_ledger::{rows::TallyRow, words};
+use ferry_ledger::{rows::TallyRow, scripts, words};
 use sqlx::{Executor, PgConnection, query, query_as, query_scalar};
 use uuid::Uuid;
 
-use crate::errors::Tried;
+use crate::{errors::Tried, transaction::Tx};
 
 /// Settles duplicates, writes batches and jobs, and sums up. The run row is locked.
 pub(crate) async fn settle(connection: &mut PgConnection, run: RunId) -> Tried<Planned> {
     let run = run.0;
-    // The statistics may be older than this run, whose items then count as one row: joined in
-    // a loop, 30,000 items took eight minutes. Every join here is of whole sets.
-    connection.execute("SET LOCAL enable_nestloop = off").await?;
+    joins(connection, Joins::OfSets).await?;
     let settled_batch = query_scalar!("SELECT settled_batch FROM ferry.runs WHERE id = $1", run)
         .fetch_one(&mut *connection)
         .await?;
     settle_equal_keys(connection, run, settled_batch).await?;
     settle_equal_addresses(connection, run, settled_batch).await?;
+    scripts::settle_changed(&mut Tx(&mut *connection), RunId(run)).await?;
+    joins(connection, Joins::OfSets).await?;
     make_settled_batch(connection, run, settled_batch).await?;
     let batches = make_batches(connection, run, settled_batch).await?;
     make_jobs(connection, run).await?;
     sum_up(connection, run, settled_batch, batches).await
+}
+
+/// How a statement joins items.
+#[derive(Clone, Copy)]
+pub(super) enum Joins {
+    /// Whole sets. The statistics may be older than this run, whose items then count as one row:
+    /// joined in a loop, 30,000 items took eight minutes.
+    OfSets,
+    /// A few rows, each looked up by its place in the source.
+    OfRows,
+}
+
+/// Says so for the statements that follow in this transaction.
+pub(super) async fn joins(connection: &mut PgConnection, joins: Joins) -> Tried<()> {
+    connection
+        .execute(match joins {
+            Joins::OfSets => "SET LOCAL enable_nestloop = off",
+            Joins::OfRows => "SET LOCAL enable_nestloop = on",
+        })
+        .await?;
+    Ok(())
 }
 
 /// A key names one person: where several rows carry it, nobody can say whose the account
@@ -66,7 +87,7 @@ async fn settle_equal_addresses(connection: &mut PgConnection, run: Uuid, settle
             FROM (
                 SELECT seq, email, place, line, state, record, count(*) OVER (PARTITION BY email) AS carriers
                 FROM ferry.items
-                WHERE run_id = $1 AND state IN ('pending', 'skipped') AND email IS NOT NULL
+                WHERE run_id = $1 AND state IN ('pending', 'skipped', 'conflict') AND email IS NOT NULL
             ) AS addressed
             WHERE carriers > 1
             WINDOW best AS (PARTITION BY email

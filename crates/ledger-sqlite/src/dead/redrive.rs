@@ -59,7 +59,7 @@ impl RedriveSteps for Tx<'_> {
         let moved = sqlx::query!(
             r#"
             UPDATE ferry_items
-            SET state = 'pending', code = NULL, field = NULL, other = NULL, auth0_user_id = NULL, batch_id = new
+            SET state = 'pending', code = NULL, field = NULL, other = NULL, batch_id = new
             FROM (
                 SELECT seq AS taken, unhex(value ->> 2) AS new
                 FROM json_each(?2) CROSS JOIN ferry_items ON batch_id = unhex(value ->> 0) AND code = value ->> 1

@@ -68,6 +68,7 @@ async fn move_items(
     ids: &[BatchId],
 ) -> Result<()> {
     let groups = json(groups);
+    let forget = json(&words::codes(&words::refused_by_application()));
     let ids = json(&ids.iter().map(|id| hex(id.0)).collect::<Vec<_>>());
     sqlx::query!(
         r#"
@@ -91,7 +92,8 @@ async fn move_items(
     sqlx::query!(
         r#"
         UPDATE ferry_items
-        SET state = 'pending', code = NULL, field = NULL, other = NULL, auth0_user_id = NULL,
+        SET state = 'pending', code = NULL, field = NULL, other = NULL,
+            auth0_user_id = CASE WHEN code NOT IN (SELECT value FROM json_each(?5)) THEN auth0_user_id END,
             batch_id = unhex(?4 ->> CAST((nth - 1) / ?3 AS INTEGER))
         FROM (
             SELECT seq AS taken, row_number() OVER (ORDER BY seq) AS nth
@@ -104,7 +106,8 @@ async fn move_items(
         run.0,
         groups,
         batch_size,
-        ids
+        ids,
+        forget
     )
     .execute(&mut *connection)
     .await

@@ -5,19 +5,20 @@ use ferry_domain::{
     BatchId, JobKind, RunId,
     ports::{Planned, SettledGroup},
 };
-use ferry_ledger::{Result, refusals, rows::TallyRow, words};
+use ferry_ledger::{Result, refusals, rows::TallyRow, scripts, words};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use crate::{errors::Doing, values::count};
+use crate::{connection::Tx, errors::Doing, values::count};
 
-const FINISHING: &str = "could not finish a plan";
+pub(super) const FINISHING: &str = "could not finish a plan";
 
 /// Settles duplicates, writes batches and jobs, and sums up.
 pub(crate) async fn settle(connection: &mut SqliteConnection, run: RunId) -> Result<Planned> {
     let settled = settled_batch(connection, run).await?;
     settle_equal_keys(connection, run, settled).await?;
     settle_equal_addresses(connection, run, settled).await?;
+    scripts::settle_changed(&mut Tx(&mut *connection), run).await?;
     let batches = insert_batches(connection, run, settled).await?;
     sum_up(connection, run, settled, batches).await
 }
@@ -77,7 +78,7 @@ async fn settle_equal_addresses(
             FROM (
                 SELECT seq, email, place, line, state, record, count(*) OVER (PARTITION BY email) AS carriers
                 FROM ferry_items
-                WHERE run_id = ?1 AND state IN ('pending', 'skipped') AND email IS NOT NULL
+                WHERE run_id = ?1 AND state IN ('pending', 'skipped', 'conflict') AND email IS NOT NULL
             )
             WHERE carriers > 1
             WINDOW best AS (PARTITION BY email

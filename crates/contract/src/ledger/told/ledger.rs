@@ -6,16 +6,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ferry_domain::{
     Attempt, BatchId, Code, Envelope, Item, ItemResult, ItemSeq, Job, JobId, Lease, NewItem, RunId, RunView,
-    Verdict, WorkerId, WriteBackTarget,
+    UserRecord, Verdict, WorkerId, WriteBackTarget,
     app_schema::AppSchema,
     application::{AppTable, Finding},
     migration::Migrated,
     ports::{
         AuditLine, BatchVerification, Cancellable, Command, Controls, DeadCount, DeadFilter, DeadLetter,
         DeadLetters, DeadView, Discrepancy, Duty, FailureGroup, ItemFilter, ItemView, Items, JobCount, Jobs,
-        Leases, LedgerError, Moved, Moves, NewRun, Orders, Planned, Planning, Presence, Processes,
-        QueueCount, Redriven, Reports, Rescued, Restored, Retried, Retryable, RunNow, Runs, SealedRun,
-        StoredReport, Unclaimed, WatchedRun, WorkerRecord, WorkerView, WriteBack,
+        Leases, LedgerError, Moved, MovedOtherwise, MovedUser, Moves, NewRun, Orders, Planned, Planning,
+        Presence, Processes, QueueCount, Redriven, Reports, Rescued, Restored, Retried, Retryable, RunNow,
+        Runs, SealedRun, StoredReport, Unclaimed, WatchedRun, WorkerRecord, WorkerView, WriteBack,
     },
     run::RunMove,
 };
@@ -99,6 +99,18 @@ impl Planning for Told {
     async fn finish_planning(&self, run: RunId) -> Result<Planned> {
         let answer = self.0.ledger.finish_planning(run).await;
         self.told(format!("finish_planning {run}"), answer, debug).await
+    }
+
+    async fn moved_users(&self, run: RunId, after: ItemSeq, most: i64) -> Result<Vec<MovedUser>> {
+        self.0.ledger.moved_users(run, after, most).await
+    }
+
+    async fn moved_otherwise(&self, earlier: RunId, users: &[MovedUser]) -> Result<Vec<MovedOtherwise>> {
+        self.0.ledger.moved_otherwise(earlier, users).await
+    }
+
+    async fn settle_changed(&self, run: RunId, then: &[(ItemSeq, UserRecord)]) -> Result<()> {
+        self.0.ledger.settle_changed(run, then).await
     }
 
     async fn start(&self, run: RunId) -> Result<()> {

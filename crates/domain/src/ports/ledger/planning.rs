@@ -9,8 +9,9 @@ use crate::{
     app_schema::AppSchema,
     application::{AppTable, Finding},
     code::Code,
-    ids::{BatchId, RunId},
+    ids::{Auth0UserId, BatchId, ItemSeq, RunId, SourceKey},
     item::{ItemState, NewItem},
+    record::UserRecord,
     run::{RunSpec, SourceIdentity, WriteBackTarget},
     tally::Tally,
 };
@@ -34,15 +35,37 @@ pub struct NewRun {
     pub reason: Option<String>,
 }
 
-/// Items that a rule settled at planning, with the same state and code.
+/// Items that planning settled, with the same state and code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SettledGroup {
-    /// Failed or skipped.
+    /// Conflict, failed or skipped.
     pub state: ItemState,
     /// Code of the reason.
     pub code: Code,
     /// Number of items.
     pub count: i64,
+}
+
+/// A user whose row has an Auth0 id already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MovedUser {
+    /// Position in the source.
+    pub seq: ItemSeq,
+    /// Identity in the source.
+    pub key: SourceKey,
+    /// The id in the row.
+    pub auth0_user_id: Auth0UserId,
+    /// Digest of today's record; empty where a rule refuses it now.
+    pub digest: String,
+}
+
+/// A user who is not as a certain run moved them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MovedOtherwise {
+    /// Position in the source that is planned.
+    pub seq: ItemSeq,
+    /// The record that was moved; `None` where that run did not move this user.
+    pub then: Option<UserRecord>,
 }
 
 /// The result of planning.
@@ -80,9 +103,21 @@ pub trait Planning: Send + Sync {
     /// Ends planning with a few statements, whatever the number of items:
     /// settles all pending items that share their key with another item (`DUPLICATE_KEY`),
     /// and all but one of equal addresses (`DUPLICATE_EMAIL`; who was moved before keeps
-    /// it, else who may sign in, else the first), writes batches with their tallies and one
-    /// provision job each; the run becomes `planned`.
+    /// it, else who may sign in, else the first); makes a conflict of each user with an Auth0 id
+    /// who is not as an earlier run moved them (`CHANGED_SINCE_MOVED`, with the fields); writes
+    /// batches with their tallies and one provision job each; the run becomes `planned`.
     async fn finish_planning(&self, run: RunId) -> Result<Planned>;
+
+    /// Users of a run in planning that are `ALREADY_MIGRATED`, in source order after a position.
+    async fn moved_users(&self, run: RunId, after: ItemSeq, most: i64) -> Result<Vec<MovedUser>>;
+
+    /// Of these users those who are not as `earlier` moved them, or whom it did not move. For a
+    /// plan, which is made in a ledger of its own; each call reads the whole earlier run once.
+    async fn moved_otherwise(&self, earlier: RunId, users: &[MovedUser]) -> Result<Vec<MovedOtherwise>>;
+
+    /// Makes conflicts `CHANGED_SINCE_MOVED` of users of a run in planning, given the records that
+    /// were moved, as `finish_planning` does for earlier runs of the same ledger.
+    async fn settle_changed(&self, run: RunId, then: &[(ItemSeq, UserRecord)]) -> Result<()>;
 
     /// `planned → running`. With nothing pending the sweep seals it.
     async fn start(&self, run: RunId) -> Result<()>;

@@ -1,0 +1,192 @@
+//! Cases of users whose rows have an id already and who are not as an earlier run moved them.
+
+use super::{
+    LedgerWorld,
+    scene::{ANN, Scene, created, id, user},
+};
+use ferry_domain::{
+    Verdict,
+    code::Code,
+    ids::{Auth0UserId, ItemSeq, RunId},
+    item::{ItemState, NewItem, Outcome},
+    job::JobKind,
+    ports::{NewRun, SettledGroup},
+    record::UserRecord,
+    tally::Tally,
+};
+
+const PEOPLE: &str = "people.csv";
+
+/// The row of a person who has an id by now, with today's record.
+fn moved(run: &NewRun, seq: i64, account: Auth0UserId, change: impl Fn(&mut UserRecord)) -> NewItem {
+    let mut item = user(seq, run.settled_batch, &seq.to_string(), &format!("person-{seq}@example.com"));
+    let mut record = item.record.take().unwrap();
+    change(&mut record);
+    NewItem {
+        digest: record.digest(),
+        record: Some(record),
+        settled: Some(Outcome::skipped(Code::AlreadyMigrated, Some(account))),
+        ..item
+    }
+}
+
+/// The same row where a rule refuses its record now.
+fn refused(run: &NewRun, seq: i64, field: &str) -> NewItem {
+    let outcome = Outcome::skipped(Code::AlreadyMigrated, Some(id(seq))).at_field(field);
+    let item = moved(run, seq, id(seq), |_| ());
+    NewItem { record: None, digest: String::new(), settled: Some(outcome), ..item }
+}
+
+async fn planned(scene: &Scene<'_>, rows: impl Fn(&NewRun) -> Vec<NewItem>) -> (RunId, Vec<SettledGroup>) {
+    let run = scene.new_run(PEOPLE);
+    scene.ledger.open_run(&run).await.unwrap();
+    scene.ledger.add_items(run.id, &rows(&run)).await.unwrap();
+    let planned = scene.ledger.finish_planning(run.id).await.unwrap();
+    (run.id, planned.settled)
+}
+
+/// Plans, starts and ends a run in which nobody is sent; says what became of each row.
+async fn ended(scene: &Scene<'_>, rows: impl Fn(&NewRun) -> Vec<NewItem>) -> Vec<(ItemState, String)> {
+    let (run, _) = planned(scene, rows).await;
+    scene.ledger.start(run).await.unwrap();
+    scene.ledger.seal_finished().await.unwrap();
+    scene.finish(created).await;
+    let items = scene.items(run).await;
+    let why = |code: Option<Code>, field: Option<String>| {
+        [code.map(|code| code.to_string()), field].into_iter().flatten().collect::<Vec<_>>().join(" ")
+    };
+    items.into_iter().map(|item| (item.state, why(item.code, item.field))).collect()
+}
+
+fn blocked(record: &mut UserRecord) {
+    record.blocked = true;
+}
+
+/// "Nothing to do" would be wrong: the account at Auth0 is not as the source has it.
+pub async fn a_moved_user_who_changed_is_a_conflict_with_the_fields(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    scene.running(PEOPLE, 6, 10).await;
+    scene.finish(created).await;
+    scene.running("another.csv", 7, 10).await;
+    scene.finish(created).await;
+    let (run, settled) = planned(&scene, |run| {
+        vec![
+            moved(run, 1, id(1), |_| ()),
+            moved(run, 2, id(2), blocked),
+            moved(run, 3, id(3), |record| {
+                record.name = Some("Ann".into());
+                drop(record.app_metadata.insert("role".into(), "nurse".into()));
+            }),
+            // Somebody gave this row another account: no run knows what it was made of.
+            moved(run, 4, id(44), blocked),
+            refused(run, 5, "active"),
+            // Moved from another source only.
+            moved(run, 7, id(7), blocked),
+        ]
+    })
+    .await;
+    let group = |state, code, count| SettledGroup { state, code, count };
+    let expected = [
+        group(ItemState::Skipped, Code::AlreadyMigrated, 3),
+        group(ItemState::Conflict, Code::ChangedSinceMoved, 3),
+    ];
+    assert_eq!(settled, expected);
+    let view = scene.view(run).await;
+    assert_eq!(view.tally, Tally { source: 6, skipped: 3, conflict: 3, ..Tally::default() });
+    for (seq, fields) in [(2, "blocked"), (3, "name, app_metadata.role"), (5, "active")] {
+        let item = scene.item(run, seq).await;
+        assert_eq!((item.field.as_deref(), item.auth0_user_id), (Some(fields), Some(id(seq))));
+    }
+}
+
+/// Until somebody acts each run says it again, against the record that was moved.
+pub async fn a_change_is_told_by_each_run_until_it_is_settled(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    scene.running(PEOPLE, 3, 10).await;
+    scene.finish(created).await;
+    let today = |run: &NewRun| {
+        vec![moved(run, 1, id(1), blocked), moved(run, 2, id(2), |_| ()), refused(run, 3, "email")]
+    };
+    let told = [
+        (ItemState::Conflict, "CHANGED_SINCE_MOVED blocked".to_owned()),
+        (ItemState::Skipped, "ALREADY_MIGRATED".to_owned()),
+        (ItemState::Conflict, "CHANGED_SINCE_MOVED email".to_owned()),
+    ];
+    assert_eq!(ended(&scene, today).await, told);
+    assert_eq!(ended(&scene, today).await, told);
+    // Changed back.
+    let back = |run: &NewRun| vec![moved(run, 1, id(1), |_| ()), moved(run, 2, id(2), blocked)];
+    let told = ended(&scene, back).await;
+    assert_eq!(told[0], (ItemState::Skipped, "ALREADY_MIGRATED".to_owned()));
+    assert_eq!(told[1], (ItemState::Conflict, "CHANGED_SINCE_MOVED blocked".to_owned()));
+}
+
+/// A retry asks for the account that the row names, never for one of another id; what it found
+/// to agree is what later runs compare with.
+pub async fn a_retry_of_a_changed_user_knows_the_account(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    scene.running(PEOPLE, 2, 10).await;
+    scene.finish(created).await;
+    let today = |run: &NewRun| vec![moved(run, 1, id(1), blocked), refused(run, 2, "active")];
+    let (run, _) = planned(&scene, today).await;
+    scene.ledger.start(run).await.unwrap();
+    scene.ledger.seal_finished().await.unwrap();
+    scene.finish(created).await;
+
+    let retried = scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await.unwrap();
+    assert_eq!((retried.items, retried.left), (1, 1), "who has no valid record is not sent");
+    let lease = scene.take_one(JobKind::Provision).await;
+    let items = scene.ledger.pending_items(&lease).await.unwrap();
+    assert_eq!(items[0].auth0_user_id, Some(id(1)));
+    // It was ill, and was given up; the account stays known.
+    let code = Code::ServerError;
+    scene.ledger.conclude(&lease, &Verdict::Discard { code }, None).await.unwrap();
+    scene.finish(created).await;
+    assert_eq!(scene.item(run, 1).await.code, Some(code));
+    scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await.unwrap();
+    assert_eq!(scene.item(run, 1).await.auth0_user_id, Some(id(1)));
+    scene.finish(|seq| Outcome::skipped(Code::AlreadyMigrated, Some(id(seq)))).await;
+    let again = ended(&scene, today).await;
+    assert_eq!(again[0], (ItemState::Skipped, "ALREADY_MIGRATED".to_owned()));
+    assert_eq!(again[1].0, ItemState::Conflict);
+}
+
+/// A plan is made in a ledger of its own, which is told by the other who was moved how.
+pub async fn a_plan_is_told_who_changed_by_the_ledger_that_moved_them(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let first = scene.running("elsewhere.csv", 4, 10).await;
+    scene.finish(created).await;
+    let plan = scene.new_run(PEOPLE);
+    scene.ledger.open_run(&plan).await.unwrap();
+    let rows = [
+        moved(&plan, 1, id(1), |_| ()),
+        moved(&plan, 2, id(2), blocked),
+        refused(&plan, 3, "active"),
+        moved(&plan, 4, id(44), |_| ()),
+        moved(&plan, 5, id(5), |_| ()),
+        user(6, scene.batch(), "6", "person-2@example.com"),
+    ];
+    scene.ledger.add_items(plan.id, &rows).await.unwrap();
+    let users = scene.ledger.moved_users(plan.id, ItemSeq(0), 3).await.unwrap();
+    assert_eq!(users.iter().map(|user| user.seq.0).collect::<Vec<_>>(), [1, 2, 3]);
+    let users = scene.ledger.moved_users(plan.id, ItemSeq(1), 10).await.unwrap();
+    let found = scene.ledger.moved_otherwise(first, &users).await.unwrap();
+    let told = |at: usize| (found[at].seq.0, found[at].then.as_ref().map(|then| then.key.0.clone()));
+    assert_eq!(found.len(), 4);
+    assert_eq!([told(0), told(1)], [(2, Some("2".into())), (3, Some("3".into()))]);
+    assert_eq!([told(2), told(3)], [(4, None), (5, None)], "not moved to this account, or not at all");
+
+    let then = found.into_iter().filter_map(|user| Some((user.seq, user.then?))).collect::<Vec<_>>();
+    scene.ledger.settle_changed(plan.id, &then).await.unwrap();
+    let planned = scene.ledger.finish_planning(plan.id).await.unwrap();
+    let group = |state, code, count| SettledGroup { state, code, count };
+    let expected = [
+        group(ItemState::Skipped, Code::AlreadyMigrated, 3),
+        group(ItemState::Conflict, Code::ChangedSinceMoved, 2),
+        // The address stays with the row that was moved, whatever else changed there.
+        group(ItemState::Failed, Code::DuplicateEmail, 1),
+    ];
+    assert_eq!(planned.settled, expected);
+    assert_eq!(scene.item(plan.id, 2).await.field.as_deref(), Some("blocked"));
+    assert!(scene.ledger.settle_changed(plan.id, &then).await.is_err(), "it is planned");
+}

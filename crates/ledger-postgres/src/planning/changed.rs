@@ -1,0 +1,155 @@
+//! Users whose rows have an id, beside what an earlier run moved.
+
+use async_trait::async_trait;
+use ferry_domain::{Code, ItemSeq, RunId, ports::MovedUser};
+use ferry_ledger::{
+    rows::{MovedOtherwiseRow, MovedUserRow},
+    steps::{ChangedSteps, Differing, RecordRow},
+};
+use sqlx::{PgConnection, query, query_as, query_scalar};
+
+use super::settle::{Joins, joins};
+use crate::{errors::Tried, transaction::Tx};
+
+#[async_trait]
+impl ChangedSteps for Tx<'_> {
+    async fn earlier_runs(&mut self, run: RunId) -> Tried<Vec<RunId>> {
+        let runs = query_scalar!(
+            r#"
+            SELECT earlier.id
+            FROM ferry.runs AS planned JOIN ferry.runs AS earlier
+              ON (earlier.source_kind, earlier.source_location) = (planned.source_kind, planned.source_location)
+            WHERE planned.id = $1 AND earlier.id <> $1 AND earlier.state IN ('sealed', 'cancelled')
+            ORDER BY earlier.created_at DESC, earlier.id DESC
+            "#,
+            run.0,
+        )
+        .fetch_all(&mut *self.0)
+        .await?;
+        Ok(runs.into_iter().map(RunId).collect())
+    }
+
+    async fn differing(
+        &mut self,
+        run: RunId,
+        earlier: RunId,
+        among: Option<&[i64]>,
+    ) -> Tried<Vec<Differing>> {
+        joins(self.0, Joins::OfSets).await?;
+        let found = query_as!(
+            Differing,
+            r#"
+            SELECT item.seq AS "seq!", past.seq AS "then?"
+            FROM ferry.items AS item LEFT JOIN ferry.items AS past
+              ON past.run_id = $2 AND past.key = item.key AND past.auth0_user_id = item.auth0_user_id
+                 AND past.record IS NOT NULL
+                 AND (past.state IN ('created', 'adopted') OR past.state = 'skipped' AND past.code = $4)
+            WHERE item.run_id = $1 AND item.state = 'skipped' AND item.code = $4
+              AND ($3::bigint[] IS NULL OR item.seq = ANY ($3))
+              AND past.digest IS DISTINCT FROM item.digest
+            ORDER BY item.seq
+            "#,
+            run.0,
+            earlier.0,
+            among as Option<&[i64]>,
+            Code::AlreadyMigrated.as_str(),
+        )
+        .fetch_all(&mut *self.0)
+        .await?;
+        joins(self.0, Joins::OfRows).await?;
+        Ok(found)
+    }
+
+    async fn records(&mut self, run: RunId, seqs: &[i64]) -> Tried<Vec<RecordRow>> {
+        let found = query_as!(
+            RecordRow,
+            r#"
+            SELECT item.seq, item.record::text AS "record?", item.field
+            FROM ferry.items AS item WHERE item.run_id = $1 AND item.seq = ANY ($2)
+            "#,
+            run.0,
+            seqs,
+        )
+        .fetch_all(&mut *self.0)
+        .await?;
+        Ok(found)
+    }
+
+    async fn make_conflicts(&mut self, run: RunId, changed: &[(i64, String)]) -> Tried<()> {
+        let (seqs, fields): (Vec<i64>, Vec<String>) = changed.iter().cloned().unzip();
+        query!(
+            r#"
+            UPDATE ferry.items AS item SET state = 'conflict', code = $4, field = changed.fields
+            FROM unnest($2::bigint[], $3::text[]) AS changed (seq, fields)
+            WHERE item.run_id = $1 AND item.seq = changed.seq
+            "#,
+            run.0,
+            &seqs,
+            &fields,
+            Code::ChangedSinceMoved.as_str(),
+        )
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+}
+
+/// Users of a run that are `ALREADY_MIGRATED`, after a position.
+pub(super) async fn moved_users(
+    connection: &mut PgConnection,
+    run: RunId,
+    after: ItemSeq,
+    most: i64,
+) -> Tried<Vec<MovedUserRow>> {
+    let found = query_as!(
+        MovedUserRow,
+        r#"
+        SELECT seq, key, auth0_user_id AS "auth0_user_id!", digest
+        FROM ferry.items
+        WHERE run_id = $1 AND seq > $2 AND state = 'skipped' AND code = $4 AND auth0_user_id IS NOT NULL
+        ORDER BY seq LIMIT $3
+        "#,
+        run.0,
+        after.0,
+        most,
+        Code::AlreadyMigrated.as_str(),
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(found)
+}
+
+/// Which of these users `earlier` moved with another digest, or did not move.
+pub(super) async fn moved_otherwise(
+    connection: &mut PgConnection,
+    earlier: RunId,
+    users: &[MovedUser],
+) -> Tried<Vec<MovedOtherwiseRow>> {
+    joins(connection, Joins::OfSets).await?;
+    let seqs: Vec<i64> = users.iter().map(|user| user.seq.0).collect();
+    let keys: Vec<&str> = users.iter().map(|user| user.key.0.as_str()).collect();
+    let ids: Vec<&str> = users.iter().map(|user| user.auth0_user_id.0.as_str()).collect();
+    let digests: Vec<&str> = users.iter().map(|user| user.digest.as_str()).collect();
+    let found = query_as!(
+        MovedOtherwiseRow,
+        r#"
+        SELECT asked.seq AS "seq!", past.record::text AS "record?"
+        FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[]) AS asked (seq, key, account, digest)
+        LEFT JOIN ferry.items AS past
+          ON past.run_id = $1 AND past.key = asked.key AND past.auth0_user_id = asked.account
+             AND past.record IS NOT NULL
+             AND (past.state IN ('created', 'adopted') OR past.state = 'skipped' AND past.code = $6)
+        WHERE past.digest IS DISTINCT FROM asked.digest
+        ORDER BY asked.seq
+        "#,
+        earlier.0,
+        &seqs,
+        &keys as &[&str],
+        &ids as &[&str],
+        &digests as &[&str],
+        Code::AlreadyMigrated.as_str(),
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(found)
+}

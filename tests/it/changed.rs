@@ -1,0 +1,115 @@
+//! Users who were moved, whose rows have an id, and who changed since.
+
+use crate::{
+    identity::{Embedded, execute},
+    world::World,
+};
+
+const STAFF: &str = "(1, 'ann@example.com', 'Ann', 1, 1), (2, 'bea@example.com', 'Bea', 1, 1),
+                     (3, 'cyd@example.com', 'Cyd', 1, 1), (4, 'dan@example.com', 'Dan', 1, 1)";
+
+/// Ann is renamed, Bea left, Cyd has another address, which a new colleague's row spells as well.
+const CHANGE: &str = "UPDATE staff SET name = 'Anna' WHERE id = 1;
+                      UPDATE staff SET active = 0 WHERE id = 2;
+                      UPDATE staff SET email = 'cyd.new@example.com' WHERE id = 3;
+                      INSERT INTO staff (id, email, name, verified, active)
+                      VALUES (5, 'Cyd.New@example.com', 'Cy', 1, 1)";
+const CHANGED: [&str; 3] = [
+    "1,1,staff:1,conflict,CHANGED_SINCE_MOVED,name,auth0|",
+    "2,2,staff:2,conflict,CHANGED_SINCE_MOVED,blocked,auth0|",
+    "3,3,staff:3,conflict,CHANGED_SINCE_MOVED,email,auth0|",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_moved_user_who_changed_is_told_by_plan_start_and_report_until_somebody_acts() {
+    let mut world = Embedded::new().await;
+    world.application("app.db", "staff", STAFF).await;
+    let settings = std::fs::read_to_string(world.place.path("ferry.toml")).unwrap();
+    world.place.write("ferry.toml", &format!("{settings}auth0_user_id = \"auth0_user_id\"\n"));
+    assert_eq!(world.moves(&[]).0.code, 0);
+    let nothing = world.place.run(&["plan", "--detailed-exitcode"]);
+    assert_eq!(nothing.code, 0, "{}", nothing.all());
+    execute(&world.place, "app.db", CHANGE).await;
+
+    let plan = world.place.run(&["plan", "--detailed-exitcode", "--output", "csv"]);
+    assert_eq!(plan.code, 3, "{}", plan.all());
+    let told = |text: &str| {
+        for line in CHANGED {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+        assert!(text.contains("5,5,staff:5,failed,DUPLICATE_EMAIL,email,"), "{text}");
+        assert!(!text.contains("example.com"), "{text}");
+    };
+    told(&plan.out);
+    let table = world.place.run(&["plan"]).all();
+    assert!(table.contains("CHANGED_SINCE_MOVED") && table.contains("then retry"), "{table}");
+
+    let (watched, run) = world.moves(&[]);
+    assert_eq!(watched.code, 3, "{}", watched.all());
+    told(&world.report(&run));
+    let shown = world.shown(&run);
+    assert_eq!((&shown["conflict"], &shown["skipped"]), (&3.into(), &1.into()), "{shown}");
+    assert_eq!(world.simulator.users().len(), 4, "nobody is made twice");
+    settles_by_retry(&mut world, &run).await;
+}
+
+/// Auth0 is made to agree for two of them; a retry finds it, and later runs know it.
+async fn settles_by_retry(world: &mut Embedded, run: &str) {
+    for user in world.simulator.users() {
+        world.simulator.change(&user.user_id, |user| match user.email.as_str() {
+            "ann@example.com" => user.name = "Anna".into(),
+            "cyd@example.com" => user.email = "cyd.new@example.com".into(),
+            _ => {}
+        });
+    }
+    let retried = world.place.json(&["run", "retry", run, "--yes", "--output", "json"]);
+    assert_eq!(retried["retried"], 3, "{retried}");
+    world.goes_on(run, 3);
+    let report = world.report(run);
+    assert!(!report.contains(CHANGED[0]) && !report.contains(CHANGED[2]), "{report}");
+    assert!(report.contains(CHANGED[1]), "{report}");
+    assert_eq!(world.simulator.users().len(), 4, "nobody is made twice");
+
+    let (_, run) = world.moves(&[]);
+    let report = world.report(&run);
+    assert!(report.contains(CHANGED[1]) && !report.contains(CHANGED[0]), "{report}");
+    let blocked = world.simulator.users().into_iter().find(|user| user.email == "bea@example.com").unwrap();
+    assert!(world.simulator.change(&blocked.user_id, |user| user.blocked = Some(true)));
+    world.place.must(&["run", "retry", &run, "--yes"]);
+    world.goes_on(&run, 3);
+    assert_eq!(world.shown(&run)["conflict"], 0, "only the address in two rows is left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_moved_user_of_postgres_who_changed_is_told_by_plan_start_and_report() {
+    let Some(mut world) = World::new("changed since").await else { return };
+    let run = world.started(40, &[]);
+    world.worker(&[]);
+    world.until_sealed(&run).await;
+    let moved = "(SELECT min(id) FROM users WHERE auth0_user_id IS NOT NULL AND active AND NOT blocked)";
+    let key = world.number(&format!("SELECT {moved}::bigint")).await;
+    world
+        .execute(&format!("UPDATE users SET name = 'Another Name', role = 'auditor' WHERE id = {key}"))
+        .await;
+    let plan = world.place.run(&[
+        "plan",
+        "--preset",
+        "medlogistics",
+        "--email-verified",
+        "assume",
+        "--output",
+        "csv",
+    ]);
+    let expected = format!("conflict,CHANGED_SINCE_MOVED,\"name, app_metadata.role\",auth0|");
+    assert!(plan.out.contains(&expected), "{}", plan.all());
+    let again = world.start(&[]);
+    world.until_sealed(&again).await;
+    let report = world.place.must(&["run", "report", &again, "--output", "csv"]).out;
+    assert_eq!(report.matches(&expected).count(), 1, "{report}");
+    assert!(
+        report.lines().any(|line| line.contains(&format!(",{key},")) && line.contains(&expected)),
+        "{report}"
+    );
+    world.assert_ids_match().await;
+    world.end().await;
+}
