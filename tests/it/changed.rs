@@ -20,12 +20,18 @@ const CHANGED: [&str; 3] = [
     "3,3,staff:3,conflict,CHANGED_SINCE_MOVED,email,auth0|",
 ];
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_moved_user_who_changed_is_told_by_plan_start_and_report_until_somebody_acts() {
+/// The staff, in a table whose ids are mapped.
+async fn with_ids() -> Embedded {
     let mut world = Embedded::new().await;
     world.application("app.db", "staff", STAFF).await;
     let settings = std::fs::read_to_string(world.place.path("ferry.toml")).unwrap();
     world.place.write("ferry.toml", &format!("{settings}auth0_user_id = \"auth0_user_id\"\n"));
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_moved_user_who_changed_is_told_by_plan_start_and_report_until_somebody_acts() {
+    let mut world = with_ids().await;
     assert_eq!(world.moves(&[]).0.code, 0);
     let nothing = world.place.run(&["plan", "--detailed-exitcode"]);
     assert_eq!(nothing.code, 0, "{}", nothing.all());
@@ -112,4 +118,16 @@ async fn a_moved_user_of_postgres_who_changed_is_told_by_plan_start_and_report()
     );
     world.assert_ids_match().await;
     world.end().await;
+}
+
+/// The account was made as the plan says; whether that still holds is asked by the next plan.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_disabled_while_a_run_waits_is_told_by_a_plan_after_it() {
+    let mut world = with_ids().await;
+    let started = world.place.json(&["run", "start", "--yes", "--output", "json"]);
+    execute(&world.place, "app.db", "UPDATE staff SET active = 0 WHERE id = 2").await;
+    world.goes_on(started["run"].as_str().unwrap(), 0);
+    let plan = world.place.run(&["plan", "--detailed-exitcode", "--output", "csv"]);
+    assert_eq!(plan.code, 3, "{}", plan.all());
+    assert!(plan.out.contains(CHANGED[1]), "{}", plan.all());
 }
