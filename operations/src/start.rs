@@ -143,6 +143,8 @@ pub struct Started {
     pub skipped: i64,
     /// Records that a rule refuses.
     pub failed: i64,
+    /// Users that an earlier run moved, and that changed since.
+    pub conflict: i64,
     /// Batches to provision.
     pub batches: i64,
 }
@@ -160,6 +162,7 @@ pub async fn begin(access: &Access, question: &Question) -> Result<Started, Erro
         pending: planned.tally.pending,
         skipped: planned.tally.skipped,
         failed: planned.tally.failed,
+        conflict: planned.tally.conflict,
         batches: planned.batches,
     })
 }
