@@ -1,42 +1,36 @@
 //! Concrete adapters behind the ports, chosen by URLs. The only place that names them.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+mod ledgers;
+mod places;
 
-use anyhow::Context;
+use std::{sync::Arc, time::Duration};
+
 use ferry_auth0::{Auth0, Auth0Settings};
 use ferry_domain::{
-    Figures, WorkerId, WriteBackTarget,
-    application::AppTable,
-    migration::Migrated,
-    ports::{
-        Application, Directory, Ledger, LedgerError, Limiter, Planning, Queue, QueueError, WorkerRecord,
-    },
+    Figures, WorkerId,
+    ports::{Directory, Ledger, LedgerError, Limiter, Queue, QueueError, WorkerRecord},
 };
-use ferry_ledger_postgres::{PostgresApplication, PostgresLedger};
-pub use ferry_ledger_sqlite::State as FileState;
-use ferry_ledger_sqlite::{EmbeddedLock, Holds, SqliteApplication, SqliteLedger};
+use ferry_ledger_sqlite::EmbeddedLock;
 use ferry_limiter::{LocalLimiter, SharedLimiter, SharedOptions, TenantLimiter};
 use ferry_operations::Access;
 use ferry_queue::{MemoryQueue, RedisOptions, RedisQueue};
-use ferry_sources::Location;
 use ferry_workers::{Environment, Parts, Role, Tuning};
-use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     exit::{refused, usage},
-    files,
     place::Place,
-    servers::Servers,
     settings::Settings,
     setup::Setup,
     system::{SystemClock, SystemRandom},
     tenant,
 };
+
+pub use ledgers::{
+    FileState, application_in, application_table, check_readable, ledger, ledger_for, looked_at, migrated,
+    postgres, sqlite,
+};
+pub use places::{Misplaced, ledger_of, ledger_place, misplaced, relocate};
 
 /// What operations may use, with the ledger, which must exist.
 pub async fn access(setup: &Setup) -> anyhow::Result<Access> {
@@ -47,7 +41,7 @@ pub async fn access(setup: &Setup) -> anyhow::Result<Access> {
 pub async fn access_with_table(setup: &Setup) -> anyhow::Result<Access> {
     let place = ledger_place(&setup.servers).await?;
     if let Place::Sqlite(path) = &place {
-        check_there(path).await?;
+        ledgers::check_there(path).await?;
     }
     let application = Place::of_application(&setup.servers)?;
     // An application that is away keeps nobody from looking at a run.
@@ -58,210 +52,10 @@ pub async fn access_with_table(setup: &Setup) -> anyhow::Result<Access> {
     Ok(access_to(ledger, setup))
 }
 
-/// Where the ledger is that the environment names.
-pub async fn ledger_place(servers: &Servers) -> anyhow::Result<Place> {
-    let named = Place::of(servers)?;
-    match servers.ledger_url.get() {
-        Some(_) => Ok(named),
-        None => beside(named).await,
-    }
-}
-
-/// Where the ledger of a source is, unless `FERRY_LEDGER_URL` says it: that of a PostgreSQL table in
-/// its database, so that an id and its record are written in one transaction; that of a SQLite
-/// table in a file beside, since schema tools rebuild such a file and remove what they don't know.
-pub async fn ledger_of(location: &Location, servers: &Servers) -> anyhow::Result<Place> {
-    match Place::of_location(location).filter(|_| servers.ledger_url.get().is_none()) {
-        Some(own) => beside(own).await,
-        None => ledger_place(servers).await,
-    }
-}
-
-/// The ledger of what is in this place: that in a file beside an application's, unless the ledger
-/// was made in the file itself and is not moved yet. A file without an application's tables is
-/// the ledger's.
-async fn beside(place: Place) -> anyhow::Result<Place> {
-    let Place::Sqlite(path) = &place else { return Ok(place) };
-    let beside = Place::beside(path);
-    let (own, apart) = (held_by(&place).await?, held_by(&beside).await?);
-    let is_there = apart.ledger && !apart.copying && (apart.runs || !own.runs);
-    Ok(if is_there || own.others && !own.ledger { beside } else { place })
-}
-
-async fn held_by(place: &Place) -> anyhow::Result<Holds> {
-    Ok(match place {
-        Place::Sqlite(path) => ferry_ledger_sqlite::holds(path).await?,
-        Place::Postgres(_) => Holds::default(),
-    })
-}
-
-/// A ledger in an application's file, where nobody asked for it.
-pub struct Misplaced {
-    /// The application's file.
-    pub application: PathBuf,
-    /// The file beside it, where the ledger belongs.
-    pub beside: PathBuf,
-    /// Whether that is a ledger with runs too, and the one that counts.
-    pub both: bool,
-}
-
-/// Whether there is a ledger in the application's file, as older versions made it.
-pub async fn misplaced(servers: &Servers) -> anyhow::Result<Option<Misplaced>> {
-    let (None, Place::Sqlite(path)) = (servers.ledger_url.get(), Place::of(servers)?) else {
-        return Ok(None);
-    };
-    let Place::Sqlite(beside) = Place::beside(&path) else { return Ok(None) };
-    let (own, apart) = (ferry_ledger_sqlite::holds(&path).await?, ferry_ledger_sqlite::holds(&beside).await?);
-    let both = own.runs && apart.runs && !apart.copying;
-    let is_misplaced = own.ledger && (own.others || apart.ledger);
-    Ok(is_misplaced.then_some(Misplaced { application: path, beside, both }))
-}
-
-/// Moves a ledger out of the application's file; returns how many runs it has.
-pub async fn relocate(Misplaced { application, beside, .. }: &Misplaced) -> anyhow::Result<i64> {
-    let locks = [application, beside].map(|file| EmbeddedLock::take(file));
-    for lock in &locks {
-        if let Err(held) = lock {
-            return Err(refused(format!("the ledger can't be moved: {held}")));
-        }
-    }
-    let database = Place::Sqlite(application.clone()).name_for(&Place::Sqlite(beside.clone()));
-    Ok(ferry_ledger_sqlite::relocate(application, beside, &database).await?)
-}
-
 /// What operations may use, with this ledger.
 pub fn access_to(ledger: Arc<dyn Ledger>, setup: &Setup) -> Access {
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
     Access::new(ledger, clock, random, setup.servers.operator.clone())
-}
-
-/// Opens a ledger that exists. A SQLite ledger's tables are brought up to date
-/// on the way; a PostgreSQL schema is changed by `ferry migrate` only.
-pub async fn ledger(place: &Place, setup: &Setup) -> anyhow::Result<Arc<dyn Ledger>> {
-    match place {
-        Place::Sqlite(path) => {
-            check_there(path).await?;
-            sqlite(path).await
-        }
-        Place::Postgres(url) => {
-            let ledger = postgres(url, setup).await?;
-            check_readable(&*ledger).await?;
-            Ok(ledger)
-        }
-    }
-}
-
-/// Opens a ledger for what reads or writes the application's table, which may be in another
-/// database. A SQLite ledger is made where it is missing; a PostgreSQL one may be in any state.
-pub async fn ledger_for(
-    application: Option<&Place>,
-    place: &Place,
-    setup: &Setup,
-) -> anyhow::Result<Arc<dyn Ledger>> {
-    let apart = match application.filter(|of| of.name() != place.name()) {
-        Some(of) => application_in(of, place, setup).await?,
-        None => None,
-    };
-    Ok(match (place, apart) {
-        (Place::Sqlite(path), None) => sqlite(path).await?,
-        (Place::Sqlite(path), Some(apart)) => Arc::new(sqlite_ledger(path).await?.beside(apart)),
-        (Place::Postgres(url), None) => postgres(url, setup).await?,
-        (Place::Postgres(url), Some(apart)) => Arc::new(connect(url, setup).await?.beside(apart)),
-    })
-}
-
-/// The application's database, for a ledger in another one; `None` where the file is not there.
-pub async fn application_in(
-    of: &Place,
-    ledger: &Place,
-    setup: &Setup,
-) -> anyhow::Result<Option<Arc<dyn Application>>> {
-    Ok(match of {
-        Place::Sqlite(path) if !path.is_file() => None,
-        Place::Sqlite(path) => Some(Arc::new(SqliteApplication::open(path, of.name_for(ledger)).await?)),
-        Place::Postgres(url) => {
-            let (url, options) = (url.expose_secret(), postgres_options(setup));
-            Some(Arc::new(PostgresApplication::connect(url, of.name(), options).await?))
-        }
-    })
-}
-
-/// Refuses a PostgreSQL ledger whose tables are missing or older than this program.
-pub async fn check_readable(ledger: &dyn Ledger) -> anyhow::Result<()> {
-    let read = ledger.runs(1).await;
-    read.context("the ledger can't be read; `ferry migrate --yes` makes or updates its tables").map(drop)
-}
-
-/// Opens a SQLite ledger, making file and tables where they are missing.
-pub async fn sqlite(path: &Path) -> anyhow::Result<Arc<dyn Ledger>> {
-    Ok(Arc::new(sqlite_ledger(path).await?))
-}
-
-async fn sqlite_ledger(path: &Path) -> anyhow::Result<SqliteLedger> {
-    if path.exists() {
-        files::check("the ledger", path)?;
-    }
-    let ledger = SqliteLedger::open(path).await?;
-    ledger.migrate().await?;
-    Ok(ledger)
-}
-
-/// What a file has of a ledger; changes nothing.
-pub async fn looked_at(path: &Path) -> anyhow::Result<FileState> {
-    files::check("the ledger", path)?;
-    Ok(ferry_ledger_sqlite::state(path).await?)
-}
-
-async fn check_there(path: &Path) -> anyhow::Result<()> {
-    if ferry_ledger_sqlite::holds(path).await?.ledger {
-        return Ok(());
-    }
-    let shown = path.display();
-    Err(usage(format!("{shown}: there is no ledger. Start a run first, or set DATABASE_URL to where it is")))
-}
-
-/// Connects to PostgreSQL, whatever the state of its tables.
-pub async fn postgres(url: &SecretString, setup: &Setup) -> anyhow::Result<Arc<dyn Ledger>> {
-    Ok(Arc::new(connect(url, setup).await?))
-}
-
-async fn connect(url: &SecretString, setup: &Setup) -> anyhow::Result<PostgresLedger> {
-    Ok(PostgresLedger::connect(url.expose_secret(), postgres_options(setup)).await?)
-}
-
-fn postgres_options(setup: &Setup) -> ferry_ledger_postgres::Options {
-    ferry_ledger_postgres::Options {
-        max_connections: setup.settings.ledger.max_connections,
-        death_lock: setup.settings.ledger.death_lock,
-        ..ferry_ledger_postgres::Options::default()
-    }
-}
-
-/// Looks at the application's table where it is, and changes nothing. It needs no ledger.
-pub async fn application_table(
-    location: &Location,
-    target: &WriteBackTarget,
-    setup: &Setup,
-) -> anyhow::Result<AppTable> {
-    Ok(match location {
-        Location::Postgres { url } => postgres(url, setup).await?.application_table(target).await?,
-        Location::Sqlite { path } => ferry_ledger_sqlite::application_table(path, target).await?,
-        Location::File { path, .. } => {
-            return Err(usage(format!("{}: a file has no table to write to", path.display())));
-        }
-    })
-}
-
-/// Sources that were moved before, with their names, where a ledger is there. Changes nothing.
-///
-/// # Errors
-/// When the ledger can't be asked, or has no tables yet.
-pub async fn migrated(place: &Place, setup: &Setup) -> anyhow::Result<Vec<Migrated>> {
-    Ok(match place {
-        Place::Sqlite(path) if !path.is_file() => Vec::new(),
-        Place::Sqlite(path) => ferry_ledger_sqlite::migrated(path).await?,
-        Place::Postgres(url) => postgres(url, setup).await?.migrated().await?,
-    })
 }
 
 /// Connects to Redis, with the settings' namespace.
@@ -316,7 +110,7 @@ pub async fn transport(
 ) -> anyhow::Result<Transport> {
     match place {
         Place::Sqlite(path) => {
-            check_there(path).await?;
+            ledgers::check_there(path).await?;
             let ledger = ledger_for(application, place, setup).await?;
             let lock = EmbeddedLock::take(path).map_err(refused)?;
             Ok(Transport { ledger, queue: Arc::new(MemoryQueue::new()), lock: Some(lock) })
