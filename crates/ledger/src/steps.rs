@@ -215,8 +215,8 @@ pub trait ChangedSteps: Transaction {
     /// Records of these items of a run.
     async fn records(&mut self, run: RunId, seqs: &[i64]) -> Step<Vec<RecordRow>, Self>;
 
-    /// Makes conflicts `CHANGED_SINCE_MOVED` of these items, with the names of their fields.
-    async fn make_conflicts(&mut self, run: RunId, changed: &[(i64, String)]) -> Step<(), Self>;
+    /// Makes conflicts `CHANGED_SINCE_MOVED` of these items, in which the same fields changed.
+    async fn make_conflicts(&mut self, run: RunId, seqs: &[i64], fields: &str) -> Step<(), Self>;
 }
 
 /// Steps of a retry.

@@ -75,17 +75,14 @@ impl ChangedSteps for Tx<'_> {
         Ok(found)
     }
 
-    async fn make_conflicts(&mut self, run: RunId, changed: &[(i64, String)]) -> Tried<()> {
-        let (seqs, fields): (Vec<i64>, Vec<String>) = changed.iter().cloned().unzip();
+    async fn make_conflicts(&mut self, run: RunId, seqs: &[i64], fields: &str) -> Tried<()> {
         query!(
             r#"
-            UPDATE ferry.items AS item SET state = 'conflict', code = $4, field = changed.fields
-            FROM unnest($2::bigint[], $3::text[]) AS changed (seq, fields)
-            WHERE item.run_id = $1 AND item.seq = changed.seq
+            UPDATE ferry.items SET state = 'conflict', code = $4, field = $3 WHERE run_id = $1 AND seq = ANY ($2)
             "#,
             run.0,
-            &seqs,
-            &fields,
+            seqs,
+            fields,
             Code::ChangedSinceMoved.as_str(),
         )
         .execute(&mut *self.0)

@@ -14,6 +14,8 @@ use uuid::Uuid;
 use super::settle::FINISHING;
 use crate::{connection::Tx, errors::Doing, values::json};
 
+/// Users compared together: each group costs a reading of the earlier run.
+const GROUP: i64 = 100_000;
 pub(super) const COMPARING: &str = "could not compare users with an earlier run";
 
 #[async_trait]
@@ -35,38 +37,22 @@ impl ChangedSteps for Tx<'_> {
         Ok(runs.into_iter().map(RunId).collect())
     }
 
-    // The earlier run's items are materialised, so that SQLite makes an index over their keys; else
-    // it would read that run once for each user.
     async fn differing(
         &mut self,
         run: RunId,
         earlier: RunId,
         among: Option<&[i64]>,
     ) -> Result<Vec<Differing>> {
-        let among = among.map(json);
-        sqlx::query_as!(
-            Differing,
-            r#"
-            WITH past AS MATERIALIZED (
-                SELECT key, auth0_user_id, seq, digest FROM ferry_items
-                WHERE run_id = ?2 AND record IS NOT NULL AND auth0_user_id IS NOT NULL
-                  AND (state IN ('created', 'adopted') OR state = 'skipped' AND code = 'ALREADY_MIGRATED')
-            )
-            SELECT item.seq AS "seq!: i64", past.seq AS "then?: i64"
-            FROM ferry_items AS item
-            LEFT JOIN past ON past.key = item.key AND past.auth0_user_id = item.auth0_user_id
-            WHERE item.run_id = ?1 AND item.state = 'skipped' AND item.code = 'ALREADY_MIGRATED'
-              AND (?3 IS NULL OR item.seq IN (SELECT value FROM json_each(?3)))
-              AND past.digest IS NOT item.digest
-            ORDER BY item.seq
-            "#,
-            run.0,
-            earlier.0,
-            among
-        )
-        .fetch_all(&mut *self.0)
-        .await
-        .doing(FINISHING)
+        let mut found = Vec::new();
+        let mut after = ItemSeq(0);
+        loop {
+            let mut users = moved_users(self.0, run, after, GROUP).await?;
+            let Some(last) = users.last() else { return Ok(found) };
+            after = ItemSeq(last.seq);
+            users.retain(|user| among.is_none_or(|among| among.binary_search(&user.seq).is_ok()));
+            let asked = json(&users.iter().map(asked).collect::<Vec<_>>());
+            found.extend(places(self.0, earlier, asked).await?);
+        }
     }
 
     async fn records(&mut self, run: RunId, seqs: &[i64]) -> Result<Vec<RecordRow>> {
@@ -85,22 +71,55 @@ impl ChangedSteps for Tx<'_> {
         .doing(FINISHING)
     }
 
-    async fn make_conflicts(&mut self, run: RunId, changed: &[(i64, String)]) -> Result<()> {
-        let changed = json(changed);
+    async fn make_conflicts(&mut self, run: RunId, seqs: &[i64], fields: &str) -> Result<()> {
+        let seqs = json(seqs);
         sqlx::query!(
             r#"
-            UPDATE ferry_items SET state = 'conflict', code = 'CHANGED_SINCE_MOVED', field = fields
-            FROM (SELECT value ->> 0 AS changed, value ->> 1 AS fields FROM json_each(?2))
-            WHERE run_id = ?1 AND seq = changed
+            UPDATE ferry_items SET state = 'conflict', code = 'CHANGED_SINCE_MOVED', field = ?3
+            WHERE run_id = ?1 AND seq IN (SELECT value FROM json_each(?2))
             "#,
             run.0,
-            changed
+            seqs,
+            fields
         )
         .execute(&mut *self.0)
         .await
         .doing(FINISHING)?;
         Ok(())
     }
+}
+
+type Asked<'a> = (i64, &'a str, &'a str, &'a str);
+
+/// A user as the statements below take them.
+fn asked(user: &MovedUserRow) -> Asked<'_> {
+    (user.seq, &user.key, &user.auth0_user_id, &user.digest)
+}
+
+/// Which of these users `earlier` moved with another digest, and where they are there. What that run
+/// moved is materialised, and the users come as JSON: so SQLite makes an index over the keys,
+/// whatever its statistics say; else it would read that run once for each user.
+async fn places(connection: &mut SqliteConnection, earlier: RunId, asked: String) -> Result<Vec<Differing>> {
+    sqlx::query_as!(
+        Differing,
+        r#"
+        WITH past AS MATERIALIZED (
+            SELECT key, auth0_user_id, digest, seq FROM ferry_items
+            WHERE run_id = ?1 AND record IS NOT NULL AND auth0_user_id IS NOT NULL
+              AND (state IN ('created', 'adopted') OR state = 'skipped' AND code = 'ALREADY_MIGRATED')
+        )
+        SELECT value ->> 0 AS "seq!: i64", past.seq AS "then?: i64"
+        FROM json_each(?2)
+        LEFT JOIN past ON past.key = value ->> 1 AND past.auth0_user_id = value ->> 2
+        WHERE past.digest IS NOT value ->> 3
+        ORDER BY 1
+        "#,
+        earlier.0,
+        asked
+    )
+    .fetch_all(connection)
+    .await
+    .doing(FINISHING)
 }
 
 /// Users of a run that are `ALREADY_MIGRATED`, after a position.
@@ -129,8 +148,7 @@ pub(super) async fn moved_users(
     .doing(COMPARING)
 }
 
-/// Which of these users `earlier` moved with another digest, or did not move. What that run moved is
-/// materialised as in [`ChangedSteps::differing`].
+/// The same, with the records that were moved.
 pub(super) async fn moved_otherwise(
     connection: &mut SqliteConnection,
     earlier: RunId,

@@ -3,7 +3,7 @@
 //! Their rows have an id, so nothing is to be sent; but "nothing to do" would be wrong. The ledger
 //! compares digests, so that only records of users that changed are read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use ferry_domain::{ItemSeq, RunId, UserRecord};
 
@@ -54,7 +54,7 @@ pub async fn settle_given<X: ChangedSteps>(
     for group in then.chunks(GROUP) {
         let moved: HashMap<i64, &UserRecord> = group.iter().map(|(seq, then)| (seq.0, then)).collect();
         let seqs: Vec<i64> = moved.keys().copied().collect();
-        let mut changed = Vec::new();
+        let mut changed: BTreeMap<String, Vec<i64>> = BTreeMap::new();
         for row in x.records(run, &seqs).await? {
             let Some(then) = moved.get(&row.seq) else { continue };
             let fields = match record(run, &row)? {
@@ -63,10 +63,12 @@ pub async fn settle_given<X: ChangedSteps>(
             };
             // None where only the way of keeping records changed.
             if !fields.is_empty() {
-                changed.push((row.seq, fields.join(", ")));
+                changed.entry(fields.join(", ")).or_default().push(row.seq);
             }
         }
-        x.make_conflicts(run, &changed).await?;
+        for (fields, seqs) in changed {
+            x.make_conflicts(run, &seqs, &fields).await?;
+        }
     }
     Ok(())
 }
