@@ -35,7 +35,7 @@ const PRIVATE: &str = "grace.hopper@hospital.example";
 fn rate() -> LimiterFigures {
     let group = |allowed_per_second| GroupFigures { granted: 30, allowed_per_second };
     LimiterFigures {
-        groups: [group(Some(12.5)), group(Some(20.0)), group(None)],
+        groups: [group(Some(12.5)), group(Some(20.0)), group(None), group(Some(20.0))],
         throttled: 2,
         factor: 0.5,
         waited_seconds: 1.25,
@@ -169,6 +169,7 @@ fn labels_come_from_closed_lists_and_carry_nothing_private() {
         "user_writes",
         "user_reads",
         "rest",
+        "read_back",
         A_RUN,
         env!("CARGO_PKG_VERSION"),
     ]);

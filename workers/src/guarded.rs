@@ -161,6 +161,10 @@ impl Directory for Guarded {
         self.through(self.inner.get(id)).await
     }
 
+    async fn read_back(&self, id: &Auth0UserId) -> Result<Option<DirectoryUser>> {
+        self.through(self.inner.read_back(id)).await
+    }
+
     async fn by_email(&self, email: &str) -> Result<Vec<DirectoryUser>> {
         self.through(self.inner.by_email(email)).await
     }

@@ -39,18 +39,11 @@ impl Directory for Auth0 {
     }
 
     async fn get(&self, id: &Auth0UserId) -> Result<Option<DirectoryUser>, DirectoryError> {
-        let answer = self.send(Call {
-            group: Group::UserReads,
-            method: Method::GET,
-            url: self.user_url(id)?,
-            template: USER,
-            body: None,
-        });
-        let answer = answer.await?;
-        if classify::is_no_user(answer.status, &answer.body) {
-            return Ok(None);
-        }
-        read::<wire::User>(answer).map(|user| Some(user.into()))
+        self.get_as(Group::UserReads, id).await
+    }
+
+    async fn read_back(&self, id: &Auth0UserId) -> Result<Option<DirectoryUser>, DirectoryError> {
+        self.get_as(Group::ReadBack, id).await
     }
 
     async fn by_email(&self, email: &str) -> Result<Vec<DirectoryUser>, DirectoryError> {
@@ -129,6 +122,21 @@ impl Directory for Auth0 {
 }
 
 impl Auth0 {
+    async fn get_as(&self, group: Group, id: &Auth0UserId) -> Result<Option<DirectoryUser>, DirectoryError> {
+        let answer = self.send(Call {
+            group,
+            method: Method::GET,
+            url: self.user_url(id)?,
+            template: USER,
+            body: None,
+        });
+        let answer = answer.await?;
+        if classify::is_no_user(answer.status, &answer.body) {
+            return Ok(None);
+        }
+        read::<wire::User>(answer).map(|user| Some(user.into()))
+    }
+
     /// An id without provider would be another path: the list of all users, say.
     fn user_url(&self, id: &Auth0UserId) -> Result<Url, DirectoryError> {
         if !id.0.contains('|') {

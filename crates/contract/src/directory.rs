@@ -118,6 +118,10 @@ impl Directory for FakeDirectory {
         Ok(lock(&self.users).get(&id.0).cloned())
     }
 
+    async fn read_back(&self, id: &Auth0UserId) -> Result<Option<DirectoryUser>, DirectoryError> {
+        self.get(id).await
+    }
+
     async fn by_email(&self, email: &str) -> Result<Vec<DirectoryUser>, DirectoryError> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         Ok(lock(&self.users).values().filter(|u| u.email.as_deref() == Some(email)).cloned().collect())

@@ -2,7 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
-/// Endpoint groups with buckets of their own (FACTS §12.2).
+/// Groups of requests: endpoints with a bucket of their own (FACTS §12.2), and of the user reads
+/// those apart that may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Group {
     /// `POST`, `PATCH` and `DELETE` of users.
@@ -11,18 +12,21 @@ pub enum Group {
     UserReads,
     /// All other endpoints.
     Rest,
+    /// `GET` of users that reads them back. It takes from the bucket of [`Group::UserReads`], and
+    /// goes after all others that take from it.
+    ReadBack,
 }
 
 impl Group {
     /// Every group, in the order of [`crate::ports::LimiterFigures::groups`].
-    pub const ALL: [Group; 3] = [Group::UserWrites, Group::UserReads, Group::Rest];
+    pub const ALL: [Group; 4] = [Group::UserWrites, Group::UserReads, Group::Rest, Group::ReadBack];
 }
 
 impl fmt::Display for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Group::UserWrites => "user writes",
-            Group::UserReads => "user reads",
+            Group::UserReads | Group::ReadBack => "user reads",
             Group::Rest => "other requests",
         })
     }
@@ -108,7 +112,7 @@ impl LimitPlan {
     pub fn group(&self, group: Group) -> Option<Bucket> {
         match group {
             Group::UserWrites => self.user_writes,
-            Group::UserReads => self.user_reads,
+            Group::UserReads | Group::ReadBack => self.user_reads,
             Group::Rest => self.rest,
         }
     }
@@ -121,6 +125,16 @@ impl LimitPlan {
     /// Requests of the group per second in the long run; `None` without a limit.
     pub fn per_second_of(&self, group: Group) -> Option<f64> {
         self.way(group).map(Bucket::rate).reduce(f64::min)
+    }
+
+    /// Whether requests of the two groups take from the same buckets.
+    pub fn share_buckets(&self, one: Group, other: Group) -> bool {
+        let alike = |a: Group, b: Group| {
+            a == b
+                || matches!((a, b), (Group::UserReads, Group::ReadBack) | (Group::ReadBack, Group::UserReads))
+        };
+        let without_own = |group: Group| self.group(group).is_none();
+        alike(one, other) || self.global.is_some() && without_own(one) && without_own(other)
     }
 
     /// Users that may be created per second in the long run; `None` without a limit.
@@ -227,6 +241,15 @@ mod tests {
         for (plan, size) in [("private-500", 250), ("free", 250), ("free", 2), ("off", 2), ("free", 0)] {
             assert_eq!(writes(plan, size), None, "{plan} {size}");
         }
+    }
+
+    #[test]
+    fn groups_share_buckets_where_neither_has_one_of_its_own() {
+        let share = |name: &str, one, other| name.parse::<LimitPlan>().unwrap().share_buckets(one, other);
+        assert!(share("private-100", Group::UserWrites, Group::ReadBack));
+        assert!(!share("essentials", Group::UserWrites, Group::ReadBack));
+        assert!(share("essentials", Group::UserReads, Group::ReadBack));
+        assert!(!share("off", Group::UserWrites, Group::ReadBack), "nothing is shared");
     }
 
     #[test]

@@ -9,14 +9,19 @@ use std::{
     time::Duration,
 };
 
-use ferry_domain::{limits, ports::Observed};
+use ferry_domain::{
+    limits,
+    ports::{Group, Observed},
+};
 use governor::{
     Quota, RateLimiter,
     middleware::StateInformationMiddleware,
     state::{InMemoryState, NotKeyed},
 };
 
-use crate::{brake::Brake, foreign::Foreign, model::Model, time::Time};
+use tokio::sync::Notify;
+
+use crate::{brake::Brake, foreign::Foreign, model::Model, time::Time, turns::Turns};
 
 /// A request is this many units of the governor bucket: prices are fractions of a request.
 const UNITS: u32 = 16;
@@ -35,8 +40,17 @@ pub(crate) struct Bucket {
     room: f64,
     /// Units per second.
     refill: f64,
-    /// Held by the caller that pays; the others wait for it in order of arrival.
+    /// Held by the caller that pays.
     turn: tokio::sync::Mutex<()>,
+    /// In order of arrival: those that go first, and those that read back. The first of each
+    /// line waits for its turn.
+    first_line: tokio::sync::Mutex<()>,
+    last_line: tokio::sync::Mutex<()>,
+    /// Callers in the first line.
+    firsts: AtomicU32,
+    turns: Turns,
+    /// Wakes the first of the last line: it may go.
+    left: Notify,
     /// The plan has changed: no caller is served here any more.
     retired: AtomicBool,
     waiting: AtomicU32,
@@ -79,7 +93,12 @@ impl Bucket {
             held_back,
             room,
             refill,
-            turn: tokio::sync::Mutex::new(()),
+            turn: tokio::sync::Mutex::default(),
+            first_line: tokio::sync::Mutex::default(),
+            last_line: tokio::sync::Mutex::default(),
+            firsts: AtomicU32::new(0),
+            turns: Turns::default(),
+            left: Notify::new(),
             retired: AtomicBool::new(false),
             waiting: AtomicU32::new(0),
         }
@@ -91,9 +110,50 @@ impl Bucket {
     }
 
     /// Waits for its turn and for the permit; false when the bucket was retired first.
-    pub(crate) async fn pass(&self, brake: &Brake) -> bool {
+    pub(crate) async fn pass(&self, group: Group, brake: &Brake) -> bool {
         let _queued = Queued::up(&self.waiting);
+        let passed = match group {
+            Group::ReadBack => self.pass_last(brake).await,
+            _ => self.pass_first(brake).await,
+        };
+        if passed {
+            self.turns.note(group);
+        }
+        if self.may_read_back() {
+            self.left.notify_one();
+        }
+        passed
+    }
+
+    async fn pass_first(&self, brake: &Brake) -> bool {
+        let _first = Queued::up(&self.firsts);
+        let _line = self.first_line.lock().await;
         let _turn = self.turn.lock().await;
+        self.pay_all(brake).await
+    }
+
+    /// Waits until nobody waits in the first line, or for the share of those that read back.
+    async fn pass_last(&self, brake: &Brake) -> bool {
+        let _line = self.last_line.lock().await;
+        while !self.retired.load(Ordering::Acquire) {
+            if self.may_read_back() {
+                let _turn = self.turn.lock().await;
+                // Others may have come meanwhile.
+                if self.may_read_back() {
+                    return self.pay_all(brake).await;
+                }
+            }
+            // A caller that gives up wakes nobody, so this one looks by itself as well.
+            let _ = tokio::time::timeout(POLL_EVERY, self.left.notified()).await;
+        }
+        false
+    }
+
+    fn may_read_back(&self) -> bool {
+        self.firsts.load(Ordering::Relaxed) == 0 || self.turns.read_back_is_due()
+    }
+
+    async fn pay_all(&self, brake: &Brake) -> bool {
         let mut due = None;
         while !self.retired.load(Ordering::Acquire) {
             let Some(wait) = self.pay(&mut due, brake) else { return true };
@@ -105,6 +165,7 @@ impl Bucket {
     /// Sends the callers that wait here to the bucket of the new plan.
     pub(crate) fn retire(&self) {
         self.retired.store(true, Ordering::Release);
+        self.left.notify_one();
     }
 
     /// Requests left at present; negative while something is owed.

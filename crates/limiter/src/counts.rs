@@ -10,8 +10,8 @@ use ferry_domain::ports::{Group, LimiterFigures};
 /// Counters; per group in the order of [`Group::ALL`].
 #[derive(Default)]
 pub(crate) struct Counts {
-    granted: [AtomicU64; 3],
-    waiting: [AtomicU64; 3],
+    granted: [AtomicU64; 4],
+    waiting: [AtomicU64; 4],
     waited_micros: AtomicU64,
     throttled: AtomicU64,
     foreign: AtomicU64,

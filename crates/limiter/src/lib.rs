@@ -17,6 +17,7 @@
 //! - **Only a 429 lowers the rate**; headers cost permits, see `foreign`. The two limiters have
 //!   two policies: alone, every 429 lowers it by 20 %; shared, one stray costs 2 %, and three
 //!   in 5 s lower it by 20 % (`brake`, `shared`).
+//! - **Moving users goes before reading them back**, which keeps 5 % of the limit; see `turns`.
 //! - A quarter of a percent of the rate is left over, so that two clocks that differ
 //!   a little don't add up to a 429 now and then.
 
@@ -31,6 +32,7 @@ mod tenant;
 #[cfg(test)]
 mod tests;
 mod time;
+mod turns;
 
 pub use local::LocalLimiter;
 pub use shared::{NoRedis, SharedLimiter, SharedOptions};

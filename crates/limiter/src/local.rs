@@ -14,7 +14,7 @@
 //! `until_ready` (it waits by a timer of its own, and wakes all waiters together).
 //!
 //! Fairness: one caller per bucket pays, the others wait for it in order of arrival
-//! (tokio's mutex is fair). The global bucket is asked first, then
+//! (tokio's mutex is fair), those that read back in a line of their own (`turns`). The global bucket is asked first, then
 //! the group's, as the server does; a caller waiting for its group holds one global
 //! permit. No published plan has both.
 
@@ -29,7 +29,13 @@ use ferry_domain::{
     ports::{Group, GroupFigures, Limiter, LimiterFigures, Observed, Waiting},
 };
 
-use crate::{brake::Brake, bucket::Bucket, counts::Counts, time::Time};
+use crate::{
+    brake::Brake,
+    bucket::Bucket,
+    counts::Counts,
+    time::Time,
+    turns::{WITH_BUCKETS, bucket_of},
+};
 
 /// A [`Limiter`] for one process alone. Share it behind an `Arc`: two of them would
 /// use the limit twice.
@@ -44,7 +50,7 @@ pub struct LocalLimiter {
 pub(crate) struct Buckets {
     pub(crate) plan: LimitPlan,
     pub(crate) global: Option<Bucket>,
-    /// In the order of [`Group::ALL`].
+    /// In the order of [`WITH_BUCKETS`].
     pub(crate) groups: [Option<Bucket>; 3],
 }
 
@@ -53,14 +59,14 @@ impl Buckets {
         let bucket = |figures: Option<_>| figures.map(|figures| Bucket::new(figures, time.clone()));
         Buckets {
             global: bucket(plan.global),
-            groups: Group::ALL.map(|group| bucket(plan.group(group))),
+            groups: WITH_BUCKETS.map(|group| bucket(plan.group(group))),
             plan: plan.clone(),
         }
     }
 
     /// The buckets a request has to pass, in the server's order.
     pub(crate) fn way(&self, group: Group) -> impl Iterator<Item = &Bucket> {
-        [self.global.as_ref(), self.groups[group as usize].as_ref()].into_iter().flatten()
+        [self.global.as_ref(), self.groups[bucket_of(group)].as_ref()].into_iter().flatten()
     }
 
     fn all(&self) -> impl Iterator<Item = &Bucket> {
@@ -102,7 +108,7 @@ impl LocalLimiter {
         let buckets = self.buckets();
         let mut limited = false;
         for bucket in buckets.way(group) {
-            if !bucket.pass(&self.brake).await {
+            if !bucket.pass(group, &self.brake).await {
                 return false;
             }
             limited = true;

@@ -387,3 +387,109 @@ async fn callers_who_wait_follow_a_change_of_the_plan_and_are_counted() {
     assert!(figures.waited_seconds > 0.0);
     assert_eq!(figures.shared_reachable, None);
 }
+
+/// Callers of the local limiter that each ask anew once their request is answered.
+struct Demand {
+    limiter: Arc<LocalLimiter>,
+    sent: Arc<[AtomicU64; 4]>,
+    callers: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Demand {
+    fn new(plan: &str) -> Demand {
+        let limiter = Arc::new(LocalLimiter::new(&plan.parse().unwrap()));
+        Demand { limiter, sent: Arc::default(), callers: Vec::new() }
+    }
+
+    fn ask(&mut self, group: Group, callers: usize) {
+        for _ in 0..callers {
+            let (limiter, sent) = (self.limiter.clone(), self.sent.clone());
+            self.callers.push(tokio::spawn(async move {
+                loop {
+                    limiter.acquire(group).await;
+                    sent[group as usize].fetch_add(1, Ordering::SeqCst);
+                    tokio::time::sleep(Duration::from_millis(80)).await;
+                }
+            }));
+        }
+    }
+
+    fn stop(&mut self) {
+        self.callers.drain(..).for_each(|caller| caller.abort());
+    }
+
+    /// Requests a second, by group.
+    async fn measured(&self, seconds: u64) -> [f64; 4] {
+        let sent = || [0, 1, 2, 3].map(|index: usize| self.sent[index].load(Ordering::SeqCst));
+        let before = sent();
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        let after = sent();
+        [0, 1, 2, 3].map(|index: usize| (after[index] - before[index]) as f64 / seconds as f64)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn creation_gets_all_but_the_share_of_reading_back_and_reading_back_what_is_left() {
+    for (plan, rate) in [("private-100", 50.0), ("enterprise", 16.0), ("free", 2.0)] {
+        let mut demand = Demand::new(plan);
+        demand.ask(Group::ReadBack, 64);
+        demand.measured(5).await;
+        demand.ask(Group::UserWrites, 64);
+        demand.measured(20).await;
+        let [creates, _, _, back] = demand.measured(100).await;
+        let told = format!("{plan}: {creates} created, {back} read back");
+        assert!(creates >= 0.93 * rate, "{told}");
+        assert!((0.03 * rate..=0.07 * rate).contains(&back), "{told}");
+        assert!(creates + back >= 0.99 * rate, "{told}");
+        demand.stop();
+        demand.ask(Group::ReadBack, 64);
+        let [creates, _, _, back] = demand.measured(100).await;
+        assert!(creates == 0.0 && back >= 0.99 * rate, "{plan}: {back} read back alone");
+        demand.stop();
+        // Creation that leaves something.
+        demand.ask(Group::ReadBack, 64);
+        demand.ask(Group::UserReads, 1);
+        let [_, reads, _, back] = demand.measured(100).await;
+        assert!(reads + back >= 0.99 * rate, "{plan}: {reads} and {back}");
+        demand.stop();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn creation_with_a_bucket_of_its_own_holds_nobody_back_and_another_plan_reaches_all() {
+    let mut demand = Demand::new("essentials");
+    demand.ask(Group::UserWrites, 64);
+    demand.ask(Group::ReadBack, 64);
+    demand.measured(20).await;
+    let [creates, _, _, back] = demand.measured(60).await;
+    assert!(creates >= 0.98 * 200.0 / 60.0 && back >= 0.98 * 500.0 / 60.0, "{creates}, {back}");
+    demand.limiter.set_plan(&"private-100".parse().unwrap());
+    demand.measured(5).await;
+    let [creates, _, _, back] = demand.measured(20).await;
+    assert!(creates >= 46.0 && back >= 1.5, "{creates}, {back}");
+}
+
+/// Demand that comes and goes at random: never more than is allowed, and never less while
+/// somebody always waits.
+#[tokio::test(start_paused = true)]
+async fn the_limit_is_used_and_kept_whoever_comes_and_goes() {
+    for seed in 0..20 {
+        let mut chance = Chance(seed);
+        let mut demand = Demand::new("private-100");
+        demand.ask(Group::ReadBack, 64);
+        demand.measured(5).await;
+        let (mut sent, mut seconds) = (0.0, 0);
+        for _ in 0..20 {
+            demand.stop();
+            demand.ask(Group::ReadBack, 64);
+            demand.ask(Group::UserWrites, [0, 1, 16, 64][chance.below(4) as usize]);
+            demand.ask(Group::UserReads, [0, 0, 3][chance.below(3) as usize]);
+            let phase = 1 + chance.below(5);
+            sent += demand.measured(phase).await.iter().sum::<f64>() * phase as f64;
+            seconds += phase;
+        }
+        demand.stop();
+        let allowed = 50.0 * seconds as f64;
+        assert!(sent >= 0.985 * allowed && sent <= allowed + 2.0, "seed {seed}: {sent} of {allowed}");
+    }
+}

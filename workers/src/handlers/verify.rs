@@ -152,7 +152,7 @@ async fn compared(
     item: Item,
 ) -> Result<Option<Discrepancy>, DirectoryError> {
     let Some(id) = item.auth0_user_id else { return Ok(None) }; // items at the target always have one
-    let user = env.directory.get(&id).await?;
+    let user = env.directory.read_back(&id).await?;
     let fields = match compare(&item.record, item.state, connection, user.as_ref()) {
         Verification::Matched => return Ok(None),
         Verification::Differs(fields) => fields,

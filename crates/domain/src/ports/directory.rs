@@ -146,6 +146,10 @@ pub trait Directory: Send + Sync {
     /// `GET /users/{id}`; `None` when there is no such user. Immediately consistent.
     async fn get(&self, id: &Auth0UserId) -> Result<Option<DirectoryUser>, DirectoryError>;
 
+    /// The same for a user that was moved, to compare it. Its permit comes after those of all
+    /// other calls, out of what they leave of the limit.
+    async fn read_back(&self, id: &Auth0UserId) -> Result<Option<DirectoryUser>, DirectoryError>;
+
     /// `GET /users-by-email`, in lower case. Immediately consistent.
     async fn by_email(&self, email: &str) -> Result<Vec<DirectoryUser>, DirectoryError>;
 

@@ -58,7 +58,7 @@ pub struct GroupFigures {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LimiterFigures {
     /// In the order of [`Group::ALL`].
-    pub groups: [GroupFigures; 3],
+    pub groups: [GroupFigures; 4],
     /// 429s that this process was told of.
     pub throttled: u64,
     /// Share of the plan's rate that is used at present, above 0 up to 1.
@@ -77,7 +77,8 @@ pub struct LimiterFigures {
     pub named: Option<LimitPlan>,
 }
 
-/// Gives permits for requests, in order of asking.
+/// Gives permits for requests, in order of asking. Requests of [`Group::ReadBack`] come after all
+/// others that take from the same bucket, but for a small share, so that they never stand still.
 #[async_trait]
 pub trait Limiter: Send + Sync {
     /// Waits until one request of the group may be sent.

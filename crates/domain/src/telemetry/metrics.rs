@@ -66,6 +66,7 @@ impl From<Group> for Label {
             Group::UserWrites => "user_writes",
             Group::UserReads => "user_reads",
             Group::Rest => "rest",
+            Group::ReadBack => "read_back",
         })
     }
 }

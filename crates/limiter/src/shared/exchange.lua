@@ -4,7 +4,8 @@
 -- times in microseconds, shares of the plan, and PATIENCE in seconds. They are explained in
 -- shared/rules.rs, brake.rs and foreign.rs; shared/script.rs names the arguments and the answer.
 --
--- KEYS[1]  hash: what is left of each bucket (l, a), the brake, windows of foreign use
+-- KEYS[1]  hash: what is left of each bucket (l, a), the brake, windows of foreign use, and by
+--          name (p:) the members of which callers that go first still wait for a slot
 -- KEYS[2]  sorted set: members by the time they were last seen
 
 local at = 2
@@ -19,8 +20,9 @@ for i = 1, #flat, 2 do s[flat[i]] = tonumber(flat[i + 1]) end
 local lost = s.epoch == nil
 if lost then
   s = {epoch = now, factor = 1, since = 0, pulled = 0, ceiling = 1, streak = 0, back = 0,
-    before = 1, count = 0, hard = 0, stray = 0}
+    before = 1, count = 0, hard = 0, stray = 0, first = 0}
 end
+s.first = s.first or 0 -- the state of an older version has none
 
 -- The server's clock was set back, or another server has taken over: all times move with it,
 -- so that a pause lasts as long as before.
@@ -56,7 +58,7 @@ local function factor_at(time)
   return math.min(1, s.factor + REGAINED * up)
 end
 
-local pull, chance, horizon, many, anew = arg(), arg(), arg(), arg(), arg()
+local pull, chance, horizon, many, anew, waits = arg(), arg(), arg(), arg(), arg(), arg()
 local braked, longer, stray = false, false, false
 if pull >= 0 then
   if s.hard == 1 and now < math.max(s.since, s.pulled + INCIDENT) then
@@ -134,15 +136,34 @@ for b = 0, 3 do
 end
 if resuming then s.back = now end
 
--- Slots, in the server's order: the bucket of all, then the group's.
-local answer = {now, s.epoch, members, math.floor(factor * 1000000), s.since, braked and 1 or 0, foreign, 0, 0, 0}
-for g = 1, 3 do
-  local wanted, way = arg(), {}
-  for _, b in ipairs({0, g}) do
+-- Reading back goes last while callers that go first wait for a slot, here or elsewhere.
+local mine = 'p:' .. member
+if waits == 1 and mode ~= 3 then s[mine] = now elseif s[mine] then s[mine] = 0 end
+local others_wait = false
+for name, time in pairs(s) do
+  if string.sub(name, 1, 2) == 'p:' then
+    if time > now - WAITS and time <= now then
+      others_wait = true
+    else
+      s[name] = nil
+      redis.call('HDEL', KEYS[1], name)
+    end
+  end
+end
+
+-- Slots, in the server's order: the bucket of all, then the group's. The last group reads back,
+-- and takes from the bucket of user reads.
+local answer = {now, s.epoch, members, math.floor(factor * 1000000), s.since, braked and 1 or 0, foreign, 0, 0, 0, 0}
+for g = 1, 4 do
+  local wanted, way, last = arg(), {}, g == 4
+  local own = last and 2 or g
+  for _, b in ipairs({0, own}) do
     if buckets[b] then way[#way + 1] = buckets[b] end
   end
+  local shared = own == 2 or not (buckets[own] or buckets[2])
   local given = 0
   while given < wanted do
+    if last and others_wait and s.first < EVERY - 1 then break end
     local slot = math.max(now, s.since)
     for _, b in ipairs(way) do
       local missing = 1 - s[b.l]
@@ -151,6 +172,7 @@ for g = 1, 3 do
     if slot - now > horizon then break end
     for _, b in ipairs(way) do s[b.l] = s[b.l] - 1 end
     given = given + 1
+    if last then s.first = 0 elseif shared then s.first = math.min(s.first + 1, EVERY - 1) end
     answer[#answer + 1] = math.ceil(slot - now)
   end
   answer[7 + g] = given

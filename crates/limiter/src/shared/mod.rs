@@ -34,6 +34,8 @@ mod clock;
 #[cfg(test)]
 mod pauses;
 #[cfg(test)]
+mod priority;
+#[cfg(test)]
 mod reference;
 mod reservations;
 mod rules;

@@ -12,12 +12,13 @@ use ferry_domain::limits::LimitPlan;
 use proptest::prelude::*;
 
 use super::{
-    rules::{INCIDENT, MEMBER, NEAR, PATIENCE, PROBED, RETURNED, micros},
+    rules::{INCIDENT, MEMBER, NEAR, PATIENCE, PROBED, RETURNED, WAITS, micros},
     script::{EXCHANGE_AT, HORIZON, Mode, Reply, Request},
 };
 use crate::{
     brake::{DOUBLINGS, FLOOR, LOWERED, PAUSE, REGAINED, SOON},
     foreign::{ENOUGH, WINDOW},
+    turns::EVERY,
 };
 
 /// Microseconds since the epoch at which the tests begin.
@@ -50,6 +51,8 @@ struct Shared {
     count: u32,
     hard: bool,
     stray: f64,
+    /// Slots that went first since the last to read back.
+    first: u32,
     last: f64,
     levels: [Option<Level>; 4],
     windows: [Window; 4],
@@ -59,6 +62,8 @@ struct Shared {
 struct Reference {
     shared: Option<Shared>,
     members: BTreeMap<String, f64>,
+    /// When a member last said that callers wait who go first.
+    waiting: BTreeMap<String, f64>,
 }
 
 impl Shared {
@@ -133,6 +138,7 @@ impl Reference {
             count: 0,
             hard: false,
             stray: 0.0,
+            first: 0,
             last: now,
             levels: [None; 4],
             windows: [Window::default(); 4],
@@ -201,10 +207,20 @@ impl Reference {
         if resuming {
             shared.back = now;
         }
-        let mut slots: [Vec<i64>; 3] = Default::default();
+        self.waiting.remove(&request.member);
+        if request.others_wait && request.mode != Mode::Leaving {
+            self.waiting.insert(request.member.clone(), now);
+        }
+        self.waiting.retain(|_, told| *told > now - micros(WAITS) && *told <= now);
+        let mut slots: [Vec<i64>; 4] = Default::default();
         for (group, slots) in slots.iter_mut().enumerate() {
+            let (last, own) = (group == 3, if group == 3 { 2 } else { 1 + group });
+            let has = |bucket: usize| request.parts[bucket].model.is_some();
             for _ in 0..request.wanted[group] {
-                let way = [0, 1 + group];
+                if last && !self.waiting.is_empty() && shared.first < EVERY - 1 {
+                    break;
+                }
+                let way = [0, own];
                 let mut slot = now.max(shared.since);
                 for index in way {
                     if let Some(level) = shared.levels[index].filter(|level| level.left < 1.0) {
@@ -220,6 +236,11 @@ impl Reference {
                     }
                 }
                 slots.push((slot - now).ceil() as i64);
+                if last {
+                    shared.first = 0;
+                } else if own == 2 || !has(own) && !has(2) {
+                    shared.first = (shared.first + 1).min(EVERY - 1);
+                }
             }
         }
         Reply {
@@ -241,7 +262,8 @@ struct Step {
     passes: i64,
     member: u8,
     mode: u8,
-    wanted: [u32; 3],
+    wanted: [u32; 4],
+    others_wait: bool,
     returned: u32,
     pull: Option<Option<u64>>,
     seen: u32,
@@ -263,7 +285,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         ],
         0..4u8,
         prop_oneof![8 => Just(0u8), 2 => Just(1u8), 1 => Just(2u8), 1 => Just(3u8)],
-        [0..8u32, 0..4u32, 0..4u32],
+        ([0..8u32, 0..4u32, 0..4u32, 0..4u32], any::<bool>()),
         prop_oneof![4 => Just(0u32), 1 => 0..6u32],
         prop_oneof![20 => Just(None), 1 => Just(Some(None)), 1 => (100_000..3_600_000_000u64).prop_map(|p| Some(Some(p)))],
         (0..3u32, 0..60u32),
@@ -271,11 +293,22 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         [prop_oneof![15 => Just(false), 1 => Just(true)], prop_oneof![40 => Just(false), 1 => Just(true)]],
     );
     let step = step.prop_map(
-        |(passes, member, mode, wanted, returned, pull, (seen, remaining), chance, [anew, flush])| Step {
+        |(
+            passes,
+            member,
+            mode,
+            (wanted, others_wait),
+            returned,
+            pull,
+            (seen, remaining),
+            chance,
+            [anew, flush],
+        )| Step {
             passes,
             member,
             mode,
             wanted,
+            others_wait,
             returned,
             pull,
             seen,
@@ -302,6 +335,7 @@ impl Step {
             part.remaining = self.remaining.into();
         }
         request.wanted = self.wanted;
+        request.others_wait = self.others_wait;
         request
     }
 }
@@ -375,7 +409,8 @@ fn no_window_hands_out_more_than_burst_and_rate_allow() {
             let mut request = Request::for_plan(&plan);
             request.member = format!("m{}", turn % 3);
             request.mode = if turn == 0 { Mode::First } else { Mode::Known };
-            request.wanted = [1 + turn % 7, turn % 3, 0];
+            request.wanted = [1 + turn % 7, turn % 3, 0, turn % 5];
+            request.others_wait = turn % 11 < 5;
             let figures: Vec<i64> =
                 request.invocation(&EXCHANGE_AT, &tenant, now).invoke(&mut store).unwrap();
             let reply = Reply::read(&figures).unwrap();

@@ -21,6 +21,7 @@ use crate::{
         script::{Mode, Part, Reply, Request, many},
     },
     time::Time,
+    turns::{Turns, bucket_of},
 };
 
 mod alone;
@@ -34,6 +35,8 @@ const KEPT_FOR: Duration = Duration::from_secs(1);
 const POLL_EVERY: Duration = Duration::from_millis(250);
 /// Heartbeat interval: the store counts a process that is heard of this often as alive.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Poll interval of callers that read back while others go first.
+const HELD_BACK: Duration = Duration::from_millis(50);
 /// Pause before a store that failed is asked again.
 const STORE_RETRY: Duration = Duration::from_millis(250);
 
@@ -67,7 +70,9 @@ pub(crate) struct Reservations {
     member: String,
     floor_share: f64,
     plan: LimitPlan,
-    queues: [GroupQueue; 3],
+    /// In the order of [`Group::ALL`].
+    queues: [GroupQueue; 4],
+    turns: Turns,
     parts: [Part; 4],
     pull: Option<Option<Duration>>,
     /// The plan changed since the last exchange.
@@ -80,6 +85,10 @@ pub(crate) struct Reservations {
     tried: Option<Instant>,
     /// The store gave no slots at the last exchange: they would be too far ahead.
     refused: bool,
+    /// The store gave none to read back with: others wait.
+    held_back: bool,
+    /// The store was told that callers that go first wait.
+    told_waits: bool,
     /// How long the store takes to answer.
     round_trip: Duration,
     /// For the time without the store: the brake, and the next free slot of each bucket.
@@ -101,6 +110,7 @@ impl Reservations {
             floor_share,
             plan: plan.clone(),
             queues: Default::default(),
+            turns: Turns::default(),
             parts: Request::for_plan(plan).parts,
             pull: None,
             anew: false,
@@ -110,6 +120,8 @@ impl Reservations {
             last: Reply { factor: 1.0, members: 1, ..Reply::default() },
             tried: None,
             refused: false,
+            held_back: false,
+            told_waits: false,
             round_trip: Duration::ZERO,
             brake: Brake::new(Time::start()),
             next: [now; 4],
@@ -131,7 +143,7 @@ impl Reservations {
 
     pub(crate) fn observe(&mut self, group: Group, observed: Observed) {
         let size = |index: usize| self.parts[index].model.map(|model| model.size);
-        let way = [0, 1 + group as usize].into_iter().filter(|index| size(*index).is_some());
+        let way = [0, 1 + bucket_of(group)].into_iter().filter(|index| size(*index).is_some());
         // The headers describe one bucket and don't say which (FACTS §12.4): the one of
         // that size, else the narrowest.
         let of_that_size = way.clone().find(|index| size(*index) == Some(f64::from(observed.limit)));
@@ -178,15 +190,10 @@ impl Reservations {
             self.own_slots(now);
         }
         let mut wake = now + POLL_EVERY;
-        for group in 0..3 {
+        for group in Group::ALL {
             self.expire(group, now);
-            let queue = &mut self.queues[group];
-            while queue.slots.front().is_some_and(|slot| *slot <= now) {
-                let Some(caller) = queue.callers.pop_front() else { break };
-                if caller.send(()).is_ok() {
-                    queue.slots.pop_front();
-                }
-            }
+            self.hand_out(group, now);
+            let queue = &mut self.queues[group as usize];
             if let Some(slot) = queue.slots.front().filter(|slot| **slot > now) {
                 wake = wake.min(*slot);
             }
@@ -194,7 +201,7 @@ impl Reservations {
             if !queue.callers.is_empty() && !self.limited(group) {
                 match self.pause(now) {
                     Some(pause) => wake = wake.min(now + pause),
-                    None => self.queues[group].callers.drain(..).for_each(|caller| {
+                    None => self.queues[group as usize].callers.drain(..).for_each(|caller| {
                         let _ = caller.send(());
                     }),
                 }
@@ -203,13 +210,38 @@ impl Reservations {
         wake
     }
 
-    fn limited(&self, group: usize) -> bool {
-        self.parts[0].model.is_some() || self.parts[1 + group].model.is_some()
+    /// Gives a group's slots whose time has come to callers.
+    fn hand_out(&mut self, group: Group, now: Instant) {
+        while self.queues[group as usize].slots.front().is_some_and(|slot| *slot <= now) {
+            let Some(taker) = self.next_taker(group) else { break };
+            let Some(caller) = self.queues[taker as usize].callers.pop_front() else { break };
+            if caller.send(()).is_ok() {
+                self.turns.note(taker);
+                self.queues[group as usize].slots.pop_front();
+            }
+        }
+    }
+
+    /// The group whose caller takes a slot of this one: a slot is as good for all groups that
+    /// take from the same buckets, and whoever reads back is the last to get one.
+    fn next_taker(&self, of: Group) -> Option<Group> {
+        let waits = |group: &Group| !self.queues[*group as usize].callers.is_empty();
+        let shares = |group: &Group| self.plan.share_buckets(of, *group);
+        let read_back = Some(Group::ReadBack).filter(|group| shares(group) && waits(group));
+        if read_back.is_some() && self.turns.read_back_is_due() {
+            return read_back;
+        }
+        let first = [of].into_iter().chain(Group::ALL).filter(|group| *group != Group::ReadBack);
+        first.filter(shares).find(waits).or(read_back)
+    }
+
+    fn limited(&self, group: Group) -> bool {
+        self.parts[0].model.is_some() || self.parts[1 + bucket_of(group)].model.is_some()
     }
 
     /// Gives back the slots that no caller took.
-    fn expire(&mut self, group: usize, now: Instant) {
-        let queue = &mut self.queues[group];
+    fn expire(&mut self, group: Group, now: Instant) {
+        let queue = &mut self.queues[group as usize];
         let before = queue.slots.len();
         while queue.slots.front().is_some_and(|slot| *slot + KEPT_FOR < now) {
             queue.slots.pop_front();
@@ -220,17 +252,18 @@ impl Reservations {
         }
     }
 
-    fn give_back(&mut self, group: usize, permits: u32) {
+    fn give_back(&mut self, group: Group, permits: u32) {
         self.parts[0].returned += permits;
-        self.parts[1 + group].returned += permits;
+        self.parts[1 + bucket_of(group)].returned += permits;
     }
 
     // --- the store ----------------------------------------------------------
 
     /// The next request to the store, if it is time for one.
     pub(crate) fn request(&mut self, now: Instant) -> Option<Request> {
-        let wanted = [0, 1, 2].map(|group| self.wanted(group));
-        let wants = wanted.iter().any(|wanted| *wanted > 0);
+        let wanted = Group::ALL.map(|group| self.wanted(group));
+        let [writes, reads, rest, read_back] = wanted.map(|wanted| wanted > 0);
+        let others_wait = self.others_wait(wanted);
         let since = self.tried.map_or(Duration::MAX, |tried| now.saturating_duration_since(tried));
         let due = match self.link {
             Link::Unknown => true,
@@ -239,18 +272,39 @@ impl Reservations {
                 let busy =
                     self.queues.iter().any(|queue| !queue.callers.is_empty() || !queue.slots.is_empty());
                 let pending = busy || self.parts.iter().any(|part| part.returned > 0 || part.seen > 0);
-                let asks = wants && (!self.refused || since >= POLL_EVERY);
-                asks || self.pull.is_some() || since >= HEARTBEAT || (pending && since >= POLL_EVERY)
+                let asks = (writes || reads || rest) && (!self.refused || since >= POLL_EVERY);
+                let asks_back = read_back && (!self.held_back || since >= HELD_BACK);
+                // Others should know now that they may read back.
+                let done = self.told_waits && !others_wait;
+                asks || asks_back
+                    || done
+                    || self.pull.is_some()
+                    || since >= HEARTBEAT
+                    || (pending && since >= POLL_EVERY)
             }
         };
-        due.then(|| self.build_request(wanted, now))
+        due.then(|| self.build_request(wanted, others_wait, now))
+    }
+
+    /// Whether callers that go before those that read back wait, and have no slot yet and get
+    /// none with this request.
+    fn others_wait(&mut self, wanted: [u32; 4]) -> bool {
+        let (mut waiting, mut slots) = (0, 0);
+        for group in Group::ALL.into_iter().filter(|group| *group != Group::ReadBack) {
+            if self.plan.share_buckets(group, Group::ReadBack) {
+                let queue = &mut self.queues[group as usize];
+                waiting += queue.waiting();
+                slots += queue.slots.len() + wanted[group as usize] as usize;
+            }
+        }
+        waiting > slots
     }
 
     /// The number of slots to ask for in a group: at most what its callers need, and no
     /// more reserved than a chunk and what is used while the store answers.
-    fn wanted(&mut self, group: usize) -> u32 {
-        let waiting = self.queues[group].waiting();
-        let reserved = self.queues[group].slots.len();
+    fn wanted(&mut self, group: Group) -> u32 {
+        let waiting = self.queues[group as usize].waiting();
+        let reserved = self.queues[group as usize].slots.len();
         let Some(rate) = self.rate(group) else { return 0 };
         let own = rate * self.last.factor / f64::from(self.last.members);
         let ahead = own * self.round_trip.as_secs_f64() * 2.0;
@@ -262,20 +316,21 @@ impl Reservations {
     }
 
     /// The plan's rate for a group, in requests per second.
-    fn rate(&self, group: usize) -> Option<f64> {
-        let way = [0, 1 + group].into_iter().filter_map(|index| self.parts[index].model);
+    fn rate(&self, group: Group) -> Option<f64> {
+        let way = [0, 1 + bucket_of(group)].into_iter().filter_map(|index| self.parts[index].model);
         way.map(|model| model.rate).reduce(f64::min)
     }
 
-    fn build_request(&mut self, wanted: [u32; 3], now: Instant) -> Request {
+    fn build_request(&mut self, wanted: [u32; 4], others_wait: bool, now: Instant) -> Request {
         let mode = match self.link {
             Link::Shared => Mode::Known,
             Link::Away if self.clock.is_some() => Mode::Back,
             Link::Unknown | Link::Away => Mode::First,
         };
         // After an outage the first answer only brings the present state.
-        let wanted = if self.link == Link::Away { [0; 3] } else { wanted };
+        let wanted = if self.link == Link::Away { [0; 4] } else { wanted };
         self.tried = Some(now);
+        self.told_waits = others_wait;
         let untold = self.untold.and_then(|end| end.checked_duration_since(now));
         let pull = match untold.filter(|left| !left.is_zero()) {
             Some(left) => Some(self.pull.take().flatten().max(Some(left))),
@@ -290,6 +345,7 @@ impl Reservations {
             many: many(&self.parts),
             anew: std::mem::take(&mut self.anew),
             parts: self.parts,
+            others_wait,
             wanted,
         };
         for part in &mut self.parts {
@@ -303,11 +359,11 @@ impl Reservations {
         if self.link != Link::Shared {
             return None;
         }
-        for group in 0..3 {
-            let slots = std::mem::take(&mut self.queues[group].slots);
+        for group in Group::ALL {
+            let slots = std::mem::take(&mut self.queues[group as usize].slots);
             self.give_back(group, slots.len() as u32);
         }
-        Some(Request { mode: Mode::Leaving, ..self.build_request([0; 3], now) })
+        Some(Request { mode: Mode::Leaving, ..self.build_request([0; 4], false, now) })
     }
 
     /// The store answered what was asked at `asked`; true when it had been away.
@@ -329,12 +385,16 @@ impl Reservations {
         if left.is_some() {
             self.pull = Some(self.pull.flatten().max(left));
         }
-        self.refused = false;
-        for (group, offsets) in reply.slots.iter().enumerate() {
-            let slots = &mut self.queues[group].slots;
+        (self.refused, self.held_back) = (false, false);
+        for (group, offsets) in Group::ALL.into_iter().zip(&reply.slots) {
+            let slots = &mut self.queues[group as usize].slots;
             slots.extend(offsets.iter().map(|offset| clock.at(reply.now + offset)));
             slots.make_contiguous().sort_unstable();
-            self.refused |= offsets.is_empty() && request.wanted[group] > 0;
+            let refused = offsets.is_empty() && request.wanted[group as usize] > 0;
+            match group {
+                Group::ReadBack => self.held_back = refused,
+                _ => self.refused |= refused,
+            }
         }
         if reply.foreign > 0 {
             self.counts.foreign(reply.foreign);

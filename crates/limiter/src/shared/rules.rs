@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::{
     brake::{DOUBLINGS, FLOOR, LOWERED, PAUSE, REGAINED, SOON},
     foreign::{ENOUGH, WINDOW},
+    turns::EVERY,
 };
 
 /// After a 429 the rate climbs quickly to this share of what it was, then slowly.
@@ -23,6 +24,10 @@ pub(super) const INCIDENT: Duration = Duration::from_secs(1);
 pub(super) const MEMBER: Duration = Duration::from_secs(3);
 /// After an outage all processes come back within this time.
 pub(super) const RETURNED: Duration = Duration::from_secs(2);
+
+/// A process whose callers waited for slots that go first, and which was not heard of for this
+/// long, no longer keeps others from reading back.
+pub(super) const WAITS: Duration = Duration::from_millis(600);
 
 /// A time as the script counts it.
 pub(super) fn micros(time: Duration) -> f64 {
@@ -46,6 +51,8 @@ pub(super) fn as_lua() -> String {
         ("WINDOW", micros(WINDOW)),
         ("ENOUGH", ENOUGH.into()),
         ("RETURNED", micros(RETURNED)),
+        ("WAITS", micros(WAITS)),
+        ("EVERY", EVERY.into()),
     ]
     // Lua reads `{:?}` of a float as the same number.
     .map(|(name, value): (&str, f64)| format!("local {name} = {value:?}\n"))

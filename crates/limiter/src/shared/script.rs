@@ -2,11 +2,11 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use ferry_domain::{limits::LimitPlan, ports::Group};
+use ferry_domain::limits::LimitPlan;
 use redis::{Script, ScriptInvocation};
 
 use super::rules;
-use crate::model::Model;
+use crate::{model::Model, turns::WITH_BUCKETS};
 
 /// By the server's clock: members' own clocks may differ.
 pub(crate) static EXCHANGE: LazyLock<Script> =
@@ -50,7 +50,7 @@ pub(crate) enum Mode {
     Leaving = 3,
 }
 
-/// One bucket's part: 0 is the bucket of all, then the groups in the order of [`Group::ALL`].
+/// One bucket's part: 0 is the bucket of all, then the groups' in the order of [`WITH_BUCKETS`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Part {
     /// `None` where the plan has no such bucket.
@@ -79,7 +79,10 @@ pub(crate) struct Request {
     /// The plan changed: the brake begins anew.
     pub(crate) anew: bool,
     pub(crate) parts: [Part; 4],
-    pub(crate) wanted: [u32; 3],
+    /// Callers that go first wait and get no slot yet with this request: reading back has to wait.
+    pub(crate) others_wait: bool,
+    /// In the order of `Group::ALL`.
+    pub(crate) wanted: [u32; 4],
 }
 
 /// The answer to it.
@@ -98,13 +101,13 @@ pub(crate) struct Reply {
     pub(crate) braked: bool,
     pub(crate) foreign: u64,
     /// Per group, microseconds after `now`.
-    pub(crate) slots: [Vec<i64>; 3],
+    pub(crate) slots: [Vec<i64>; 4],
 }
 
 impl Request {
     pub(crate) fn for_plan(plan: &LimitPlan) -> Request {
         let part = |figures: Option<_>| Part { model: figures.map(Model::of), ..Part::default() };
-        let [writes, reads, rest] = Group::ALL.map(|group| part(plan.group(group)));
+        let [writes, reads, rest] = WITH_BUCKETS.map(|group| part(plan.group(group)));
         let parts = [part(plan.global), writes, reads, rest];
         Request { parts, many: many(&parts), ..Request::default() }
     }
@@ -127,7 +130,7 @@ impl Request {
         };
         call.arg(now).arg(&self.member).arg(self.mode as u8).arg(exact(self.share));
         call.arg(exact(pull)).arg(exact(self.chance)).arg(HORIZON.as_micros() as u64).arg(self.many);
-        call.arg(u8::from(self.anew));
+        call.arg(u8::from(self.anew)).arg(u8::from(self.others_wait));
         let mut fills: f64 = 0.0;
         for part in &self.parts {
             let model = part.model.unwrap_or(Model {
@@ -168,8 +171,8 @@ fn exact(number: f64) -> String {
 impl Reply {
     /// `None` for an answer that the script does not give.
     pub(crate) fn read(figures: &[i64]) -> Option<Reply> {
-        let (head, mut rest) = figures.split_at_checked(10)?;
-        let mut slots = [const { Vec::new() }; 3];
+        let (head, mut rest) = figures.split_at_checked(11)?;
+        let mut slots = [const { Vec::new() }; 4];
         for (group, slots) in slots.iter_mut().enumerate() {
             let (own, others) = rest.split_at_checked(usize::try_from(head[7 + group]).ok()?)?;
             *slots = own.to_vec();

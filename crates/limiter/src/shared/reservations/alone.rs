@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
+use ferry_domain::ports::Group;
 use tokio::time::Instant;
 
 use super::{Link, POLL_EVERY, Reservations};
-use crate::shared::script::Request;
+use crate::{shared::script::Request, turns::bucket_of};
 
 /// A timer that is late by up to this loses nothing.
 const CATCH_UP: Duration = Duration::from_millis(10);
@@ -35,9 +36,10 @@ impl Reservations {
     pub(super) fn own_slots(&mut self, now: Instant) {
         let share = self.share() * self.brake.factor();
         let soonest = now.checked_sub(CATCH_UP).unwrap_or(now);
-        for group in 0..3 {
-            let way = [0, 1 + group].map(|index| (index, self.parts[index].model));
-            let mut wanted = self.queues[group].waiting().saturating_sub(self.queues[group].slots.len());
+        for group in Group::ALL {
+            let way = [0, 1 + bucket_of(group)].map(|index| (index, self.parts[index].model));
+            let queue = &mut self.queues[group as usize];
+            let mut wanted = queue.waiting().saturating_sub(queue.slots.len());
             while wanted > 0 && self.limited(group) {
                 let known = way.iter().filter(|(_, model)| model.is_some());
                 let slot = known.map(|(index, _)| self.next[*index]).fold(soonest, Instant::max);
@@ -49,7 +51,7 @@ impl Reservations {
                         self.next[index] = slot + Duration::from_secs_f64(1.0 / (model.rate * share));
                     }
                 }
-                self.queues[group].slots.push_back(slot);
+                self.queues[group as usize].slots.push_back(slot);
                 wanted -= 1;
             }
         }

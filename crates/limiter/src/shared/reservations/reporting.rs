@@ -21,7 +21,7 @@ impl Reservations {
 
     pub(crate) fn waiting(&mut self, now: Instant) -> Option<Waiting> {
         let pause = self.pause(now);
-        let (busiest, waiting) = (0..3)
+        let (busiest, waiting) = (0..4)
             .map(|group| (group, self.queues[group].waiting()))
             .rev()
             .max_by_key(|(_, waiting)| *waiting)?;
