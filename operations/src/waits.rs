@@ -83,7 +83,7 @@ fn waits_of(live: &[&WorkerView]) -> Option<String> {
     // Reasons that differ in figures only ("for 6 s") are one.
     let mut counts: BTreeMap<String, (&str, usize)> = BTreeMap::new();
     for waits in live.iter().filter_map(|worker| worker.record.waiting_for.as_ref()) {
-        let alike = waits.0.replace(|c: char| c.is_ascii_digit(), "");
+        let alike = waits.0.replace(|c: char| c.is_ascii_digit() || c == '.', "");
         counts.entry(alike).or_insert((&waits.0, 0)).1 += 1;
     }
     let (text, workers) = counts.into_values().max_by_key(|(_, workers)| *workers)?;
@@ -131,14 +131,14 @@ mod tests {
 
     #[test]
     fn the_commonest_wait_is_named_with_its_share() {
-        let limit = worker(Some("waiting for the limit: user writes 3.3/s"), 0);
+        let limit = worker(Some("waiting for the limit: user writes, 3.3 requests/s allowed"), 0);
         let auth0 = worker(Some("Auth0 does not answer"), 0);
         let busy = worker(None, 0);
         assert_eq!(waits_of(&[&busy]), None);
         assert_eq!(waits_of(&[&auth0]).as_deref(), Some("waits: Auth0 does not answer"));
         assert_eq!(
             waits_of(&[&limit, &auth0, &limit, &busy]).as_deref(),
-            Some("waiting for the limit: user writes 3.3/s (2 of 4 workers)")
+            Some("waiting for the limit: user writes, 3.3 requests/s allowed (2 of 4 workers)")
         );
         let silent = |seconds| format!("waiting for Auth0: 64 requests without an answer for {seconds} s");
         let (one, two) = (worker(Some(&silent(5)), 0), worker(Some(&silent(16)), 0));

@@ -43,6 +43,8 @@ fn rate() -> LimiterFigures {
         processes: 2,
         foreign: 7,
         named: None,
+        slowed_by: 0,
+        alone: None,
         shared_reachable: Some(true),
     }
 }
@@ -117,7 +119,7 @@ fn the_page_shows_what_was_counted() {
     assert_eq!(number(&page, "ferry_ratelimit_allowed_per_second", Some("user_writes")), 12.5);
     assert_eq!(
         page["ferry_ratelimit_allowed_per_second"].series.len(),
-        2,
+        3,
         "a group without a limit has none"
     );
     assert_eq!(number(&page, "ferry_ratelimit_factor", None), 0.5);

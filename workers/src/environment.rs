@@ -7,8 +7,8 @@ use ferry_domain::{
     Figures,
     limits::LimitPlan,
     ports::{
-        Clock, Controls, DeadLetters, Directory, Items, Jobs, Leases, Ledger, Limiter, Moves, Processes,
-        Queue, Random, Reports, Runs, WaitReason, WorkerRecord,
+        Clock, Controls, DeadLetters, Directory, Items, Jobs, Leases, Ledger, Limiter, LimiterFigures, Moves,
+        Processes, Queue, Random, Reports, Runs, WaitReason, WorkerRecord,
     },
 };
 use tokio::{sync::Notify, time::Instant};
@@ -212,16 +212,30 @@ impl Environment {
         if self.send_gate.rows_locked() {
             return reason(ROWS_LOCKED);
         }
+        let limit = self.limiter.figures();
+        let remark = limit.remark().map(|remark| WaitReason(format!("waiting for the limit: {remark}")));
+        if limit.alone.is_some_and(|alone| alone.refused) {
+            return self.waits_for_limit(&limit).or(remark);
+        }
         if self.held.count() == 0 {
             return None;
         }
         if let Some(why) = self.send_gate.table_lacks() {
             return Some(WaitReason(format!("waiting for the application's table: {why}")));
         }
-        // Without Redis the limit is not what others are told it is, and not what work waits for.
-        if self.limiter.figures().shared_reachable == Some(false) {
+        self.waits_for_limit(&limit).or(remark)
+    }
+
+    /// The limit as what work waits for, and why it is not the plan's.
+    fn waits_for_limit(&self, limit: &LimiterFigures) -> Option<WaitReason> {
+        // Before the first answer of Redis it is not known what the limit is.
+        if limit.shared_reachable == Some(false) && limit.alone.is_none() {
             return None;
         }
-        self.limiter.waiting().map(|waiting| WaitReason(waiting.to_string()))
+        let waiting = self.limiter.waiting()?;
+        Some(WaitReason(match limit.remark() {
+            Some(remark) => format!("{waiting}; {remark}"),
+            None => waiting.to_string(),
+        }))
     }
 }

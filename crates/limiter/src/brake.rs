@@ -62,11 +62,13 @@ struct Speed {
     since: Duration,
     /// 429s in close succession.
     streak: u32,
+    /// 429s since the rate was last the plan's.
+    answers: u64,
 }
 
 impl Brake {
     pub(crate) fn new(time: Time) -> Brake {
-        let speed = Speed { factor: 1.0, since: Duration::ZERO, streak: 0 };
+        let speed = Speed { factor: 1.0, since: Duration::ZERO, streak: 0, answers: 0 };
         Brake { time, paused_until: AtomicU64::new(0), speed: Mutex::new(speed) }
     }
 
@@ -83,12 +85,19 @@ impl Brake {
         self.speed().at(self.time.now())
     }
 
+    /// Answers with 429 since the rate was last the plan's; 0 while it is.
+    pub(crate) fn answers(&self) -> u64 {
+        let speed = self.speed();
+        if speed.at(self.time.now()) < 1.0 { speed.answers } else { 0 }
+    }
+
     /// Takes in a 429. Returns the pause when this was a new one, `None` when it belongs
     /// to the present pause.
     pub(crate) fn pull(&self, retry_after: Option<Duration>) -> Option<Duration> {
         let mut speed = self.speed();
         let now = self.time.now();
         let asked = named(retry_after);
+        speed.answers = if speed.at(now) < 1.0 { speed.answers + 1 } else { 1 };
         if now < speed.since {
             // The longest wait that the server asked for counts, nothing else.
             if let Some(until) = asked.map(|pause| now + pause).filter(|until| *until > speed.since) {
@@ -107,7 +116,7 @@ impl Brake {
     /// Forgets what was learnt of another rate; a pause that is under way stays.
     pub(crate) fn start_anew(&self) {
         let mut speed = self.speed();
-        (speed.factor, speed.streak) = (1.0, 0);
+        (speed.factor, speed.streak, speed.answers) = (1.0, 0, 0);
     }
 
     fn pause_until(&self, speed: &mut Speed, until: Duration) {

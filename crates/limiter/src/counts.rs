@@ -7,6 +7,8 @@ use std::{
 
 use ferry_domain::ports::{Group, LimiterFigures};
 
+use crate::meter::Totals;
+
 /// Counters; per group in the order of [`Group::ALL`].
 #[derive(Default)]
 pub(crate) struct Counts {
@@ -45,9 +47,21 @@ impl Counts {
         self.waiting[group as usize].load(Relaxed)
     }
 
-    /// The group with most waiting callers; writes if there are none.
+    /// Permits given so far, in the order of [`Group::ALL`].
+    pub(crate) fn totals(&self) -> Totals {
+        Group::ALL.map(|group| self.granted(group))
+    }
+
+    /// The group to name as the one that waits: of those with waiting callers one that goes
+    /// first, with most of them; writes if there are none.
     pub(crate) fn busiest(&self) -> Group {
-        Group::ALL.into_iter().rev().max_by_key(|group| self.waiting(*group)).unwrap_or(Group::UserWrites)
+        Group::ALL.into_iter().rev().max_by_key(|group| self.rank(*group)).unwrap_or(Group::UserWrites)
+    }
+
+    /// How much a group is the one to name.
+    pub(crate) fn rank(&self, group: Group) -> (bool, bool, u64) {
+        let waiting = self.waiting(group);
+        (waiting > 0, group != Group::ReadBack, waiting)
     }
 
     /// The figures that are the same for both limiters.

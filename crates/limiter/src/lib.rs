@@ -26,6 +26,7 @@ mod bucket;
 mod counts;
 mod foreign;
 mod local;
+mod meter;
 mod model;
 mod shared;
 mod tenant;

@@ -19,7 +19,7 @@
 //! permit. No published plan has both.
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -33,6 +33,7 @@ use crate::{
     brake::Brake,
     bucket::Bucket,
     counts::Counts,
+    meter::Meter,
     time::Time,
     turns::{WITH_BUCKETS, bucket_of},
 };
@@ -43,6 +44,7 @@ pub struct LocalLimiter {
     buckets: RwLock<Arc<Buckets>>,
     pub(crate) brake: Brake,
     counts: Counts,
+    meter: Mutex<Meter>,
     time: Time,
 }
 
@@ -85,6 +87,7 @@ impl LocalLimiter {
             buckets: RwLock::new(Arc::new(Buckets::new(plan, &time))),
             brake: Brake::new(time.clone()),
             counts: Counts::default(),
+            meter: Mutex::default(),
             time,
         }
     }
@@ -158,12 +161,19 @@ impl Limiter for LocalLimiter {
     fn waiting(&self) -> Option<Waiting> {
         let buckets = self.buckets();
         let of = |group: Group| buckets.way(group).filter_map(|bucket| bucket.wait(&self.brake)).max();
-        let waits = Group::ALL.into_iter().filter_map(|group| Some((of(group)?, group)));
-        // Where groups wait equally long, for the global bucket, it is the one with more callers.
-        let longest = waits.max_by_key(|(wait, group)| (*wait, self.counts.waiting(*group)));
+        let waits = Group::ALL.into_iter().rev().filter_map(|group| Some((of(group)?, group)));
+        // Of groups that wait for one bucket, and so equally long, the one that goes first.
+        let longest = waits.max_by_key(|(wait, group)| {
+            let rank = self.counts.rank(*group);
+            (rank.0, wait.as_millis(), rank)
+        });
         let pause = self.brake.pause_left().map(|pause| (pause, self.counts.busiest()));
-        let (wait, group) = longest.max(pause)?;
-        Some(Waiting { group, wait, per_minute: self.rate_of(group).map(|rate| rate * 60.0) })
+        let by_wait = |of: &(Duration, Group)| of.0;
+        let (wait, group) = longest.into_iter().chain(pause).max_by_key(by_wait)?;
+        let mut meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
+        meter.note(self.time.now(), self.counts.totals());
+        let used = meter.used(group, &buckets.plan);
+        Some(Waiting { group, wait, per_second: self.rate_of(group), used })
     }
 
     fn set_plan(&self, plan: &LimitPlan) {
@@ -190,7 +200,8 @@ impl Limiter for LocalLimiter {
             granted: self.counts.granted(group),
             allowed_per_second: self.rate_of(group),
         };
-        LimiterFigures { groups: Group::ALL.map(group), factor: self.brake.factor(), ..figures }
+        let (factor, slowed_by) = (self.brake.factor(), self.brake.answers());
+        LimiterFigures { groups: Group::ALL.map(group), factor, slowed_by, ..figures }
     }
 
     async fn give_back(&self) {}

@@ -207,7 +207,7 @@ fn a_header_can_not_freeze_the_process() {
     let world = World::new("off");
     world.limiter.throttled(Group::UserWrites, Some(Duration::from_secs(86_400)));
     let waiting = world.limiter.waiting().unwrap();
-    assert_eq!((waiting.wait, waiting.per_minute), (Duration::from_secs(3_600), None));
+    assert_eq!((waiting.wait, waiting.per_second), (Duration::from_secs(3_600), None));
     assert_eq!(world.limiter.rate(), None);
 }
 
@@ -376,7 +376,10 @@ async fn callers_who_wait_follow_a_change_of_the_plan_and_are_counted() {
         })
         .collect();
     tokio::task::yield_now().await;
-    assert_eq!(limiter.waiting().unwrap().to_string(), "waiting for the limit: user writes 1/s");
+    assert_eq!(
+        limiter.waiting().unwrap().to_string(),
+        "waiting for the limit: user writes, 1 requests/s allowed"
+    );
     // At the old rate this would take 200 s.
     limiter.set_plan(&"custom:1000:1000".parse().unwrap());
     for caller in waiting {

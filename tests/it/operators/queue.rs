@@ -35,7 +35,7 @@ async fn the_queue_is_listed_with_its_workers(stage: &mut Stage) {
         None => assert!(listed["window"].is_null(), "an embedded queue has no window: {listed}"),
     }
 
-    let waits = "waiting for the limit: user writes 3.3/s";
+    let waits = "waiting for the limit: user writes, 3.3 requests/s allowed";
     let record = WorkerRecord {
         id: WorkerId(stage.id().0),
         host: "ward-7".into(),

@@ -16,25 +16,42 @@ pub struct Observed {
 }
 
 /// What the next request would wait for. Its text is for progress lines:
-/// "waiting for the limit: user writes 3.3/s".
+/// "waiting for the limit: user writes, 16 requests/s allowed, 15.8 used: 9.8 creating, 6 reading back".
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Waiting {
     /// Whose requests wait.
     pub group: Group,
     /// How long the next request would wait.
     pub wait: Duration,
-    /// What the group may use at present, in requests per minute, over all processes;
-    /// `None` where no limit is known and only a pause after a 429 is waited out.
-    pub per_minute: Option<f64>,
+    /// What is allowed at present of the buckets that the group takes from, in requests per second, to
+    /// all processes that share them; `None` where no limit is known and only a pause after a 429
+    /// is waited out.
+    pub per_second: Option<f64>,
+    /// What was used of it lately; `None` while that is not known.
+    pub used: Option<Used>,
+}
+
+/// What was used lately, in requests per second, by all processes that share the limit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Used {
+    /// By requests that move users.
+    pub moving: f64,
+    /// By those that read them back.
+    pub reading_back: f64,
 }
 
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "waiting for the limit: {}", self.group)?;
-        match self.per_minute {
-            Some(rate) => write!(f, " {}/s", digits(rate / 60.0)),
-            None => f.write_str(", after a 429"),
+        let Some(rate) = self.per_second else { return f.write_str(", after a 429") };
+        write!(f, ", {} requests/s allowed", digits(rate))?;
+        let Some(Used { moving, reading_back }) = self.used else { return Ok(()) };
+        write!(f, ", {} used", digits(moving + reading_back))?;
+        let shown = |rate: f64| digits(rate) != "0";
+        if shown(moving) && shown(reading_back) {
+            write!(f, ": {} creating, {} reading back", digits(moving), digits(reading_back))?;
         }
+        Ok(())
     }
 }
 
@@ -75,6 +92,39 @@ pub struct LimiterFigures {
     pub foreign: u64,
     /// The plan that the tenant's headers name, where it is smaller than the one asked for.
     pub named: Option<LimitPlan>,
+    /// Answers with 429 since the rate was last the plan's, to all processes that share it as far
+    /// as this one knows; 0 while `factor` is 1.
+    pub slowed_by: u64,
+    /// How the limit is kept while the shared store is of no help; `None` while it is.
+    pub alone: Option<Alone>,
+}
+
+/// A process that keeps to a part of the limit, since it can't share it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Alone {
+    /// Its part of the plan's rate, above 0 up to 1.
+    pub share: f64,
+    /// Whether the store answers, and refuses what the limiter asks.
+    pub refused: bool,
+}
+
+impl LimiterFigures {
+    /// Why the pace is not the plan's, in words: "slowed to 34 % after 398 answers 429".
+    pub fn remark(&self) -> Option<String> {
+        let percent = |share: f64| (share * 100.0).round() as u64;
+        let slowed =
+            Some(percent(self.factor)).filter(|percent| *percent < 100).map(|percent| match self.slowed_by {
+                0 => format!("slowed to {percent} % after answers 429"),
+                1 => format!("slowed to {percent} % after 1 answer 429"),
+                answers => format!("slowed to {percent} % after {answers} answers 429"),
+            });
+        let alone = self.alone.map(|Alone { share, refused }| {
+            let why = if refused { "refuses the limiter's script" } else { "does not answer the limiter" };
+            format!("Redis {why}, so this worker keeps to {} % of the limit", percent(share).max(1))
+        });
+        let remarks: Vec<String> = alone.into_iter().chain(slowed).collect();
+        (!remarks.is_empty()).then(|| remarks.join("; "))
+    }
 }
 
 /// Gives permits for requests, in order of asking. Requests of [`Group::ReadBack`] come after all
@@ -115,9 +165,35 @@ mod tests {
     #[test]
     fn a_wait_is_said_in_words() {
         let wait = Duration::from_millis(300);
-        let waiting = Waiting { group: Group::UserWrites, wait, per_minute: Some(199.7) };
-        assert_eq!(waiting.to_string(), "waiting for the limit: user writes 3.3/s");
-        let waiting = Waiting { group: Group::Rest, wait, per_minute: None };
-        assert_eq!(waiting.to_string(), "waiting for the limit: other requests, after a 429");
+        let waiting = Waiting { group: Group::UserWrites, wait, per_second: Some(3.33), used: None };
+        let said = |waiting: Waiting| waiting.to_string().split_off("waiting for the limit: ".len());
+        assert_eq!(said(waiting), "user writes, 3.3 requests/s allowed");
+        let used = |moving, reading_back| Some(Used { moving, reading_back });
+        let both = Waiting { per_second: Some(16.0), used: used(9.8, 6.0), ..waiting };
+        assert_eq!(said(both), "user writes, 16 requests/s allowed, 15.8 used: 9.8 creating, 6 reading back");
+        let back = Waiting { group: Group::ReadBack, used: used(0.01, 15.9), ..both };
+        assert_eq!(said(back), "user reads, 16 requests/s allowed, 15.9 used");
+        let waiting = Waiting { group: Group::Rest, per_second: None, ..both };
+        assert_eq!(said(waiting), "other requests, after a 429");
+    }
+
+    #[test]
+    fn what_lowers_the_pace_is_said_while_it_does() {
+        let of = |factor, slowed_by, alone| {
+            LimiterFigures { factor, slowed_by, alone, ..LimiterFigures::default() }.remark()
+        };
+        assert_eq!(of(1.0, 0, None), None);
+        assert_eq!(of(0.34, 398, None).as_deref(), Some("slowed to 34 % after 398 answers 429"));
+        assert_eq!(of(0.98, 1, None).as_deref(), Some("slowed to 98 % after 1 answer 429"));
+        let alone = |refused| Some(Alone { share: 0.1, refused });
+        assert_eq!(
+            of(1.0, 0, alone(true)).as_deref(),
+            Some("Redis refuses the limiter's script, so this worker keeps to 10 % of the limit")
+        );
+        let both = of(0.8, 2, alone(false)).unwrap();
+        assert!(
+            both.contains("Redis does not answer the limiter") && both.ends_with("after 2 answers 429"),
+            "{both}"
+        );
     }
 }

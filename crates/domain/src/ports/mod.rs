@@ -17,7 +17,7 @@ pub use ledger::{
     Redriven, RefusedRow, Reports, Rescued, Restored, Retried, Retryable, RunNow, Runs, SealedRun,
     SettledGroup, StoredReport, Unclaimed, WaitReason, WatchedRun, WorkerRecord, WorkerView, WriteBack,
 };
-pub use limiter::{GroupFigures, Limiter, LimiterFigures, Observed, Waiting};
+pub use limiter::{Alone, GroupFigures, Limiter, LimiterFigures, Observed, Used, Waiting};
 pub use queue::{Consumer, Delivery, Handler, Queue, QueueError, Stop, Swept};
 pub use source::{Candidate, Settled, Source, SourceError, SourceWarning};
 

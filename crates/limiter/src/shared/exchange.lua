@@ -59,6 +59,9 @@ local function factor_at(time)
 end
 
 local pull, chance, horizon, many, anew, waits = arg(), arg(), arg(), arg(), arg(), arg()
+-- 429s since the rate was last the plan's.
+if factor_at(now) >= 1 then s.answers = 0 end
+s.answers = (s.answers or 0) + arg()
 local braked, longer, stray = false, false, false
 if pull >= 0 then
   if s.hard == 1 and now < math.max(s.since, s.pulled + INCIDENT) then
@@ -86,7 +89,7 @@ if pull >= 0 then
   end
 end
 -- Another rate: what was learnt of the old one is forgotten, but for a pause that is under way.
-if anew == 1 then s.factor, s.ceiling, s.streak, s.count, s.hard = 1, 1, 0, 0, 0 end
+if anew == 1 then s.factor, s.ceiling, s.streak, s.count, s.hard, s.answers = 1, 1, 0, 0, 0, 0 end
 local factor = factor_at(now)
 
 -- What is left: `l` requests at the time `a`. A pause lets nothing flow in.
@@ -153,7 +156,8 @@ end
 
 -- Slots, in the server's order: the bucket of all, then the group's. The last group reads back,
 -- and takes from the bucket of user reads.
-local answer = {now, s.epoch, members, math.floor(factor * 1000000), s.since, braked and 1 or 0, foreign, 0, 0, 0, 0}
+local answer = {now, s.epoch, members, math.floor(factor * 1000000), s.since, braked and 1 or 0, foreign, s.answers,
+  0, 0, 0, 0, 0, 0, 0, 0}
 for g = 1, 4 do
   local wanted, way, last = arg(), {}, g == 4
   local own = last and 2 or g
@@ -175,7 +179,13 @@ for g = 1, 4 do
     if last then s.first = 0 elseif shared then s.first = math.min(s.first + 1, EVERY - 1) end
     answer[#answer + 1] = math.ceil(slot - now)
   end
-  answer[7 + g] = given
+  answer[8 + g] = given
+end
+-- What all have sent, by group.
+for g = 1, 4 do
+  local sent = 'sent' .. g
+  s[sent] = (s[sent] or 0) + arg()
+  answer[12 + g] = s[sent]
 end
 
 local fields = {}

@@ -173,20 +173,24 @@ impl StoreClient {
 
     async fn exchange(self: Arc<Self>, request: Request) -> Exchanged {
         let asked = Instant::now();
-        let mut reason = format!("no answer within {} ms", ANSWER.as_millis());
-        let answer = timeout(ANSWER, self.ask(&request, &mut reason)).await;
-        Exchanged { request, asked, result: answer.map_err(|_| reason) }
+        let reason = format!("no answer within {} ms", ANSWER.as_millis());
+        let mut failure = Failure { reason, refused: false };
+        let answer = timeout(ANSWER, self.ask(&request, &mut failure)).await;
+        Exchanged { request, asked, result: answer.map_err(|_| failure) }
     }
 
     /// Asks until there is an answer: a connection that was cut is made again immediately.
-    async fn ask(&self, request: &Request, reason: &mut String) -> Reply {
+    async fn ask(&self, request: &Request, failure: &mut Failure) -> Reply {
         let mut manager = self.manager.clone();
         let mut call = request.invocation(&EXCHANGE, &self.tenant, 0);
         loop {
             match call.invoke_async::<Vec<i64>>(&mut manager).await.map(|figures| Reply::read(&figures)) {
                 Ok(Some(reply)) => return reply,
-                Ok(None) => *reason = "it gave an answer that makes no sense".to_owned(),
-                Err(error) => *reason = error.to_string(),
+                Ok(None) => failure.reason = "it gave an answer that makes no sense".to_owned(),
+                Err(error) => {
+                    let refused = error.code().is_some();
+                    *failure = Failure { reason: error.to_string(), refused };
+                }
             }
             // The server may have taken in the request before the answer was lost.
             call = request.once_more().invocation(&EXCHANGE, &self.tenant, 0);
@@ -210,8 +214,8 @@ impl StoreClient {
                     tracing::info!("the limit is shared over Redis again");
                 }
             }
-            Err(reason) => {
-                if reservations.failed(&request, now) {
+            Err(Failure { reason, refused }) => {
+                if reservations.failed(&request, refused, now) {
                     tracing::warn!(
                         reason,
                         "the limit can't be shared over Redis: this process keeps to its share of it until it can"
@@ -226,7 +230,14 @@ impl StoreClient {
 struct Exchanged {
     request: Request,
     asked: Instant,
-    result: Result<Reply, String>,
+    result: Result<Reply, Failure>,
+}
+
+/// Why an exchange gave nothing.
+struct Failure {
+    reason: String,
+    /// The store answered: it refuses what was asked, for whatever reason.
+    refused: bool,
 }
 
 /// The exchange loop: serves callers, and meanwhile talks to the store, one exchange at a

@@ -199,7 +199,7 @@ fn a_pause_outlasts_the_loss_of_redis_and_its_return() {
     let fail = |process: &mut Process, time: i64| {
         let now = process.at(time);
         if let Some(request) = process.reservations.request(now) {
-            process.reservations.failed(&request, now);
+            process.reservations.failed(&request, false, now);
         }
     };
     // Braked by all, then alone.

@@ -53,6 +53,8 @@ struct Shared {
     stray: f64,
     /// Slots that went first since the last to read back.
     first: u32,
+    answers: u64,
+    sent: [u64; 4],
     last: f64,
     levels: [Option<Level>; 4],
     windows: [Window; 4],
@@ -139,6 +141,8 @@ impl Reference {
             hard: false,
             stray: 0.0,
             first: 0,
+            answers: 0,
+            sent: [0; 4],
             last: now,
             levels: [None; 4],
             windows: [Window::default(); 4],
@@ -150,12 +154,16 @@ impl Reference {
             _ => drop(self.members.insert(request.member.clone(), now)),
         }
         self.members.retain(|_, seen| *seen > now - micros(MEMBER));
+        if shared.factor_at(now) >= 1.0 {
+            shared.answers = 0;
+        }
+        shared.answers += u64::from(request.answers);
         let asked = request.pull.map(|asked| asked.map_or(0.0, |pause| pause.as_micros() as f64));
         let pulled = asked.map(|asked| shared.pull(now, asked, request));
         let (void, stray, braked) = pulled.unwrap_or_default();
         if request.anew {
             (shared.factor, shared.ceiling, shared.streak) = (1.0, 1.0, 0);
-            (shared.count, shared.hard) = (0, false);
+            (shared.count, shared.hard, shared.answers) = (0, false, 0);
         }
         let factor = shared.factor_at(now);
         let resuming = request.mode == Mode::Back && now - shared.back >= micros(RETURNED);
@@ -243,6 +251,9 @@ impl Reference {
                 }
             }
         }
+        for (total, sent) in shared.sent.iter_mut().zip(request.sent) {
+            *total += sent;
+        }
         Reply {
             now: now as i64,
             epoch: shared.epoch as i64,
@@ -251,6 +262,8 @@ impl Reference {
             since: shared.since as i64,
             braked,
             foreign: foreign as u64,
+            answers: shared.answers,
+            sent: shared.sent,
             slots,
         }
     }
@@ -336,6 +349,8 @@ impl Step {
         }
         request.wanted = self.wanted;
         request.others_wait = self.others_wait;
+        request.answers = self.pull.map_or(0, |_| 1 + self.seen);
+        request.sent = self.wanted.map(u64::from);
         request
     }
 }

@@ -16,6 +16,7 @@ use tokio::{sync::oneshot, time::Instant};
 use crate::{
     brake::{self, Brake, chance},
     counts::Counts,
+    meter::{Meter, Totals},
     shared::{
         clock::StoreClock,
         script::{Mode, Part, Reply, Request, many},
@@ -75,11 +76,20 @@ pub(crate) struct Reservations {
     turns: Turns,
     parts: [Part; 4],
     pull: Option<Option<Duration>>,
+    /// 429s since the last exchange.
+    answers: u32,
+    /// Requests that were told to the store.
+    told: Totals,
+    meter: Meter,
+    /// When the process began, for the meter.
+    start: Instant,
     /// The plan changed since the last exchange.
     anew: bool,
     /// End of the wait that the server named while the store was away: the store is told on return.
     untold: Option<Instant>,
     link: Link,
+    /// The store answered the last exchange, with a refusal.
+    refused_by_store: bool,
     clock: Option<StoreClock>,
     last: Reply,
     tried: Option<Instant>,
@@ -113,6 +123,11 @@ impl Reservations {
             turns: Turns::default(),
             parts: Request::for_plan(plan).parts,
             pull: None,
+            answers: 0,
+            told: Totals::default(),
+            meter: Meter::default(),
+            start: now,
+            refused_by_store: false,
             anew: false,
             untold: None,
             link: Link::Unknown,
@@ -162,6 +177,7 @@ impl Reservations {
         if self.link == Link::Shared {
             let longer = self.pull.flatten().max(named);
             self.pull = Some(longer);
+            self.answers += 1;
             return None;
         }
         self.brake_alone(named, now)
@@ -346,12 +362,24 @@ impl Reservations {
             anew: std::mem::take(&mut self.anew),
             parts: self.parts,
             others_wait,
+            answers: std::mem::take(&mut self.answers),
             wanted,
+            sent: self.untold_requests(),
         };
         for part in &mut self.parts {
             (part.returned, part.seen) = (0, 0);
         }
         request
+    }
+
+    /// Requests since the last exchange. What was sent without the store was sent by nobody's leave.
+    fn untold_requests(&mut self) -> Totals {
+        let totals = self.counts.totals();
+        let before = std::mem::replace(&mut self.told, totals);
+        match self.link {
+            Link::Shared => [0, 1, 2, 3].map(|group: usize| totals[group] - before[group]),
+            _ => Totals::default(),
+        }
     }
 
     /// The last request of a process that stops: gives back all reserved slots.
@@ -385,7 +413,8 @@ impl Reservations {
         if left.is_some() {
             self.pull = Some(self.pull.flatten().max(left));
         }
-        (self.refused, self.held_back) = (false, false);
+        (self.refused, self.held_back, self.refused_by_store) = (false, false, false);
+        self.meter.note(now.saturating_duration_since(self.start), reply.sent);
         for (group, offsets) in Group::ALL.into_iter().zip(&reply.slots) {
             let slots = &mut self.queues[group as usize].slots;
             slots.extend(offsets.iter().map(|offset| clock.at(reply.now + offset)));

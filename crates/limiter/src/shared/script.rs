@@ -6,7 +6,7 @@ use ferry_domain::limits::LimitPlan;
 use redis::{Script, ScriptInvocation};
 
 use super::rules;
-use crate::{model::Model, turns::WITH_BUCKETS};
+use crate::{meter::Totals, model::Model, turns::WITH_BUCKETS};
 
 /// By the server's clock: members' own clocks may differ.
 pub(crate) static EXCHANGE: LazyLock<Script> =
@@ -81,8 +81,12 @@ pub(crate) struct Request {
     pub(crate) parts: [Part; 4],
     /// Callers that go first wait and get no slot yet with this request: reading back has to wait.
     pub(crate) others_wait: bool,
+    /// 429s since the last exchange.
+    pub(crate) answers: u32,
     /// In the order of `Group::ALL`.
     pub(crate) wanted: [u32; 4],
+    /// Requests that callers sent since the last exchange, in the same order.
+    pub(crate) sent: Totals,
 }
 
 /// The answer to it.
@@ -100,6 +104,10 @@ pub(crate) struct Reply {
     /// Whether our 429 was the first of its incident.
     pub(crate) braked: bool,
     pub(crate) foreign: u64,
+    /// 429s since the rate was last the plan's, to all.
+    pub(crate) answers: u64,
+    /// Requests of all so far, in the order of `Group::ALL`.
+    pub(crate) sent: Totals,
     /// Per group, microseconds after `now`.
     pub(crate) slots: [Vec<i64>; 4],
 }
@@ -115,7 +123,7 @@ impl Request {
     /// The same without what must not be taken in twice.
     pub(crate) fn once_more(&self) -> Request {
         let parts = self.parts.map(|part| Part { returned: 0, seen: 0, ..part });
-        Request { parts, ..self.clone() }
+        Request { parts, answers: 0, sent: Totals::default(), ..self.clone() }
     }
 
     /// `now` is for tests; the script for production reads the server's clock.
@@ -130,7 +138,7 @@ impl Request {
         };
         call.arg(now).arg(&self.member).arg(self.mode as u8).arg(exact(self.share));
         call.arg(exact(pull)).arg(exact(self.chance)).arg(HORIZON.as_micros() as u64).arg(self.many);
-        call.arg(u8::from(self.anew)).arg(u8::from(self.others_wait));
+        call.arg(u8::from(self.anew)).arg(u8::from(self.others_wait)).arg(self.answers);
         let mut fills: f64 = 0.0;
         for part in &self.parts {
             let model = part.model.unwrap_or(Model {
@@ -150,6 +158,9 @@ impl Request {
         }
         for wanted in self.wanted {
             call.arg(wanted);
+        }
+        for sent in self.sent {
+            call.arg(sent);
         }
         call.arg((KEPT_MS + fills).ceil() as u64);
         call
@@ -171,10 +182,10 @@ fn exact(number: f64) -> String {
 impl Reply {
     /// `None` for an answer that the script does not give.
     pub(crate) fn read(figures: &[i64]) -> Option<Reply> {
-        let (head, mut rest) = figures.split_at_checked(11)?;
+        let (head, mut rest) = figures.split_at_checked(16)?;
         let mut slots = [const { Vec::new() }; 4];
         for (group, slots) in slots.iter_mut().enumerate() {
-            let (own, others) = rest.split_at_checked(usize::try_from(head[7 + group]).ok()?)?;
+            let (own, others) = rest.split_at_checked(usize::try_from(head[8 + group]).ok()?)?;
             *slots = own.to_vec();
             rest = others;
         }
@@ -186,6 +197,8 @@ impl Reply {
             since: head[4],
             braked: head[5] == 1,
             foreign: u64::try_from(head[6]).ok()?,
+            answers: u64::try_from(head[7]).ok()?,
+            sent: [12, 13, 14, 15].map(|index: usize| u64::try_from(head[index]).unwrap_or_default()),
             slots,
         })
     }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::{Presence, Result};
 use crate::ids::{JobId, WorkerId};
 
-/// Why a process's work waits, for people (`waiting for the limit: user writes 3.3/s`).
+/// Why a process's work waits, for people (`waiting for the limit: user writes, 3.3 requests/s allowed`).
 /// No personal data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitReason(pub String);

@@ -65,8 +65,9 @@ impl Reservations {
         }
     }
 
-    /// The store did not answer; true when it was not known to be away yet.
-    pub(crate) fn failed(&mut self, request: &Request, now: Instant) -> bool {
+    /// The store did not answer, or refused to; true when it was not known to be away yet.
+    pub(crate) fn failed(&mut self, request: &Request, refused: bool, now: Instant) -> bool {
+        self.refused_by_store = refused;
         if let Some(named) = request.pull
             // A wait that was heeded alone before is not a new one.
             && (named.is_none() || self.end_of_wait(request) > self.untold)

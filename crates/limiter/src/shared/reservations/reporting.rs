@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ferry_domain::ports::{Group, GroupFigures, LimiterFigures, Waiting};
+use ferry_domain::ports::{Alone, Group, GroupFigures, LimiterFigures, Waiting};
 use tokio::time::Instant;
 
 use super::{Link, Reservations};
@@ -21,25 +21,33 @@ impl Reservations {
 
     pub(crate) fn waiting(&mut self, now: Instant) -> Option<Waiting> {
         let pause = self.pause(now);
-        let (busiest, waiting) = (0..4)
-            .map(|group| (group, self.queues[group].waiting()))
-            .rev()
-            .max_by_key(|(_, waiting)| *waiting)?;
-        let group = Group::ALL[busiest];
-        let rate = self.plan.per_second_of(group).map(|rate| rate * self.factor());
+        let group = self.counts.busiest();
+        let waiting = self.queues[group as usize].waiting();
         if waiting == 0 && pause.is_none() {
             return None;
         }
-        let queue = &self.queues[busiest];
+        let rate = self.plan.per_second_of(group).map(|rate| rate * self.factor());
+        let queue = &self.queues[group as usize];
         let behind = (waiting + 1).saturating_sub(queue.slots.len()) as f64;
         let last = queue.slots.back().map_or(Duration::ZERO, |slot| slot.saturating_duration_since(now));
         let own = rate.map(|rate| rate / f64::from(self.last.members));
         let wait = last + own.map_or(Duration::ZERO, |own| Duration::from_secs_f64(behind / own));
-        Some(Waiting {
-            group,
-            wait: wait.max(pause.unwrap_or_default()),
-            per_minute: rate.map(|rate| rate * 60.0),
-        })
+        let wait = wait.max(pause.unwrap_or_default());
+        match self.alone() {
+            // What others use is not known.
+            Some(Alone { share, .. }) => {
+                let rate = self.plan.per_second_of(group);
+                let per_second = rate.map(|rate| rate * share * self.brake.factor());
+                Some(Waiting { group, wait, per_second, used: None })
+            }
+            None => Some(Waiting { group, wait, per_second: rate, used: self.meter.used(group, &self.plan) }),
+        }
+    }
+
+    /// How the limit is kept without the store, once it is known to be away.
+    fn alone(&self) -> Option<Alone> {
+        let away = self.link == Link::Away;
+        away.then(|| Alone { share: self.share(), refused: self.refused_by_store })
     }
 
     pub(crate) fn figures(&self) -> LimiterFigures {
@@ -52,6 +60,8 @@ impl Reservations {
             factor: self.factor(),
             shared_reachable: Some(self.link == Link::Shared),
             processes: self.last.members.into(),
+            slowed_by: self.last.answers + self.brake.answers(),
+            alone: self.alone(),
             ..self.counts.figures()
         }
     }
