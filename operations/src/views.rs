@@ -2,8 +2,8 @@
 //! must not change.
 
 use ferry_domain::{
-    BatchId, Code, JobId, JobKind, JobState, RunId, RunState, RunView, WorkerId,
-    ports::{DeadView, ItemView, QueueCount, WorkerView},
+    BatchId, Code, JobId, JobKind, RunId, RunState, RunView, WorkerId,
+    ports::{DeadView, ItemView, QueueCount, QueueState, WorkerView},
 };
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -222,9 +222,10 @@ pub struct JobsOfKind {
     /// How long ago the oldest one that waits should have begun.
     pub oldest_due_seconds: Option<f64>,
     pub ready: i64,
+    pub scheduled: i64,
+    pub retrying: i64,
     pub queued: i64,
     pub leased: i64,
-    pub done: i64,
     pub dead: i64,
 }
 
@@ -232,15 +233,17 @@ pub struct JobsOfKind {
 pub fn jobs_of_kinds(counted: &[QueueCount]) -> Vec<JobsOfKind> {
     let of_kind = |kind: JobKind| {
         let lines = || counted.iter().filter(move |line| line.kind == kind);
-        let count = |state: JobState| lines().filter(|line| line.state == state).map(|line| line.jobs).sum();
+        let count =
+            |state: QueueState| lines().filter(|line| line.state == state).map(|line| line.jobs).sum();
         JobsOfKind {
             kind,
             oldest_due_seconds: lines().filter_map(|line| line.oldest).max().map(|age| age.as_secs_f64()),
-            ready: count(JobState::Ready),
-            queued: count(JobState::Queued),
-            leased: count(JobState::Leased),
-            done: count(JobState::Done),
-            dead: count(JobState::Dead),
+            ready: count(QueueState::Ready),
+            scheduled: count(QueueState::Scheduled),
+            retrying: count(QueueState::Retrying),
+            queued: count(QueueState::Queued),
+            leased: count(QueueState::Leased),
+            dead: count(QueueState::Dead),
         }
     };
     JobKind::ALL.map(of_kind).into()
@@ -460,13 +463,13 @@ pub(crate) mod tests {
         let second = Some(Duration::from_secs(1));
         let count = |kind, state, jobs, oldest| QueueCount { kind, state, jobs, oldest };
         let counted = [
-            count(JobKind::Provision, JobState::Ready, 3, second),
-            count(JobKind::Verify, JobState::Done, 2, None),
+            count(JobKind::Provision, QueueState::Ready, 3, second),
+            count(JobKind::Verify, QueueState::Retrying, 2, None),
         ];
         let lines = jobs_of_kinds(&counted);
         assert_eq!(lines.len(), JobKind::ALL.len());
-        assert_eq!((lines[0].ready, lines[0].done, lines[0].oldest_due_seconds), (3, 0, Some(1.0)));
-        assert_eq!((lines[1].done, lines[1].oldest_due_seconds), (2, None));
+        assert_eq!((lines[0].ready, lines[0].retrying, lines[0].oldest_due_seconds), (3, 0, Some(1.0)));
+        assert_eq!((lines[1].retrying, lines[1].oldest_due_seconds), (2, None));
         let object = serde_json::to_value(&lines[0]).unwrap();
         assert_eq!(object["kind"], "provision", "{object}");
     }

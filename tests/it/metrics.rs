@@ -15,9 +15,9 @@ use std::{
 };
 
 use ferry_domain::{
-    Figures, ItemState, JobKind, JobState, RunId, Tally,
+    Figures, ItemState, JobKind, RunId, Tally,
     figures::{RunFigures, StoreFigures},
-    ports::{GroupFigures, LimiterFigures, QueueCount, WaitReason},
+    ports::{GroupFigures, LimiterFigures, QueueCount, QueueState, WaitReason},
     telemetry::metrics::{ALL, Kind},
 };
 use ferry_telemetry::{Exposition, Patience, Sources, serve};
@@ -59,8 +59,8 @@ fn full() -> Sources {
     figures.store.put(StoreFigures {
         taken_at_ms: 1,
         queues: vec![
-            queue(JobState::Ready, 40, Some(Duration::from_millis(1_500))),
-            queue(JobState::Dead, 2, None),
+            queue(QueueState::Ready, 40, Some(Duration::from_millis(1_500))),
+            queue(QueueState::Dead, 2, None),
         ],
         runs: vec![RunFigures {
             run: A_RUN.parse::<RunId>().unwrap(),
@@ -70,7 +70,7 @@ fn full() -> Sources {
     sources(figures, Patience::default())
 }
 
-fn queue(state: JobState, jobs: i64, oldest: Option<Duration>) -> QueueCount {
+fn queue(state: QueueState, jobs: i64, oldest: Option<Duration>) -> QueueCount {
     QueueCount { kind: JobKind::Provision, state, jobs, oldest }
 }
 
@@ -112,6 +112,8 @@ fn the_page_shows_what_was_counted() {
     assert_eq!(number(&page, "ferry_rescues_total", Some("dead")), 1.0);
     assert_eq!(queue_jobs(&page, "provision", "ready"), Some(40.0));
     assert_eq!(queue_jobs(&page, "verify", "ready"), Some(0.0), "a queue without jobs is no hole");
+    assert_eq!(queue_jobs(&page, "provision", "retrying"), Some(0.0));
+    assert_eq!(queue_jobs(&page, "provision", "done"), None, "nobody counts them over all runs");
     assert_eq!(number(&page, "ferry_queue_oldest_ready_age_seconds", Some("provision")), 1.5);
     assert_eq!(number(&page, "ferry_queue_oldest_ready_age_seconds", Some("report")), 0.0);
     assert_eq!(number(&page, "ferry_users", Some("created")), 6.0);
@@ -172,6 +174,8 @@ fn labels_come_from_closed_lists_and_carry_nothing_private() {
         "user_reads",
         "rest",
         "read_back",
+        "scheduled",
+        "retrying",
         A_RUN,
         env!("CARGO_PKG_VERSION"),
     ]);

@@ -170,7 +170,10 @@ impl Jobs for PostgresLedger {
             SELECT kind AS "kind!", state AS "state!", count(*) AS "count!",
                    extract(epoch FROM clock_timestamp() - min(since))::float8 AS age
             FROM (
-                SELECT job.kind, job.state, CASE WHEN run.state IN ('running', 'sealing', 'cancelling')
+                SELECT job.kind,
+                       CASE WHEN job.not_before <= clock_timestamp() THEN 'ready'
+                            WHEN job.attempts > 0 THEN 'retrying' ELSE 'scheduled' END AS state,
+                       CASE WHEN run.state IN ('running', 'sealing', 'cancelling')
                                                       AND job.not_before <= clock_timestamp()
                                                  THEN job.not_before END AS since
                 FROM ferry.jobs AS job JOIN ferry.runs AS run ON run.id = job.run_id

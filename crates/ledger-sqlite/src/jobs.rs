@@ -186,7 +186,10 @@ impl Jobs for SqliteLedger {
     async fn queue_counts(&self) -> Result<Vec<QueueCount>> {
         let rows = sqlx::query!(
             r#"
-            SELECT j.kind AS "kind!: String", j.state AS "state!: String", count(*) AS "count!: i64",
+            SELECT j.kind AS "kind!: String",
+                   CASE WHEN j.state <> 'ready' OR j.not_before <= n.at THEN j.state
+                        WHEN j.attempts > 0 THEN 'retrying' ELSE 'scheduled' END AS "state!: String",
+                   count(*) AS "count!: i64",
                    n.at - min(CASE
                        WHEN j.state = 'queued' THEN j.not_before
                        WHEN j.state = 'ready' AND j.not_before <= n.at
@@ -194,8 +197,8 @@ impl Jobs for SqliteLedger {
                    END) AS "oldest?: i64"
             FROM ferry_jobs AS j JOIN ferry_runs AS r ON r.id = j.run_id CROSS JOIN ferry_now AS n
             WHERE j.state <> 'done'
-            GROUP BY j.kind, j.state
-            ORDER BY j.kind, j.state
+            GROUP BY 1, 2
+            ORDER BY 1, 2
             "#
         )
         .fetch_all(self.reader())

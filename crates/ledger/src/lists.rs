@@ -85,8 +85,9 @@ impl CountRow {
 
     /// Jobs of all runs, with the age of the oldest that waits for nothing but its turn.
     pub fn of_all(self, oldest: Option<Duration>) -> Result<QueueCount> {
-        let JobCount { kind, state, jobs } = self.of_run()?;
-        Ok(QueueCount { kind, state, jobs, oldest })
+        let (kind, state) =
+            (words::job_kind("a count", &self.kind)?, words::queue_state("a count", &self.state)?);
+        Ok(QueueCount { kind, state, jobs: self.count, oldest })
     }
 }
 

@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use ferry_domain::{
-    Code, ItemState, JobKind, JobState, Origin, RunSpec, RunState, WriteBackTarget, code::FoundBy,
-    ports::LedgerError, threshold::StopAfter,
+    Code, ItemState, JobKind, JobState, Origin, RunSpec, RunState, WriteBackTarget,
+    code::FoundBy,
+    ports::{LedgerError, QueueState},
+    threshold::StopAfter,
 };
 use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
@@ -109,6 +111,11 @@ pub fn origin(row: impl ToString, place: String, line: i64) -> Result<Origin> {
 /// `jobs.kind`.
 pub fn job_kind(row: impl ToString, word: &str) -> Result<JobKind> {
     JobKind::parse(word).ok_or_else(|| corrupt("jobs", row, "unknown kind"))
+}
+
+/// Where a job stands that is not done.
+pub fn queue_state(row: impl ToString, word: &str) -> Result<QueueState> {
+    QueueState::parse(word).ok_or_else(|| corrupt("jobs", row, "unknown state"))
 }
 
 /// `jobs.state`.

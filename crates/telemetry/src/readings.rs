@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use ferry_domain::{
-    ItemState, JobKind, JobState,
+    ItemState, JobKind,
     figures::{Count, Level, StoreFigures},
-    ports::{Group, GroupFigures},
+    ports::{Group, GroupFigures, QueueState},
     telemetry::metrics::{self as m, Label, Metric},
 };
 
@@ -87,11 +87,11 @@ fn store(sources: &Sources) -> Option<Arc<StoreFigures>> {
 
 /// Every kind and state has a series, 0 if there is nothing, so that a graph has no gaps.
 fn queue_jobs(store: &StoreFigures) -> Vec<Row> {
-    let jobs = |kind: JobKind, state: JobState| -> i64 {
+    let jobs = |kind: JobKind, state: QueueState| -> i64 {
         store.queues.iter().filter(|q| q.kind == kind && q.state == state).map(|q| q.jobs).sum()
     };
     let of_kind = |kind: JobKind| {
-        JobState::ALL
+        QueueState::ALL
             .into_iter()
             .map(move |state| (vec![kind.into(), state.into()], signed(jobs(kind, state))))
     };

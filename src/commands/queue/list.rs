@@ -50,9 +50,9 @@ fn print(listing: &Listing) {
     if listing.stop_all {
         output::data("All sending is stopped: ferry resume-all\n");
     }
-    let header = ["jobs", "ready", "queued", "leased", "done", "dead", "oldest due"];
+    let header = ["jobs", "ready", "scheduled", "retrying", "queued", "leased", "dead", "oldest due"];
     let rows = listing.kinds.iter().map(kind_row).collect();
-    output::data(&output::table(&header, rows, &[1, 2, 3, 4, 5, 6]));
+    output::data(&output::table(&header, rows, &[1, 2, 3, 4, 5, 6, 7]));
     output::data(&match &listing.window {
         None => "\nThe queue is in the memory of the worker.".to_owned(),
         Some(Window { held: Some(jobs), size, .. }) => {
@@ -82,9 +82,9 @@ fn print(listing: &Listing) {
 }
 
 fn kind_row(jobs: &JobsOfKind) -> Vec<String> {
-    let JobsOfKind { kind, oldest_due_seconds, ready, queued, leased, done, dead } = jobs;
+    let JobsOfKind { kind, oldest_due_seconds, ready, scheduled, retrying, queued, leased, dead } = jobs;
     let mut row = vec![kind.to_string()];
-    row.extend([ready, queued, leased, done, dead].map(ToString::to_string));
+    row.extend([ready, scheduled, retrying, queued, leased, dead].map(ToString::to_string));
     row.push(oldest_due_seconds.map_or_else(|| "-".to_owned(), ago));
     row
 }

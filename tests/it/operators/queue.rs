@@ -15,7 +15,7 @@ async fn the_queue_is_listed_with_its_workers(stage: &mut Stage) {
     let listed = stage.json("queue list");
     let provision = &listed["kinds"][0];
     assert_eq!((&provision["kind"], &provision["ready"]), (&"provision".into(), &3.into()), "{listed}");
-    for state in ["queued", "leased", "done", "dead"] {
+    for state in ["scheduled", "retrying", "queued", "leased", "dead"] {
         assert_eq!(provision[state], 0, "{listed}");
     }
     assert!(provision["oldest_due_seconds"].as_f64() >= Some(0.0), "{listed}");

@@ -8,8 +8,8 @@ use super::{
 };
 use ferry_domain::{
     code::Code,
-    job::{JobKind, JobState, Verdict},
-    ports::{LedgerError, WaitReason},
+    job::{JobKind, Verdict},
+    ports::{LedgerError, QueueState, WaitReason},
     run::RunMove,
 };
 
@@ -72,21 +72,27 @@ pub async fn queues_are_counted_with_the_age_of_what_is_due(world: impl LedgerWo
     let scene = Scene::new(&world).await;
     let run = scene.running("a.csv", 3, 1).await;
     let lease = scene.claim(&scene.ledger.take_ready(1).await.unwrap()[0], scene.worker().id).await;
-    scene.ledger.take_ready(1).await.unwrap();
+    let sent = scene.ledger.take_ready(1).await.unwrap();
     world.advance(Duration::from_secs(10)).await;
-    let count = async |state: JobState| {
+    let count = async |state: QueueState| {
         let counts = scene.ledger.queue_counts().await.unwrap();
         let found = counts.into_iter().find(|found| found.kind == JobKind::Provision && found.state == state);
         found.map(|found| (found.jobs, found.oldest.is_some_and(|age| age >= Duration::from_secs(10))))
     };
-    assert_eq!(count(JobState::Ready).await, Some((1, true)));
-    assert_eq!(count(JobState::Queued).await, Some((1, true)));
-    assert_eq!(count(JobState::Leased).await, Some((1, false)));
+    assert_eq!(count(QueueState::Ready).await, Some((1, true)));
+    assert_eq!(count(QueueState::Queued).await, Some((1, true)));
+    assert_eq!(count(QueueState::Leased).await, Some((1, false)));
     let snooze = Verdict::Snooze { after: Duration::from_secs(60), code: Code::RateLimited };
     scene.ledger.conclude(&lease, &snooze, None).await.unwrap();
-    assert_eq!(count(JobState::Ready).await, Some((2, true)));
+    assert_eq!(count(QueueState::Ready).await, Some((1, true)));
+    assert_eq!(count(QueueState::Scheduled).await, Some((1, false)), "put off, and nothing failed");
+    let lease = scene.claim(&sent[0], scene.worker().id).await;
+    let retry = Verdict::Retry { after: Duration::from_secs(60), code: Code::ServerError };
+    scene.ledger.conclude(&lease, &retry, None).await.unwrap();
+    assert_eq!(count(QueueState::Retrying).await, Some((1, false)));
+    assert_eq!(count(QueueState::Queued).await, None);
     scene.ledger.move_run(run, RunMove::Pause, &ANN).await.unwrap();
-    assert_eq!(count(JobState::Ready).await, Some((2, false)), "a paused run's jobs wait for a person");
+    assert_eq!(count(QueueState::Ready).await, Some((1, false)), "a paused run's jobs wait for a person");
 }
 
 /// How long the next of a queue has waited, and what nobody works on any more.
@@ -103,9 +109,9 @@ pub async fn the_oldest_of_a_queue_tells_its_age(world: impl LedgerWorld) {
         .map(|found| (found.kind, found.state, found.jobs, found.oldest.map(|age| age.as_secs() / 10)))
         .collect();
     let expected = [
-        (JobKind::Provision, JobState::Dead, 1, None),
-        (JobKind::Provision, JobState::Ready, 3, Some(1)),
-        (JobKind::Verify, JobState::Ready, 1, Some(0)),
+        (JobKind::Provision, QueueState::Dead, 1, None),
+        (JobKind::Provision, QueueState::Ready, 3, Some(1)),
+        (JobKind::Verify, QueueState::Ready, 1, Some(0)),
     ];
     assert_eq!(seen, expected);
 }
@@ -121,11 +127,11 @@ pub async fn sent_jobs_are_as_old_as_they_wait(world: impl LedgerWorld) {
     };
     world.advance(Duration::from_secs(40)).await;
     let sends = scene.ledger.take_ready(2).await.unwrap();
-    assert_eq!(oldest().await, (vec![(JobState::Queued, 2)], vec![Some(4)]));
+    assert_eq!(oldest().await, (vec![(QueueState::Queued, 2)], vec![Some(4)]));
     scene.ledger.unsend(&sends).await.unwrap();
     world.advance(Duration::from_secs(20)).await;
     scene.ledger.take_ready(2).await.unwrap();
-    assert_eq!(oldest().await, (vec![(JobState::Queued, 2)], vec![Some(6)]));
+    assert_eq!(oldest().await, (vec![(QueueState::Queued, 2)], vec![Some(6)]));
 }
 
 /// A process that was seen before it registered is then as it registers.
@@ -167,8 +173,8 @@ pub async fn a_job_that_came_back_waits_from_then_on(world: impl LedgerWorld) {
         seen.collect::<Vec<_>>()
     };
     let expected = [
-        (JobKind::Provision, JobState::Ready, 2, Some(false)),
-        (JobKind::Verify, JobState::Ready, 1, Some(true)),
+        (JobKind::Provision, QueueState::Ready, 2, Some(false)),
+        (JobKind::Verify, QueueState::Ready, 1, Some(true)),
     ];
     assert_eq!(seen().await, expected);
 
@@ -176,7 +182,9 @@ pub async fn a_job_that_came_back_waits_from_then_on(world: impl LedgerWorld) {
     for lease in scene.take_all().await {
         scene.ledger.conclude(&lease, &later, None).await.unwrap();
     }
-    let expected =
-        [(JobKind::Provision, JobState::Ready, 2, None), (JobKind::Verify, JobState::Ready, 1, None)];
+    let expected = [
+        (JobKind::Provision, QueueState::Scheduled, 2, None),
+        (JobKind::Verify, QueueState::Scheduled, 1, None),
+    ];
     assert_eq!(seen().await, expected, "what is not due yet has no age");
 }

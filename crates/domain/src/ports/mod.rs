@@ -14,8 +14,9 @@ pub use ledger::{
     DeadFilter, DeadKind, DeadLetter, DeadLetters, DeadState, DeadView, Discrepancy, Duty, Example,
     FailureGroup, ItemFilter, ItemView, Items, JobCount, Jobs, Leases, Ledger, LedgerError, Loss, Moved,
     MovedOtherwise, MovedUser, Moves, NewRun, Orders, Planned, Planning, Presence, Processes, QueueCount,
-    Redriven, RefusedRow, Reports, Rescued, Restored, Retried, Retryable, RunNow, Runs, SealedRun,
-    SettledGroup, StoredReport, Unclaimed, WaitReason, WatchedRun, WorkerRecord, WorkerView, WriteBack,
+    QueueState, Redriven, RefusedRow, Reports, Rescued, Restored, Retried, Retryable, RunNow, Runs,
+    SealedRun, SettledGroup, StoredReport, Unclaimed, WaitReason, WatchedRun, WorkerRecord, WorkerView,
+    WriteBack,
 };
 pub use limiter::{Alone, GroupFigures, Limiter, LimiterFigures, Observed, Used, Waiting};
 pub use queue::{Consumer, Delivery, Handler, Queue, QueueError, Stop, Swept};

@@ -7,8 +7,8 @@
 use crate::{
     ids::RunId,
     item::ItemState,
-    job::{JobKind, JobState},
-    ports::Group,
+    job::JobKind,
+    ports::{Group, QueueState},
 };
 
 /// How a metric behaves.
@@ -48,8 +48,8 @@ impl From<JobKind> for Label {
     }
 }
 
-impl From<JobState> for Label {
-    fn from(state: JobState) -> Self {
+impl From<QueueState> for Label {
+    fn from(state: QueueState) -> Self {
         Label::Word(state.as_str())
     }
 }

@@ -11,17 +11,64 @@ use crate::{
     job::{Envelope, JobKind, JobState},
 };
 
+/// Where a job stands that is not done, for people and metrics: finer than [`JobState`]. How many
+/// are done is not counted over all runs, since that would cost more with each run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueState {
+    /// May run now, as far as its time goes.
+    Ready,
+    /// Waits for a later time to which it was put off, without a try that failed before.
+    Scheduled,
+    /// Waits for its next try after one that failed.
+    Retrying,
+    /// Sent to the queue.
+    Queued,
+    /// Held by a worker.
+    Leased,
+    /// Given up.
+    Dead,
+}
+
+impl QueueState {
+    /// All states.
+    pub const ALL: [QueueState; 6] = [
+        QueueState::Ready,
+        QueueState::Scheduled,
+        QueueState::Retrying,
+        QueueState::Queued,
+        QueueState::Leased,
+        QueueState::Dead,
+    ];
+
+    /// The state a word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+
+    /// The word used in statements and labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            QueueState::Ready => "ready",
+            QueueState::Scheduled => "scheduled",
+            QueueState::Retrying => "retrying",
+            QueueState::Queued => "queued",
+            QueueState::Leased => "leased",
+            QueueState::Dead => "dead",
+        }
+    }
+}
+
 /// Jobs of all runs of one kind and state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueCount {
     /// What they do.
     pub kind: JobKind,
-    /// Their state; never `Done`.
-    pub state: JobState,
+    /// Where they stand.
+    pub state: QueueState,
     /// Number of jobs.
     pub jobs: i64,
     /// Age of the oldest that waits for nothing but its turn: `ready`, due, of a run that
-    /// sends, since it was due; or `queued`, since it was sent.
+    /// sends, or `queued`; since it was due.
     pub oldest: Option<Duration>,
 }
 
@@ -67,7 +114,7 @@ pub trait Jobs: Send + Sync {
     /// letter. Returns false when the job moved on meanwhile.
     async fn give_up(&self, job: JobId, code: Code, by: WorkerId) -> Result<bool>;
 
-    /// Jobs of all runs that are not done, by kind and state.
+    /// Jobs of all runs that are not done, by kind and state. Costs as much as there are such jobs.
     async fn queue_counts(&self) -> Result<Vec<QueueCount>>;
 
     /// Jobs of one run by kind and state.

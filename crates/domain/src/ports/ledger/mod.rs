@@ -20,7 +20,7 @@ mod runs;
 pub use controls::{ActiveRun, Controls, Orders, Restored};
 pub use dead::{DeadCount, DeadFilter, DeadKind, DeadLetter, DeadLetters, DeadState, DeadView, Redriven};
 pub use items::{AppRows, ItemFilter, ItemView, Items, RefusedRow, WriteBack};
-pub use jobs::{JobCount, Jobs, QueueCount};
+pub use jobs::{JobCount, Jobs, QueueCount, QueueState};
 pub use leases::{Leases, Loss, Rescued, Unclaimed};
 pub use moves::{Cancellable, Command, Moved, Moves, Retried, Retryable};
 pub use planning::{ABANDONED, MovedOtherwise, MovedUser, NewRun, Planned, Planning, SettledGroup};
