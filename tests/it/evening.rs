@@ -2,6 +2,7 @@
 
 mod cancelling;
 mod left_behind;
+mod limits;
 mod pipes;
 mod planning;
 mod probes;

@@ -206,15 +206,17 @@ impl Environment {
                 "waiting: the run is for the tenant {tenant}, and this worker is not"
             )));
         }
+        let limit = self.limiter.figures();
+        let refused = limit.alone.is_some_and(|alone| alone.refused);
         if let Some(lacks) = self.figures.queue_lacks() {
-            return Some(WaitReason(format!("waiting: {lacks}")));
+            let remark = limit.remark().filter(|_| refused).map(|remark| format!("; {remark}"));
+            return Some(WaitReason(format!("waiting: {lacks}{}", remark.unwrap_or_default())));
         }
         if self.send_gate.rows_locked() {
             return reason(ROWS_LOCKED);
         }
-        let limit = self.limiter.figures();
         let remark = limit.remark().map(|remark| WaitReason(format!("waiting for the limit: {remark}")));
-        if limit.alone.is_some_and(|alone| alone.refused) {
+        if refused {
             return self.waits_for_limit(&limit).or(remark);
         }
         if self.held.count() == 0 {
