@@ -6,12 +6,16 @@ use ferry_domain::{
 };
 use ferry_operations::{
     Access, Error,
+    cost::Cost,
     plan::{Record, Settled},
     report::{self, Shown},
 };
 use ferry_report::Report;
 
-use crate::output::{self, WIDTH, folded};
+use crate::{
+    output::{self, WIDTH, folded},
+    settings::Settings,
+};
 
 /// What becomes of a source's records: users to send, and what a rule settled, by reason and
 /// field, each with what to do about it.
@@ -33,6 +37,14 @@ pub fn planned(to_send: i64, settled: &[Settled]) -> String {
         lines.extend(remedy.into_iter().flat_map(|remedy| folded(remedy, 2)));
     }
     lines.join("\n")
+}
+
+/// How long so many users take at least under the settings' limits; nothing without any.
+pub fn cost(users: i64, settings: &Settings) {
+    let limits = settings.limits().ok();
+    if let Some(cost) = limits.as_ref().and_then(|limits| Cost::of(users, limits)) {
+        output::say(&folded(&cost.to_string(), 0).join("\n"));
+    }
 }
 
 /// What a person should know of a source as a whole; talk, not data.

@@ -25,6 +25,7 @@ pub mod restore; // writes ids back again where they are gone
 pub mod retry; // takes failed and conflicting users up again
 pub mod stop_all; // one brake for every run and worker
 
+pub mod cost; // the least time of a run under a plan of limits
 pub mod filter; // the language of `--where`
 pub mod pace; // how fast a run goes, and how long it still takes
 pub mod units; // shares and ages as people write and read them

@@ -183,20 +183,9 @@ async fn print(
     } else if !plan.by_code.is_empty() {
         output::say("Which records: add --list, or --output csv for a spreadsheet.");
     }
-    say_cost(plan, settings);
+    shown::cost(plan.accepted, settings);
     say_next(plan, options);
     Ok(())
-}
-
-fn say_cost(plan: &PlanView, settings: &Settings) {
-    let Some(rate) = settings.limits().ok().and_then(|limits| limits.creates_per_second()) else { return };
-    let seconds = plan.accepted as f64 / rate;
-    let text = format!(
-        "Creating them takes at least {} under {} ({rate:.1} users/s); reading each back shares the limit where it is one.",
-        duration(seconds),
-        settings.auth0.limits
-    );
-    output::say(&output::folded(&text, 0).join("\n"));
 }
 
 fn say_next(plan: &PlanView, options: &Options) {
@@ -209,13 +198,5 @@ fn say_next(plan: &PlanView, options: &Options) {
             options.reading.accepted_again()
         )),
         None => output::say("Nothing was written. Keep it with -o FILE, or begin with ferry run start."),
-    }
-}
-
-fn duration(seconds: f64) -> String {
-    match seconds {
-        s if s < 120.0 => format!("{s:.0} s"),
-        s if s < 7_200.0 => format!("{:.0} min", s / 60.0),
-        s => format!("{:.1} h", s / 3_600.0),
     }
 }

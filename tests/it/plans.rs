@@ -65,6 +65,23 @@ fn a_plan_lists_each_record_that_would_not_be_sent() {
 }
 
 #[test]
+fn a_plan_and_a_start_say_what_reading_back_costs_beside_creating() {
+    let mut place = place();
+    place.set("AUTH0_PLAN", "custom:1:1");
+    place.set("DATABASE_URL", "sqlite://ledger.db");
+    let rows: String = (0..30).map(|n| format!("{n},a{n}@example.com,true,A\n")).collect();
+    place.write("users.csv", &format!("id,email,verified,name\n{rows}"));
+    for line in [&["plan", "users.csv"][..], &["run", "start", "users.csv", "--yes"]] {
+        let ran = place.run(line);
+        assert_eq!(ran.code, 0, "{}", ran.all());
+        let said = ran.err.split_whitespace().collect::<Vec<_>>().join(" ");
+        for words in ["takes at least 30 s under custom:1:1", "reading them back about 30 s more"] {
+            assert!(said.contains(words), "{words:?} is not said:\n{}", ran.all());
+        }
+    }
+}
+
+#[test]
 fn a_listed_plan_is_one_json_value() {
     let place = place();
     place.write("users.csv", MIXED);

@@ -115,7 +115,7 @@ async fn plan_and_begin(
         output::say(&output::folded(&format!("warning: {warning}"), 0).join("\n"));
     }
     shown::warnings(&subject.source.warnings());
-    begin(&access, &question, options, places, &setup.servers, &stop).await
+    begin(&access, &question, options, places, setup, &stop).await
 }
 
 async fn begin(
@@ -123,7 +123,7 @@ async fn begin(
     question: &Question,
     options: &Options,
     places: &Places,
-    servers: &Servers,
+    setup: &Setup,
     stop: &CancellationToken,
 ) -> anyhow::Result<Exit> {
     let start::Outcome { run, planned, .. } = &question.outcome;
@@ -131,6 +131,7 @@ async fn begin(
         output::say(&format!("{}: {} records", run.source, planned.tally.source));
         let settled = plan::settled_of(access, run.id, planned).await?;
         output::say(&shown::planned(planned.tally.pending, &settled));
+        shown::cost(planned.tally.pending, &setup.settings);
     }
     let asked = output::asked(options.consent.yes, question, stop);
     let agreed = start::wait_for(access, question, asked).await;
@@ -145,9 +146,9 @@ async fn begin(
         Output::Json => output::json(&started)?,
         Output::Table => {
             output::data(&started.run.to_string());
-            output::say(&format!("Started. Workers: {}", command("ferry worker", places, servers)));
+            output::say(&format!("Started. Workers: {}", command("ferry worker", places, &setup.servers)));
             let watch = format!("ferry run watch {}", started.run);
-            output::say(&format!("Follow:  {}", command(&watch, places, servers)));
+            output::say(&format!("Follow:  {}", command(&watch, places, &setup.servers)));
         }
     }
     Ok(Exit::Done)

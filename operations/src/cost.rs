@@ -1,0 +1,66 @@
+//! The least time that a run takes under a plan of limits: creating its users, and reading them back.
+
+use std::{fmt, time::Duration};
+
+use ferry_domain::limits::{Group, LimitPlan};
+
+use crate::{rate, units};
+
+/// What a run costs under a plan. Its text is a sentence for people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cost<'a> {
+    plan: &'a LimitPlan,
+    creating: Duration,
+    /// From the last creation until all are read back.
+    reading_back: Duration,
+    shared: bool,
+}
+
+impl<'a> Cost<'a> {
+    /// For so many users to create; `None` without a limit.
+    pub fn of(users: i64, plan: &'a LimitPlan) -> Option<Cost<'a>> {
+        let takes = |rate: f64| Duration::from_secs_f64(users.max(0) as f64 / rate);
+        let creating = takes(plan.per_second_of(Group::UserWrites)?);
+        let reading = plan.per_second_of(Group::ReadBack).map(takes).unwrap_or_default();
+        let shared = plan.share_buckets(Group::UserWrites, Group::ReadBack);
+        // Users are read back while others are created, where nothing is shared.
+        let reading_back = if shared { reading } else { reading.saturating_sub(creating) };
+        Some(Cost { plan, creating, reading_back, shared })
+    }
+}
+
+impl fmt::Display for Cost<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (creating, more) = (units::rounded(self.creating), units::rounded(self.reading_back));
+        let speed = rate::speed(self.plan).unwrap_or_default();
+        write!(f, "Creating them takes at least {creating} under {} ({speed}), ", self.plan)?;
+        match (self.shared, self.reading_back.is_zero()) {
+            (true, _) => write!(f, "reading them back about {more} more: both share the limit."),
+            (false, true) => f.write_str("and they are read back meanwhile, under a limit of its own."),
+            (false, false) => write!(f, "reading them back about {more} more, under a limit of its own."),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(users: i64, plan: &str) -> Option<String> {
+        Cost::of(users, &plan.parse().unwrap()).map(|cost| cost.to_string())
+    }
+
+    #[test]
+    fn reading_back_is_named_beside_creating() {
+        assert_eq!(
+            told(2_925, "private-100").as_deref(),
+            Some(
+                "Creating them takes at least 58 s under private-100 (50 new users per second), \
+                 reading them back about 58 s more: both share the limit."
+            )
+        );
+        let apart = told(2_000, "essentials").unwrap();
+        assert!(apart.contains("at least 10 min") && apart.contains("read back meanwhile"), "{apart}");
+        assert_eq!(told(10, "off"), None);
+    }
+}
