@@ -4,7 +4,8 @@
 -- times in microseconds, shares of the plan, and PATIENCE in seconds. They are explained in
 -- shared/rules.rs, brake.rs and foreign.rs; shared/script.rs names the arguments and the answer.
 --
--- KEYS[1]  hash: what is left of each bucket (l, a), the brake, windows of foreign use, and by
+-- KEYS[1]  hash: what is left of each bucket (l, a), the brake, windows of foreign use, slots that went
+--          before reading back (first), 429s (answers), requests sent by group (sent), and by
 --          name (p:) the members of which callers that go first still wait for a slot
 -- KEYS[2]  sorted set: members by the time they were last seen
 
