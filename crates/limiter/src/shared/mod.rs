@@ -4,8 +4,8 @@
 //! server's own clock, does everything in one exchange: it takes back permits, takes
 //! in 429s and the figures of headers, and hands out **slots**: moments from which one
 //! request may be sent, now or soon. Slots are given in order of asking, but for those that read
-//! users back (`turns`), so processes are served in that order too, and each asks only for what its callers need, a tenth of
-//! a second ahead. Callers do not poll: a reserved slot has a time. `reservations` holds
+//! users back (`turns`), so processes are served in that order too, and each asks only for what
+//! its callers need, a tenth of a second ahead. Callers do not poll: a reserved slot has a time. `reservations` holds
 //! callers and slots of this process; the exchange loop here serves them and talks to Redis.
 //!
 //! What goes wrong, and what it costs:
