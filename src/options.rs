@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use ferry_operations::RunName;
 
 use crate::settings::{self, Flag};
 
@@ -52,4 +53,16 @@ pub struct Consent {
     /// The reason, to be kept in the audit
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+}
+
+/// What is said with an order about one run.
+#[derive(Clone, Debug, Args)]
+pub struct Order {
+    /// The run's id, how it begins, or last
+    pub run: RunName,
+    #[command(flatten)]
+    pub consent: Consent,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
 }

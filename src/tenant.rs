@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ferry_auth0::Auth0Settings;
+use ferry_domain::RunId;
 use secrecy::SecretString;
 use url::Url;
 
@@ -29,6 +30,12 @@ pub fn named(servers: &Servers) -> anyhow::Result<Option<String>> {
 /// The tenant, for what can't do without.
 pub fn required(servers: &Servers) -> anyhow::Result<String> {
     named(servers)?.ok_or_else(missing)
+}
+
+/// Says that a run is of another tenant than the environment names, and by which variable it does.
+pub fn differs(servers: &Servers, run: RunId, of: &str, named: &str) -> String {
+    let variable = if servers.domain.get().is_some() { &servers.domain } else { &servers.base_url };
+    format!("run {run} is of the tenant {of}, and {} names {named}: set it to {of}", variable.name)
 }
 
 fn missing() -> anyhow::Error {
@@ -122,6 +129,10 @@ mod tests {
         assert_eq!(of(&[("AUTH0_BASE_URL", "http://127.0.0.1:4000/")]).as_deref(), Some("127.0.0.1:4000"));
         let both = [("AUTH0_BASE_URL", "http://127.0.0.1:4000"), ("AUTH0_DOMAIN", "acme.eu.auth0.com")];
         assert_eq!(of(&both).as_deref(), Some("acme.eu.auth0.com"));
+        let told =
+            |variables| differs(&Servers::for_test(variables), RunId(Default::default()), "mine", "other");
+        assert!(told(&both).contains("AUTH0_DOMAIN names other: set it to mine"), "{}", told(&both));
+        assert!(told(&both[..1]).contains("AUTH0_BASE_URL names other"), "{}", told(&both[..1]));
         let wrong = Servers::for_test(&[("AUTH0_BASE_URL", "ftp://host")]);
         assert!(named(&wrong).unwrap_err().to_string().contains("AUTH0_BASE_URL"));
         assert!(required(&Servers::for_test(&[])).unwrap_err().to_string().contains("AUTH0_DOMAIN"));

@@ -11,6 +11,7 @@ pub use selection::{KEYS, Selected, Selection};
 
 use crate::{
     Access, Error,
+    units::counted,
     views::{Letter, LetterInFull, Payload},
 };
 
@@ -103,21 +104,16 @@ pub struct Question {
 
 impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (letters, users) = (counted(self.count.letters), self.count.users);
+        let (letters, users) = (counted(self.count.letters, "letter"), counted(self.count.users, "user"));
         // An act on many things without any choice says so.
         let all = if selection::chooses(&self.filter) { "" } else { ", all that are kept" };
         match self.act {
-            Act::Redrive => write!(f, "Send {letters} with {users} users again{all}?"),
+            Act::Redrive => write!(f, "Send {letters} with {users} again{all}?"),
             Act::Discard => {
-                write!(f, "Discard {letters}{all}? They stay on record; {users} users stay as they are.")
+                write!(f, "Discard {letters}{all}? They stay on record; {users} stay as they are.")
             }
         }
     }
-}
-
-/// `1 letter`, `2 letters`.
-pub fn counted(letters: i64) -> String {
-    if letters == 1 { "1 letter".to_owned() } else { format!("{letters} letters") }
 }
 
 /// Counts the letters that would be acted on.

@@ -28,7 +28,7 @@ pub mod stop_all; // one brake for every run and worker
 pub mod cost; // the least time of a run under a plan of limits
 pub mod filter; // the language of `--where`
 pub mod pace; // how fast a run goes, and how long it still takes
-pub mod units; // shares and ages as people write and read them
+pub mod units; // numbers, shares and ages as people write and read them
 pub mod views; // what is shown, as JSON objects
 pub mod waits; // why a run does not go on
 

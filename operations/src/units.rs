@@ -1,4 +1,4 @@
-//! Shares and ages as people write and read them.
+//! Numbers, shares and ages as people write and read them.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -7,6 +7,12 @@ use ferry_domain::threshold::StopAfter;
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
+
+/// `1 row`, `2 rows`: for words whose plural only has an s more.
+pub fn counted(number: i64, one: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {one}{s}")
+}
 
 /// A share in hundredths of a percent, 0 to 10,000: the finest that is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +113,11 @@ mod tests {
         for wrong in ["", "%", "-1", "100.01", "101", "1.234", "five", "1,5", "99999999999"] {
             assert!(wrong.parse::<Percent>().unwrap_err().contains("0 to 100"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn one_thing_is_not_told_as_many() {
+        assert_eq!([0, 1, 2].map(|n| counted(n, "row")), ["0 rows", "1 row", "2 rows"]);
     }
 
     #[test]

@@ -108,7 +108,7 @@ codes! {
     HandlerPanicked = "HANDLER_PANICKED", Worker, "A fault of Ferry: report it with the log; then retry.";
     CrashedWorker = "CRASHED_WORKER", Worker, "Workers died while holding this batch: look at memory and logs; then retry.";
     LedgerBusy = "LEDGER_BUSY", Worker, "Rows stayed locked by others: find the long transaction; work goes on by itself.";
-    WrongTenant = "WRONG_TENANT", Worker, "This worker is set up for another tenant than the run: correct AUTH0_DOMAIN there, or stop that worker. Nobody was sent.";
+    WrongTenant = "WRONG_TENANT", Worker, "This worker is set up for another tenant than the run: correct AUTH0_DOMAIN there (AUTH0_BASE_URL where that is set), or stop that worker. Nobody was sent.";
     TooManyFailures = "TOO_MANY_FAILURES", Worker, "More users failed than --max-failures allows: see run report, mend the cause, then ferry run resume.";
     FailureRate = "FAILURE_RATE", Worker, "A larger share of users failed than --max-failure-rate allows: see run report, mend the cause, then ferry run resume.";
     JobUnknown = "JOB_UNKNOWN", Worker, "The queue held a job this ledger does not know: a foreign producer, or a ledger restored from a backup. Nothing to do; ferry queue rebuild cleans up.";

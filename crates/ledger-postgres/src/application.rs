@@ -9,6 +9,7 @@ mod fault;
 mod look;
 mod pace;
 mod prepare;
+mod row_ids;
 mod schema;
 mod write;
 mod writer;

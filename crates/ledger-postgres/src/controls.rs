@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use ferry_domain::{
     RunId,
+    application::RowIds,
     ports::{Command, Controls, Orders, Restored},
 };
 use ferry_ledger::{
@@ -43,6 +44,16 @@ impl Controls for PostgresLedger {
             refusals::unended(run, state)?;
             query!("UPDATE ferry.runs SET rate = $2 WHERE id = $1", run.0, plan).execute(&mut *tx).await?;
             Tx(&mut tx).write_audit(&Line::rate(run, plan, command)).await?;
+            tx.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn note_restoring(&self, run: RunId, rows: &RowIds, command: &Command<'_>) -> Result<()> {
+        self.trying("could not write its audit", || async {
+            let mut tx = self.begin().await?;
+            Tx(&mut tx).write_audit(&Line::restoring(run, rows, command)).await?;
             tx.commit().await?;
             Ok(())
         })

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    ItemSeq, Job, JobKind, Lease, RunId, ending,
+    Auth0UserId, ItemSeq, Job, JobKind, Lease, RunId, SourceKey, WriteBackTarget,
+    application::RowId,
+    ending,
     ports::{AuditLine, BatchVerification, Discrepancy, FailureGroup, Reports, SealedRun, StoredReport},
     run::RunMove,
 };
@@ -187,6 +189,18 @@ impl Reports for PostgresLedger {
             reason: row.reason,
         });
         Ok(lines.collect())
+    }
+
+    async fn row_ids(
+        &self,
+        target: &WriteBackTarget,
+        users: &[(SourceKey, Auth0UserId)],
+    ) -> Result<Vec<RowId>> {
+        if let Some(application) = self.apart.of(target)? {
+            return application.row_ids(target, users).await;
+        }
+        let doing = "could not look at the application's table";
+        self.trying(doing, || self.row_ids_here(target, users)).await
     }
 
     async fn report(&self, run: RunId, revision: Option<i32>) -> Result<Option<StoredReport>> {

@@ -7,6 +7,7 @@ mod apart;
 mod look;
 mod parts;
 mod prepare;
+mod row_ids;
 mod schema;
 mod write;
 
@@ -20,10 +21,11 @@ pub use apart::SqliteApplication;
 pub(crate) use look::look_closely;
 pub(crate) use parts::Parts;
 pub(crate) use prepare::prepare;
+pub(crate) use row_ids::row_ids;
 pub(crate) use schema::schema;
 pub(crate) use write::Trouble;
 
-use self::write::{AppRow, without_id, write_ids};
+use self::write::{AppRow, write_ids};
 use crate::errors::Doing;
 
 const LOOKING: &str = "could not look at the application's table";

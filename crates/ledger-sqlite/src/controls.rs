@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use ferry_domain::{
     RunId,
+    application::RowIds,
     ports::{Command, Controls, Orders, Restored},
 };
 use ferry_ledger::{
@@ -50,6 +51,12 @@ impl Controls for SqliteLedger {
             .await
             .doing(SETTING)?;
         Tx(&mut tx).write_audit(&Line::rate(run, plan, command)).await?;
+        tx.commit().await.doing(SETTING)
+    }
+
+    async fn note_restoring(&self, run: RunId, rows: &RowIds, command: &Command<'_>) -> Result<()> {
+        let mut tx = self.write(SETTING).await?;
+        Tx(&mut tx).write_audit(&Line::restoring(run, rows, command)).await?;
         tx.commit().await.doing(SETTING)
     }
 

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use ferry_domain::{
-    ItemSeq, Job, JobKind, Lease, RunId, ending,
+    Auth0UserId, ItemSeq, Job, JobKind, Lease, RunId, SourceKey, WriteBackTarget,
+    application::RowId,
+    ending,
     ports::{AuditLine, BatchVerification, Discrepancy, FailureGroup, Reports, SealedRun, StoredReport},
     run::RunMove,
 };
@@ -18,7 +20,7 @@ use ferry_ledger::{
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use crate::{SqliteLedger, connection::Tx, errors::Doing, leases::fence::fence, values::json};
+use crate::{SqliteLedger, application, connection::Tx, errors::Doing, leases::fence::fence, values::json};
 
 /// After a report job was given up, the next one is made this much later: 30 s, in microseconds.
 const REPORT_AGAIN: i64 = 30_000_000;
@@ -190,6 +192,19 @@ impl Reports for SqliteLedger {
             })
         };
         rows.into_iter().map(line).collect()
+    }
+
+    async fn row_ids(
+        &self,
+        target: &WriteBackTarget,
+        users: &[(SourceKey, Auth0UserId)],
+    ) -> Result<Vec<RowId>> {
+        if let Some(application) = self.apart().of(target)? {
+            return application.row_ids(target, users).await;
+        }
+        let mut connection =
+            self.reader().acquire().await.doing("could not look at the application's table")?;
+        application::row_ids(&mut connection, target, users).await
     }
 
     async fn report(&self, run: RunId, revision: Option<i32>) -> Result<Option<StoredReport>> {

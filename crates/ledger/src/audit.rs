@@ -2,7 +2,7 @@
 
 use ferry_domain::{
     Code, RunId,
-    application::ROW_SECURITY,
+    application::{ROW_SECURITY, RowIds},
     ports::{Command, Moved, NewRun, Restored, Retried},
     run::RunMove,
 };
@@ -60,9 +60,14 @@ impl<'a> Line<'a> {
         Line::of(command, "rate", run, json!({ "plan": plan }))
     }
 
+    /// Ids are about to be written back again: a process that is killed on the way leaves this line.
+    pub fn restoring(run: RunId, rows: &RowIds, command: &Command<'a>) -> Self {
+        Line::of(command, "restore_ids", run, json!(rows))
+    }
+
     /// Ids were written back again.
     pub fn restored(run: RunId, restored: &Restored, command: &Command<'a>) -> Self {
-        Line::of(command, "restore_ids", run, json!(restored))
+        Line::of(command, "ids_restored", run, json!(restored))
     }
 
     /// All sending was stopped, or goes on.

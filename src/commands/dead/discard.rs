@@ -1,6 +1,9 @@
 //! `ferry dead discard`: marks kept letters as settled.
 
-use ferry_operations::dead::{self, Act, counted};
+use ferry_operations::{
+    dead::{self, Act},
+    units::counted,
+};
 
 pub use super::decision::Options;
 use super::decision::agreed;
@@ -12,7 +15,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     };
     let done = dead::discard(&access, &question, options.consent.reason.as_deref()).await?;
     if question.count.letters > 0 {
-        output::say(&format!("{} discarded.", counted(done.discarded)));
+        output::say(&format!("{} discarded.", counted(done.discarded, "letter")));
     }
     if options.output == Output::Json {
         output::json(&done)?;

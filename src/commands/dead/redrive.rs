@@ -1,7 +1,10 @@
 //! `ferry dead redrive`: sends kept letters again.
 
 use ferry_domain::RunId;
-use ferry_operations::dead::{self, Act, RedriveDone, counted};
+use ferry_operations::{
+    dead::{self, Act, RedriveDone},
+    units::counted,
+};
 
 pub use super::decision::Options;
 use super::decision::agreed;
@@ -24,14 +27,18 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
 fn told(done: &RedriveDone, run: Option<RunId>) -> String {
     let mut text = match done.users {
         0 => {
-            format!("{} redriven: users are read back, or the report is made, again.", counted(done.redriven))
+            format!(
+                "{} redriven: users are read back, or the report is made, again.",
+                counted(done.redriven, "letter")
+            )
         }
-        users => format!("{} redriven, {users} users are pending again.", counted(done.redriven)),
+        1 => format!("{} redriven, 1 user is pending again.", counted(done.redriven, "letter")),
+        users => format!("{} redriven, {users} users are pending again.", counted(done.redriven, "letter")),
     };
     if done.left > 0 {
         text += &format!(
             "\n{} can't go again (no job, or a run that was cancelled): ferry dead discard settles them.",
-            counted(done.left)
+            counted(done.left, "letter")
         );
     }
     if done.redriven > 0 {

@@ -14,7 +14,7 @@ mod watch;
 use clap::Subcommand;
 use ferry_domain::run::RunMove;
 
-use crate::{exit::Exit, made_with::Carried, settings::Flag, setup::Setup};
+use crate::{exit::Exit, made_with::Carried, options::Order, settings::Flag, setup::Setup};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -28,11 +28,11 @@ pub enum Command {
     /// 5 stopped or cancelled
     Watch(watch::Options),
     /// Pause a run within a second: requests under way are finished, no user is lost
-    Pause(moves::Options),
+    Pause(Order),
     /// Continue a paused or stopped run where it left off
-    Resume(moves::Options),
+    Resume(Order),
     /// Cancel a run for good: shows how many users that concerns, then asks. Users already at Auth0 stay
-    Cancel(moves::Options),
+    Cancel(Order),
     /// Change the tenant's rate limits while a run goes on. If several runs set limits, those of the newest apply
     Rate(rate::Options),
     /// Try failed and conflicting users again, also after the run has ended
@@ -41,7 +41,7 @@ pub enum Command {
     Report(report::Options),
     /// Write the ids of an ended run into the application's table again, where they are gone: shows how many rows
     /// lack one, then asks. Auth0 is asked for each user first
-    RestoreIds(restore_ids::Options),
+    RestoreIds(Order),
     /// Print the id map of a run: the key of each user in the source, and its id at Auth0
     Export(export::Options),
 }

@@ -1,33 +1,20 @@
 //! `ferry run pause`, `resume`, `cancel`: the brakes of one run.
 
-use clap::Args;
 use ferry_domain::{RunState, run::RunMove};
 use ferry_operations::{
-    RunName,
     moves::{self, Moved},
     waits::Around,
 };
 
 use crate::{
     exit::Exit,
-    options::{Consent, Output},
+    options::{Order, Output},
     output,
     setup::Setup,
     wiring,
 };
 
-#[derive(Clone, Debug, Args)]
-pub struct Options {
-    /// The run's id, how it begins, or last
-    pub run: RunName,
-    #[command(flatten)]
-    pub consent: Consent,
-    /// How to print the result
-    #[arg(long, value_enum, default_value_t)]
-    pub output: Output,
-}
-
-pub async fn run(setup: &Setup, step: RunMove, options: Options) -> anyhow::Result<Exit> {
+pub async fn run(setup: &Setup, step: RunMove, options: Order) -> anyhow::Result<Exit> {
     let access = wiring::access(setup).await?;
     let id = access.named(&options.run).await?;
     let question = moves::ask(&access, id, step).await?;

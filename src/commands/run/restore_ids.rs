@@ -1,41 +1,34 @@
 //! `ferry run restore-ids`: writes ids back again into the application's table.
 
-use clap::Args;
-use ferry_domain::ports::Restored;
+use std::collections::BTreeMap;
+
+use ferry_domain::ports::{Ended, Restored};
 use ferry_operations::{
-    RunName,
-    restore::{self, NotRestored},
+    restore::{self, NotRestored, Outcome, Question, Servers, Why},
+    units::counted,
 };
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     exit::{Exit, refused, usage},
-    options::{Consent, Output},
+    lifecycle,
+    options::{Order, Output},
     output,
     place::Place,
     setup::Setup,
     tenant, wiring,
 };
 
-#[derive(Clone, Debug, Args)]
-pub struct Options {
-    /// The run's id, how it begins, or last
-    pub run: RunName,
-    #[command(flatten)]
-    pub consent: Consent,
-    /// How to print the result
-    #[arg(long, value_enum, default_value_t)]
-    pub output: Output,
-}
-
 #[derive(Serialize)]
-struct Told {
+struct Told<'a> {
     #[serde(flatten)]
     restored: Restored,
-    not_restored: Vec<NotRestored>,
+    not_restored: &'a [NotRestored],
 }
 
-pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
+pub async fn run(setup: &Setup, options: Order) -> anyhow::Result<Exit> {
+    let stop = lifecycle::stop_on_signal()?;
     let auth0 = tenant::sign_in(&setup.servers, &setup.settings)?;
     let ledger = wiring::ledger_place(&setup.servers).await?;
     let access = wiring::access(setup).await?;
@@ -44,49 +37,101 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
         .await?
         .ok_or_else(|| usage(format!("{}: there is no such file", place.shown())))?;
     let id = access.named(&options.run).await?;
-    let question = restore::ask(&access, &*application, id, place.name() == ledger.name()).await?;
+    let asking = restore::ask(&access, &*application, id, place.name() == ledger.name());
+    let Some(question) = stop.run_until_cancelled(asking).await else { return Ok(interrupted()) };
+    let question = question?;
     let tenant = tenant::required(&setup.servers)?;
     if question.run.spec.tenant != tenant {
-        let of = &question.run.spec.tenant;
-        return Err(refused(format!("run {id} is of the tenant {of}, and AUTH0_DOMAIN names {tenant}")));
+        return Err(refused(tenant::differs(&setup.servers, id, &question.run.spec.tenant, &tenant)));
     }
-    if question.lacking > 0 && !output::confirmed(options.consent.yes, &question)? {
-        return Ok(output::nothing_changed());
+    if question.rows.lacking > 0 {
+        match output::asked(options.consent.yes, &question, &stop).await? {
+            Some(true) => {}
+            Some(false) => return Ok(output::nothing_changed()),
+            None => return Ok(interrupted()),
+        }
     }
     let target = wiring::target(auth0, &ledger, setup)?;
-    let mut told = Vec::new();
-    let mut progress = output::Progress::new("restoring", question.lacking.unsigned_abs());
-    let restored = match question.lacking {
-        0 => Restored::default(),
-        _ => {
-            let servers = (&*application, &*target.directory);
-            let (each, at) =
-                (&mut |row| told.push(row), &mut |rows: i64| progress.at(rows.unsigned_abs(), ""));
-            restore::act(&access, servers, &question, options.consent.reason.as_deref(), each, at).await?
-        }
-    };
-    progress.done();
-    let left = restored.gone + restored.refused;
+    let servers = Servers { application: &*application, directory: &*target.directory };
+    let done = with_progress(&access, servers, &question, &options, &stop).await?;
     match options.output {
-        Output::Json => output::json(&Told { restored, not_restored: told })?,
-        Output::Table => tell(&question, &restored, &told),
+        Output::Json => output::json(&Told { restored: done.restored, not_restored: &done.not_restored })?,
+        Output::Table => tell(&question, &done),
     }
-    Ok(if left == 0 { Exit::Done } else { Exit::NeedsPerson })
+    ended(&question, done)
 }
 
-fn tell(question: &restore::Question, restored: &Restored, told: &[NotRestored]) {
-    for NotRestored { key, why } in told {
-        output::data(&output::folded(&format!("{}: {why}", key.shown()), 0).join("\n"));
+async fn with_progress(
+    access: &ferry_operations::Access,
+    servers: Servers<'_>,
+    question: &Question,
+    options: &Order,
+    stop: &CancellationToken,
+) -> anyhow::Result<Outcome> {
+    let mut progress = output::Progress::new("restoring", question.rows.lacking.unsigned_abs());
+    let reason = options.consent.reason.as_deref();
+    let stopped = || stop.is_cancelled();
+    let at = &mut |rows: i64| progress.at(rows.unsigned_abs(), "");
+    let done = restore::act(access, servers, question, reason, &stopped, at).await;
+    progress.done();
+    Ok(done?)
+}
+
+fn interrupted() -> Exit {
+    output::say("Interrupted: nothing was changed.");
+    Exit::Interrupted
+}
+
+/// The same command goes on, for rows with their id are left as they are.
+fn ended(question: &Question, done: Outcome) -> anyhow::Result<Exit> {
+    let go_on = format!("Go on: ferry run restore-ids {}", question.run.id);
+    match (done.restored.ended, done.failed) {
+        (_, Some(error)) => {
+            output::say(&go_on);
+            Err(error.into())
+        }
+        (Ended::Interrupted, None) => {
+            output::say(&format!("Interrupted before all rows were looked at. {go_on}"));
+            Ok(Exit::Interrupted)
+        }
+        _ if done.not_restored.is_empty() => Ok(Exit::Done),
+        _ => Ok(Exit::NeedsPerson),
     }
-    output::say(&match restored.lacking {
+}
+
+/// Those that are left, by what is to be done about them; then the sums.
+fn tell(question: &Question, Outcome { restored, not_restored, .. }: &Outcome) {
+    let mut groups: BTreeMap<&Why, Vec<String>> = BTreeMap::new();
+    for NotRestored { key, why } in not_restored {
+        groups.entry(why).or_default().push(key.shown());
+    }
+    for (Why { code, why, remedy }, keys) in groups {
+        output::data(
+            &output::folded(&format!("{}: {why} ({code})", counted(count(&keys), "user")), 0).join("\n"),
+        );
+        output::data(&output::field("  keys", 8, &keys.join(", ")));
+        output::data(&output::field("  do", 8, &format!("{remedy}.")));
+    }
+    let left = match count(not_restored) {
+        0 => String::new(),
+        1 => " 1 user is still without the id in its row.".to_owned(),
+        n => format!(" {n} users are still without the id in their rows."),
+    };
+    output::say(&match question.rows.lacking {
         0 => format!(
-            "Nothing to restore: no row of the {} users with an account lacks an id. Rows that are gone, share a key or \
-             carry another id are left alone.",
-            question.users
+            "No row lacks its id; {} of {} carry theirs.{left}",
+            restored.rows.carried,
+            counted(restored.rows.users(), "user"),
         ),
         _ => format!(
-            "{} ids restored; {} accounts are gone at Auth0, {} rows did not take their id.",
-            restored.restored, restored.gone, restored.refused
+            "{} restored; {} gone at Auth0, {} did not take it.{left}",
+            counted(restored.restored, "id"),
+            counted(restored.gone, "account"),
+            counted(restored.refused, "row"),
         ),
     });
+}
+
+fn count<T>(all: &[T]) -> i64 {
+    i64::try_from(all.len()).unwrap_or(i64::MAX)
 }

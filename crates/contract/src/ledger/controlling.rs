@@ -7,11 +7,12 @@ use super::{
     scene::{ANN, Scene, created, failed, jobs, pending, settled},
 };
 use ferry_domain::{
+    application::RowIds,
     code::Code,
     ids::RunId,
     item::Outcome,
     job::{JobKind, Verdict},
-    ports::{Command, LedgerError, Moved, Restored, WatchedRun},
+    ports::{Command, Ended, LedgerError, Moved, Restored, WatchedRun},
     run::{RunMove, RunState},
     tally::Tally,
     threshold::StopAfter,
@@ -258,7 +259,9 @@ pub async fn orders_are_read_back_newest_first(world: impl LedgerWorld) {
     scene.ledger.move_run(run, RunMove::Pause, &ANN).await.unwrap();
     scene.ledger.stop_all(true, &ANN).await.unwrap();
     scene.ledger.move_run(other, RunMove::Cancel, &ANN).await.unwrap();
-    let restored = Restored { lacking: 3, restored: 1, gone: 1, refused: 1 };
+    let rows = RowIds { lacking: 3, carried: 2, ..RowIds::default() };
+    scene.ledger.note_restoring(other, &rows, &ANN).await.unwrap();
+    let restored = Restored { rows, restored: 1, gone: 1, refused: 1, ended: Ended::Interrupted };
     scene.ledger.note_restored(other, &restored, &ANN).await.unwrap();
     let read = async |run, most| {
         let lines = scene.ledger.audit(run, most).await.unwrap();
@@ -269,9 +272,15 @@ pub async fn orders_are_read_back_newest_first(world: impl LedgerWorld) {
         read(Some(run), 10).await,
         [line("stop_all", None), line("pause", Some(run)), line("open_run", Some(run))]
     );
-    assert_eq!(read(None, 2).await, [line("restore_ids", Some(other)), line("cancel", Some(other))]);
-    let lines = scene.ledger.audit(None, 1).await.unwrap();
+    let of_other = ["ids_restored", "restore_ids", "cancel"].map(|action| line(action, Some(other)));
+    assert_eq!(read(None, 3).await, of_other);
+    let lines = scene.ledger.audit(None, 2).await.unwrap();
     assert_eq!((&lines[0].detail["lacking"], &lines[0].detail["gone"]), (&3.into(), &1.into()));
+    assert_eq!(lines[0].detail["ended"], "interrupted");
+    assert_eq!(
+        (&lines[1].detail["lacking"], &lines[1].detail["restored"]),
+        (&3.into(), &serde_json::Value::Null)
+    );
     let pause = scene.ledger.audit(Some(run), 10).await.unwrap().remove(1);
     assert_eq!((pause.actor.as_str(), pause.reason.as_deref()), (ANN.by, ANN.reason));
     assert_eq!(pause.detail["after"], "paused");

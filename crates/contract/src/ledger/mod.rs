@@ -290,6 +290,7 @@ macro_rules! ledger_suite {
                 one_refused_row_costs_one_row,
                 the_hardest_refusal_costs_one_row,
                 a_key_that_two_rows_share_is_written_to_neither,
+                each_row_says_what_became_of_its_id,
                 a_blank_is_written_over_like_no_id,
                 the_application_is_prepared_once,
                 a_table_without_the_columns_is_refused,

@@ -6,8 +6,9 @@ use super::{
     together::both,
 };
 use ferry_domain::{
+    application::RowId,
     code::Code,
-    ids::ItemSeq,
+    ids::{ItemSeq, SourceKey},
     item::{ItemState, Outcome},
     job::JobKind,
     ports::{LedgerError, RefusedRow},
@@ -218,6 +219,28 @@ pub async fn a_key_that_two_rows_share_is_written_to_neither(world: impl LedgerW
     assert_eq!(world.people_with_ids().await, 3 + 2, "the two of person 4 are as they were");
     let view = scene.view(run).await;
     assert_eq!((view.tally.created, view.tally.conflict), (3, 2));
+}
+
+/// Afterwards, each row is known by what it carries of its user's id.
+pub async fn each_row_says_what_became_of_its_id(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    scene.running_over_people(6, 6).await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    scene.provision(&lease, created).await;
+    world.set_auth0_user_id("1", " ").await;
+    world.set_auth0_user_id("2", "auth0|another").await;
+    world.remove_person("3").await;
+    world.double_person("4").await;
+    let users: Vec<_> =
+        (1..=7).map(|seq: i64| (SourceKey(seq.to_string()), id(if seq == 6 { 60 } else { seq }))).collect();
+    let found = scene.ledger.row_ids(&world.write_back_target(), &users).await.unwrap();
+    use RowId::{Another, Carried, Lacking, NoRow, Several};
+    assert_eq!(found, [Lacking, Another, NoRow, Several, Carried, Another, NoRow]);
+    let none = scene.ledger.row_ids(&world.write_back_target(), &[]).await.unwrap();
+    assert_eq!(none, []);
+    let table = WriteBackTarget { id_column: "nosuch".into(), ..world.write_back_target() };
+    let refused = scene.ledger.row_ids(&table, &users).await;
+    assert!(matches!(refused, Err(LedgerError::WriteBackTarget(_))), "{refused:?}");
 }
 
 /// A column of the application's own says "none" by an empty text.

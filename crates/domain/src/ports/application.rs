@@ -6,7 +6,11 @@ use async_trait::async_trait;
 
 use super::{AppRows, LedgerError};
 use crate::{
-    app_schema::AppSchema, application::AppTable, ids::SourceKey, item::ItemResult, run::WriteBackTarget,
+    app_schema::AppSchema,
+    application::{AppTable, RowId},
+    ids::{Auth0UserId, SourceKey},
+    item::ItemResult,
+    run::WriteBackTarget,
 };
 
 type Result<T> = std::result::Result<T, LedgerError>;
@@ -26,8 +30,12 @@ pub trait Application: fmt::Debug + Send + Sync {
     /// answer names this database.
     async fn table(&self, target: &WriteBackTarget) -> Result<AppTable>;
 
-    /// Which of these keys have a row, one alone, that carries no Auth0 id; in their order.
-    async fn without_id(&self, target: &WriteBackTarget, keys: &[SourceKey]) -> Result<Vec<bool>>;
+    /// As [`Reports::row_ids`](super::Reports::row_ids).
+    async fn row_ids(
+        &self,
+        target: &WriteBackTarget,
+        users: &[(SourceKey, Auth0UserId)],
+    ) -> Result<Vec<RowId>>;
 
     /// As [`Planning::application_schema`](super::Planning::application_schema).
     async fn schema(&self, target: &WriteBackTarget, names: &[&str]) -> Result<AppSchema>;

@@ -11,7 +11,7 @@ pub use application::Application;
 pub use directory::{Connection, Directory, DirectoryError, DirectoryUser, NewUser, Silence};
 pub use ledger::{
     ABANDONED, ActiveRun, AppRows, AuditLine, BatchVerification, Cancellable, Command, Controls, DeadCount,
-    DeadFilter, DeadKind, DeadLetter, DeadLetters, DeadState, DeadView, Discrepancy, Duty, Example,
+    DeadFilter, DeadKind, DeadLetter, DeadLetters, DeadState, DeadView, Discrepancy, Duty, Ended, Example,
     FailureGroup, ItemFilter, ItemView, Items, JobCount, Jobs, Leases, Ledger, LedgerError, Loss, Moved,
     MovedOtherwise, MovedUser, Moves, NewRun, Orders, Planned, Planning, Presence, Processes, QueueCount,
     QueueState, Redriven, RefusedRow, Reports, Rescued, Restored, Retried, Retryable, RunNow, Runs,

@@ -2,16 +2,15 @@
 
 use async_trait::async_trait;
 use ferry_domain::{
-    ItemResult, SourceKey, WriteBackTarget,
+    Auth0UserId, ItemResult, SourceKey, WriteBackTarget,
     app_schema::AppSchema,
-    application::AppTable,
+    application::{AppTable, RowId},
     ports::{AppRows, Application, LedgerError, Planning},
 };
 use ferry_ledger::Result;
-use sqlx::{AssertSqlSafe, query_scalar};
 use tokio::time::Instant;
 
-use super::{How, look, write};
+use super::How;
 use crate::{
     Options, PostgresLedger,
     errors::{Fault, Tried},
@@ -97,17 +96,12 @@ impl Application for PostgresApplication {
         self.server.application_schema(target, names).await
     }
 
-    async fn without_id(&self, target: &WriteBackTarget, keys: &[SourceKey]) -> Result<Vec<bool>> {
-        let read = async || {
-            let mut connection = self.server.pool.acquire().await?;
-            let found = look(&mut connection, target).await?;
-            found.table.check_writing()?;
-            let keys: Vec<&str> = keys.iter().map(|key| key.0.as_str()).collect();
-            // Names come quoted from the catalogue, values are bound.
-            let lacks = query_scalar(AssertSqlSafe(write::without_id(&found))).bind(&keys);
-            Ok(lacks.fetch_all(&mut *connection).await?)
-        };
-        read().await.map_err(self.server.failed(READING))
+    async fn row_ids(
+        &self,
+        target: &WriteBackTarget,
+        users: &[(SourceKey, Auth0UserId)],
+    ) -> Result<Vec<RowId>> {
+        self.server.trying(READING, || self.server.row_ids_here(target, users)).await
     }
 
     async fn write_ids(&self, target: &WriteBackTarget, results: &[&ItemResult]) -> Result<AppRows> {

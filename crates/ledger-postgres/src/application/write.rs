@@ -86,19 +86,6 @@ pub(super) fn lock(found: &Found) -> String {
     )
 }
 
-/// Whether each key has one row, and that no id.
-pub(super) fn without_id(found: &Found) -> String {
-    let Found { name, key, key_type, id, .. } = found;
-    let none = null::sql_list();
-    format!(
-        "SELECT count(app.{key}) = 1
-                AND bool_and(app.{id} IS NULL OR btrim(app.{id}::text) IN ({none})) AS lacks
-         FROM unnest($1::text[]) WITH ORDINALITY AS given (key, number)
-         LEFT JOIN {name} AS app ON app.{key} = given.key::{key_type}
-         GROUP BY given.number ORDER BY given.number"
-    )
-}
-
 /// What became of rows, by the statement's answer.
 pub(super) fn fates(rows: &[AppRow<'_>], hits: &[Hit]) -> AppRows {
     let mut fates = vec![Fate::Refused(Code::AppRowChanged, None); rows.len()]; // vanished, unless it was found

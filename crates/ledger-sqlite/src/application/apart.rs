@@ -4,14 +4,14 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    ItemResult, SourceKey, WriteBackTarget,
+    Auth0UserId, ItemResult, SourceKey, WriteBackTarget,
     app_schema::AppSchema,
-    application::AppTable,
+    application::{AppTable, RowId},
     ports::{AppRows, Application, Planning, RefusedRow},
 };
 use ferry_ledger::Result;
 
-use super::{Parts, Trouble, WRITING, without_id, write_rows};
+use super::{Parts, Trouble, WRITING, row_ids, write_rows};
 use crate::{SqliteLedger, errors::Doing};
 
 const READING: &str = "could not read the application's table";
@@ -66,9 +66,13 @@ impl Application for SqliteApplication {
         self.file.application_schema(target, names).await
     }
 
-    async fn without_id(&self, target: &WriteBackTarget, keys: &[SourceKey]) -> Result<Vec<bool>> {
+    async fn row_ids(
+        &self,
+        target: &WriteBackTarget,
+        users: &[(SourceKey, Auth0UserId)],
+    ) -> Result<Vec<RowId>> {
         let mut connection = self.file.reader().acquire().await.doing(READING)?;
-        without_id(&mut connection, target, keys).await
+        row_ids(&mut connection, target, users).await
     }
 
     async fn write_ids(&self, target: &WriteBackTarget, results: &[&ItemResult]) -> Result<AppRows> {

@@ -119,22 +119,6 @@ async fn find(
     Ok(hits.into_iter().filter_map(hit).collect())
 }
 
-/// Which of these keys have one row, without an id.
-pub(super) async fn without_id(
-    connection: &mut SqliteConnection,
-    target: &WriteBackTarget,
-    keys: &[SourceKey],
-) -> Result<Vec<bool>> {
-    let found = look(connection, target).await?;
-    found.table.check_writing()?;
-    let none = Auth0UserId(String::new()); // a row that is free for no id at all has none
-    let row = |key| AppRow { seq: ItemSeq(0), key, id: &none, email: "" };
-    let rows: Vec<AppRow<'_>> = keys.iter().map(row).collect();
-    let hits = find(connection, &found, &rows).await?;
-    let lacks = |at| matches!(hits.get(&at), Some(Hit { rows: 1, free: true, .. }));
-    Ok((0..keys.len()).map(lacks).collect())
-}
-
 struct Writer<'a> {
     connection: &'a mut SqliteConnection,
     sql: String,
@@ -227,13 +211,13 @@ impl Writer<'_> {
 }
 
 /// Rows as [`given`] makes them. A key of bytes is told in hexadecimal digits.
-const GIVEN: &str = "(SELECT value ->> 0 AS number, \
+pub(super) const GIVEN: &str = "(SELECT value ->> 0 AS number, \
      CASE WHEN value ->> 2 THEN unhex(value ->> 1) ELSE value ->> 1 END AS source, value ->> 3 AS auth0, \
      value ->> 4 AS email \
      FROM json_each(?1))";
 
 /// One entry for each value that the key may have in its column.
-fn given(found: &Found, at: usize, row: &AppRow<'_>) -> Vec<Value> {
+pub(super) fn given(found: &Found, at: usize, row: &AppRow<'_>) -> Vec<Value> {
     let text = found.key.values(row.key).into_iter().map(|value| (value, false));
     let bytes = found.key.bytes(row.key).map(|digits| (Value::from(digits), true));
     text.chain(bytes).map(|(value, hex)| json!([at, value, hex, row.id.0, row.email])).collect()

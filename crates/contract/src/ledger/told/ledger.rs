@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    Attempt, BatchId, Code, Envelope, Item, ItemResult, ItemSeq, Job, JobId, Lease, NewItem, RunId, RunView,
-    UserRecord, Verdict, WorkerId, WriteBackTarget,
+    Attempt, Auth0UserId, BatchId, Code, Envelope, Item, ItemResult, ItemSeq, Job, JobId, Lease, NewItem,
+    RunId, RunView, SourceKey, UserRecord, Verdict, WorkerId, WriteBackTarget,
     app_schema::AppSchema,
-    application::{AppTable, Finding},
+    application::{AppTable, Finding, RowId, RowIds},
     migration::Migrated,
     ports::{
         AuditLine, BatchVerification, Cancellable, Command, Controls, DeadCount, DeadFilter, DeadLetter,
@@ -442,6 +442,15 @@ impl Reports for Told {
         self.0.ledger.discrepancies(run, after, most).await
     }
 
+    async fn row_ids(
+        &self,
+        target: &WriteBackTarget,
+        users: &[(SourceKey, Auth0UserId)],
+    ) -> Result<Vec<RowId>> {
+        let answer = self.0.ledger.row_ids(target, users).await;
+        self.told(format!("row_ids of {} users", users.len()), answer, debug).await
+    }
+
     async fn report(&self, run: RunId, revision: Option<i32>) -> Result<Option<StoredReport>> {
         self.0.ledger.report(run, revision).await
     }
@@ -456,6 +465,11 @@ impl Controls for Told {
     async fn set_rate(&self, run: RunId, plan: Option<&str>, command: &Command<'_>) -> Result<()> {
         let answer = self.0.ledger.set_rate(run, plan, command).await;
         self.told(format!("set_rate {run} {plan:?}"), answer, debug).await
+    }
+
+    async fn note_restoring(&self, run: RunId, rows: &RowIds, command: &Command<'_>) -> Result<()> {
+        let answer = self.0.ledger.note_restoring(run, rows, command).await;
+        self.told(format!("note_restoring {run} {rows:?}"), answer, debug).await
     }
 
     async fn note_restored(&self, run: RunId, restored: &Restored, command: &Command<'_>) -> Result<()> {

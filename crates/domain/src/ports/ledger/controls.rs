@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use super::{Command, Result};
-use crate::{ids::RunId, run::RunState};
+use crate::{application::RowIds, ids::RunId, run::RunState};
 
 /// A run that has not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,17 +35,33 @@ impl Orders {
     }
 }
 
+/// How an order that takes its time came to its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// All was done.
+    #[default]
+    Whole,
+    /// A person ended it before.
+    Interrupted,
+    /// A server ended it before.
+    Failed,
+}
+
 /// What came of writing ids back again into an application's table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Restored {
-    /// Rows that lacked the id of their user.
-    pub lacking: i64,
-    /// Those that have it again.
+    /// What the rows carried that were looked at.
+    #[serde(flatten)]
+    pub rows: RowIds,
+    /// Rows that have their id again.
     pub restored: i64,
     /// Those whose user is not at Auth0 any more.
     pub gone: i64,
     /// Those that did not take it: another address, a refusal of the table, a lock.
     pub refused: i64,
+    /// Whether every user was looked at.
+    pub ended: Ended,
 }
 
 /// Orders to all processes.
@@ -58,7 +74,11 @@ pub trait Controls: Send + Sync {
     /// the tenant. With a line in the audit.
     async fn set_rate(&self, run: RunId, plan: Option<&str>, command: &Command<'_>) -> Result<()>;
 
-    /// Writes down in the audit that ids of a run were written back again.
+    /// Writes down in the audit that ids of a run are about to be written back again, where its
+    /// rows carry this of them.
+    async fn note_restoring(&self, run: RunId, rows: &RowIds, command: &Command<'_>) -> Result<()>;
+
+    /// Writes down in the audit what came of it.
     async fn note_restored(&self, run: RunId, restored: &Restored, command: &Command<'_>) -> Result<()>;
 
     /// Stops all sending, or lets it go on. Returns whether that changed anything; if so, with

@@ -5,11 +5,13 @@ use time::OffsetDateTime;
 
 use super::Result;
 use crate::{
+    application::RowId,
     code::Code,
     ending,
     ids::{Auth0UserId, ItemSeq, RunId, SourceKey},
     item::{ItemState, Origin},
     job::{Job, Lease},
+    run::WriteBackTarget,
 };
 
 /// A user read back and not found as written.
@@ -140,6 +142,15 @@ pub trait Reports: Send + Sync {
 
     /// Up to `most` lines of the audit, newest first: of a run, with those about all runs, or every one.
     async fn audit(&self, run: Option<RunId>, most: i64) -> Result<Vec<AuditLine>>;
+
+    /// What the rows of these users carry of their ids, in the order of the users; with one
+    /// statement, so up to some hundreds at a time. Refuses with `WriteBackTarget` when the table
+    /// lacks what writing back needs, or is one that this process does not know.
+    async fn row_ids(
+        &self,
+        target: &WriteBackTarget,
+        users: &[(SourceKey, Auth0UserId)],
+    ) -> Result<Vec<RowId>>;
 
     /// A revision of the report, or the newest.
     async fn report(&self, run: RunId, revision: Option<i32>) -> Result<Option<StoredReport>>;
