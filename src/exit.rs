@@ -7,6 +7,7 @@ use ferry_domain::{
     ports::{LedgerError, SourceError},
 };
 use ferry_operations::{Kind, plan::PlanView};
+use ferry_report::Table;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,11 +54,12 @@ impl Exit {
         }
     }
 
-    /// How a watched run ended.
-    pub fn of_run(run: &RunView) -> Self {
+    /// How a watched run ended; `table` is what its rows carry of the ids.
+    pub fn of_run(run: &RunView, table: Option<&Table>) -> Self {
         match run.state {
             RunState::Sealed if run.discrepancies > 0 => Exit::VerificationFailed,
             RunState::Sealed if run.tally.needs_a_person() => Exit::NeedsPerson,
+            RunState::Sealed if table.is_some_and(Table::needs_a_person) => Exit::NeedsPerson,
             RunState::Sealed if run.tally.pending == 0 && run.tally.adds_up() => Exit::Done,
             RunState::Sealed => Exit::Internal,
             RunState::Stopped | RunState::Cancelled => Exit::Stopped,

@@ -103,6 +103,8 @@ pub fn of_ledger(error: &LedgerError) -> Kind {
         LedgerError::WriteBackTarget(_) => Kind::Wrong,
         LedgerError::LeaseLost
         | LedgerError::Busy
+        | LedgerError::AppBusy(_)
+        | LedgerError::Gone
         | LedgerError::Corrupt { .. }
         | LedgerError::Unavailable { .. } => Kind::Failed,
     }

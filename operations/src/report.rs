@@ -6,7 +6,7 @@ use ferry_domain::{
     ItemSeq, ItemState, RunId, RunView,
     ports::{Discrepancy, ItemFilter, ItemView},
 };
-use ferry_report::Report;
+use ferry_report::{Report, Table};
 
 use crate::{Access, Error, Kind};
 
@@ -64,6 +64,28 @@ pub async fn show(access: &Access, run: &RunView, revision: Option<i32>) -> Resu
     }
     let report = ferry_report::of_run(&*access.reports, run, &*access.clock).await?;
     Ok(Shown { report, kept: false })
+}
+
+/// Lines of a run's audit that are looked through.
+const ORDERS: i64 = 200;
+
+/// What the application's rows carry of the ids, as the kept report has it and what was written
+/// back again since; `None` where nobody counted.
+///
+/// # Errors
+/// When the ledger fails.
+pub async fn table(access: &Access, run: &RunView) -> Result<Option<Table>, Error> {
+    if run.state.is_active() {
+        return Ok(None);
+    }
+    let Some(stored) = access.reports.report(run.id, None).await? else { return Ok(None) };
+    // A report that an older version wrote has no such part.
+    let Ok(Report { table: Some(table), .. }) = serde_json::from_value(stored.report) else {
+        return Ok(None);
+    };
+    let mut audit = access.reports.audit(Some(run.id), ORDERS).await?;
+    audit.retain(|line| line.at > stored.sealed_at);
+    Ok(Some(table.since(&audit, run.id)))
 }
 
 /// Which users a list holds.

@@ -5,6 +5,7 @@ use ferry_domain::{
     BatchId, Code, JobId, JobKind, RunId, RunState, RunView, WorkerId,
     ports::{DeadView, ItemView, QueueCount, QueueState, WorkerView},
 };
+use ferry_report::Table;
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -94,6 +95,8 @@ pub struct RunInFull {
     pub users_per_second: Option<f64>,
     /// Until everybody is read back, at this speed.
     pub eta_seconds: Option<u64>,
+    /// What the application's rows carry of the ids, counted at the end.
+    pub table: Option<Table>,
 }
 
 impl RunInFull {
@@ -138,6 +141,7 @@ impl From<&RunView> for RunInFull {
             elapsed_seconds: None,
             users_per_second: None,
             eta_seconds: None,
+            table: None,
         }
     }
 }
@@ -390,7 +394,7 @@ pub(crate) mod tests {
         let expected = json!({
             "run": "01890000-0000-7000-8000-000000000001", "state": "running", "source": 10, "created": 3,
             "adopted": 0, "skipped": 0, "conflict": 0, "failed": 0, "cancelled": 0, "pending": 7,
-            "verified": 0, "discrepancies": 0, "round": 1, "revision": 0, "limits": "free", "rate": null,
+            "verified": 0, "discrepancies": 0, "round": 1, "revision": 0, "limits": "free", "rate": null, "table": null,
             "why": null, "abandoned": false, "max_failures": 7, "max_failure_rate": 2.5,
             "started_at": null, "ended_at": null, "elapsed_seconds": null, "users_per_second": null,
             "eta_seconds": null,

@@ -82,6 +82,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
         Ok(place) => {
             ledger::check(&place, setup, &mut lines).await;
             table::check(&place, setup, &mut lines).await;
+            table::check_ids(&place, setup, &mut lines).await;
             migration::check(&place, setup, &mut lines).await;
             redis::check(&place, setup, &mut lines).await;
         }

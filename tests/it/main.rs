@@ -16,6 +16,7 @@ mod exits;
 mod identity;
 mod layers;
 mod locked_rows;
+mod lost_ids;
 mod metrics;
 mod operators;
 mod plans;

@@ -133,6 +133,12 @@ impl RowIds {
         self.carried + self.lacking + self.other()
     }
 
+    /// Users whose id is nowhere, or in doubt: a person has to act. A row that is gone is none,
+    /// for applications remove people.
+    pub fn lost(&self) -> i64 {
+        self.lacking + self.another_id + self.several_rows
+    }
+
     /// Those to whose row nothing can be written.
     pub fn other(&self) -> i64 {
         self.another_id + self.no_row + self.unseen + self.several_rows
@@ -431,7 +437,7 @@ mod tests {
         for found in [RowId::Carried, RowId::Lacking, RowId::Lacking, RowId::NoRow, RowId::Several] {
             rows.add(found);
         }
-        assert_eq!((rows.users(), rows.other()), (5, 2));
+        assert_eq!((rows.users(), rows.other(), rows.lost()), (5, 2, 3));
         assert_eq!(
             rows.told(),
             "2 rows lack their id, 1 user has no row any more, 1 key is carried by several rows"

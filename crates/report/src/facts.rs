@@ -1,5 +1,6 @@
 //! The content of a report, as one serialisable value.
 
+use crate::table::Table;
 use ferry_domain::{
     Code, ItemState, RunView, Tally,
     limits::LimitPlan,
@@ -37,6 +38,10 @@ pub struct Report {
     pub discrepancies: i64,
     /// The first discrepancies by name.
     pub discrepant: Vec<Named>,
+    /// What the application's rows carried of the ids at the end; `None` for users from a file,
+    /// and for a report of a run that goes on.
+    #[serde(default)]
+    pub table: Option<Table>,
     /// Failed, conflicting and skipped users by reason.
     pub groups: Vec<Group>,
     /// Durations in seconds.
@@ -144,6 +149,7 @@ impl Report {
             verified: run.verified,
             discrepancies: run.discrepancies,
             discrepant: discrepant.iter().map(named).collect(),
+            table: None,
             groups: groups(failures),
             durations: durations(run, now),
             rate: rate(run, now),

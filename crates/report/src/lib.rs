@@ -7,10 +7,12 @@
 mod csv;
 mod facts;
 mod markdown;
+mod table;
 
 pub use csv::{header, id_header, id_row, row};
 pub use facts::{Durations, Group, Named, Order, Rate, Report};
 pub use markdown::markdown;
+pub use table::{Table, of_table};
 
 use ferry_domain::{
     ItemSeq, RunView,

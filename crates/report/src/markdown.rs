@@ -25,6 +25,7 @@ pub fn markdown(report: &Report) -> String {
     tally(&mut out, report);
     let (left_out, needs): (Vec<&Group>, Vec<&Group>) =
         report.groups.iter().partition(|group| group.state == ItemState::Skipped);
+    table(&mut out, report);
     groups(&mut out, "Who needs a person", &needs);
     groups(&mut out, "Left out", &left_out);
     discrepancies(&mut out, report);
@@ -68,6 +69,15 @@ fn groups(out: &mut String, title: &str, groups: &[&Group]) {
         );
     }
     out.push('\n');
+}
+
+/// Whether ids that were written are there still.
+fn table(out: &mut String, report: &Report) {
+    let Some(table) = &report.table else { return };
+    let told = table.told(&report.run);
+    let told = told
+        .unwrap_or_else(|| format!("each of {} rows of {} carries its id", table.rows.users(), table.table));
+    let _ = writeln!(out, "Ids in the application's table: {told}.\n");
 }
 
 fn discrepancies(out: &mut String, report: &Report) {

@@ -1,9 +1,11 @@
 //! Whether the application's table can take ids: column, type, index, privileges, policies, view.
 
+use std::sync::Arc;
+
 use ferry_domain::{
-    WriteBackTarget,
+    RunView, WriteBackTarget,
     application::{Finding, Weight},
-    ports::LedgerError,
+    ports::{Ledger, LedgerError},
 };
 use ferry_sources::Location;
 use secrecy::ExposeSecret;
@@ -39,6 +41,23 @@ pub async fn check(ledger: &Place, setup: &Setup, lines: &mut Vec<Line>) {
     }
 }
 
+/// Whether the newest run left its ids in the table.
+pub async fn check_ids(place: &Place, setup: &Setup, lines: &mut Vec<Line>) {
+    let Some((ledger, run)) = newest_run(place, setup).await else { return };
+    let access = wiring::access_to(ledger, setup);
+    let Ok(Some(table)) = ferry_operations::report::table(&access, &run).await else { return };
+    let (users, of) = (table.rows.users(), &table.table);
+    lines.push(if table.needs_a_person() {
+        let why = table.unknown.clone().unwrap_or_else(|| format!("of {users} users, {}", table.rows.told()));
+        let found = format!("{of}, when run {} ended: {why}", run.id);
+        warning("ids", found, format!("Run ferry run restore-ids {}.", run.id))
+    } else {
+        let told = Some(table.rows.told()).filter(|told| !told.is_empty());
+        let told = told.unwrap_or_else(|| "each row carries its id".to_owned());
+        ok("ids", format!("{of}, of {users} users of run {}: {told}", run.id))
+    });
+}
+
 fn is_about_table(wrong: &anyhow::Error) -> bool {
     matches!(wrong.downcast_ref(), Some(LedgerError::WriteBackTarget(_)))
 }
@@ -71,6 +90,10 @@ async fn named(ledger: &Place, setup: &Setup) -> Option<WriteBackTarget> {
 }
 
 async fn of_newest_run(place: &Place, setup: &Setup) -> Option<WriteBackTarget> {
+    newest_run(place, setup).await?.1.spec.write_back
+}
+
+async fn newest_run(place: &Place, setup: &Setup) -> Option<(Arc<dyn Ledger>, RunView)> {
     // A check writes nothing, and to open the ledger of a file brings it up to date.
     if let Place::Sqlite(path) = place
         && !matches!(wiring::looked_at(path).await, Ok(FileState::Current))
@@ -78,6 +101,6 @@ async fn of_newest_run(place: &Place, setup: &Setup) -> Option<WriteBackTarget> 
         return None;
     }
     let ledger = wiring::ledger(place, setup).await.ok()?;
-    let newest = ledger.runs(1).await.ok()?;
-    newest.into_iter().next()?.spec.write_back
+    let newest = ledger.runs(1).await.ok()?.into_iter().next()?;
+    Some((ledger, newest))
 }

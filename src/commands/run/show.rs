@@ -3,7 +3,7 @@
 use clap::Args;
 use ferry_domain::{ItemState, RunView};
 use ferry_operations::{
-    RunName, pace, units,
+    RunName, pace, report, units,
     views::{RunInFull, to_the_second},
     waits::{self, Around},
 };
@@ -23,14 +23,18 @@ pub struct Options {
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let access = wiring::access_with_table(setup).await?;
     let run = access.run(access.named(&options.run).await?).await?;
+    let table = report::table(&access, &run).await?;
     match options.output {
-        Output::Json => output::json(&RunInFull::at(&run, access.clock.now()))?,
+        Output::Json => output::json(&RunInFull { table, ..RunInFull::at(&run, access.clock.now()) })?,
         Output::Table => {
             let around = Around::of(&access).await?;
             let jobs = access.jobs.job_counts(run.id).await?;
             print(&run, &around, access.clock.now());
             if let Some(remark) = waits::table_remark(&access, &run).await {
                 line("warning", remark);
+            }
+            if let Some(told) = table.and_then(|table| table.told(run.id)) {
+                line("ids", told);
             }
             for found in jobs {
                 line("jobs", format!("{} {}: {}", found.kind, found.state.as_str(), found.jobs));

@@ -12,10 +12,11 @@ use ferry_domain::{RunId, RunState, RunView, ports::LedgerError};
 use ferry_operations::{
     Access, Error, RunName,
     pace::{self, Pace},
-    units,
+    report, units,
     views::RunInFull,
     waits::{self, Around},
 };
+use ferry_report::Table;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
@@ -68,7 +69,7 @@ pub struct Options {
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    let access = wiring::access_with_table(setup).await?;
+    let mut access = wiring::access_with_table(setup).await?;
     let stop = lifecycle::stop_on_signal()?;
     let id = access.named(&options.run).await?;
     let mut watched = Watched::new(access.run(id).await?, options.output);
@@ -79,13 +80,22 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
             }
             Ok((Some(run), _)) if ended(&run) => {
                 watched.progress.done();
-                tell(&run, options.output, access.clock.now())?;
-                return Ok(Exit::of_run(&run));
+                let table = report::table(&access, &run).await?;
+                let exit = Exit::of_run(&run, table.as_ref());
+                tell(&run, table, options.output, access.clock.now())?;
+                return Ok(exit);
             }
             Ok((Some(run), around)) => {
                 watched.saw(run, access.clock.now())?;
                 watched.look_at_table(&access).await;
                 around.why(&watched.last)
+            }
+            Err(Error::Ledger(error @ LedgerError::Gone)) => {
+                silence(&mut watched.silent_since, error.into(), &watched.last)?;
+                if let Ok(moved) = wiring::access_with_table(setup).await {
+                    access = moved;
+                }
+                Some("the ledger is being moved by ferry migrate; watching on".to_owned())
             }
             Err(error) if passes(&error) => Some(silence(&mut watched.silent_since, error, &watched.last)?),
             Err(error) => return Err(error.into()),
@@ -236,9 +246,9 @@ fn totals(run: &RunView) -> String {
     )
 }
 
-fn tell(run: &RunView, form: Form, now: OffsetDateTime) -> anyhow::Result<()> {
+fn tell(run: &RunView, table: Option<Table>, form: Form, now: OffsetDateTime) -> anyhow::Result<()> {
     if form != Form::Table {
-        return output::json(&RunInFull::at(run, now));
+        return output::json(&RunInFull { table, ..RunInFull::at(run, now) });
     }
     if run.abandoned {
         output::data(&output::folded(&waits::abandoned(run), 0).join("\n"));
@@ -263,6 +273,9 @@ fn tell(run: &RunView, form: Form, now: OffsetDateTime) -> anyhow::Result<()> {
         took.filter(|_| !run.state.is_active()).unwrap_or_default()
     );
     output::data(&output::folded(&text, 0).join("\n"));
+    if let Some(told) = table.and_then(|table| table.told(run.id)) {
+        output::data(&output::folded(&format!("Ids in the application's table: {told}."), 0).join("\n"));
+    }
     if run.state == RunState::Stopped {
         match (waits::code_of(run), &run.why) {
             (Some(code), _) => output::say(&format!("Stopped by {code}. {}", code.remedy())),

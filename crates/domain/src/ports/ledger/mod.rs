@@ -56,6 +56,15 @@ pub enum LedgerError {
     /// Rows stayed locked by others (PostgreSQL 55P03, 40P01; SQLite busy). Try again; no attempt is spent.
     #[error("rows are locked by others")]
     Busy,
+    /// The application holds its whole table, or its file, locked. Try again; no attempt is spent.
+    #[error("the application holds {0} locked: find its long transaction; it goes on by itself")]
+    AppBusy(String),
+    /// The ledger was in this file, and is not any more.
+    #[error(
+        "the ledger is not in this file any more: ferry migrate moved it into a file of its own, try again; or \
+         somebody removed its tables, see ferry check"
+    )]
+    Gone,
     /// The application's table lacks what write-back needs.
     #[error("the application's table can't be written back to: {0}")]
     WriteBackTarget(String),
@@ -111,7 +120,13 @@ impl LedgerError {
 
     /// Whether the same may well succeed later without anybody's doing.
     pub fn passes(&self) -> bool {
-        matches!(self, LedgerError::Busy | LedgerError::Unavailable { passes: true, .. })
+        matches!(
+            self,
+            LedgerError::Busy
+                | LedgerError::AppBusy(_)
+                | LedgerError::Gone
+                | LedgerError::Unavailable { passes: true, .. }
+        )
     }
 }
 
