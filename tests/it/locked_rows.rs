@@ -26,7 +26,7 @@ async fn everybody_else_arrives_while_the_application_holds_a_row_of_each_batch(
     let told = async || {
         let shown = world.place.must(&["run", "show", &run]).all();
         said = shown.split_whitespace().collect::<Vec<_>>().join(" "); // lines are wrapped
-        said.contains("it holds rows locked")
+        said.contains("it holds rows that are to get an id locked")
     };
     assert!(comes_true(Duration::from_millis(100), told).await, "why they wait is said: {said}");
 

@@ -21,6 +21,7 @@ mod metrics;
 mod operators;
 mod plans;
 mod production;
+mod reasons;
 mod restoring;
 mod samples;
 mod schema_tools;

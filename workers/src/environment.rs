@@ -129,9 +129,6 @@ pub struct Environment {
     since: Instant,
 }
 
-const ROWS_LOCKED: &str =
-    "waiting for the application: it holds rows locked that are to get an id, find its long transaction";
-
 impl Environment {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
@@ -192,6 +189,15 @@ impl Environment {
         if !self.send_gate.ledger_answers() {
             return reason("waiting for the ledger: it does not answer");
         }
+        // Who waits to write reads no answers of Auth0 meanwhile: it is not Auth0 that is silent then.
+        if let Some(why) = self.send_gate.table_lacks().filter(|_| self.held.count() > 0) {
+            return Some(WaitReason(format!("waiting for the application's table: {why}")));
+        }
+        if let Some(what) = self.send_gate.locked() {
+            return Some(WaitReason(format!(
+                "waiting for the application: it holds {what} locked, find its long transaction"
+            )));
+        }
         if self.directory.is_open() {
             return reason("waiting for Auth0: it does not answer as it should, only probes are sent");
         }
@@ -212,18 +218,12 @@ impl Environment {
             let remark = limit.remark().filter(|_| refused).map(|remark| format!("; {remark}"));
             return Some(WaitReason(format!("waiting: {lacks}{}", remark.unwrap_or_default())));
         }
-        if self.send_gate.rows_locked() {
-            return reason(ROWS_LOCKED);
-        }
         let remark = limit.remark().map(|remark| WaitReason(format!("waiting for the limit: {remark}")));
         if refused {
             return self.waits_for_limit(&limit).or(remark);
         }
         if self.held.count() == 0 {
             return None;
-        }
-        if let Some(why) = self.send_gate.table_lacks() {
-            return Some(WaitReason(format!("waiting for the application's table: {why}")));
         }
         self.waits_for_limit(&limit).or(remark)
     }

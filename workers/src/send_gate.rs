@@ -15,6 +15,8 @@ use tracing::{info, warn};
 
 /// Longer than a batch of locked rows waits for its next try.
 const A_MOMENT: Duration = Duration::from_secs(10);
+/// What is locked where it is not the whole table.
+const ROWS: &str = "rows that are to get an id";
 
 /// What decides whether requests may be sent: orders of operators, and whether the ledger answers.
 pub(crate) struct SendGate {
@@ -22,8 +24,8 @@ pub(crate) struct SendGate {
     ledger_answers: watch::Sender<bool>,
     /// Why the application's table can't be written to, since the last write to it.
     table_lacks: Mutex<Option<String>>,
-    /// When the last write found rows that the application holds locked, if it did.
-    rows_locked: Mutex<Option<Instant>>,
+    /// What the application held locked at the last write, and when, if it did.
+    locked: Mutex<Option<(String, Instant)>>,
     figures: Arc<Figures>,
 }
 
@@ -33,7 +35,7 @@ impl SendGate {
             orders: watch::Sender::new(Orders::default()),
             ledger_answers: watch::Sender::new(true),
             table_lacks: Mutex::new(None),
-            rows_locked: Mutex::new(None),
+            locked: Mutex::new(None),
             figures,
         }
     }
@@ -74,10 +76,15 @@ impl SendGate {
 
     /// Takes note of whether the application's table could be written to.
     pub(crate) fn note_table(&self, written: &Result<WriteBack, LedgerError>) {
-        if let Ok(written) = written {
-            let locked = (!written.locked.is_empty()).then(Instant::now);
-            *self.rows_locked.lock().unwrap_or_else(PoisonError::into_inner) = locked;
-        }
+        let locked = match written {
+            Ok(written) if !written.locked.is_empty() => Some(ROWS.to_owned()),
+            Err(LedgerError::AppBusy(what)) => Some(what.clone()),
+            // What a person has to mend is no matter of waiting.
+            Ok(_) | Err(LedgerError::WriteBackTarget(_)) => None,
+            Err(_) => return, // says nothing about the table
+        };
+        let locked = locked.map(|what| (what, Instant::now()));
+        *self.locked.lock().unwrap_or_else(PoisonError::into_inner) = locked;
         let lacks = match written {
             Ok(_) => None,
             Err(LedgerError::WriteBackTarget(why)) => Some(why.clone()),
@@ -91,10 +98,10 @@ impl SendGate {
         self.table_lacks.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether the application held rows locked at the last write, a moment ago.
-    pub(crate) fn rows_locked(&self) -> bool {
-        let at = *self.rows_locked.lock().unwrap_or_else(PoisonError::into_inner);
-        at.is_some_and(|at| at.elapsed() < A_MOMENT)
+    /// What the application held locked at the last write, a moment ago.
+    pub(crate) fn locked(&self) -> Option<String> {
+        let locked = self.locked.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        locked.filter(|(_, at)| at.elapsed() < A_MOMENT).map(|(what, _)| what)
     }
 
     /// Whether a result could be stored, as far as is known.
@@ -163,12 +170,17 @@ mod tests {
         let gate = SendGate::new(Arc::default());
         gate.note_table(&Ok(written(&[7])));
         gate.note_table(&Err(LedgerError::Busy));
-        assert!(gate.rows_locked());
+        assert_eq!(gate.locked().as_deref(), Some(ROWS));
         tokio::time::advance(A_MOMENT).await;
-        assert!(!gate.rows_locked());
-        gate.note_table(&Ok(written(&[7])));
+        assert_eq!(gate.locked(), None);
+        gate.note_table(&Err(LedgerError::AppBusy("public.users".into())));
+        assert_eq!(gate.locked().as_deref(), Some("public.users"));
         gate.note_table(&Ok(written(&[])));
-        assert!(!gate.rows_locked());
+        assert_eq!(gate.locked(), None);
+        gate.note_table(&Ok(written(&[7])));
+        gate.note_table(&Err(LedgerError::WriteBackTarget("no column".into())));
+        assert_eq!(gate.locked(), None, "what a person has to mend comes first");
+        assert_eq!(gate.table_lacks().as_deref(), Some("no column"));
     }
 
     #[tokio::test]

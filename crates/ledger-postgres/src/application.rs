@@ -175,7 +175,8 @@ impl PostgresLedger {
         let written = match group {
             Group::Whole => writer.update(rows).await,
             Group::Split => writer.split(rows).await,
-        };
+        }
+        .map_err(|fault| fault.over_table(target));
         // The table may not be as it was: it is looked at again next time, and what it lacks is said.
         let doubtful = match &written {
             Err(Fault::AppRows(refusal)) => fault::may_be_the_tables(refusal),

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use ferry_domain::{Code, ports::LedgerError};
+use ferry_domain::{Code, WriteBackTarget, ports::LedgerError};
 use sqlx::postgres::PgDatabaseError;
 
 use crate::PostgresLedger;
@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     AppRows(Refusal),
     /// The application's table took too long over a group.
     AppSlow,
+    /// The application holds this table locked.
+    AppLocked(String),
     /// Some results of a group were written by an earlier call.
     ToldBefore,
 }
@@ -68,11 +70,23 @@ impl From<sqlx::Error> for Fault {
 impl Fault {
     /// Whether the same transaction may well succeed if it is tried again.
     pub(crate) fn passes(&self) -> bool {
-        if matches!(self, Fault::ToldBefore) {
+        if matches!(self, Fault::ToldBefore | Fault::AppLocked(_)) {
             return true;
         }
         let Fault::Sql(error) = self else { return false };
         is_lock_of(error) || database(error).and_then(PgDatabaseError::constraint) == Some(ONE_ACTIVE)
+    }
+}
+
+impl Fault {
+    /// The same where single rows are not waited for: a lock that does not come is one on the whole table.
+    pub(crate) fn over_table(self, target: &WriteBackTarget) -> Self {
+        match self {
+            Fault::Sql(error) if database(&error).is_some_and(|refused| refused.code() == "55P03") => {
+                Fault::AppLocked(target.shown())
+            }
+            fault => fault,
+        }
     }
 }
 
@@ -167,6 +181,7 @@ impl PostgresLedger {
         move |fault| match fault {
             Fault::Ledger(error) => error,
             Fault::ToldBefore => LedgerError::Busy,
+            Fault::AppLocked(table) => LedgerError::AppBusy(table),
             Fault::AppRows(refusal) => {
                 LedgerError::Unavailable { doing, reason: refusal.to_string(), passes: false }
             }

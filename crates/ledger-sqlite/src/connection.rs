@@ -9,7 +9,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use crate::errors::Doing;
+use crate::errors::{Doing, NOT_WRITABLE, not_writable};
 
 /// How long to wait for another process's write, for example the application's.
 pub(crate) const BUSY: Duration = Duration::from_secs(5);
@@ -75,6 +75,9 @@ impl SqliteLedger {
         let opened = Self::connect_to(path, create, synchronous).await;
         match opened {
             Err(LedgerError::Busy) => Err(held(path)),
+            Err(LedgerError::Unavailable { reason, .. }) if reason == NOT_WRITABLE => {
+                Err(not_writable(path, OPENING))
+            }
             opened => opened,
         }
     }
@@ -200,6 +203,9 @@ pub enum State {
 pub async fn state(path: &Path) -> Result<State> {
     match looked_at(path).await {
         Err(LedgerError::Busy) => Err(held(path)),
+        Err(LedgerError::Unavailable { reason, .. }) if reason == NOT_WRITABLE => {
+            Err(not_writable(path, OPENING))
+        }
         state => state,
     }
 }

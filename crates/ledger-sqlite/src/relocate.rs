@@ -17,7 +17,7 @@ use sqlx::{
 use crate::{
     SqliteLedger,
     connection::{BUSY, held},
-    errors::Doing,
+    errors::{Doing, NOT_WRITABLE, not_writable},
     planning::migrating::TABLES,
 };
 
@@ -53,6 +53,9 @@ pub async fn holds(path: &Path) -> Result<Holds> {
     }
     match look(path).await {
         Err(LedgerError::Busy) => Err(held(path)),
+        Err(LedgerError::Unavailable { reason, .. }) if reason == NOT_WRITABLE => {
+            Err(not_writable(path, LOOKING))
+        }
         looked => looked,
     }
 }

@@ -3,9 +3,12 @@
 use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
-use ferry_domain::{plan::PlanFile, ports::Ledger};
+use ferry_domain::{
+    plan::PlanFile,
+    ports::{Ledger, LedgerError},
+};
 use ferry_operations::{
-    Access, plan,
+    Access, Error, plan,
     planner::Subject,
     start::{self, Question, Wish},
 };
@@ -110,9 +113,10 @@ async fn plan_and_begin(
     let read = &mut |read| progress.at(read, "records");
     let asked = start::ask(&access, subject, wish, read, stop.cancelled()).await;
     progress.done();
-    let question = asked?;
+    let question = asked.map_err(|error| pasteable(error, places, &setup.servers))?;
     for warning in &question.warnings {
-        output::say(&output::folded(&format!("warning: {warning}"), 0).join("\n"));
+        let text = with_command(&format!("warning: {warning}"), places, &setup.servers);
+        output::say(&output::folded(&text, 0).join("\n"));
     }
     shown::warnings(&subject.source.warnings());
     begin(&access, &question, options, places, setup, &stop).await
@@ -152,6 +156,22 @@ async fn begin(
         }
     }
     Ok(Exit::Done)
+}
+
+/// The same error, with a command that works when it is pasted.
+fn pasteable(error: Error, places: &Places, servers: &Servers) -> anyhow::Error {
+    match error {
+        Error::Ledger(LedgerError::WriteBackTarget(what)) => {
+            Error::from(LedgerError::WriteBackTarget(with_command(&what, places, servers))).into()
+        }
+        error => error.into(),
+    }
+}
+
+/// What is found of a table does not know how its database was named.
+fn with_command(text: &str, places: &Places, servers: &Servers) -> String {
+    const MIGRATE: &str = "ferry migrate --app";
+    text.replace(MIGRATE, &command(MIGRATE, places, servers))
 }
 
 /// A command that works when it is pasted: a password is never printed, so it has to be in

@@ -96,6 +96,7 @@ impl<'a> ResultBuffer<'a> {
                 // An application's table that lost its column waits for it as for the ledger.
                 Err(
                     error @ (LedgerError::Busy
+                    | LedgerError::AppBusy(_)
                     | LedgerError::Unavailable { .. }
                     | LedgerError::WriteBackTarget(_)),
                 ) => {

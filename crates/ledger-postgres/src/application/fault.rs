@@ -40,7 +40,7 @@ fn refusal(refused: &PgDatabaseError, table: &str) -> Refusal {
 
 /// Connections, what the server lacks, its shutdown, locks, a standby, and a pooler that loses
 /// prepared statements. Single codes rather than classes where triggers raise the others.
-fn is_the_servers(sqlstate: &str) -> bool {
+pub(super) fn is_the_servers(sqlstate: &str) -> bool {
     const BEGINNINGS: [&str; 3] = ["08", "53", "57P"];
     const CODES: [&str; 7] = ["40001", "40P01", "55P03", "25006", "25P03", "26000", "42P05"];
     BEGINNINGS.iter().any(|beginning| sqlstate.starts_with(beginning)) || CODES.contains(&sqlstate)

@@ -11,7 +11,7 @@ use ferry_domain::{
 };
 use sqlx::{AssertSqlSafe, Executor, PgConnection, SqlSafeStr, query};
 
-use super::write;
+use super::{fault, write};
 use crate::errors::{self, Tried};
 
 /// The application's table, with its names as they are written in a statement.
@@ -33,13 +33,19 @@ pub(crate) struct Found {
 
 /// Looks a target up.
 pub(crate) async fn look(connection: &mut PgConnection, target: &WriteBackTarget) -> Tried<Found> {
+    look_unlocked(connection, target).await.map_err(|fault| fault.over_table(target))
+}
+
+async fn look_unlocked(connection: &mut PgConnection, target: &WriteBackTarget) -> Tried<Found> {
     let mut found = catalogue(connection, target).await?.ok_or_else(|| no_table(target))?;
     if found.table.check_writing().is_ok() {
         // Parsed and rewritten by the server, not run: rules, and types without an equality, show here.
         let statement = AssertSqlSafe(write::update(&found)).into_sql_str();
         if let Err(error) = (&mut *connection).prepare(statement).await {
-            let refused = errors::database(&error).map(|refused| format!("SQLSTATE {}", refused.code()));
-            found.table.unprepared = Some(refused.ok_or(error)?);
+            let code = errors::database(&error).map(|refused| refused.code().to_owned());
+            // A lock or a shutdown says nothing about the table.
+            let code = code.filter(|code| !fault::is_the_servers(code)).ok_or(error)?;
+            found.table.unprepared = Some(format!("SQLSTATE {code}"));
         }
     }
     Ok(found)

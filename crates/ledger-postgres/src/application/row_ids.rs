@@ -4,7 +4,10 @@ use ferry_domain::{Auth0UserId, SourceKey, WriteBackTarget, application::RowId, 
 use sqlx::{AssertSqlSafe, query_as};
 
 use super::look::{Found, look};
-use crate::{PostgresLedger, errors::Tried};
+use crate::{
+    PostgresLedger,
+    errors::{Fault, Tried},
+};
 
 impl PostgresLedger {
     /// In the order of the users. Who looks does not wait for the application's locks.
@@ -19,8 +22,12 @@ impl PostgresLedger {
         let keys: Vec<&str> = users.iter().map(|(key, _)| key.0.as_str()).collect();
         let ids: Vec<&str> = users.iter().map(|(_, id)| id.0.as_str()).collect();
         // Names come quoted from the catalogue, values are bound.
-        let rows: Vec<(i64, bool, bool)> =
-            query_as(AssertSqlSafe(statement(&found))).bind(&keys).bind(&ids).fetch_all(&mut *tx).await?;
+        let rows: Vec<(i64, bool, bool)> = query_as(AssertSqlSafe(statement(&found)))
+            .bind(&keys)
+            .bind(&ids)
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(|error| Fault::from(error).over_table(target))?;
         let hides = found.table.row_security;
         Ok(rows.into_iter().map(|(rows, lacking, own)| RowId::of(rows, lacking, own, hides)).collect())
     }

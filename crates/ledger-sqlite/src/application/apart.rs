@@ -7,7 +7,7 @@ use ferry_domain::{
     Auth0UserId, ItemResult, SourceKey, WriteBackTarget,
     app_schema::AppSchema,
     application::{AppTable, RowId},
-    ports::{AppRows, Application, Planning, RefusedRow},
+    ports::{AppRows, Application, LedgerError, Planning, RefusedRow},
 };
 use ferry_ledger::Result;
 
@@ -31,6 +31,11 @@ impl SqliteApplication {
     /// As [`SqliteLedger::open_existing`].
     pub async fn open(path: &Path, name: impl Into<String> + Send) -> Result<Self> {
         Ok(SqliteApplication { file: SqliteLedger::open_before_a_ledger(path).await?, name: name.into() })
+    }
+
+    /// For people: the name without its scheme.
+    fn shown(&self) -> String {
+        format!("the file {}", self.name.strip_prefix("sqlite://").unwrap_or(&self.name))
     }
 
     async fn write_once(
@@ -80,6 +85,7 @@ impl Application for SqliteApplication {
         loop {
             match self.write_once(target, results, &mut parts).await {
                 Err(Trouble::Ended) => {} // again, with that row in a smaller part
+                Err(Trouble::Ledger(LedgerError::Busy)) => return Err(LedgerError::AppBusy(self.shown())),
                 Err(Trouble::Ledger(error)) => return Err(error),
                 Ok(refused) => return Ok(AppRows { refused, locked: Vec::new() }), // SQLite locks no rows
             }
