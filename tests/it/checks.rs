@@ -65,11 +65,22 @@ async fn a_complete_world_is_well_and_each_fault_is_named() {
 
     let run = world.started(40, &[]);
     let (ran, found) = checked(&world.place);
-    for name in
-        ["settings", "limits", "ledger", "registration", "redis", "eviction", "auth0", "scopes", "connection"]
-    {
+    for name in [
+        "settings",
+        "limits",
+        "ledger",
+        "workers",
+        "registration",
+        "redis",
+        "eviction",
+        "auth0",
+        "clock",
+        "scopes",
+        "connection",
+    ] {
         assert_eq!(result(&found, name), "ok", "{name}: {found}");
     }
+    assert!(ran.out.contains("none runs: ferry worker"), "{found}");
     // The tests' own Redis keeps nothing on disk, if nobody says otherwise.
     let expected = if result(&found, "persistence") == "ok" { 0 } else { 11 };
     assert_eq!((ran.code, &found["errors"]), (expected, &0.into()), "{found}");
@@ -95,11 +106,24 @@ async fn a_complete_world_is_well_and_each_fault_is_named() {
     world.end().await;
 }
 
+#[test]
+fn a_host_that_nobody_knows_is_called_so() {
+    let mut place = new_place();
+    place.set("DATABASE_URL", "postgres://ann@no-such-host.invalid/app");
+    for args in [&["check"][..], &["plan", "--preset", "medlogistics"]] {
+        let ran = place.run(args);
+        let said = ran.all().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains("no such host is known"), "{said}");
+        assert!(!said.contains("uncategorized"), "{said}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_scopes_are_told_apart() {
     for (scopes, check, expected) in [
         (vec!["create:users", "read:users"], "connection", "warning"),
         (vec!["create:users", "read:connections"], "scopes", "error"),
+        (vec!["read:users", "read:connections"], "scopes", "error"),
     ] {
         let scopes = scopes.into_iter().map(str::to_owned).collect();
         let Some(world) = World::with("scopes", Config { scopes, ..Config::default() }).await else { return };

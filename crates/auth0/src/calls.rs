@@ -108,7 +108,8 @@ impl Directory for Auth0 {
     }
 
     async fn sign_in(&self) -> Result<(), DirectoryError> {
-        Ok(self.authenticate().await?)
+        self.authenticate().await?;
+        Ok(())
     }
 
     fn silence(&self) -> Option<Silence> {

@@ -12,7 +12,7 @@ use url::Url;
 use crate::{
     errors::{SettingsError, TokenError},
     settings::Auth0Settings,
-    token::Tokens,
+    token::{Granted, Tokens},
     unanswered::Unanswered,
 };
 
@@ -66,12 +66,12 @@ impl Auth0 {
         })
     }
 
-    /// Makes sure that there is a token, for checks before the first user.
+    /// Makes sure that there is a token, for checks before the first user; says what came with it.
     ///
     /// # Errors
     /// With a text that says what to correct.
-    pub async fn authenticate(&self) -> Result<(), TokenError> {
-        self.tokens.current().await.map(drop)
+    pub async fn authenticate(&self) -> Result<Granted, TokenError> {
+        Ok(self.tokens.current().await?.granted.clone())
     }
 }
 

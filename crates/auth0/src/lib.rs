@@ -26,6 +26,7 @@ mod wire;
 pub use client::Auth0;
 pub use errors::{SettingsError, TokenError};
 pub use settings::Auth0Settings;
+pub use token::Granted;
 
 /// Directives for the log filter that keep other packages from printing what this one
 /// hides. At `trace` they show request heads, and the address is part of the path of

@@ -15,7 +15,7 @@ use std::{
 };
 
 use ferry_domain::Code;
-use reqwest::header::{HeaderValue, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderValue, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{sync::Mutex, time::Instant};
 use url::Url;
@@ -35,10 +35,21 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// First wait after a 429 of the token endpoint; it doubles each time.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
+/// What Auth0 said when it gave a token.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Granted {
+    /// What the token allows, with spaces between; `None` where the answer did not say it.
+    pub scope: Option<String>,
+    /// Time of day there, as its header `date` has it.
+    pub date: Option<String>,
+}
+
 /// A token ready to be sent.
 pub(crate) struct Token {
     /// `Bearer …`, marked sensitive.
     pub(crate) header: HeaderValue,
+    /// What came with it.
+    pub(crate) granted: Granted,
     /// The number of the renewal that made it.
     generation: u64,
     expires: Instant,
@@ -140,10 +151,11 @@ impl Tokens {
         let result = self.ask().await;
         let generation = self.ended.fetch_add(1, Ordering::AcqRel) + 1;
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
-        match result.and_then(|answer| Ok((header(&answer)?, answer.expires_in))) {
-            Ok((header, life)) => {
-                let life = response::time(life);
-                let token = Arc::new(Token { header, generation, expires: asked + life });
+        match result.and_then(|answer| Ok((header(&answer)?, answer))) {
+            Ok((header, answer)) => {
+                let life = response::time(answer.expires_in);
+                let granted = Granted { scope: answer.scope, date: answer.date };
+                let token = Arc::new(Token { header, granted, generation, expires: asked + life });
                 let renew_at = asked + life - AHEAD.min(life / 10);
                 *held = Held { token: Some(token.clone()), renew_at: Some(renew_at), error: None };
                 tracing::debug!(life_s = life.as_secs(), "got a token");
@@ -189,10 +201,13 @@ impl Tokens {
         self.unanswered.answered();
         let status = answer.status().as_u16();
         let retry_after = response::seconds(answer.headers().get(RETRY_AFTER));
+        let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
         let body = response::body(answer).await.map_err(|broken| TokenError::Unavailable(broken.code()))?;
         match status {
             200..=299 => {
-                serde_json::from_slice(&body).map_err(|_| TokenError::Unavailable(Code::AnswerUnreadable))
+                let answer: wire::TokenAnswer = serde_json::from_slice(&body)
+                    .map_err(|_| TokenError::Unavailable(Code::AnswerUnreadable))?;
+                Ok(wire::TokenAnswer { date, ..answer })
             }
             429 => Err(TokenError::Throttled { retry_after }),
             401 => Err(TokenError::CredentialsWrong),

@@ -21,6 +21,11 @@ pub(crate) struct TokenAnswer {
     pub(crate) access_token: String,
     /// Lifetime of the token in seconds.
     pub(crate) expires_in: u64,
+    /// What the token allows, with spaces between.
+    pub(crate) scope: Option<String>,
+    /// Time of day at Auth0, from the header `date`.
+    #[serde(skip)]
+    pub(crate) date: Option<String>,
 }
 
 /// `POST /users`. No `Debug`: it holds the password.

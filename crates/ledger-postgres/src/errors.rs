@@ -110,6 +110,9 @@ pub(crate) fn reason(error: &sqlx::Error) -> String {
         return sqlstate(refused);
     }
     match error {
+        sqlx::Error::Io(cause) if is_unknown_host(cause) => {
+            "no such host is known: check its name, and whether DNS answers".to_owned()
+        }
         sqlx::Error::Io(cause) => format!("the connection failed ({})", cause.kind()),
         sqlx::Error::Tls(_) => "TLS failed; check sslmode and the server's certificate".to_owned(),
         sqlx::Error::PoolTimedOut => "no connection became free or could be made within 5 s".to_owned(),
@@ -119,6 +122,11 @@ pub(crate) fn reason(error: &sqlx::Error) -> String {
         sqlx::Error::BeginFailed => "no transaction could be begun".to_owned(),
         _ => "the driver failed (protocol or configuration)".to_owned(),
     }
+}
+
+/// The system has no kind of its own for it.
+fn is_unknown_host(error: &std::io::Error) -> bool {
+    error.to_string().starts_with("failed to lookup address information")
 }
 
 fn sqlstate(refused: &PgDatabaseError) -> String {
@@ -131,8 +139,8 @@ fn sqlstate(refused: &PgDatabaseError) -> String {
         "53100" => "the server's disk is full",
         "53300" => "the server has no connection left: raise max_connections or lower Ferry's",
         "26000" | "42P05" => {
-            "the pooler before the server loses prepared statements: set its max_prepared_statements, or \
-             connect directly"
+            "a pooler before the server shares its connections between transactions: connect to the server itself, \
+             or to a pool with pool_mode = session"
         }
         "57014" => "a statement took too long and was stopped",
         "57P01" | "57P02" => "the server ended the connection",

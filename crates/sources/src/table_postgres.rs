@@ -278,6 +278,9 @@ fn unreachable(place: &str, error: &sqlx::Error) -> SourceError {
         }
         (_, "3D000") => refuse(place, "there is no such database", "Correct its name in the URL"),
         (_, "53300") => refuse(place, "the server has no connection left", "Try again later"),
+        (sqlx::Error::Io(io), _) if io.to_string().starts_with("failed to lookup address information") => {
+            refuse(place, "no such host is known", "Check its name in the URL, and whether DNS answers")
+        }
         (sqlx::Error::Io(io), _) => refuse(
             place,
             format!("the server can't be reached ({})", io.kind()),

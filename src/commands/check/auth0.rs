@@ -1,16 +1,18 @@
 //! Whether Auth0 knows us, lets us read, and has the connection. Two requests and one for a token.
 //!
-//! That users may be created can't be asked without creating one, so a missing
+//! That users may be created is read from the scope of the token. Where it is not said, a missing
 //! create:users shows with the first user: the run stops, and no user fails for it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use ferry_auth0::Auth0;
 use ferry_domain::{
     Auth0UserId, Code,
-    ports::{Directory, DirectoryError, Limiter},
+    ports::{Clock, Directory, DirectoryError, Limiter},
 };
 use ferry_limiter::{LocalLimiter, TenantLimiter};
+use ferry_operations::units;
+use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 use super::{Line, error, ok, warning};
 use crate::{
@@ -19,6 +21,9 @@ use crate::{
     system::{SystemClock, SystemRandom},
     tenant,
 };
+
+/// Clocks that differ by less are the same, for people.
+const CLOCK: Duration = Duration::from_secs(30);
 
 pub async fn check(setup: &Setup, lines: &mut Vec<Line>) {
     let (auth0, limiter) = match client(setup) {
@@ -29,18 +34,22 @@ pub async fn check(setup: &Setup, lines: &mut Vec<Line>) {
         }
     };
     let name = tenant::named(&setup.servers).ok().flatten().unwrap_or_default();
-    if let Err(wrong) = auth0.authenticate().await {
-        // Its text says what to correct.
-        lines.push(error(
-            "auth0",
-            format!("{name}: {wrong}"),
-            "Until then no user is created, and none fails.",
-        ));
-        return;
-    }
+    let granted = match auth0.authenticate().await {
+        Ok(granted) => granted,
+        Err(wrong) => {
+            // Its text says what to correct.
+            lines.push(error(
+                "auth0",
+                format!("{name}: {wrong}"),
+                "Until then no user is created, and none fails.",
+            ));
+            return;
+        }
+    };
     lines.push(ok("auth0", format!("{name} gives a token")));
+    lines.extend(clock(granted.date.as_deref(), SystemClock.now()));
     match reading(&auth0).await {
-        Ok(()) => lines.push(ok("scopes", "read:users is granted; create:users shows with the first user")),
+        Ok(()) => lines.push(creating(granted.scope.as_deref())),
         Err(wrong @ DirectoryError::ScopeMissing { .. }) => {
             lines.push(error("scopes", wrong, Code::ScopeMissing.remedy()));
         }
@@ -60,6 +69,34 @@ pub async fn check(setup: &Setup, lines: &mut Vec<Line>) {
             "Workers keep to the tenant's; set AUTH0_PLAN to its plan.",
         ));
     }
+}
+
+/// Whether users may be created, as far as the token says it.
+fn creating(scope: Option<&str>) -> Line {
+    let names = |scope: &str| scope.split(' ').any(|one| one == "create:users");
+    match scope {
+        Some(scope) if names(scope) => ok("scopes", "read:users and create:users are granted"),
+        Some(_) => {
+            error("scopes", "read:users is granted, and create:users is not", Code::ScopeMissing.remedy())
+        }
+        None => ok("scopes", "read:users is granted; create:users shows with the first user"),
+    }
+}
+
+/// How far our clock is from Auth0's; nothing where it did not say its time.
+fn clock(date: Option<&str>, now: OffsetDateTime) -> Option<Line> {
+    let there = OffsetDateTime::parse(date?, &Rfc2822).ok()?;
+    let apart = now - there;
+    let word = if apart.is_negative() { "behind" } else { "ahead of" };
+    let by = units::shown(apart.unsigned_abs());
+    Some(match apart.unsigned_abs() <= CLOCK {
+        true => ok("clock", "this machine's time is Auth0's"),
+        false => warning(
+            "clock",
+            format!("this machine is {by} {word} Auth0"),
+            "Set its clock (NTP): times in reports and logs are wrong, and certificates may be refused.",
+        ),
+    })
 }
 
 /// A client with limits of its own: two requests need not be shared out over all workers.
@@ -94,5 +131,32 @@ async fn connection(directory: &dyn Directory, name: &str) -> Line {
             "Grant the application read:connections, or look yourself; Ferry works without that scope.",
         ),
         Err(wrong) => error("connection", format!("{name}: {wrong}"), wrong.code().remedy()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Level;
+    use super::*;
+
+    #[test]
+    fn a_token_that_may_not_create_users_is_an_error() {
+        let level = |scope| creating(scope).level;
+        assert_eq!(level(Some("read:users create:users")), Level::Ok);
+        assert_eq!(level(Some("read:users create:users_app_metadata")), Level::Error);
+        assert_eq!(level(None), Level::Ok, "it shows with the first user");
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_is_said_with_its_distance() {
+        let at = |seconds| {
+            let now = OffsetDateTime::from_unix_timestamp(1_800_000_000 + seconds).unwrap();
+            clock(Some("Fri, 15 Jan 2027 08:00:00 GMT"), now).unwrap()
+        };
+        assert_eq!((at(20).level, at(-20).level), (Level::Ok, Level::Ok));
+        assert_eq!(at(300).found, "this machine is 5 min ahead of Auth0");
+        assert_eq!(at(-300).found, "this machine is 5 min behind Auth0");
+        assert_eq!(clock(None, SystemClock.now()).map(|line| line.level), None);
+        assert_eq!(clock(Some("yesterday"), SystemClock.now()).map(|line| line.level), None);
     }
 }

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use ferry_domain::ports::{Ledger, LedgerError, WaitReason, WorkerRecord};
+use ferry_domain::{
+    liveness::FRESH,
+    ports::{Ledger, LedgerError, WaitReason, WorkerRecord},
+};
+use ferry_operations::units::counted;
 use secrecy::SecretString;
 
 use super::{Line, error, ok, warning};
@@ -65,13 +69,14 @@ async fn postgres(url: &SecretString, shown: &str, setup: &Setup, lines: &mut Ve
         }
     };
     if let Err(wrong) = ledger.runs(1).await {
-        lines.push(error("ledger", format!("{shown}: {wrong}"), "Run ferry migrate --yes."));
+        lines.push(error("ledger", format!("{shown}: {wrong}"), remedy(&wrong)));
         return;
     }
     lines.push(ok("ledger", format!("{shown}, up to date")));
     for remark in ledger.remarks().await.unwrap_or_default() {
         lines.push(warning("ledger", remark.what, remark.remedy));
     }
+    lines.push(workers(&*ledger).await);
     lines.push(match registration(&ledger, setup).await {
         Ok(None) => ok("registration", "a worker's death is seen immediately"),
         Ok(Some(why)) => warning("registration", why, POOLER),
@@ -79,6 +84,35 @@ async fn postgres(url: &SecretString, shown: &str, setup: &Setup, lines: &mut Ve
             error("registration", wrong, "See what PostgreSQL says; workers register in the same way.")
         }
     });
+}
+
+/// What the error's own words do not say.
+fn remedy(wrong: &LedgerError) -> &'static str {
+    match wrong.to_string() {
+        words if words.contains("ferry migrate") => "Run ferry migrate --yes.",
+        words if words.contains("pooler") => "Correct DATABASE_URL or FERRY_LEDGER_URL.",
+        _ => "Until then nothing can be planned or sent.",
+    }
+}
+
+/// Who would work, and who only waits.
+async fn workers(ledger: &dyn Ledger) -> Line {
+    let all = match ledger.workers().await {
+        Ok(all) => all,
+        Err(wrong) => return error("workers", wrong, "Until then nobody can say who works."),
+    };
+    let living: Vec<_> =
+        all.iter().filter(|worker| worker.silent_for <= FRESH && worker.record.slots > 0).collect();
+    let waiting = living.iter().filter(|worker| worker.record.waiting_for.is_some()).count();
+    let count = counted(i64::try_from(living.len()).unwrap_or(i64::MAX), "worker");
+    ok(
+        "workers",
+        match (living.len(), waiting) {
+            (0, _) => "none runs: ferry worker".to_owned(),
+            (_, 0) => format!("{count} at work"),
+            (_, waiting) => format!("{count}, {waiting} of them waiting: ferry queue list"),
+        },
+    )
 }
 
 /// Registers as a worker would, without slots, and leaves immediately. Returns why deaths
@@ -91,4 +125,21 @@ async fn registration(ledger: &Arc<dyn Ledger>, setup: &Setup) -> Result<Option<
     drop(presence);
     ledger.retire(record.id).await?;
     Ok(unwatched)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_missing_tables_are_a_matter_of_migrate() {
+        let wrong = |reason: &str| {
+            let reason = reason.to_owned();
+            remedy(&LedgerError::Unavailable { doing: "could not be read", reason, passes: false })
+        };
+        assert!(wrong("the ledger's tables are missing: run `ferry migrate`").contains("migrate"));
+        for reason in ["a pooler before the server shares its connections", "a statement took too long"] {
+            assert!(!wrong(reason).contains("migrate"), "{reason}");
+        }
+    }
 }

@@ -79,7 +79,12 @@ async fn an_expired_token_is_not_used() {
     let server = one_token_then(Reply::Page(503, "x")).await;
     let tokens = tokens(&server);
     let first = tokens.current().await.unwrap();
-    let expired = Token { header: first.header.clone(), generation: 1, expires: Instant::now() };
+    let expired = Token {
+        header: first.header.clone(),
+        granted: Granted::default(),
+        generation: 1,
+        expires: Instant::now(),
+    };
     tokens.held.write().unwrap().token = Some(Arc::new(expired));
     assert_eq!(tokens.current().await.err(), Some(TokenError::Unavailable(Code::ServerError)));
 }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use ferry_domain::ports::{Leases, Loss, Planning, Processes, WorkerRecord};
+use ferry_domain::ports::{Leases, Loss, Planning, Processes, Runs, WorkerRecord};
 use ferry_ledger_postgres::{Options, PostgresLedger};
 use sqlx::postgres::PgConnectOptions;
 
@@ -31,6 +31,11 @@ impl Drop for Pooler {
 
 /// Starts pgbouncer before the database, or says that the test is skipped.
 async fn pooler(database: &Database, mode: &str) -> Option<Pooler> {
+    pooler_of(database, mode, 10).await
+}
+
+/// The same with so many sessions on the server.
+async fn pooler_of(database: &Database, mode: &str, sessions: u32) -> Option<Pooler> {
     let places = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer", "/opt/homebrew/bin/pgbouncer"];
     let Some(program) = places.iter().map(Path::new).find(|place| place.exists()) else {
         eprintln!("skipped: pgbouncer is not installed");
@@ -42,7 +47,7 @@ async fn pooler(database: &Database, mode: &str) -> Option<Pooler> {
     std::fs::create_dir(&folder).unwrap();
     let settings = format!(
         "[databases]\n* = host={} port={} user={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
-         unix_socket_dir =\nauth_type = any\npool_mode = {mode}\ndefault_pool_size = 10\n\
+         unix_socket_dir =\nauth_type = any\npool_mode = {mode}\ndefault_pool_size = {sessions}\n\
          ignore_startup_parameters = extra_float_digits\n",
         options.get_host(),
         options.get_port(),
@@ -68,15 +73,15 @@ async fn pooler(database: &Database, mode: &str) -> Option<Pooler> {
 
 impl Pooler {
     async fn ledger(&self, database: &Database) -> PostgresLedger {
-        let options = PgConnectOptions::from_str(&database.url).unwrap();
         // This pgbouncer may be one that knows nothing of prepared statements.
-        let url = format!(
-            "postgres://{}@127.0.0.1:{}/{}?statement-cache-capacity=0",
-            options.get_username(),
-            self.port,
-            options.get_database().unwrap(),
-        );
+        let url = format!("{}?statement-cache-capacity=0", self.url(database));
         PostgresLedger::connect(&url, Options::default()).await.unwrap()
+    }
+
+    fn url(&self, database: &Database) -> String {
+        let options = PgConnectOptions::from_str(&database.url).unwrap();
+        let (user, name) = (options.get_username(), options.get_database().unwrap());
+        format!("postgres://{user}@127.0.0.1:{}/{name}", self.port)
     }
 }
 
@@ -108,6 +113,27 @@ async fn behind_a_transaction_pooler_a_process_is_not_watched_and_says_so() {
         let rescued = direct.rescue(worker(2), true).await.unwrap();
         assert_eq!(rescued.iter().map(|one| one.because).collect::<Vec<_>>(), [Loss::Expired]);
         ledger.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_that_loses_prepared_statements_is_named_with_what_to_connect_to_instead() {
+    in_database(|database| async move {
+        let Some(pooler) = pooler_of(&database, "transaction", 1).await else { return };
+        database.migrated().await.close().await;
+        let url = pooler.url(&database);
+        let mut said = None;
+        // Each client begins to count its statements anew, on the one session of all.
+        for _client in 0..3 {
+            match PostgresLedger::connect(&url, Options::default()).await {
+                Ok(ledger) => said = said.or(ledger.runs(1).await.err().map(|error| error.to_string())),
+                Err(error) => said = said.or(Some(error.to_string())),
+            }
+        }
+        let said = said.expect("two clients call different statements by one name");
+        assert!(said.contains("a pooler") && said.contains("pool_mode = session"), "{said}");
+        assert!(!said.contains("migrate") && !said.contains("max_prepared"), "{said}");
     })
     .await;
 }
