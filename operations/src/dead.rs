@@ -4,7 +4,10 @@ mod selection;
 
 use std::fmt;
 
-use ferry_domain::ports::{DeadCount, DeadFilter, DeadKind, DeadView, Redriven};
+use ferry_domain::{
+    RunId,
+    ports::{DeadCount, DeadFilter, DeadKind, DeadView, Redriven},
+};
 use serde::Serialize;
 
 pub use selection::{KEYS, Selected, Selection};
@@ -126,7 +129,7 @@ pub async fn ask(access: &Access, act: Act, filter: DeadFilter) -> Result<Questi
 }
 
 /// What a redrive did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RedriveDone {
     /// Letters sent again.
     pub redriven: i64,
@@ -134,6 +137,8 @@ pub struct RedriveDone {
     pub users: i64,
     /// Letters that can't go again: without a job, or of a cancelled run.
     pub left: i64,
+    /// Runs of the letters.
+    pub runs: Vec<RunId>,
 }
 
 /// Sends kept letters again. With none it does nothing.
@@ -149,10 +154,14 @@ pub async fn redrive(
     if *letters == 0 {
         return Ok(RedriveDone::default());
     }
+    let mut runs: Vec<RunId> =
+        access.dead.dead(filter, *letters).await?.into_iter().filter_map(|letter| letter.run).collect();
+    runs.sort_unstable();
+    runs.dedup();
     let ids = access.batches(letters + SPARE);
     let Redriven { letters, users, left } =
         access.dead.redrive(filter, &ids, &access.command(reason)).await?;
-    Ok(RedriveDone { redriven: letters, users, left })
+    Ok(RedriveDone { redriven: letters, users, left, runs })
 }
 
 /// What a discard did.

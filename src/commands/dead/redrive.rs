@@ -1,6 +1,5 @@
 //! `ferry dead redrive`: sends kept letters again.
 
-use ferry_domain::RunId;
 use ferry_operations::{
     dead::{self, Act, RedriveDone},
     units::counted,
@@ -16,7 +15,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     };
     let done = dead::redrive(&access, &question, options.consent.reason.as_deref()).await?;
     if question.count.letters > 0 {
-        output::say(&told(&done, question.filter.run));
+        output::say(&told(&done));
     }
     if options.output == Output::Json {
         output::json(&done)?;
@@ -24,7 +23,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn told(done: &RedriveDone, run: Option<RunId>) -> String {
+fn told(done: &RedriveDone) -> String {
     let mut text = match done.users {
         0 => {
             format!(
@@ -42,8 +41,9 @@ fn told(done: &RedriveDone, run: Option<RunId>) -> String {
         );
     }
     if done.redriven > 0 {
-        let follow = run.map_or_else(|| "ferry run list".to_owned(), |run| format!("ferry run watch {run}"));
-        text += &format!("\nFollow: {follow}");
+        for run in &done.runs {
+            text += &format!("\nFollow: ferry run watch {run}");
+        }
     }
     text
 }

@@ -110,6 +110,7 @@ async fn a_redriven_letter_s_users_go_again(stage: &mut Stage) {
 
     let redriven = stage.json(&format!("dead redrive {filter} --yes"));
     assert_eq!((&redriven["redriven"], &redriven["users"]), (&1.into(), &users.into()), "{redriven}");
+    assert_eq!(redriven["runs"], serde_json::json!([stage.run]), "{redriven}");
     let shown = stage.show();
     assert_adds_up(&shown);
     assert_eq!(shown["failed"].as_i64().unwrap(), before["failed"].as_i64().unwrap() - users, "{shown}");
@@ -126,6 +127,12 @@ async fn a_redriven_letter_s_users_go_again(stage: &mut Stage) {
         "no job, no redrive: {payload}"
     );
     stage.says("dead redrive --where state=discarded --yes", 2, &["state=kept"]);
+
+    // By the number of the letter alone, the run is known all the same.
+    give_up(stage).await;
+    let id = stage.json("dead list --code CRASHED_WORKER")[0]["id"].clone();
+    let follow = format!("Follow: ferry run watch {}", stage.run);
+    stage.says(&format!("dead redrive {id} --yes"), 0, &[&follow]);
 }
 
 async fn a_discarded_letter_stays_on_record(stage: &mut Stage) {
