@@ -12,8 +12,9 @@ use crate::{
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// Where to write it: a PostgreSQL URL, or a SQLite file
-    #[arg(long, value_name = "URL")]
+    /// Where to write it: a PostgreSQL URL, or a SQLite file. Where DATABASE_URL names it, no password is seen in a
+    /// list of processes
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub target: String,
     /// Number of users, at least 40
     #[arg(long, default_value_t = 1_000)]
