@@ -25,6 +25,9 @@ pub struct Report {
     pub origin: String,
     /// Tenant and connection they went to.
     pub target: String,
+    /// Digest of the source as it was planned; that of the plan's records, where a plan was given.
+    #[serde(default)]
+    pub source_digest: String,
     /// Pass of the run: 1, and one more for each retry.
     pub round: i32,
     /// Sums by outcome; `source` is the sum of the seven others.
@@ -143,6 +146,7 @@ impl Report {
             migration: run.migration.clone(),
             origin: run.source.to_string(),
             target: format!("{} / {}", run.spec.tenant, run.spec.connection),
+            source_digest: run.spec.source_digest.clone(),
             round: run.round,
             tally: run.tally,
             adds_up: run.tally.adds_up(),

@@ -22,6 +22,9 @@ pub fn markdown(report: &Report) -> String {
         report.made_at,
         report.made_by
     );
+    if !report.source_digest.is_empty() {
+        let _ = writeln!(out, "Digest of the source: {}.\n", report.source_digest);
+    }
     tally(&mut out, report);
     let (left_out, needs): (Vec<&Group>, Vec<&Group>) =
         report.groups.iter().partition(|group| group.state == ItemState::Skipped);
