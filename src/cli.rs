@@ -19,6 +19,20 @@ Try it with nothing installed: ferry demo
 Settings: ferry config template
 The ledger is the database in which Ferry records each user, job and result: DATABASE_URL, or a SQLite file.";
 
+const PLAN: &str = "Examples:
+  ferry plan --preset medlogistics                   the table of DATABASE_URL, in numbers
+  ferry plan users.csv --list                        each record that would not be sent, and why
+  ferry plan users.csv -o friday.plan                keep the plan, for ferry run start --plan friday.plan
+  ferry plan users.csv --detailed-exitcode           7: there are users to move, 3: only records that need a person";
+
+const CHECK: &str = "Examples:
+  ferry check                                        exit code 0: all is well, 11: warnings, 10: errors
+  ferry check --output json                          the same for a script";
+
+const WORKER: &str = "Examples:
+  ferry worker                                       all roles; on SQLite the only process
+  ferry worker --listen 0.0.0.0:9464                 with /metrics, /livez and /readyz";
+
 /// Moves an application's users into Auth0 through a durable job queue.
 #[derive(Debug, Parser)]
 #[command(name = "ferry", version, about, max_term_width = 100)]
@@ -35,8 +49,10 @@ pub enum Command {
     /// Try it: move an example application's users into a simulated Auth0, all in this process
     Demo(demo::Options),
     /// Show what a run would do with each record of a source; changes nothing
+    #[command(after_help = PLAN)]
     Plan(plan::Options),
     /// Check settings, ledger, queue and Auth0 before a run, and say what to correct. Leaves nothing behind
+    #[command(after_help = CHECK)]
     Check(check::Options),
     /// Move users: start, list, show, watch, pause, resume, cancel, rate, retry, report
     #[command(subcommand)]
@@ -54,6 +70,7 @@ pub enum Command {
     /// Show who ordered what, when and why: starts, pauses, cancels, rates, retries, stop-all
     Audit(audit::Options),
     /// Create and verify users. SIGTERM or Ctrl-C stops it and hands unfinished work back; a second one ends it immediately
+    #[command(after_help = WORKER)]
     Worker(worker::Options),
     /// Serve a simulated Auth0 on this machine until SIGTERM or Ctrl-C
     Simulate(simulate::Options),

@@ -16,9 +16,15 @@ use ferry_domain::run::RunMove;
 
 use crate::{exit::Exit, made_with::Carried, options::Order, settings::Flag, setup::Setup};
 
+const START: &str = "Examples:
+  ferry run start --plan friday.plan                 what was planned; nothing else has to be given
+  ferry run start users.csv --max-failures 50        a file; stop when more than 50 users failed or conflict
+  ferry run start --preset medlogistics --yes        the table of DATABASE_URL, without a question";
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Read a source, record its users in the ledger, and let workers begin
+    #[command(after_help = START)]
     Start(Box<start::Options>),
     /// List runs, newest first
     List(list::Options),
