@@ -34,15 +34,7 @@ impl Embedded {
         let config =
             Config { client_id: "ferry".into(), client_secret: SECRET.into(), faults, ..Config::default() };
         let simulator = Simulator::start(config).await.unwrap();
-        for (name, value) in [
-            ("DATABASE_URL", "sqlite://app.db"),
-            ("AUTH0_BASE_URL", &simulator.base_url()),
-            ("AUTH0_CLIENT_ID", "ferry"),
-            ("AUTH0_CLIENT_SECRET", SECRET),
-            ("AUTH0_PLAN", "off"),
-        ] {
-            place.set(name, value);
-        }
+        place.set_embedded(&simulator.base_url(), SECRET);
         place.must(&["seed", "--target", "sqlite://app.db", "--users", "300"]);
         place.must(&["migrate", "--app", "--yes"]);
         place.start_run("sqlite://app.db", &["--batch-size", "25"]);

@@ -21,15 +21,7 @@ impl Embedded {
             Config { client_id: "ferry".into(), client_secret: SECRET.into(), faults, ..Config::default() };
         let simulator = Simulator::start(config).await.unwrap();
         let mut place = new_place();
-        for (name, value) in [
-            ("DATABASE_URL", "sqlite://app.db"),
-            ("AUTH0_BASE_URL", &simulator.base_url()),
-            ("AUTH0_CLIENT_ID", "ferry"),
-            ("AUTH0_CLIENT_SECRET", SECRET),
-            ("AUTH0_PLAN", "off"),
-        ] {
-            place.set(name, value);
-        }
+        place.set_embedded(&simulator.base_url(), SECRET);
         place.must(&["seed", "--target", "app.db", "--users", users]);
         Embedded { place, simulator }
     }
@@ -103,7 +95,8 @@ async fn a_ledger_in_the_application_s_file_goes_on_there_and_moves_when_it_is_t
     assert!(!again.err.contains("moved"), "once: {}", again.all());
     let _second = world.worker("second.log");
     world.until_sealed(&run).await;
-    let next = world.place.run(&["run", "start", "app.db", "--preset", "medlogistics", "--yes"]);
+    let start = ["run", "start", "app.db", "--preset", "medlogistics", "--email-verified", "assume", "--yes"];
+    let next = world.place.run(&start);
     assert!(next.all().contains("ALREADY_MIGRATED"), "a second run knows who was moved: {}", next.all());
 }
 

@@ -45,6 +45,19 @@ impl Place {
         }
     }
 
+    /// A SQLite application `app.db`, and a tenant: all that the embedded form needs.
+    pub fn set_embedded(&mut self, auth0: &str, secret: &str) {
+        for (name, value) in [
+            ("DATABASE_URL", "sqlite://app.db"),
+            ("AUTH0_BASE_URL", auth0),
+            ("AUTH0_CLIENT_ID", "ferry"),
+            ("AUTH0_CLIENT_SECRET", secret),
+            ("AUTH0_PLAN", "off"),
+        ] {
+            self.set(name, value);
+        }
+    }
+
     /// A path in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
