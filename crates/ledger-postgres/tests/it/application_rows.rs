@@ -78,7 +78,7 @@ async fn one_bad_row_never_costs_the_other_sixty_three() {
 
 /// Rows of the ledger's items that were read so far. A server's process tells at its end at the
 /// latest, so the test must have closed its ledgers.
-async fn rows_read(database: &Database) -> i64 {
+pub(crate) async fn rows_read(database: &Database) -> i64 {
     let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
     until("the ledger's sessions have ended", async || database.ask(others).await == "0").await;
     let read = "SELECT sum(idx_tup_read) + (SELECT seq_tup_read FROM pg_stat_user_tables \
@@ -302,6 +302,28 @@ async fn the_schema_that_was_found_is_kept_whatever_a_workers_search_path() {
         assert!(elsewhere.write_back(&lease, &results, 3).await.unwrap().finished());
         assert_eq!(database.ask("SELECT count(auth0_user_id) FROM public.users").await, "3");
         assert_eq!(database.ask("SELECT count(auth0_user_id) FROM app.users").await, "0");
+    })
+    .await;
+}
+
+/// The statistics know the first run only, and take the second for one row: joined in a loop, each of
+/// its users would be compared with each other.
+#[tokio::test]
+async fn a_second_run_is_planned_by_reading_each_user_a_few_times() {
+    in_database(|database| async move {
+        let ledger = database.migrated().await;
+        database.execute("ALTER TABLE ferry.items SET (autovacuum_enabled = false)").await;
+        let users = 5_000;
+        running(&ledger, 1, None, &[keys(1..=users)]).await;
+        ledger.close().await;
+        database.execute("ANALYZE ferry.items").await;
+        let before = rows_read(&database).await;
+        let ledger = database.ledger().await;
+        let planned = running(&ledger, 2, None, &[keys(1..=users)]).await;
+        assert_eq!(planned.tally.pending, users);
+        ledger.close().await;
+        let rows = rows_read(&database).await - before;
+        assert!((users..=users * 40).contains(&rows), "{rows} rows were read for {users} users");
     })
     .await;
 }
