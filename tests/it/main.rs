@@ -22,6 +22,7 @@ mod operators;
 mod plans;
 mod production;
 mod reasons;
+mod redis_servers;
 mod restoring;
 mod samples;
 mod schema_tools;
