@@ -131,3 +131,83 @@ async fn a_watch_goes_on_while_the_ledger_is_moved_out_of_the_application_s_file
     assert_eq!(code, Some(3), "{}", watch.said());
     assert!(!watch.said().contains("no such table"), "{}", watch.said());
 }
+
+/// There is none in this form, whatever happens to its one process.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_embedded_run_never_speaks_of_redis() {
+    let world = Embedded::new("200").await;
+    world.place.must(&["migrate", "--app", "--yes"]);
+    let run = world.place.start_run("app.db", &["--batch-size", "20"]);
+    let watch = world.place.ferry(&["run", "watch", &run]);
+    let mut watch = Worker::start(watch, &world.place.path("watch.log"));
+    let looked = || {
+        for args in [&["run", "show", &run][..], &["queue", "list"]] {
+            let said = world.place.must(args).all();
+            assert!(!said.contains("Redis"), "{said}");
+        }
+    };
+    looked();
+    let mut first = world.worker("first.log");
+    until("some are across", async || {
+        looked();
+        world.number("app.db", "SELECT count(auth0_user_id) FROM users").await >= 20
+    })
+    .await;
+    first.kill();
+    looked();
+    let _second = world.worker("second.log");
+    until("the watch has ended", async || {
+        looked();
+        !watch.lives()
+    })
+    .await;
+    for said in [watch.said(), first.said(), _second.said()] {
+        assert!(!said.contains("Redis"), "{said}");
+    }
+}
+
+/// A statement that waits for a lock is slow, and sqlx would print it.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_line_of_a_library_comes_between_what_a_person_reads() {
+    let Some(world) = World::new("quiet terminal").await else { return };
+    world.started(60, &[]);
+    let mut application = world.connect().await;
+    application.execute("BEGIN; LOCK TABLE ferry.runs IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let mut list = Worker::start(world.place.ferry(&["run", "list"]), &world.place.path("list.log"));
+    let blocked = "SELECT count(*) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    until("the list waits for the lock", async || world.number(blocked).await > 0).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await; // what counts as slow is more than a second
+    application.execute("COMMIT").await.unwrap();
+    let ended = list.ended(ferry_testbed::PATIENCE).await;
+    let said = list.said();
+    assert!(ended.success(), "{said}");
+    for words in ["sqlx", "slow statement", "SELECT", "WARN"] {
+        assert!(!said.contains(words), "{words}: {said}");
+    }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_for_workers_works_as_it_is_printed() {
+    let mut world = Embedded::new("60").await;
+    world.place.must(&["migrate", "--app", "--yes"]);
+    world.place.env.retain(|(name, _)| name != "DATABASE_URL");
+    let start = ["run", "start", "app.db", "--preset", "medlogistics", "--email-verified", "assume", "--yes"];
+    let started = world.place.must(&start);
+    let run = started.out.trim().to_owned();
+    let printed = |word: &str| {
+        let line = started.err.lines().find_map(|line| line.strip_prefix(word));
+        line.unwrap_or_else(|| panic!("{word}: {}", started.all())).trim().to_owned()
+    };
+    let pasted = |command: String| {
+        // With `exec` the shell is not in between when the process is to be ended.
+        let command = command.replace("ferry ", &format!("exec {} ", env!("CARGO_BIN_EXE_ferry")));
+        world.place.command("sh".as_ref(), &["-c", &command])
+    };
+    let worker = pasted(printed("Started. Workers: "));
+    let _worker = Worker::start(worker, &world.place.path("worker.log"));
+    let watched = pasted(printed("Follow: ")).output().unwrap();
+    let said = String::from_utf8_lossy(&watched.stdout).into_owned();
+    assert!(said.contains(&format!("Run {run} is sealed")), "{said}");
+}

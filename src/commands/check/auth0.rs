@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_wrong_is_said_with_its_distance() {
-        let at = |seconds| {
+        let at = |seconds: i64| {
             let now = OffsetDateTime::from_unix_timestamp(1_800_000_000 + seconds).unwrap();
             clock(Some("Fri, 15 Jan 2027 08:00:00 GMT"), now).unwrap()
         };

@@ -57,7 +57,7 @@ pub enum LedgerError {
     #[error("rows are locked by others")]
     Busy,
     /// The application holds its whole table, or its file, locked. Try again; no attempt is spent.
-    #[error("the application holds {0} locked: find its long transaction; it goes on by itself")]
+    #[error("the application holds {0} locked: find its long transaction, or try again at its end")]
     AppBusy(String),
     /// The ledger was in this file, and is not any more.
     #[error(
