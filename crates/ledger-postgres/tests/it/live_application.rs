@@ -1,8 +1,9 @@
 //! Ferry writes while the application works on the same table.
 
 use ferry_domain::{
-    Code, ItemSeq, WriteBackTarget,
-    ports::{Items, Planning, RefusedRow},
+    Auth0UserId, Code, ItemSeq, SourceKey, WriteBackTarget,
+    application::RowId,
+    ports::{Items, Planning, RefusedRow, Reports},
 };
 use ferry_testbed::until;
 use sqlx::Connection;
@@ -88,6 +89,29 @@ async fn a_row_that_a_policy_keeps_from_being_changed_is_refused_and_a_locked_on
         assert!(written.finished());
         ledger.close().await;
         application.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_row_that_a_policy_may_hide_is_not_called_gone() {
+    in_database(|database| async move {
+        users(&database).await;
+        let role = database.name.clone();
+        database
+            .execute(&format!(
+                "CREATE ROLE \"{role}\"; GRANT USAGE ON SCHEMA public TO \"{role}\"; GRANT \"{role}\" TO current_user;
+                 GRANT SELECT, UPDATE ON users TO \"{role}\"; UPDATE users SET auth0_user_id = 'auth0|2' WHERE id = 2;
+                 ALTER TABLE users ENABLE ROW LEVEL SECURITY;
+                 CREATE POLICY seen ON users USING (id <> 3)"
+            ))
+            .await;
+        database.execute(&format!("ALTER DATABASE \"{role}\" SET role = \"{role}\"")).await;
+        let ledger = database.ledger().await;
+        let asked = [1, 2, 3].map(|n| (SourceKey(n.to_string()), Auth0UserId(format!("auth0|{n}"))));
+        let found = ledger.row_ids(&users_table(), &asked).await.unwrap();
+        assert_eq!(found, [RowId::Lacking, RowId::Carried, RowId::Unseen]);
+        ledger.close().await;
     })
     .await;
 }
