@@ -49,7 +49,9 @@ fn the_closing_table_says_where_the_report_is_and_what_to_try_next() {
     let place = new_place();
     let ran = place.run(&["demo", "--users", "40", "--limits", "off"]);
     assert_eq!(ran.code, 0, "{}", ran.all());
-    for word in ["planted", "report.md", "Try next", "ferry run report"] {
+    for word in
+        ["planted", "report.md", "Try next", "ferry run report", "Remove what it made: rm -r ferry-demo-"]
+    {
         assert!(ran.out.contains(word), "the closing words lack {word:?}:\n{}", ran.all());
     }
 }

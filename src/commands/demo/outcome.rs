@@ -108,8 +108,9 @@ pub fn print(run: &RunView, population: &Population, seconds: f64, report: &Path
     output::data(&format!("\n{} users in {seconds:.1} s. Report: {}", t.source, report.display()));
     let ledger = format!("DATABASE_URL=sqlite://{}", file.display());
     output::data(&format!(
-        "\nTry next:\n  less {}\n  {ledger} ferry run list\n  {ledger} ferry run report {} --output csv\n  ferry demo --users 10000 --limits enterprise",
+        "\nTry next:\n  less {}\n  {ledger} ferry run list\n  {ledger} ferry run report {} --output csv\n  ferry demo --users 10000 --limits enterprise\n\nRemove what it made: rm -r {}",
         report.display(),
-        run.id
+        run.id,
+        file.parent().unwrap_or(file).display()
     ));
 }
