@@ -8,7 +8,7 @@ use clap::Args;
 use ferry_domain::{
     RunView, WriteBackTarget,
     application::{AppTable, Relation},
-    ports::Ledger,
+    ports::{Command, Ledger, Migration},
 };
 
 use self::tools::Tool;
@@ -85,6 +85,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     )? {
         return Ok(output::nothing_changed());
     }
+    let mut moved = None;
     if let Some(found) = &misplaced {
         let runs = wiring::relocate(found).await?;
         let (from, to) = (found.application.display(), found.beside.display());
@@ -93,16 +94,21 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
             1 => format!("The ledger, with 1 run, was moved from {from} to {to}."),
             many => format!("The ledger, with {many} runs, was moved from {from} to {to}."),
         });
+        moved = Some(Migration::Moved { moved_from: from.to_string(), runs }).filter(|_| runs > 0);
     }
     let place = wiring::ledger_place(&setup.servers).await?;
     let ledger: Arc<dyn Ledger> = wiring::ledger_for(application.as_ref(), &place, setup).await?;
     ledger.migrate().await?;
     output::say(&format!("The ledger in {} is up to date.", place.shown()));
+    let by = Command { by: &setup.servers.operator, reason: None };
+    if let Some(what) = &moved {
+        ledger.note_migrated(what, &by).await?;
+    }
     for remark in ledger.remarks().await? {
         output::say(&format!("warning: {remark}"));
     }
     if let Some(target) = target {
-        let table = prepare(&*ledger, &target).await?;
+        let table = prepare(&*ledger, &target, &by).await?;
         if !options.model_known {
             tell_model(&*ledger, &table, options.schema_tool).await?;
         }
@@ -111,12 +117,20 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
 }
 
 /// Makes what the application's table lacks; says what stays to be known about it.
-async fn prepare(ledger: &dyn Ledger, target: &WriteBackTarget) -> anyhow::Result<AppTable> {
+async fn prepare(
+    ledger: &dyn Ledger,
+    target: &WriteBackTarget,
+    by: &Command<'_>,
+) -> anyhow::Result<AppTable> {
     let had_ids = ledger.application_table(target).await.is_ok_and(|table| table.id.is_some());
     let changed = ledger.prepare_application(target).await?;
     let table = ledger.application_table(target).await?;
     let word = if changed { "added" } else { "was there already" };
     output::say(&format!("{}.{} {word}.", table.target.shown(), target.id_column));
+    if changed {
+        let (table, column) = (table.target.shown(), target.id_column.clone());
+        ledger.note_migrated(&Migration::Prepared { table, column }, by).await?;
+    }
     if !had_ids {
         tell_of_lost_ids(ledger, &table.target).await?;
     }

@@ -90,6 +90,8 @@ async fn a_ledger_in_the_application_s_file_goes_on_there_and_moves_when_it_is_t
 
     let moved = world.place.must(&["migrate", "--yes"]);
     assert!(moved.err.contains("with 1 run,"), "{}", moved.all());
+    let audit = world.place.must(&["audit"]).out;
+    assert!(audit.contains("migrate  by ") && audit.contains("moved from app.db"), "{audit}");
     assert_eq!(world.number("app.db", OURS).await, 0);
     let again = world.place.must(&["migrate", "--yes"]);
     assert!(!again.err.contains("moved"), "once: {}", again.all());

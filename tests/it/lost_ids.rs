@@ -8,6 +8,14 @@ use crate::{beside::Embedded, world::World};
 
 const IDS: &str = "SELECT count(auth0_user_id) FROM users";
 
+/// Who gave the table its column is in the audit, once for each time.
+fn is_audited(place: &Place, times: usize) {
+    let audit = place.json(&["audit", "--output", "json"]);
+    let lines = audit.as_array().unwrap().iter().filter(|line| line["action"] == "migrate");
+    let columns: Vec<_> = lines.map(|line| line["detail"]["column"].as_str().unwrap()).collect();
+    assert_eq!(columns, vec!["auth0_user_id"; times], "{audit}");
+}
+
 /// `run` is sealed, and a schema tool dropped the column in its middle.
 fn is_said(place: &Place, run: &str) {
     let shown = place.json(&["run", "show", run, "--output", "json"]);
@@ -58,6 +66,8 @@ async fn ids_that_were_lost_in_the_middle_of_a_run_are_counted_at_its_end() {
     world.place.must(&["migrate", "--app", "--yes"]);
     world.until_sealed(&run).await;
     is_said(&world.place, &run);
+    world.place.must(&["migrate", "--app", "--yes"]);
+    is_audited(&world.place, 2);
     world.end().await;
 }
 
@@ -77,4 +87,6 @@ async fn ids_that_were_lost_in_a_file_in_the_middle_of_a_run_are_counted_at_its_
     let sealed = async || world.place.json(&["run", "show", &run, "--output", "json"])["state"] == "sealed";
     until("the run is sealed", sealed).await;
     is_said(&world.place, &run);
+    world.place.must(&["migrate", "--app", "--yes"]);
+    is_audited(&world.place, 2);
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use ferry_domain::{
     RunId,
     application::RowIds,
-    ports::{Command, Controls, Orders, Restored},
+    ports::{Command, Controls, Migration, Orders, Restored},
 };
 use ferry_ledger::{
     Result,
@@ -54,6 +54,16 @@ impl Controls for PostgresLedger {
         self.trying("could not write its audit", || async {
             let mut tx = self.begin().await?;
             Tx(&mut tx).write_audit(&Line::restoring(run, rows, command)).await?;
+            tx.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn note_migrated(&self, what: &Migration, command: &Command<'_>) -> Result<()> {
+        self.trying("could not write its audit", || async {
+            let mut tx = self.begin().await?;
+            Tx(&mut tx).write_audit(&Line::migrated(what, command)).await?;
             tx.commit().await?;
             Ok(())
         })

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use ferry_domain::{
     RunId,
     application::RowIds,
-    ports::{Command, Controls, Orders, Restored},
+    ports::{Command, Controls, Migration, Orders, Restored},
 };
 use ferry_ledger::{
     Result,
@@ -57,6 +57,12 @@ impl Controls for SqliteLedger {
     async fn note_restoring(&self, run: RunId, rows: &RowIds, command: &Command<'_>) -> Result<()> {
         let mut tx = self.write(SETTING).await?;
         Tx(&mut tx).write_audit(&Line::restoring(run, rows, command)).await?;
+        tx.commit().await.doing(SETTING)
+    }
+
+    async fn note_migrated(&self, what: &Migration, command: &Command<'_>) -> Result<()> {
+        let mut tx = self.write(SETTING).await?;
+        Tx(&mut tx).write_audit(&Line::migrated(what, command)).await?;
         tx.commit().await.doing(SETTING)
     }
 

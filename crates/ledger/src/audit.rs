@@ -3,7 +3,7 @@
 use ferry_domain::{
     Code, RunId,
     application::{ROW_SECURITY, RowIds},
-    ports::{Command, Moved, NewRun, Restored, Retried},
+    ports::{Command, Migration, Moved, NewRun, Restored, Retried},
     run::RunMove,
 };
 use serde_json::{Value, json};
@@ -68,6 +68,11 @@ impl<'a> Line<'a> {
     /// Ids were written back again.
     pub fn restored(run: RunId, restored: &Restored, command: &Command<'a>) -> Self {
         Line::of(command, "ids_restored", run, json!(restored))
+    }
+
+    /// A migration changed something that others meet.
+    pub fn migrated(what: &Migration, command: &Command<'a>) -> Self {
+        Line::of(command, "migrate", None, json!(what))
     }
 
     /// All sending was stopped, or goes on.

@@ -12,7 +12,7 @@ use ferry_domain::{
     ids::RunId,
     item::Outcome,
     job::{JobKind, Verdict},
-    ports::{Command, Ended, LedgerError, Moved, Restored, WatchedRun},
+    ports::{Command, Ended, LedgerError, Migration, Moved, Restored, WatchedRun},
     run::{RunMove, RunState},
     tally::Tally,
     threshold::StopAfter,
@@ -281,7 +281,12 @@ pub async fn orders_are_read_back_newest_first(world: impl LedgerWorld) {
         (&lines[1].detail["lacking"], &lines[1].detail["restored"]),
         (&3.into(), &serde_json::Value::Null)
     );
-    let pause = scene.ledger.audit(Some(run), 10).await.unwrap().remove(1);
+    let what = Migration::Prepared { table: "people".into(), column: "auth0_user_id".into() };
+    scene.ledger.note_migrated(&what, &ANN).await.unwrap();
+    let migrated = scene.ledger.audit(Some(run), 1).await.unwrap().remove(0);
+    assert_eq!((migrated.action.as_str(), migrated.run), ("migrate", None));
+    assert_eq!(migrated.detail, serde_json::json!({ "table": "people", "column": "auth0_user_id" }));
+    let pause = scene.ledger.audit(Some(run), 10).await.unwrap().remove(2);
     assert_eq!((pause.actor.as_str(), pause.reason.as_deref()), (ANN.by, ANN.reason));
     assert_eq!(pause.detail["after"], "paused");
 }

@@ -13,9 +13,9 @@ use ferry_domain::{
     ports::{
         AuditLine, BatchVerification, Cancellable, Command, Controls, DeadCount, DeadFilter, DeadLetter,
         DeadLetters, DeadView, Discrepancy, Duty, FailureGroup, ItemFilter, ItemView, Items, JobCount, Jobs,
-        Leases, LedgerError, Moved, MovedOtherwise, MovedUser, Moves, NewRun, Orders, Planned, Planning,
-        Presence, Processes, QueueCount, Redriven, Reports, Rescued, Restored, Retried, Retryable, RunNow,
-        Runs, SealedRun, StoredReport, Unclaimed, WatchedRun, WorkerRecord, WorkerView, WriteBack,
+        Leases, LedgerError, Migration, Moved, MovedOtherwise, MovedUser, Moves, NewRun, Orders, Planned,
+        Planning, Presence, Processes, QueueCount, Redriven, Reports, Rescued, Restored, Retried, Retryable,
+        RunNow, Runs, SealedRun, StoredReport, Unclaimed, WatchedRun, WorkerRecord, WorkerView, WriteBack,
     },
     run::RunMove,
 };
@@ -470,6 +470,11 @@ impl Controls for Told {
     async fn note_restoring(&self, run: RunId, rows: &RowIds, command: &Command<'_>) -> Result<()> {
         let answer = self.0.ledger.note_restoring(run, rows, command).await;
         self.told(format!("note_restoring {run} {rows:?}"), answer, debug).await
+    }
+
+    async fn note_migrated(&self, what: &Migration, command: &Command<'_>) -> Result<()> {
+        let answer = self.0.ledger.note_migrated(what, command).await;
+        self.told(format!("note_migrated {what:?}"), answer, debug).await
     }
 
     async fn note_restored(&self, run: RunId, restored: &Restored, command: &Command<'_>) -> Result<()> {

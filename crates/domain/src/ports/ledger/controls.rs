@@ -64,6 +64,26 @@ pub struct Restored {
     pub ended: Ended,
 }
 
+/// What `ferry migrate` changed that others meet. Field names are part of the audit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Migration {
+    /// The application's table got its column, or its index.
+    Prepared {
+        /// The table.
+        table: String,
+        /// The column with the ids.
+        column: String,
+    },
+    /// The ledger was moved out of an application's file.
+    Moved {
+        /// That file.
+        moved_from: String,
+        /// Its runs.
+        runs: i64,
+    },
+}
+
 /// Orders to all processes.
 #[async_trait]
 pub trait Controls: Send + Sync {
@@ -80,6 +100,9 @@ pub trait Controls: Send + Sync {
 
     /// Writes down in the audit what came of it.
     async fn note_restored(&self, run: RunId, restored: &Restored, command: &Command<'_>) -> Result<()>;
+
+    /// Writes down in the audit what a migration changed.
+    async fn note_migrated(&self, what: &Migration, command: &Command<'_>) -> Result<()>;
 
     /// Stops all sending, or lets it go on. Returns whether that changed anything; if so, with
     /// a line in the audit.

@@ -17,7 +17,7 @@ mod processes;
 mod reports;
 mod runs;
 
-pub use controls::{ActiveRun, Controls, Ended, Orders, Restored};
+pub use controls::{ActiveRun, Controls, Ended, Migration, Orders, Restored};
 pub use dead::{DeadCount, DeadFilter, DeadKind, DeadLetter, DeadLetters, DeadState, DeadView, Redriven};
 pub use items::{AppRows, ItemFilter, ItemView, Items, RefusedRow, WriteBack};
 pub use jobs::{JobCount, Jobs, QueueCount, QueueState};
