@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn reading_back_is_named_beside_creating() {
         assert_eq!(
-            told(2_925, "private-100").as_deref(),
+            told(2_900, "private-100").as_deref(),
             Some(
                 "Creating them takes at least 58 s under private-100 (50 new users per second), \
                  reading them back about 58 s more: both share the limit."
