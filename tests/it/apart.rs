@@ -112,7 +112,8 @@ async fn a_table_of_postgresql_is_moved_with_its_ledger_on_sqlite() {
     assert!(ids > 0, "{shown}");
     assert_eq!(Some(ids), shown["created"].as_i64(), "{shown}");
     world.assert_ids_match().await;
-    let again = world.place.run(&["run", "start", &world.database.url, "--preset", "medlogistics", "--yes"]);
+    let preset = ["--preset", "medlogistics", "--email-verified", "assume", "--yes"];
+    let again = world.place.run(&[&["run", "start", &world.database.url], &preset[..]].concat());
     assert!(again.all().contains("ALREADY_MIGRATED"), "a second run knows who was moved: {}", again.all());
     world.end().await;
 }

@@ -93,6 +93,11 @@ async fn a_folder_that_can_not_be_written_to_is_named_with_its_owner() {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     };
     for file in ["app.db", "app.ferry.db"] {
+        // Closed by the last one who has it open, it leaves no journal, with which it could be read.
+        let url = format!("sqlite://{}", world.place.path(file).display());
+        let mut last = SqliteConnection::connect(&url).await.unwrap();
+        sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut last).await.unwrap();
+        last.close().await.unwrap();
         mode(&world.place.path(file), 0o444);
     }
     mode(world.place.dir.path(), 0o555);
