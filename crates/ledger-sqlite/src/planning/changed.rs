@@ -1,5 +1,7 @@
 //! Users whose rows have an id, beside what an earlier run moved.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use ferry_domain::{ItemSeq, RunId, ports::MovedUser};
 
@@ -8,6 +10,7 @@ use ferry_ledger::{
     rows::{MovedOtherwiseRow, MovedUserRow},
     steps::{ChangedSteps, Differing, RecordRow},
 };
+use futures_util::TryStreamExt;
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
@@ -15,7 +18,7 @@ use super::settle::FINISHING;
 use crate::{connection::Tx, errors::Doing, values::json};
 
 /// Users compared together: each group costs a reading of the earlier run.
-const GROUP: i64 = 100_000;
+const GROUP: i64 = 50_000;
 pub(super) const COMPARING: &str = "could not compare users with an earlier run";
 
 #[async_trait]
@@ -50,25 +53,12 @@ impl ChangedSteps for Tx<'_> {
             let Some(last) = users.last() else { return Ok(found) };
             after = ItemSeq(last.seq);
             users.retain(|user| among.is_none_or(|among| among.binary_search(&user.seq).is_ok()));
-            let asked = json(&users.iter().map(asked).collect::<Vec<_>>());
-            found.extend(places(self.0, earlier, asked).await?);
+            found.extend(places(self.0, earlier, users.iter().map(asked)).await?);
         }
     }
 
     async fn records(&mut self, run: RunId, seqs: &[i64]) -> Result<Vec<RecordRow>> {
-        let seqs = json(seqs);
-        sqlx::query_as!(
-            RecordRow,
-            r#"
-            SELECT seq AS "seq!: i64", record AS "record?: String", field AS "field?: String"
-            FROM json_each(?2) CROSS JOIN ferry_items ON run_id = ?1 AND seq = value
-            "#,
-            run.0,
-            seqs
-        )
-        .fetch_all(&mut *self.0)
-        .await
-        .doing(FINISHING)
+        records(self.0, run, seqs).await
     }
 
     async fn make_conflicts(&mut self, run: RunId, seqs: &[i64], fields: &str) -> Result<()> {
@@ -89,37 +79,46 @@ impl ChangedSteps for Tx<'_> {
     }
 }
 
+/// A user that is looked for: place, key, account and digest.
 type Asked<'a> = (i64, &'a str, &'a str, &'a str);
 
-/// A user as the statements below take them.
 fn asked(user: &MovedUserRow) -> Asked<'_> {
     (user.seq, &user.key, &user.auth0_user_id, &user.digest)
 }
 
-/// Which of these users `earlier` moved with another digest, and where they are there. What that run
-/// moved is materialised, and the users come as JSON: so SQLite makes an index over the keys,
-/// whatever its statistics say; else it would read that run once for each user.
-async fn places(connection: &mut SqliteConnection, earlier: RunId, asked: String) -> Result<Vec<Differing>> {
-    sqlx::query_as!(
-        Differing,
+/// Which of these users `earlier` moved with another digest, and where they are there; and whom it
+/// did not move. That run is read once and compared here: SQLite has no hash join, and whether it
+/// makes an index for a join depends on its version and statistics.
+async fn places(
+    connection: &mut SqliteConnection,
+    earlier: RunId,
+    users: impl Iterator<Item = Asked<'_>>,
+) -> Result<Vec<Differing>> {
+    let mut left: HashMap<(String, String), (i64, &str)> = users
+        .map(|(seq, key, account, digest)| ((key.to_owned(), account.to_owned()), (seq, digest)))
+        .collect();
+    let mut found = Vec::new();
+    let mut rows = sqlx::query!(
         r#"
-        WITH past AS MATERIALIZED (
-            SELECT key, auth0_user_id, digest, seq FROM ferry_items
-            WHERE run_id = ?1 AND record IS NOT NULL AND auth0_user_id IS NOT NULL
-              AND (state IN ('created', 'adopted') OR state = 'skipped' AND code = 'ALREADY_MIGRATED')
-        )
-        SELECT value ->> 0 AS "seq!: i64", past.seq AS "then?: i64"
-        FROM json_each(?2)
-        LEFT JOIN past ON past.key = value ->> 1 AND past.auth0_user_id = value ->> 2
-        WHERE past.digest IS NOT value ->> 3
-        ORDER BY 1
+        SELECT key AS "key!: String", auth0_user_id AS "account!: String", digest AS "digest!: String",
+               seq AS "seq!: i64"
+        FROM ferry_items
+        WHERE run_id = ?1 AND record IS NOT NULL AND auth0_user_id IS NOT NULL
+          AND (state IN ('created', 'adopted') OR state = 'skipped' AND code = 'ALREADY_MIGRATED')
         "#,
-        earlier.0,
-        asked
+        earlier.0
     )
-    .fetch_all(connection)
-    .await
-    .doing(FINISHING)
+    .fetch(connection);
+    while let Some(row) = rows.try_next().await.doing(COMPARING)? {
+        if let Some((seq, digest)) = left.remove(&(row.key, row.account))
+            && digest != row.digest
+        {
+            found.push(Differing { seq, then: Some(row.seq) });
+        }
+    }
+    found.extend(left.into_values().map(|(seq, _)| Differing { seq, then: None }));
+    found.sort_by_key(|user| user.seq);
+    Ok(found)
 }
 
 /// Users of a run that are `ALREADY_MIGRATED`, after a position.
@@ -154,27 +153,33 @@ pub(super) async fn moved_otherwise(
     earlier: RunId,
     users: &[MovedUser],
 ) -> Result<Vec<MovedOtherwiseRow>> {
-    let asked: Vec<_> = users
+    let asked = users
         .iter()
-        .map(|user| (user.seq.0, &user.key.0, &user.auth0_user_id.0, user.digest.as_str()))
-        .collect();
-    let asked = json(&asked);
+        .map(|user| (user.seq.0, user.key.0.as_str(), user.auth0_user_id.0.as_str(), user.digest.as_str()));
+    let found = places(connection, earlier, asked).await?;
+    let thens: Vec<i64> = found.iter().filter_map(|user| user.then).collect();
+    let rows = records(connection, earlier, &thens).await?;
+    let mut records: HashMap<i64, Option<String>> =
+        rows.into_iter().map(|row| (row.seq, row.record)).collect();
+    let record = |user: &Differing| records.remove(&user.then?).flatten();
+    Ok(found
+        .iter()
+        .map(record)
+        .zip(&found)
+        .map(|(record, user)| MovedOtherwiseRow { seq: user.seq, record })
+        .collect())
+}
+
+async fn records(connection: &mut SqliteConnection, run: RunId, seqs: &[i64]) -> Result<Vec<RecordRow>> {
+    let seqs = json(seqs);
     sqlx::query_as!(
-        MovedOtherwiseRow,
+        RecordRow,
         r#"
-        WITH past AS MATERIALIZED (
-            SELECT key, auth0_user_id, digest, record FROM ferry_items
-            WHERE run_id = ?1 AND record IS NOT NULL AND auth0_user_id IS NOT NULL
-              AND (state IN ('created', 'adopted') OR state = 'skipped' AND code = 'ALREADY_MIGRATED')
-        )
-        SELECT value ->> 0 AS "seq!: i64", past.record AS "record?: String"
-        FROM json_each(?2)
-        LEFT JOIN past ON past.key = value ->> 1 AND past.auth0_user_id = value ->> 2
-        WHERE past.digest IS NOT value ->> 3
-        ORDER BY 1
+        SELECT seq AS "seq!: i64", record AS "record?: String", field AS "field?: String"
+        FROM json_each(?2) CROSS JOIN ferry_items ON run_id = ?1 AND seq = value
         "#,
-        earlier.0,
-        asked
+        run.0,
+        seqs
     )
     .fetch_all(connection)
     .await
