@@ -7,7 +7,7 @@ use crate::{Access, Error};
 
 /// Users compared together. Each group costs a reading of the earlier run; where all changed, their
 /// records are in memory together.
-const GROUP: i64 = 25_000;
+const GROUP: i64 = 50_000;
 /// Earlier runs that are looked for.
 const RUNS: i64 = 1_000;
 

@@ -18,7 +18,7 @@ use super::settle::FINISHING;
 use crate::{connection::Tx, errors::Doing, values::json};
 
 /// Users compared together: each group costs a reading of the earlier run.
-const GROUP: i64 = 50_000;
+const GROUP: i64 = 100_000;
 pub(super) const COMPARING: &str = "could not compare users with an earlier run";
 
 #[async_trait]
