@@ -148,10 +148,14 @@ fn expression(cell: &Cell) -> String {
 /// write-back reads that form.
 fn cell(row: &SqliteRow, at: usize, is_key: bool) -> Result<Value, Code> {
     let unreadable = |_| Code::RecordInvalid;
-    let stored = row.try_get_raw(at).map_err(unreadable)?.type_info().name().to_owned();
+    let raw = row.try_get_raw(at).map_err(unreadable)?;
+    // Of NULL the driver tells the type that the column was declared with.
+    if raw.is_null() {
+        return Ok(Value::Null);
+    }
+    let stored = raw.type_info().name().to_owned();
     let declared_boolean = row.column(at).type_info().name() == "BOOLEAN";
     match stored.as_str() {
-        "NULL" => Ok(Value::Null),
         "INTEGER" | "BOOLEAN" => match row.try_get_unchecked::<i64, _>(at).map_err(unreadable)? {
             number @ (0 | 1) if declared_boolean => Ok(Value::Bool(number == 1)),
             number => Ok(Value::from(number)),

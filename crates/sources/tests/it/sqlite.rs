@@ -69,6 +69,35 @@ async fn medlogistics_comes_in_key_order_with_codes_of_hospital_and_ward() {
     assert_eq!(of_state(&all, ItemState::Skipped), 1);
 }
 
+/// Whatever type the column was declared with: no value is no decision about a person.
+#[tokio::test]
+async fn null_is_no_value_whatever_the_column_was_declared_as() {
+    for declared in
+        ["BOOLEAN", "INTEGER", "BIGINT", "REAL", "NUMERIC", "TEXT", "DATETIME", "BLOB", "JSON", ""]
+    {
+        let db = Db::new(&format!(
+            "CREATE TABLE u (id INTEGER PRIMARY KEY, email TEXT, active {declared}, blocked {declared},
+                             gone {declared}, seat {declared});
+             INSERT INTO u VALUES (1, 'ann@example.com', NULL, NULL, NULL, NULL);"
+        ))
+        .await;
+        let fields = [
+            ("key", "id"),
+            ("email", "email"),
+            ("active", "active"),
+            ("blocked", "blocked"),
+            ("deleted_at", "gone"),
+            ("app_metadata.seat", "seat"),
+        ];
+        let mapping = Mapping { table: Some("u".into()), ..mapping(&fields) };
+        let all = candidates(&db.location(), &mapping).await.unwrap();
+        let expected = serde_json::json!({
+            "key": "1", "email": "ann@example.com", "email_verified": false, "blocked": false,
+        });
+        assert_eq!(serde_json::to_value(users(&all)[0]).unwrap(), expected, "{declared}");
+    }
+}
+
 #[tokio::test]
 async fn what_the_operator_decides_overrides_the_preset() {
     let db = Db::new(MEDLOGISTICS).await;
