@@ -131,3 +131,26 @@ async fn who_is_disabled_while_a_run_waits_is_told_by_a_plan_after_it() {
     assert_eq!(plan.code, 3, "{}", plan.all());
     assert!(plan.out.contains(CHANGED[1]), "{}", plan.all());
 }
+
+/// Whose the accounts are is known from the run that made them.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_id_of_another_person_in_a_row_is_told() {
+    let mut world = with_ids().await;
+    assert_eq!(world.moves(&[]).0.code, 0);
+    let swap = "CREATE TEMP TABLE was AS SELECT id, auth0_user_id AS account FROM staff;
+                UPDATE staff SET auth0_user_id = NULL WHERE id IN (1, 2);
+                UPDATE staff SET auth0_user_id = (SELECT account FROM was WHERE was.id = 3 - staff.id)
+                WHERE id IN (1, 2)";
+    execute(&world.place, "app.db", swap).await;
+    let plan = world.place.run(&["plan", "--detailed-exitcode", "--output", "csv"]);
+    assert_eq!(plan.code, 3, "{}", plan.all());
+    let (watched, run) = world.moves(&[]);
+    assert_eq!(watched.code, 3, "{}", watched.all());
+    for text in [plan.out, world.report(&run)] {
+        assert_eq!(text.matches("conflict,CHANGED_SINCE_MOVED,auth0_user_id,").count(), 2, "{text}");
+    }
+    world.place.must(&["run", "retry", &run, "--yes"]);
+    world.goes_on(&run, 3);
+    let report = world.report(&run);
+    assert_eq!(report.matches("conflict,CHANGED_SINCE_MOVED,email,").count(), 2, "{report}");
+}

@@ -7,10 +7,10 @@ mod settle;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    ItemSeq, NewItem, RunId, UserRecord, WriteBackTarget,
+    ItemSeq, NewItem, RunId, WriteBackTarget,
     app_schema::AppSchema,
     application::{AppTable, Finding},
-    ports::{ABANDONED, LedgerError, MovedOtherwise, MovedUser, NewRun, Planned, Planning},
+    ports::{ABANDONED, LedgerError, MovedAs, MovedOtherwise, MovedUser, NewRun, Planned, Planning},
     run::RunMove,
 };
 use ferry_ledger::{Result, audit::Line, refusals, rows::MovedUserRow, scripts, steps::RunSteps, words};
@@ -109,7 +109,7 @@ impl Planning for PostgresLedger {
         rows.into_iter().map(|row| row.user(earlier)).collect()
     }
 
-    async fn settle_changed(&self, run: RunId, then: &[(ItemSeq, UserRecord)]) -> Result<()> {
+    async fn settle_changed(&self, run: RunId, then: &[(ItemSeq, MovedAs)]) -> Result<()> {
         self.trying("could not settle who changed", || async {
             let mut tx = self.begin().await?;
             let state = Tx(&mut tx).lock(run).await?;

@@ -7,10 +7,10 @@ mod settle;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    Code, ItemSeq, ItemState, NewItem, RunId, UserRecord, WriteBackTarget,
+    Code, ItemSeq, ItemState, NewItem, RunId, WriteBackTarget,
     app_schema::AppSchema,
     application::{AppTable, Finding},
-    ports::{ABANDONED, LedgerError, MovedOtherwise, MovedUser, NewRun, Planned, Planning},
+    ports::{ABANDONED, LedgerError, MovedAs, MovedOtherwise, MovedUser, NewRun, Planned, Planning},
     run::RunMove,
 };
 use ferry_ledger::{Result, audit::Line, refusals, rows::MovedUserRow, scripts, steps::RunSteps, words};
@@ -116,7 +116,7 @@ impl Planning for SqliteLedger {
         rows.into_iter().map(|row| row.user(earlier)).collect()
     }
 
-    async fn settle_changed(&self, run: RunId, then: &[(ItemSeq, UserRecord)]) -> Result<()> {
+    async fn settle_changed(&self, run: RunId, then: &[(ItemSeq, MovedAs)]) -> Result<()> {
         let mut tx = self.write(COMPARING).await?;
         let state = Tx(&mut tx).lock(run).await?;
         refusals::planning(run, state)?;

@@ -4,7 +4,8 @@ use ferry_domain::{
     Auth0UserId, BatchId, Envelope, Item, ItemSeq, ItemState, Job, JobId, JobKind, RunId, RunView,
     SourceIdentity, SourceKey, Tally,
     ports::{
-        DeadKind, DeadState, DeadView, Discrepancy, ItemView, MovedOtherwise, MovedUser, RunNow, Unclaimed,
+        DeadKind, DeadState, DeadView, Discrepancy, ItemView, MovedAs, MovedOtherwise, MovedUser, RunNow,
+        Unclaimed,
     },
 };
 use uuid::Uuid;
@@ -166,14 +167,21 @@ impl MovedUserRow {
 pub struct MovedOtherwiseRow {
     pub seq: i64,
     pub record: Option<String>,
+    pub account: Option<String>,
 }
 
 impl MovedOtherwiseRow {
-    /// The user, with the record that was moved.
+    /// The user, with how they were moved.
     pub fn user(self, earlier: RunId) -> Result<MovedOtherwise> {
         let name = || format!("{earlier}/{}", self.seq);
-        let then = self.record.as_deref().map(|record| words::json("items", name(), "record", record));
-        Ok(MovedOtherwise { seq: ItemSeq(self.seq), then: then.transpose()? })
+        let then = match self.record.as_deref().zip(self.account) {
+            Some((record, account)) => Some(MovedAs {
+                record: words::json("items", name(), "record", record)?,
+                auth0_user_id: Auth0UserId(account),
+            }),
+            None => None,
+        };
+        Ok(MovedOtherwise { seq: ItemSeq(self.seq), then })
     }
 }
 

@@ -194,6 +194,8 @@ pub struct RecordRow {
     pub record: Option<String>,
     /// The field that such a rule speaks of.
     pub field: Option<String>,
+    /// The account at Auth0.
+    pub account: Option<String>,
 }
 
 /// Steps that find who changed since an earlier run moved them.
@@ -202,8 +204,8 @@ pub trait ChangedSteps: Transaction {
     /// Runs of the same source that ended, the newest first.
     async fn earlier_runs(&mut self, run: RunId) -> Step<Vec<RunId>, Self>;
 
-    /// Users of `run` that were `ALREADY_MIGRATED`: those whose digest is another than when `earlier`
-    /// moved them to the account that their row names, and those that `earlier` did not move.
+    /// Users of `run` that were `ALREADY_MIGRATED`: those whose digest or account is another than when
+    /// `earlier` moved them, and those that `earlier` did not move.
     /// Of all such users, or of these.
     async fn differing(
         &mut self,

@@ -54,7 +54,7 @@ pub async fn check_ids(place: &Place, setup: &Setup, lines: &mut Vec<Line>) {
     } else {
         let told = Some(table.rows.told()).filter(|told| !told.is_empty());
         let told = told.unwrap_or_else(|| "each row carries its id".to_owned());
-        ok("ids", format!("{of}, of {users} users of run {}: {told}", run.id))
+        ok("ids", format!("{of}, when run {} ended, of {users} users: {told}", run.id))
     });
 }
 

@@ -77,8 +77,8 @@ pub async fn a_moved_user_who_changed_is_a_conflict_with_the_fields(world: impl 
                 record.name = Some("Ann".into());
                 drop(record.app_metadata.insert("role".into(), "nurse".into()));
             }),
-            // Somebody gave this row another account: no run knows what it was made of.
-            moved(run, 4, id(44), blocked),
+            // Somebody gave this row another account, perhaps another person's.
+            moved(run, 4, id(3), |_| ()),
             refused(run, 5, "active"),
             // Moved from another source only.
             moved(run, 7, id(7), blocked),
@@ -87,12 +87,13 @@ pub async fn a_moved_user_who_changed_is_a_conflict_with_the_fields(world: impl 
     .await;
     let group = |state, code, count| SettledGroup { state, code, count };
     let expected = [
-        group(ItemState::Skipped, Code::AlreadyMigrated, 3),
-        group(ItemState::Conflict, Code::ChangedSinceMoved, 3),
+        group(ItemState::Skipped, Code::AlreadyMigrated, 2),
+        group(ItemState::Conflict, Code::ChangedSinceMoved, 4),
     ];
     assert_eq!(settled, expected);
     let view = scene.view(run).await;
-    assert_eq!(view.tally, Tally { source: 6, skipped: 3, conflict: 3, ..Tally::default() });
+    assert_eq!(view.tally, Tally { source: 6, skipped: 2, conflict: 4, ..Tally::default() });
+    assert_eq!(scene.item(run, 4).await.field.as_deref(), Some("auth0_user_id"));
     for (seq, fields) in [(2, "blocked"), (3, "name, app_metadata.role"), (5, "active")] {
         let item = scene.item(run, seq).await;
         assert_eq!((item.field.as_deref(), item.auth0_user_id), (Some(fields), Some(id(seq))));
@@ -171,18 +172,18 @@ pub async fn a_plan_is_told_who_changed_by_the_ledger_that_moved_them(world: imp
     assert_eq!(users.iter().map(|user| user.seq.0).collect::<Vec<_>>(), [1, 2, 3]);
     let users = scene.ledger.moved_users(plan.id, ItemSeq(1), 10).await.unwrap();
     let found = scene.ledger.moved_otherwise(first, &users).await.unwrap();
-    let told = |at: usize| (found[at].seq.0, found[at].then.as_ref().map(|then| then.key.0.clone()));
+    let told = |at: usize| (found[at].seq.0, found[at].then.as_ref().map(|then| then.record.key.0.clone()));
     assert_eq!(found.len(), 4);
     assert_eq!([told(0), told(1)], [(2, Some("2".into())), (3, Some("3".into()))]);
-    assert_eq!([told(2), told(3)], [(4, None), (5, None)], "not moved to this account, or not at all");
+    assert_eq!([told(2), told(3)], [(4, Some("4".into())), (5, None)], "another account; not moved at all");
 
     let then = found.into_iter().filter_map(|user| Some((user.seq, user.then?))).collect::<Vec<_>>();
     scene.ledger.settle_changed(plan.id, &then).await.unwrap();
     let planned = scene.ledger.finish_planning(plan.id).await.unwrap();
     let group = |state, code, count| SettledGroup { state, code, count };
     let expected = [
-        group(ItemState::Skipped, Code::AlreadyMigrated, 3),
-        group(ItemState::Conflict, Code::ChangedSinceMoved, 2),
+        group(ItemState::Skipped, Code::AlreadyMigrated, 2),
+        group(ItemState::Conflict, Code::ChangedSinceMoved, 3),
         // The address stays with the row that was moved, whatever else changed there.
         group(ItemState::Failed, Code::DuplicateEmail, 1),
     ];

@@ -13,7 +13,7 @@ pub use ledger::{
     ABANDONED, ActiveRun, AppRows, AuditLine, BatchVerification, Cancellable, Command, Controls, DeadCount,
     DeadFilter, DeadKind, DeadLetter, DeadLetters, DeadState, DeadView, Discrepancy, Duty, Ended, Example,
     FailureGroup, ItemFilter, ItemView, Items, JobCount, Jobs, Leases, Ledger, LedgerError, Loss, Migration,
-    Moved, MovedOtherwise, MovedUser, Moves, NewRun, Orders, Planned, Planning, Presence, Processes,
+    Moved, MovedAs, MovedOtherwise, MovedUser, Moves, NewRun, Orders, Planned, Planning, Presence, Processes,
     QueueCount, QueueState, Redriven, RefusedRow, Reports, Rescued, Restored, Retried, Retryable, RunNow,
     Runs, SealedRun, SettledGroup, StoredReport, Unclaimed, WaitReason, WatchedRun, WorkerRecord, WorkerView,
     WriteBack,

@@ -41,12 +41,12 @@ impl ChangedSteps for Tx<'_> {
             r#"
             SELECT item.seq AS "seq!", past.seq AS "then?"
             FROM ferry.items AS item LEFT JOIN ferry.items AS past
-              ON past.run_id = $2 AND past.key = item.key AND past.auth0_user_id = item.auth0_user_id
-                 AND past.record IS NOT NULL
+              ON past.run_id = $2 AND past.key = item.key
+                 AND past.record IS NOT NULL AND past.auth0_user_id IS NOT NULL
                  AND (past.state IN ('created', 'adopted') OR past.state = 'skipped' AND past.code = $4)
             WHERE item.run_id = $1 AND item.state = 'skipped' AND item.code = $4
               AND ($3::bigint[] IS NULL OR item.seq = ANY ($3))
-              AND past.digest IS DISTINCT FROM item.digest
+              AND (past.digest IS DISTINCT FROM item.digest OR past.auth0_user_id <> item.auth0_user_id)
             ORDER BY item.seq
             "#,
             run.0,
@@ -64,7 +64,7 @@ impl ChangedSteps for Tx<'_> {
         let found = query_as!(
             RecordRow,
             r#"
-            SELECT item.seq, item.record::text AS "record?", item.field
+            SELECT item.seq, item.record::text AS "record?", item.field, item.auth0_user_id AS account
             FROM ferry.items AS item WHERE item.run_id = $1 AND item.seq = ANY ($2)
             "#,
             run.0,
@@ -116,7 +116,7 @@ pub(super) async fn moved_users(
     Ok(found)
 }
 
-/// Which of these users `earlier` moved with another digest, or did not move.
+/// Which of these users `earlier` moved with another digest or account, or did not move.
 pub(super) async fn moved_otherwise(
     connection: &mut PgConnection,
     earlier: RunId,
@@ -130,13 +130,13 @@ pub(super) async fn moved_otherwise(
     let found = query_as!(
         MovedOtherwiseRow,
         r#"
-        SELECT asked.seq AS "seq!", past.record::text AS "record?"
+        SELECT asked.seq AS "seq!", past.record::text AS "record?", past.auth0_user_id AS "account?"
         FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[]) AS asked (seq, key, account, digest)
         LEFT JOIN ferry.items AS past
-          ON past.run_id = $1 AND past.key = asked.key AND past.auth0_user_id = asked.account
-             AND past.record IS NOT NULL
+          ON past.run_id = $1 AND past.key = asked.key
+             AND past.record IS NOT NULL AND past.auth0_user_id IS NOT NULL
              AND (past.state IN ('created', 'adopted') OR past.state = 'skipped' AND past.code = $6)
-        WHERE past.digest IS DISTINCT FROM asked.digest
+        WHERE past.digest IS DISTINCT FROM asked.digest OR past.auth0_user_id <> asked.account
         ORDER BY asked.seq
         "#,
         earlier.0,

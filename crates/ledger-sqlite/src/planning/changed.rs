@@ -86,17 +86,18 @@ fn asked(user: &MovedUserRow) -> Asked<'_> {
     (user.seq, &user.key, &user.auth0_user_id, &user.digest)
 }
 
-/// Which of these users `earlier` moved with another digest, and where they are there; and whom it
-/// did not move. That run is read once and compared here: SQLite has no hash join, and whether it
-/// makes an index for a join depends on its version and statistics.
+/// Which of these users `earlier` moved with another digest or account, and where they are there; and
+/// whom it did not move. That run is read once and compared here: SQLite has no hash join, and
+/// whether it makes an index for a join depends on its version and statistics.
 async fn places(
     connection: &mut SqliteConnection,
     earlier: RunId,
     users: impl Iterator<Item = Asked<'_>>,
 ) -> Result<Vec<Differing>> {
-    let mut left: HashMap<(String, String), (i64, &str)> = users
-        .map(|(seq, key, account, digest)| ((key.to_owned(), account.to_owned()), (seq, digest)))
-        .collect();
+    let mut left: HashMap<String, Vec<Asked<'_>>> = HashMap::new();
+    for user in users {
+        left.entry(user.1.to_owned()).or_default().push(user);
+    }
     let mut found = Vec::new();
     let mut rows = sqlx::query!(
         r#"
@@ -110,13 +111,14 @@ async fn places(
     )
     .fetch(connection);
     while let Some(row) = rows.try_next().await.doing(COMPARING)? {
-        if let Some((seq, digest)) = left.remove(&(row.key, row.account))
-            && digest != row.digest
-        {
-            found.push(Differing { seq, then: Some(row.seq) });
+        for (seq, _, account, digest) in left.remove(&row.key).into_iter().flatten() {
+            if digest != row.digest || account != row.account {
+                found.push(Differing { seq, then: Some(row.seq) });
+            }
         }
     }
-    found.extend(left.into_values().map(|(seq, _)| Differing { seq, then: None }));
+    let unknown = left.into_values().flatten();
+    found.extend(unknown.map(|(seq, ..)| Differing { seq, then: None }));
     found.sort_by_key(|user| user.seq);
     Ok(found)
 }
@@ -159,15 +161,13 @@ pub(super) async fn moved_otherwise(
     let found = places(connection, earlier, asked).await?;
     let thens: Vec<i64> = found.iter().filter_map(|user| user.then).collect();
     let rows = records(connection, earlier, &thens).await?;
-    let mut records: HashMap<i64, Option<String>> =
-        rows.into_iter().map(|row| (row.seq, row.record)).collect();
-    let record = |user: &Differing| records.remove(&user.then?).flatten();
-    Ok(found
-        .iter()
-        .map(record)
-        .zip(&found)
-        .map(|(record, user)| MovedOtherwiseRow { seq: user.seq, record })
-        .collect())
+    let mut records: HashMap<i64, RecordRow> = rows.into_iter().map(|row| (row.seq, row)).collect();
+    let moved = |user: Differing| {
+        let then = user.then.and_then(|then| records.remove(&then));
+        let (record, account) = then.map(|then| (then.record, then.account)).unwrap_or_default();
+        MovedOtherwiseRow { seq: user.seq, record, account }
+    };
+    Ok(found.into_iter().map(moved).collect())
 }
 
 async fn records(connection: &mut SqliteConnection, run: RunId, seqs: &[i64]) -> Result<Vec<RecordRow>> {
@@ -175,7 +175,8 @@ async fn records(connection: &mut SqliteConnection, run: RunId, seqs: &[i64]) ->
     sqlx::query_as!(
         RecordRow,
         r#"
-        SELECT seq AS "seq!: i64", record AS "record?: String", field AS "field?: String"
+        SELECT seq AS "seq!: i64", record AS "record?: String", field AS "field?: String",
+               auth0_user_id AS "account?: String"
         FROM json_each(?2) CROSS JOIN ferry_items ON run_id = ?1 AND seq = value
         "#,
         run.0,

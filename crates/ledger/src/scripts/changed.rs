@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ferry_domain::{ItemSeq, RunId, UserRecord};
+use ferry_domain::{Auth0UserId, ItemSeq, RunId, UserRecord, ports::MovedAs};
 
 use crate::{
     Result,
@@ -29,8 +29,8 @@ pub async fn settle_changed<X: ChangedSteps>(x: &mut X, run: RunId) -> Step<(), 
             let mut moved = Vec::new();
             for row in x.records(earlier, &thens).await? {
                 let Some(seq) = places.get(&row.seq) else { continue };
-                if let Some(then) = record(earlier, &row)? {
-                    moved.push((ItemSeq(*seq), then));
+                if let (Some(record), Some(account)) = (record(earlier, &row)?, row.account) {
+                    moved.push((ItemSeq(*seq), MovedAs { record, auth0_user_id: Auth0UserId(account) }));
                 }
             }
             settle_given(x, run, &moved).await?;
@@ -45,22 +45,26 @@ pub async fn settle_changed<X: ChangedSteps>(x: &mut X, run: RunId) -> Step<(), 
     Ok(())
 }
 
-/// Makes conflicts of these users, given the records that were moved, where a field changed.
+/// Makes conflicts of these users, given how they were moved, where a field changed.
 pub async fn settle_given<X: ChangedSteps>(
     x: &mut X,
     run: RunId,
-    then: &[(ItemSeq, UserRecord)],
+    then: &[(ItemSeq, MovedAs)],
 ) -> Step<(), X> {
     for group in then.chunks(GROUP) {
-        let moved: HashMap<i64, &UserRecord> = group.iter().map(|(seq, then)| (seq.0, then)).collect();
+        let moved: HashMap<i64, &MovedAs> = group.iter().map(|(seq, then)| (seq.0, then)).collect();
         let seqs: Vec<i64> = moved.keys().copied().collect();
         let mut changed: BTreeMap<String, Vec<i64>> = BTreeMap::new();
         for row in x.records(run, &seqs).await? {
             let Some(then) = moved.get(&row.seq) else { continue };
-            let fields = match record(run, &row)? {
-                Some(now) => now.changed_since(then),
+            let now = record(run, &row)?;
+            let mut fields = match now {
+                Some(now) => now.changed_since(&then.record),
                 None => row.field.into_iter().collect(),
             };
+            if row.account.as_deref() != Some(&then.auth0_user_id.0) {
+                fields.push("auth0_user_id".to_owned());
+            }
             // None where only the way of keeping records changed.
             if !fields.is_empty() {
                 changed.entry(fields.join(", ")).or_default().push(row.seq);

@@ -6,16 +6,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ferry_domain::{
     Attempt, Auth0UserId, BatchId, Code, Envelope, Item, ItemResult, ItemSeq, Job, JobId, Lease, NewItem,
-    RunId, RunView, SourceKey, UserRecord, Verdict, WorkerId, WriteBackTarget,
+    RunId, RunView, SourceKey, Verdict, WorkerId, WriteBackTarget,
     app_schema::AppSchema,
     application::{AppTable, Finding, RowId, RowIds},
     migration::Migrated,
     ports::{
         AuditLine, BatchVerification, Cancellable, Command, Controls, DeadCount, DeadFilter, DeadLetter,
         DeadLetters, DeadView, Discrepancy, Duty, FailureGroup, ItemFilter, ItemView, Items, JobCount, Jobs,
-        Leases, LedgerError, Migration, Moved, MovedOtherwise, MovedUser, Moves, NewRun, Orders, Planned,
-        Planning, Presence, Processes, QueueCount, Redriven, Reports, Rescued, Restored, Retried, Retryable,
-        RunNow, Runs, SealedRun, StoredReport, Unclaimed, WatchedRun, WorkerRecord, WorkerView, WriteBack,
+        Leases, LedgerError, Migration, Moved, MovedAs, MovedOtherwise, MovedUser, Moves, NewRun, Orders,
+        Planned, Planning, Presence, Processes, QueueCount, Redriven, Reports, Rescued, Restored, Retried,
+        Retryable, RunNow, Runs, SealedRun, StoredReport, Unclaimed, WatchedRun, WorkerRecord, WorkerView,
+        WriteBack,
     },
     run::RunMove,
 };
@@ -109,7 +110,7 @@ impl Planning for Told {
         self.0.ledger.moved_otherwise(earlier, users).await
     }
 
-    async fn settle_changed(&self, run: RunId, then: &[(ItemSeq, UserRecord)]) -> Result<()> {
+    async fn settle_changed(&self, run: RunId, then: &[(ItemSeq, MovedAs)]) -> Result<()> {
         self.0.ledger.settle_changed(run, then).await
     }
 

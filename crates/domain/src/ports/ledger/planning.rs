@@ -64,8 +64,17 @@ pub struct MovedUser {
 pub struct MovedOtherwise {
     /// Position in the source that is planned.
     pub seq: ItemSeq,
-    /// The record that was moved; `None` where that run did not move this user.
-    pub then: Option<UserRecord>,
+    /// How they were moved; `None` where that run did not move this user.
+    pub then: Option<MovedAs>,
+}
+
+/// How a run moved a user.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MovedAs {
+    /// The record that was moved.
+    pub record: UserRecord,
+    /// The account at Auth0.
+    pub auth0_user_id: Auth0UserId,
 }
 
 /// The result of planning.
@@ -104,7 +113,8 @@ pub trait Planning: Send + Sync {
     /// settles all pending items that share their key with another item (`DUPLICATE_KEY`),
     /// and all but one of equal addresses (`DUPLICATE_EMAIL`; who was moved before keeps
     /// it, else who may sign in, else the first); makes a conflict of each user with an Auth0 id
-    /// who is not as an earlier run moved them (`CHANGED_SINCE_MOVED`, with the fields); writes
+    /// who is not as an earlier run moved them (`CHANGED_SINCE_MOVED`, with the fields, of which
+    /// `auth0_user_id` is one: the row names another account); writes
     /// batches with their tallies and one provision job each; the run becomes `planned`.
     async fn finish_planning(&self, run: RunId) -> Result<Planned>;
 
@@ -115,9 +125,9 @@ pub trait Planning: Send + Sync {
     /// plan, which is made in a ledger of its own; each call reads the whole earlier run once.
     async fn moved_otherwise(&self, earlier: RunId, users: &[MovedUser]) -> Result<Vec<MovedOtherwise>>;
 
-    /// Makes conflicts `CHANGED_SINCE_MOVED` of users of a run in planning, given the records that
-    /// were moved, as `finish_planning` does for earlier runs of the same ledger.
-    async fn settle_changed(&self, run: RunId, then: &[(ItemSeq, UserRecord)]) -> Result<()>;
+    /// Makes conflicts `CHANGED_SINCE_MOVED` of users of a run in planning, given how they were
+    /// moved, as `finish_planning` does for earlier runs of the same ledger.
+    async fn settle_changed(&self, run: RunId, then: &[(ItemSeq, MovedAs)]) -> Result<()>;
 
     /// `planned → running`. With nothing pending the sweep seals it.
     async fn start(&self, run: RunId) -> Result<()>;
