@@ -39,7 +39,7 @@ pub fn planned(to_send: i64, settled: &[Settled]) -> String {
     lines.join("\n")
 }
 
-/// How long so many users take at least under the settings' limits; nothing without any.
+/// Prints how long this number of users takes at least under the settings' limits; nothing without any.
 pub fn cost(users: i64, settings: &Settings) {
     let limits = settings.limits().ok();
     if let Some(cost) = limits.as_ref().and_then(|limits| Cost::of(users, limits)) {

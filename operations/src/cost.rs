@@ -17,7 +17,7 @@ pub struct Cost<'a> {
 }
 
 impl<'a> Cost<'a> {
-    /// For so many users to create; `None` without a limit.
+    /// For this number of users to create; `None` without a limit.
     pub fn of(users: i64, plan: &'a LimitPlan) -> Option<Cost<'a>> {
         let takes = |rate: f64| Duration::from_secs_f64(users.max(0) as f64 / rate);
         let creating = takes(plan.per_second_of(Group::UserWrites)?);

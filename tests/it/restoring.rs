@@ -85,14 +85,20 @@ async fn ids_that_a_schema_tool_dropped_are_written_again_after_auth0_was_asked(
     world.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn ids_that_a_schema_tool_dropped_from_a_file_are_written_again() {
+/// An application in a file whose users were moved, and the run that did it.
+async fn moved() -> (Embedded, String) {
     let world = Embedded::new("60").await;
     world.place.must(&["migrate", "--app", "--yes"]);
     let run = world.place.start_run("app.db", &[]);
     let worker = world.worker("worker.log");
     world.until_sealed(&run).await;
     drop(worker);
+    (world, run)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ids_that_a_schema_tool_dropped_from_a_file_are_written_again() {
+    let (world, run) = moved().await;
     let lost = world.number("app.db", "SELECT count(auth0_user_id) FROM users").await;
     let first = world.number("app.db", FIRST).await;
     let url = format!("sqlite://{}", world.place.path("app.db").display());
@@ -258,12 +264,7 @@ async fn each_row_of_a_file_that_stays_without_its_id_is_named_with_what_to_do()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restoring_that_is_ended_keeps_what_it_did_and_the_audit_knows_of_one_that_was_killed() {
-    let world = Embedded::new("60").await;
-    world.place.must(&["migrate", "--app", "--yes"]);
-    let run = world.place.start_run("app.db", &[]);
-    let worker = world.worker("worker.log");
-    world.until_sealed(&run).await;
-    drop(worker);
+    let (world, run) = moved().await;
     let ids = async || world.number("app.db", "SELECT count(auth0_user_id) FROM users").await;
     let lost = ids().await;
     execute_in(&world.place, "UPDATE users SET auth0_user_id = NULL").await;

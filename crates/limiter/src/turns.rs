@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use ferry_domain::ports::Group;
 
-/// Of so many requests one may read back although others wait.
+/// One of this number of requests may read back although others wait.
 pub(crate) const EVERY: u32 = 20;
 
 /// Groups with buckets of their own, in the order of buckets.

@@ -7,7 +7,7 @@ use ferry_testbed::{OwnRedis, comes_true, redis_at};
 
 use crate::world::World;
 
-/// A tenant with so many requests a second, and two workers that are told so.
+/// A tenant that keeps the limits `simulated`; Ferry is set to the limits `told`.
 async fn world(test: &str, simulated: &str, told: &str) -> Option<World> {
     let faults = Faults { latency_ms: 50, ..Faults::default() };
     let config = Config { faults, limits: simulated.parse().unwrap(), ..Config::default() };

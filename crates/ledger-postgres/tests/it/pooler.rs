@@ -34,7 +34,7 @@ async fn pooler(database: &Database, mode: &str) -> Option<Pooler> {
     pooler_of(database, mode, 10).await
 }
 
-/// The same with so many sessions on the server.
+/// The same; `sessions` is the number of connections that it opens to the server.
 async fn pooler_of(database: &Database, mode: &str, sessions: u32) -> Option<Pooler> {
     let places = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer", "/opt/homebrew/bin/pgbouncer"];
     let Some(program) = places.iter().map(Path::new).find(|place| place.exists()) else {
