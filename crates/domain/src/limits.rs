@@ -144,27 +144,29 @@ impl LimitPlan {
 }
 
 impl LimitPlan {
-    /// The plan to keep to where the tenant's headers name a smaller bucket for a group than
-    /// this plan has. Headers tell a bucket's size and not its refill (FACTS §2.4), so it is the
-    /// published plan with a bucket of that size, of several the slowest; where none has it,
-    /// this plan's refill in proportion. `None` where the bucket is as large as planned, and
-    /// under a plan without limits.
-    pub fn as_named(&self, group: Group, size: u32) -> Option<LimitPlan> {
-        let narrowest = |plan: &LimitPlan| plan.way(group).min_by_key(|bucket| bucket.burst);
-        let own = narrowest(self)?;
-        if size == 0 || size >= own.burst {
-            return None;
-        }
+    /// The plan to keep to where the tenant's headers name a smaller bucket than this plan has, given
+    /// the sizes that they name for groups. Headers tell a bucket's size and not its refill (FACTS
+    /// §2.4), so it is the published plan with buckets of all these sizes, of several the slowest;
+    /// where none has them, this plan's refill in proportion. `None` where no bucket is smaller
+    /// than planned, and under a plan without limits.
+    pub fn as_named(&self, sizes: &[(Group, u32)]) -> Option<LimitPlan> {
+        let size_of = |plan: &LimitPlan, group| plan.way(group).map(|bucket| bucket.burst).min();
+        let share = |&(group, size): &(Group, u32)| {
+            let own = size_of(self, group).filter(|own| size > 0 && size < *own)?;
+            Some((size, f64::from(size) / f64::from(own)))
+        };
+        let (size, share) = sizes.iter().filter_map(share).min_by(|(_, a), (_, b)| a.total_cmp(b))?;
         let published = NAMES.iter().filter_map(|name| name.parse::<LimitPlan>().ok());
-        let of_that_size =
-            published.filter(|plan| narrowest(plan).is_some_and(|bucket| bucket.burst == size));
-        let slowest = of_that_size.min_by(|a, b| {
-            let rate = |plan: &LimitPlan| plan.per_second_of(group).unwrap_or(f64::INFINITY);
-            rate(a).total_cmp(&rate(b))
-        });
-        slowest.or_else(|| {
-            let share = own.rate() * f64::from(size) / f64::from(own.burst);
-            format!("custom:{size}:{}", share.floor().max(1.0)).parse().ok()
+        let of_these_sizes =
+            published.filter(|plan| sizes.iter().all(|(group, size)| size_of(plan, *group) == Some(*size)));
+        let slowest = |plan: &LimitPlan| {
+            let rates = sizes.iter().filter_map(|(group, _)| plan.per_second_of(*group));
+            rates.fold(f64::INFINITY, f64::min)
+        };
+        of_these_sizes.min_by(|a, b| slowest(a).total_cmp(&slowest(b))).or_else(|| {
+            let own = sizes.iter().filter_map(|(group, _)| self.per_second_of(*group));
+            let rate = own.fold(f64::INFINITY, f64::min) * share;
+            format!("custom:{size}:{}", rate.floor().max(1.0)).parse().ok()
         })
     }
 }
@@ -226,21 +228,35 @@ mod tests {
 
     #[test]
     fn a_smaller_bucket_names_the_plan_that_has_it() {
-        let named = |plan: &str, group, size| {
-            let named = plan.parse::<LimitPlan>().unwrap().as_named(group, size);
+        let named = |plan: &str, sizes: &[(Group, u32)]| {
+            let named = plan.parse::<LimitPlan>().unwrap().as_named(sizes);
             named.map(|plan| plan.name().to_owned())
         };
-        let writes = |plan, size| named(plan, Group::UserWrites, size);
+        let writes = |plan, size| named(plan, &[(Group::UserWrites, size)]);
         assert_eq!(writes("private-500", 2).as_deref(), Some("free"));
         assert_eq!(writes("private-500", 10).as_deref(), Some("enterprise-dev"));
         assert_eq!(writes("private-500", 20).as_deref(), Some("essentials"), "slower than private-20");
-        assert_eq!(named("private-500", Group::UserReads, 40).as_deref(), Some("essentials"));
+        assert_eq!(named("private-500", &[(Group::UserReads, 40)]).as_deref(), Some("essentials"));
         assert_eq!(writes("private-500", 50).as_deref(), Some("enterprise"), "slower than private-100");
         assert_eq!(writes("private-500", 125).as_deref(), Some("custom:125:125"));
         assert_eq!(writes("custom:10:1", 3).as_deref(), Some("custom:3:1"), "never nothing");
         for (plan, size) in [("private-500", 250), ("free", 250), ("free", 2), ("off", 2), ("free", 0)] {
             assert_eq!(writes(plan, size), None, "{plan} {size}");
         }
+    }
+
+    #[test]
+    fn the_sizes_of_several_groups_name_one_plan() {
+        let named = |sizes: &[(Group, u32)]| {
+            let named = "private-500".parse::<LimitPlan>().unwrap().as_named(sizes);
+            named.map(|plan| plan.name().to_owned())
+        };
+        let (writes, reads) = (|size| (Group::UserWrites, size), |size| (Group::UserReads, size));
+        assert_eq!(named(&[writes(20), reads(20)]).as_deref(), Some("private-20"));
+        assert_eq!(named(&[writes(20), reads(40), (Group::Rest, 10)]).as_deref(), Some("essentials"));
+        assert_eq!(named(&[writes(20), reads(50)]).as_deref(), Some("custom:20:20"), "no plan has both");
+        assert_eq!(named(&[writes(250), reads(250)]), None);
+        assert_eq!(named(&[]), None);
     }
 
     #[test]

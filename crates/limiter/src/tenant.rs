@@ -3,7 +3,9 @@
 //! Operators name a plan, and may name the wrong one. Under a plan of 500 a second on a tenant
 //! that allows two, 429s lowered the rate, but never below a share of the wrong plan, and each
 //! cost a pause: 0.3 users a second came through. The headers of each answer name the size of
-//! the tenant's bucket, so the plan that has it is kept instead, until they name a larger one.
+//! the tenant's buckets, so the plan that has them is kept instead, until they name larger ones.
+//! Groups may have buckets of their own, and one size may fit two plans: what all groups' answers
+//! name together decides, so that the plan does not change with each answer.
 //!
 //! Around any limiter, since all of it is a matter of which plan that one is told.
 
@@ -16,8 +18,8 @@ use ferry_domain::{
     ports::{Group, Limiter, LimiterFigures, Observed, Waiting},
 };
 
-/// Number of answers in a row that have to name the same limit: a single one may come from a
-/// cache or a proxy.
+/// Number of a group's answers in a row that have to name the same size: a single one may come
+/// from a cache or a proxy.
 const ENOUGH: u32 = 3;
 
 /// A [`Limiter`] that keeps to the smaller of the plan it is told and the one that the
@@ -32,17 +34,23 @@ struct State {
     asked: LimitPlan,
     /// What is kept.
     kept: LimitPlan,
-    /// What the last answer named; `None` where that is the plan that is asked for.
-    named: Option<LimitPlan>,
-    /// Answers in a row that named it.
-    answers: u32,
+    /// What the last answers of each group named.
+    sizes: Vec<Size>,
+}
+
+/// The size of a bucket, as answers named it.
+struct Size {
+    group: Group,
+    /// What the last answer named, and how many in a row.
+    last: (u32, u32),
+    /// The last one that was named often enough.
+    sure: Option<u32>,
 }
 
 impl TenantLimiter {
     /// Around a limiter that keeps to this plan.
     pub fn new(inner: Arc<dyn Limiter>, plan: &LimitPlan) -> TenantLimiter {
-        let state = State { asked: plan.clone(), kept: plan.clone(), named: None, answers: 0 };
-        TenantLimiter { inner, state: Mutex::new(state) }
+        TenantLimiter { inner, state: Mutex::new(State::of(plan)) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -51,19 +59,41 @@ impl TenantLimiter {
 }
 
 impl State {
+    fn of(plan: &LimitPlan) -> State {
+        State { asked: plan.clone(), kept: plan.clone(), sizes: Vec::new() }
+    }
+
     /// Takes in what an answer named; the plan to keep from now on, where that changes.
     fn note(&mut self, group: Group, size: u32) -> Option<LimitPlan> {
-        let named = self.asked.as_named(group, size);
-        if self.named != named {
-            (self.named, self.answers) = (named, 0);
-        }
-        self.answers = self.answers.saturating_add(1);
-        let wanted = self.named.as_ref().unwrap_or(&self.asked);
-        if self.answers < ENOUGH || *wanted == self.kept {
+        // Both take from the same bucket.
+        let group = if group == Group::ReadBack { Group::UserReads } else { group };
+        let place = self.sizes.iter().position(|known| known.group == group).unwrap_or_else(|| {
+            self.sizes.push(Size { group, last: (size, 0), sure: None });
+            self.sizes.len() - 1
+        });
+        let known = &mut self.sizes[place]; // it was found or pushed just now
+        let before = if known.last.0 == size { known.last.1 } else { 0 };
+        known.last = (size, before.saturating_add(1));
+        if known.last.1 < ENOUGH || known.sure == Some(size) {
             return None;
         }
-        self.kept = wanted.clone();
-        Some(self.kept.clone())
+        // The tenant has another plan now: what the other groups' answers named is of the old one.
+        if known.sure.replace(size).is_some() {
+            self.sizes.retain(|known| known.group == group);
+        }
+        let sure: Vec<(Group, u32)> =
+            self.sizes.iter().filter_map(|known| Some((known.group, known.sure?))).collect();
+        let wanted = self.asked.as_named(&sure).unwrap_or_else(|| self.asked.clone());
+        (wanted != self.kept).then(|| {
+            self.kept = wanted.clone();
+            wanted
+        })
+    }
+
+    /// The plan that the last answers name, also where they are too few to keep it.
+    fn named(&self) -> Option<LimitPlan> {
+        let last: Vec<(Group, u32)> = self.sizes.iter().map(|known| (known.group, known.last.0)).collect();
+        self.asked.as_named(&last)
     }
 }
 
@@ -108,13 +138,13 @@ impl Limiter for TenantLimiter {
             if state.asked == *plan {
                 return; // what the headers name of it is known
             }
-            *state = State { asked: plan.clone(), kept: plan.clone(), named: None, answers: 0 };
+            *state = State::of(plan);
         }
         self.inner.set_plan(plan);
     }
 
     fn figures(&self) -> LimiterFigures {
-        LimiterFigures { named: self.state().named.clone(), ..self.inner.figures() }
+        LimiterFigures { named: self.state().named(), ..self.inner.figures() }
     }
 
     async fn give_back(&self) {
@@ -150,11 +180,26 @@ mod tests {
         answers(&limiter, Group::UserReads, 2, 2);
         assert_eq!(allowed(&limiter), Some(250.0), "two answers may be a mistake");
         assert_eq!(limiter.figures().named, Some(plan("free")), "but they are told");
-        answers(&limiter, Group::UserWrites, 2, 1);
+        answers(&limiter, Group::ReadBack, 2, 1);
         assert_eq!(allowed(&limiter), Some(2.0));
+        answers(&limiter, Group::UserWrites, 2, 3);
         // The tenant was given a larger plan meanwhile.
         answers(&limiter, Group::UserWrites, 250, 3);
         assert_eq!((allowed(&limiter), limiter.figures().named), (Some(250.0), None));
+    }
+
+    #[tokio::test]
+    async fn answers_of_two_groups_in_turn_name_one_plan() {
+        let limiter = limiter("custom:40:80");
+        let mut kept = Vec::new();
+        for _ in 0..50 {
+            answers(&limiter, Group::UserWrites, 20, 4);
+            answers(&limiter, Group::ReadBack, 20, 4);
+            kept.push(limiter.state().kept.name().to_owned());
+        }
+        assert!(kept.iter().all(|name| name == "private-20"), "{kept:?}");
+        answers(&limiter, Group::UserReads, 3, 1);
+        assert_eq!(allowed(&limiter), Some(20.0), "one answer may be a mistake");
     }
 
     #[tokio::test]
