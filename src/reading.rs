@@ -1,6 +1,7 @@
 //! Opening a source as options and settings say: what `plan` and `run start` share.
 
 use clap::Args;
+pub use ferry_domain::shell::quoted;
 use ferry_domain::{RunSpec, migration, ports::Clock, run::WriteBackTarget};
 use ferry_operations::{accept::Accept, planner::Subject};
 use ferry_sources::Location;
@@ -75,15 +76,6 @@ impl Reading {
             Some(unknown) => Err(usage(format!("--accept {unknown}: it can be accepted by run start"))),
         }
     }
-}
-
-/// A word as a shell takes it.
-pub fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// A source ready to be read.

@@ -2,18 +2,19 @@
 
 use std::{fmt, str::FromStr};
 
-use ferry_domain::application::ROW_SECURITY;
+use ferry_domain::{application::ROW_SECURITY, migration::Clash};
 
 /// One thing that `--accept` names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accept {
     /// The source is not as it was when the plan was made: it is taken as it is now.
     SourceChanged,
-    /// Another source was moved under this migration's name. Each account under a chosen id is
-    /// compared with its user, so nobody gets another's; whose id is taken is a conflict.
+    /// A source at another place, or other people, were moved under this migration's name. Each
+    /// account under a chosen id is compared with its user, so nobody gets another's; whose id is
+    /// taken is a conflict.
     MigrationTaken,
-    /// This source was moved under another name. Its users are found by address and mark; one
-    /// whose address changed since gets a second account.
+    /// This source, or its people, were moved under another name. Its users are found by address
+    /// and mark; one whose address changed since gets a second account.
     MigrationRenamed,
     /// Policies may hide rows of the application's table from this database user: only those
     /// that it sees are moved.
@@ -24,6 +25,12 @@ impl Accept {
     /// All of them.
     pub const ALL: [Accept; 4] =
         [Accept::SourceChanged, Accept::MigrationTaken, Accept::MigrationRenamed, Accept::RowSecurity];
+
+    /// Whether a name that does not fit was accepted.
+    pub fn of(clash: &Clash, accepted: &[Accept]) -> bool {
+        let word = if clash.is_of_name() { Accept::MigrationTaken } else { Accept::MigrationRenamed };
+        accepted.contains(&word)
+    }
 
     /// The word.
     pub const fn as_str(self) -> &'static str {

@@ -1,34 +1,28 @@
 //! Who changed since they were moved, for a plan: it is made in a ledger of its own, which knows
 //! nothing of earlier runs.
 
-use ferry_domain::{ItemSeq, RunId, RunState, SourceIdentity};
+use ferry_domain::{ItemSeq, RunId};
 
 use crate::{Access, Error};
 
 /// Users compared together. Each group costs a reading of the earlier run; where all changed, their
 /// records are in memory together.
 const GROUP: i64 = 50_000;
-/// Earlier runs that are looked for.
-const RUNS: i64 = 1_000;
 
 /// Makes conflicts of users in `scratch` who have an id and are not as a run in `ledger` moved
-/// them. The newest run that moved a user counts.
+/// them. The first of the `earlier` runs that moved a user counts.
 pub(crate) async fn settle(
     scratch: &Access,
     ledger: &Access,
     run: RunId,
-    source: &SourceIdentity,
+    earlier: &[RunId],
 ) -> Result<(), Error> {
-    let ended = |state: RunState| matches!(state, RunState::Sealed | RunState::Cancelled);
-    let runs = ledger.runs.runs(RUNS).await?;
-    let earlier = runs.into_iter().filter(|run| run.source == *source && ended(run.state));
-    let earlier: Vec<RunId> = earlier.map(|run| run.id).collect();
     let mut after = ItemSeq(0);
     loop {
         let mut users = scratch.planning.moved_users(run, after, GROUP).await?;
         let Some(last) = users.last() else { return Ok(()) };
         after = last.seq;
-        for earlier in &earlier {
+        for earlier in earlier {
             let found = ledger.planning.moved_otherwise(*earlier, &users).await?;
             let mut unknown = Vec::new();
             let mut moved = Vec::new();

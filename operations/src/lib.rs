@@ -8,7 +8,8 @@
 mod access; // what an operation may use
 mod changed; // who changed since they were moved, for a plan
 pub mod error; // refusals in words, and what kind each is
-pub mod named; // a run as people name it
+pub mod named;
+mod people; // whether a migration's name fits its users // a run as people name it
 
 pub mod accept; // what a person accepts by name
 pub mod plan; // what a run would do with each record, as a file with a digest

@@ -125,16 +125,21 @@ pub struct Made {
 /// knows who was moved before, where there is one. `read` is told how many records were read so far.
 ///
 /// # Errors
-/// When the source can't be read, or changes meanwhile.
+/// When the source can't be read, or changes meanwhile; when the migration's name does not fit its
+/// users, and that is not `accepted`.
 pub async fn make(
     scratch: &Access,
     ledger: Option<&Access>,
     subject: &mut Subject,
+    accepted: &[Accept],
     read: &mut (dyn FnMut(u64) + Send),
 ) -> Result<Made, Error> {
     let never = std::future::pending(); // nothing of a scratch ledger stays behind
-    let Outcome { run, planned, users, source_digest, .. } =
-        planner::plan(scratch, subject, How { ledger, ..How::default() }, read, never).await?;
+    let outcome =
+        planner::plan(scratch, subject, How { ledger, accepted, ..How::default() }, read, never).await?;
+    let mut warnings = subject.source.warnings();
+    warnings.extend(outcome.warning());
+    let Outcome { run, planned, users, source_digest, .. } = outcome;
     let settled = settled_of(scratch, run.id, &planned).await?;
     let mut plan = PlanFile {
         ferry_plan: PLAN_VERSION,
@@ -152,7 +157,7 @@ pub async fn make(
         digest: String::new(),
     };
     plan.digest = plan.compute_digest();
-    Ok(Made { plan, run: run.id, warnings: subject.source.warnings() })
+    Ok(Made { plan, run: run.id, warnings })
 }
 
 /// How a plan's file names a reason: state, code, and the field where there is one.

@@ -6,14 +6,18 @@ use ferry_domain::{
     BatchId, Code, NewItem, Outcome as ItemOutcome, RunId, RunSpec, SourceIdentity,
     hex::hex_digest,
     ids::{ItemSeq, SourceKey},
+    migration::people::{Planned as PlannedRun, Sample},
     plan::{Fingerprints, MadeWith},
-    ports::{Candidate, NewRun, Planned, Source},
+    ports::{Candidate, NewRun, Planned, Source, SourceWarning},
 };
 
-use crate::{Access, Error, changed};
+use crate::{Access, Error, accept::Accept, changed, people};
 
 /// Records read and written in one transaction.
 const CHUNK: usize = 2_000;
+
+/// Earlier runs that are looked at, the newest first.
+const RUNS: i64 = 1_000;
 
 /// Well within the time after which a run counts as left behind.
 const KEEP_EVERY: Duration = Duration::from_secs(4);
@@ -77,6 +81,23 @@ pub struct Outcome {
     pub users: Fingerprints,
     /// Digest of a file's bytes; empty for tables.
     pub source_digest: String,
+    /// Users who have an id, where the ledger knows no earlier run to compare them with.
+    pub not_compared: i64,
+}
+
+impl Outcome {
+    /// What a person should know of users who could not be compared.
+    pub fn warning(&self) -> Option<SourceWarning> {
+        (self.not_compared > 0).then(|| SourceWarning {
+            field: None,
+            what: format!(
+                "{} users have an Auth0 id already, and the ledger knows no earlier run of this source or \
+                 migration: whether they changed since they were moved was not looked at",
+                self.not_compared
+            ),
+            remedy: "If another ledger has that run, name it (FERRY_LEDGER_URL)".to_owned(),
+        })
+    }
 }
 
 /// How a source is read into a run.
@@ -88,6 +109,8 @@ pub struct How<'a> {
     pub reason: Option<&'a str>,
     /// The ledger that knows who was moved before, where the run goes into a scratch ledger.
     pub ledger: Option<&'a Access>,
+    /// What a person accepts.
+    pub accepted: &'a [Accept],
 }
 
 /// Reads the whole source into a new run, which is `planned` afterwards. On any
@@ -95,8 +118,8 @@ pub struct How<'a> {
 /// When `stop` ends first, so does planning.
 ///
 /// # Errors
-/// When source or ledger fail, when another run of this source is active, and when a
-/// file changed while it was read.
+/// When source or ledger fail, when another run of this source is active, when a file changed
+/// while it was read, and when the migration's name does not fit its users.
 pub async fn plan(
     access: &Access,
     subject: &mut Subject,
@@ -145,6 +168,7 @@ async fn fill(
     let mut batcher = Batcher::new(&run, access, how.bound);
     let is_table = run.spec.write_back.is_some();
     let mut users = Fingerprints::default();
+    let mut sample = Sample::default();
     loop {
         let candidates = source.next_chunk(CHUNK).await?;
         if candidates.is_empty() {
@@ -156,6 +180,7 @@ async fn fill(
                 users.push(&item.key, &item.digest);
             }
         }
+        items.iter().filter_map(|item| item.record.as_ref()).for_each(|record| sample.offer(record));
         access.planning.add_items(run.id, &items).await?;
         read(batcher.seq.unsigned_abs());
     }
@@ -165,11 +190,20 @@ async fn fill(
         let (before, after) = (run.spec.source_digest, source_digest);
         return Err(ChangedWhileRead { source_name: run.source, before, after }.into());
     }
+    let known = how.ledger.unwrap_or(access);
+    let runs = known.runs.runs(RUNS).await?;
+    let planned = PlannedRun::of(&run);
+    people::check(access, known, &planned, &sample, &runs, how.accepted).await?;
+    let mut earlier = planned.earlier(&runs);
+    let is_compared = !earlier.is_empty();
     if let Some(ledger) = how.ledger {
-        changed::settle(access, ledger, run.id, &run.source).await?;
+        changed::settle(access, ledger, run.id, &earlier).await?;
+        earlier.clear(); // the scratch ledger does not know them
     }
-    let planned = access.planning.finish_planning(run.id).await?;
-    Ok(Outcome { run, planned, users, source_digest })
+    let planned = access.planning.finish_planning(run.id, &earlier).await?;
+    let with_id = planned.settled.iter().filter(|group| group.code == Code::AlreadyMigrated);
+    let not_compared = if is_compared { 0 } else { with_id.map(|group| group.count).sum() };
+    Ok(Outcome { run, planned, users, source_digest, not_compared })
 }
 
 /// Numbers records and fills batches.

@@ -7,7 +7,7 @@ use std::fmt;
 use ferry_domain::{
     RunId,
     application::Finding,
-    migration::{self, Clash, Migrated},
+    migration::{self, Migrated},
     plan::{Fingerprints, PlanFile},
 };
 use serde::Serialize;
@@ -63,8 +63,7 @@ impl Wish<'_> {
 pub fn check_name(subject: &Subject, before: &[Migrated], accepted: &[Accept]) -> Result<(), Error> {
     let source = subject.source.identity();
     match migration::check(&source, &subject.migration, before) {
-        Err(Clash::Taken { .. }) if accepted.contains(&Accept::MigrationTaken) => Ok(()),
-        Err(Clash::Renamed { .. }) if accepted.contains(&Accept::MigrationRenamed) => Ok(()),
+        Err(clash) if Accept::of(&clash, accepted) => Ok(()),
         checked => Ok(checked?),
     }
 }
@@ -111,7 +110,7 @@ pub async fn ask(
         // With the schema that was found: a worker's search path may lead elsewhere.
         subject.spec.write_back = Some(table.target);
     }
-    let how = How { bound: wish.bound(), reason: wish.reason, ledger: None };
+    let how = How { bound: wish.bound(), reason: wish.reason, ledger: None, accepted: wish.accepted };
     let outcome = planner::plan(access, subject, how, read, stop).await?;
     if let Some(plan) = wish.plan
         && let Err(stale) = plan::check_users(plan, &outcome, wish.accepts(Accept::SourceChanged))

@@ -88,14 +88,14 @@ async fn make(setup: &Setup, options: &Options, scratch: &Access) -> anyhow::Res
         look_at_table(setup, &location, target).await?;
     }
     let mut progress = Progress::new("reading", 0);
-    let made =
-        plan::make(scratch, ledger.as_ref(), &mut subject, &mut |read| progress.at(read, "records")).await;
+    let read = &mut |read| progress.at(read, "records");
+    let made = plan::make(scratch, ledger.as_ref(), &mut subject, &reading.accept, read).await;
     progress.done();
     Ok(made?)
 }
 
-/// Refuses a name that another source has, as `run start` will; answers with the ledger where this
-/// source was moved before. A ledger that is not there, or does not answer, knows of nothing:
+/// Refuses a name that another source has, as `run start` will; answers with the ledger where
+/// anything was moved before. A ledger that is not there, or does not answer, knows of nothing:
 /// `run start` asks it again.
 async fn known(
     setup: &Setup,
@@ -106,8 +106,7 @@ async fn known(
     let Ok(place) = wiring::ledger_of(location, &setup.servers).await else { return Ok(None) };
     let before = wiring::migrated(&place, setup).await.unwrap_or_default();
     start::check_name(subject, &before, accepted)?;
-    let source = subject.source.identity();
-    if !before.iter().any(|moved| moved.source == source) {
+    if before.is_empty() {
         return Ok(None);
     }
     Ok(Some(wiring::access_to(wiring::ledger(&place, setup).await?, setup)))

@@ -85,7 +85,7 @@ impl Embedded {
     }
 
     /// Each row's id belongs to the account with the row's address.
-    async fn assert_ids_match(&self, file: &str, table: &str) -> i64 {
+    pub async fn assert_ids_match(&self, file: &str, table: &str) -> i64 {
         let path = self.place.path(file);
         let mut connection =
             SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
@@ -137,7 +137,7 @@ async fn an_account_of_another_source_with_the_same_keys_and_name_is_a_conflict(
     assert_eq!((&shown["created"], &shown["conflict"], &shown["skipped"]), (&1.into(), &2.into(), &0.into()));
     let report = world.report(&run);
     assert_eq!(report.matches("ID_TAKEN").count(), 2, "{report}");
-    assert!(report.contains("a name of its own"), "{report}");
+    assert!(report.contains("a migration.name of its own"), "{report}");
     assert_eq!(world.assert_ids_match("clinic.db", "patients").await, 1, "nothing is written back for them");
 
     // The remedy works: nobody is doubled, and the one who was made is found again.

@@ -19,6 +19,7 @@ mod locked_rows;
 mod lost_ids;
 mod metrics;
 mod operators;
+mod places;
 mod plans;
 mod production;
 mod reasons;

@@ -6,7 +6,7 @@
 use std::sync::Mutex;
 
 use ferry_domain::{
-    Auth0UserId, OnExisting, RunSpec, RunState, SourceIdentity,
+    Auth0UserId, OnExisting, RunId, RunSpec, RunState, RunView, SourceIdentity, Tally,
     ports::{Clock, DirectoryUser, Random, RunNow},
     threshold::StopAfter,
 };
@@ -96,5 +96,31 @@ pub fn run_now() -> RunNow {
             stop_after: StopAfter::default(),
         },
         state: RunState::Running,
+    }
+}
+
+/// The same run as it is seen, by its number, in this state.
+pub fn run_view(number: u128, state: RunState) -> RunView {
+    let RunNow { migration, source, spec, .. } = run_now();
+    RunView {
+        id: RunId(uuid::Uuid::from_u128(number)),
+        migration,
+        source,
+        spec,
+        state,
+        tally: Tally::default(),
+        verified: 0,
+        discrepancies: 0,
+        requests: 0,
+        open_batches: 0,
+        revision: 0,
+        round: 1,
+        rate: None,
+        why: None,
+        abandoned: false,
+        created_at: OffsetDateTime::UNIX_EPOCH,
+        started_at: None,
+        provisioned_at: None,
+        sealed_at: None,
     }
 }

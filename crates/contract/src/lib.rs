@@ -11,4 +11,4 @@ pub mod ledger;
 pub mod queue;
 
 pub use directory::FakeDirectory;
-pub use fixtures::{ManualClock, SeededRandom, directory_user, run_now};
+pub use fixtures::{ManualClock, SeededRandom, directory_user, run_now, run_view};

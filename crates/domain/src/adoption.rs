@@ -73,7 +73,8 @@ impl Claimant<'_> {
             Some(mark) if mark.key != self.record.key.0 => Outcome::conflict(Code::IdTaken),
             Some(mark) if mark.run == Some(&self.id.to_string()) => Outcome::created(found.id.clone()),
             Some(mark) if self.is_same(&mark, found) => self.moved_before(&mark, found),
-            _ => Outcome::conflict(Code::IdTaken),
+            Some(_) => Outcome::conflict(Code::IdTaken).at_field("email"),
+            None => Outcome::conflict(Code::IdTaken),
         }
     }
 
@@ -308,7 +309,7 @@ mod tests {
         let (ann, here) = (record(true), run(OnExisting::Adopt));
         let zoe = UserRecord { email: Email::normalised("zoe@example.org"), ..record(true) };
         let anns = made(&ann, EARLIER, &here);
-        let taken = Outcome::conflict(Code::IdTaken);
+        let taken = Outcome::conflict(Code::IdTaken).at_field("email");
         assert_eq!(by_id(&zoe, &from_elsewhere(&here), &anns), taken, "no id is written back");
         let mut of_an_old_build = anns.clone();
         of_an_old_build.app_metadata["ferry"].as_object_mut().unwrap().remove("source");

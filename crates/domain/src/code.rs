@@ -85,7 +85,7 @@ codes! {
     AdoptBlockedDiffers = "ADOPT_BLOCKED_DIFFERS", Target, "The account exists, and only one side lets the person sign in: block or unblock one of them; then retry.";
     AccountOfAnotherUser = "ACCOUNT_OF_ANOTHER_USER", Target, "The account with this address was made for another user of the source: correct one address, or merge the two people.";
     ChangedSinceMoved = "CHANGED_SINCE_MOVED", Target, "An earlier run moved this user, and the named fields changed since: change the account at Auth0, or correct the source; then retry. With another address (field email) the key may be another person's by now: look who it is first.";
-    IdTaken = "ID_TAKEN", Target, "The id that this key gives belongs to somebody else's account: another source uses these keys under the same migration.name. Give this migration a name of its own and begin a new run.";
+    IdTaken = "ID_TAKEN", Target, "The account under the id of this key was made from another source and has another address, or one that nobody confirmed: no id was written back. If it is the same person (the application is at another place now), make the addresses at Auth0 and in the source agree; then retry. If it is another application with the same keys, give it a migration.name of its own and begin a new run; an application that was moved before keeps its name.";
     ExistsByPolicy = "EXISTS_BY_POLICY", Target, "The account exists and the policy on_existing says not to adopt: change the policy and retry, or leave it.";
     TokenRefused = "TOKEN_REFUSED", Target, "Auth0 refuses the token: check AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET; then retry.";
     ScopeMissing = "SCOPE_MISSING", Target, "Grant the application create:users and read:users on the Management API; then retry.";

@@ -30,6 +30,7 @@ pub mod record;
 pub mod redrive;
 pub mod retry;
 pub mod run;
+pub mod shell;
 pub mod tally;
 pub mod telemetry;
 pub mod threshold;

@@ -4,7 +4,11 @@
 //! name choose the same ids for the same keys, and most keys count from 1; one source under
 //! two names chooses two ids for each user. Neither goes unnoticed.
 
-use crate::run::SourceIdentity;
+pub mod people;
+
+use people::Overlap;
+
+use crate::{run::SourceIdentity, shell::quoted};
 
 /// A source and the name under which it was moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +45,9 @@ pub fn name_of(source: &SourceIdentity) -> String {
 /// Why a name does not fit what the ledger knows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Clash {
-    /// Another source was moved under it.
+    /// A source at another place was moved under it.
     #[error(
-        "{other} was moved as migration \"{name}\": its users have the ids that this name gives to the keys of {source_name}. Give this one a name of its own ([migration] name, or --migration); with --accept MIGRATION_TAKEN each account is compared with its user, and whose id is taken is a conflict"
+        "{other} was moved as migration \"{name}\": its users have the ids that this name gives to the keys of {source_name}. If it is the same application at another place (another host or folder, a copy), keep the name and add --accept MIGRATION_TAKEN: each account is compared with its user. If it is another application, give it a name of its own ([migration] name, or --migration). Under another name, users of the same application whose address changed would get a second account"
     )]
     Taken {
         /// The name.
@@ -55,7 +59,8 @@ pub enum Clash {
     },
     /// This source was moved under another one.
     #[error(
-        "{source_name} was moved as migration \"{before}\", and \"{name}\" would give its users other ids. Keep the name ([migration] name = \"{before}\", or --migration {before}); with --accept MIGRATION_RENAMED users are found by their addresses and keep their ids"
+        "{source_name} was moved as migration \"{before}\", and \"{name}\" would give its users other ids. Keep the name ([migration] name = \"{before}\", or --migration {}); with --accept MIGRATION_RENAMED users are found by their addresses and keep their ids, but one whose address changed gets a second account",
+        quoted(before)
     )]
     Renamed {
         /// The source.
@@ -65,10 +70,50 @@ pub enum Clash {
         /// The name it was given now.
         name: String,
     },
+    /// Its people were moved under another name, from another place, and some would be doubled.
+    #[error(
+        "{} users of {source_name} were moved as migration \"{before}\" from {other}, {} of them with another address: as \"{name}\" these would get a second account. Keep the name ([migration] name = \"{before}\", or --migration {}). If it is another application whose keys are the same by chance: --accept MIGRATION_RENAMED",
+        overlap.keys, overlap.keys - overlap.same, quoted(before)
+    )]
+    SamePeople {
+        /// The name it was given now.
+        name: String,
+        /// The name that its people were moved under.
+        before: String,
+        /// From where.
+        other: SourceIdentity,
+        /// The source.
+        source_name: SourceIdentity,
+        /// How many they are.
+        overlap: Overlap,
+    },
+    /// Other people with the same keys were moved under it.
+    #[error(
+        "{} of {} users of {source_name} that were looked at have keys that were moved as migration \"{name}\" from {other}, and only {} of them the same address. If it is another application, give it a name of its own ([migration] name, or --migration). If it is the same application, whose addresses changed, keep the name and add --accept MIGRATION_TAKEN: each account is compared with its user, and whose id is taken is a conflict",
+        overlap.keys, overlap.looked_at, overlap.same
+    )]
+    OtherPeople {
+        /// The name.
+        name: String,
+        /// Who has it.
+        other: SourceIdentity,
+        /// Who asks for it.
+        source_name: SourceIdentity,
+        /// How many they are.
+        overlap: Overlap,
+    },
+}
+
+impl Clash {
+    /// Whether the name belongs to others, rather than the source to another name.
+    pub const fn is_of_name(&self) -> bool {
+        matches!(self, Clash::Taken { .. } | Clash::OtherPeople { .. })
+    }
 }
 
 /// Whether a source may be moved under a name, given what was moved before, newest first. Two
-/// files may share a name: a newer export of the same people comes as another file.
+/// files may share a name: a newer export of the same people comes as another file
+/// ([`people`] says whether they are the same).
 ///
 /// # Errors
 /// Says what clashes, and what to do.

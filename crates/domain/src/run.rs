@@ -259,7 +259,7 @@ pub enum OnExisting {
 }
 
 /// Where users come from, without credentials.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub struct SourceIdentity {
     /// `csv`, `json`, `ndjson`, `postgres` or `sqlite`.
     pub kind: String,

@@ -2,6 +2,7 @@
 
 mod changed;
 mod migrating;
+mod people;
 mod remove;
 mod settle;
 
@@ -10,10 +11,21 @@ use ferry_domain::{
     ItemSeq, NewItem, RunId, WriteBackTarget,
     app_schema::AppSchema,
     application::{AppTable, Finding},
-    ports::{ABANDONED, LedgerError, MovedAs, MovedOtherwise, MovedUser, NewRun, Planned, Planning},
+    migration::people::Overlap,
+    ports::{
+        ABANDONED, Addressed, LedgerError, MovedAs, MovedOtherwise, MovedUser, NewRun, Planned, Planning,
+    },
     run::RunMove,
 };
-use ferry_ledger::{Result, audit::Line, refusals, rows::MovedUserRow, scripts, steps::RunSteps, words};
+use ferry_ledger::{
+    Result,
+    audit::Line,
+    refusals,
+    rows::{AddressedRow, MovedUserRow},
+    scripts,
+    steps::RunSteps,
+    words,
+};
 use serde_json::json;
 use sqlx::{Connection, PgConnection, query, query_scalar};
 
@@ -81,11 +93,11 @@ impl Planning for PostgresLedger {
         Ok(())
     }
 
-    async fn finish_planning(&self, run: RunId) -> Result<Planned> {
+    async fn finish_planning(&self, run: RunId, earlier: &[RunId]) -> Result<Planned> {
         self.trying("could not finish planning", || async {
             let mut tx = self.begin_long().await?;
             scripts::advance(&mut Tx(&mut tx), run, RunMove::Plan).await?;
-            let planned = settle(&mut tx, run).await?;
+            let planned = settle(&mut tx, run, earlier).await?;
             tx.commit().await?;
             Ok(planned)
         })
@@ -107,6 +119,26 @@ impl Planning for PostgresLedger {
             })
             .await?;
         rows.into_iter().map(|row| row.user(earlier)).collect()
+    }
+
+    async fn users_to_send(
+        &self,
+        run: RunId,
+        after: ItemSeq,
+        most: i64,
+    ) -> Result<Vec<(ItemSeq, Addressed)>> {
+        let failed = self.failed("could not read who is to be sent");
+        let mut connection = self.pool.acquire().await.map_err(|error| failed(error.into()))?;
+        let rows = people::users_to_send(&mut connection, run, after, most).await.map_err(failed)?;
+        Ok(rows.into_iter().map(AddressedRow::user).collect())
+    }
+
+    async fn moved_of(&self, earlier: RunId, users: &[Addressed]) -> Result<Overlap> {
+        self.trying("could not compare users with an earlier run", || async {
+            let mut tx = self.begin_long().await?;
+            people::moved_of(&mut tx, earlier, users).await
+        })
+        .await
     }
 
     async fn settle_changed(&self, run: RunId, then: &[(ItemSeq, MovedAs)]) -> Result<()> {

@@ -2,6 +2,7 @@
 
 mod changed;
 pub(crate) mod migrating;
+mod people;
 mod remove;
 mod settle;
 
@@ -10,10 +11,21 @@ use ferry_domain::{
     Code, ItemSeq, ItemState, NewItem, RunId, WriteBackTarget,
     app_schema::AppSchema,
     application::{AppTable, Finding},
-    ports::{ABANDONED, LedgerError, MovedAs, MovedOtherwise, MovedUser, NewRun, Planned, Planning},
+    migration::people::Overlap,
+    ports::{
+        ABANDONED, Addressed, LedgerError, MovedAs, MovedOtherwise, MovedUser, NewRun, Planned, Planning,
+    },
     run::RunMove,
 };
-use ferry_ledger::{Result, audit::Line, refusals, rows::MovedUserRow, scripts, steps::RunSteps, words};
+use ferry_ledger::{
+    Result,
+    audit::Line,
+    refusals,
+    rows::{AddressedRow, MovedUserRow},
+    scripts,
+    steps::RunSteps,
+    words,
+};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
@@ -96,10 +108,10 @@ impl Planning for SqliteLedger {
         Ok(())
     }
 
-    async fn finish_planning(&self, run: RunId) -> Result<Planned> {
+    async fn finish_planning(&self, run: RunId, earlier: &[RunId]) -> Result<Planned> {
         let mut tx = self.write(FINISHING).await?;
         scripts::advance(&mut Tx(&mut tx), run, RunMove::Plan).await?;
-        let planned = settle(&mut tx, run).await?;
+        let planned = settle(&mut tx, run, earlier).await?;
         tx.commit().await.doing(FINISHING)?;
         Ok(planned)
     }
@@ -114,6 +126,22 @@ impl Planning for SqliteLedger {
         let mut connection = self.reader().acquire().await.doing(COMPARING)?;
         let rows = changed::moved_otherwise(&mut connection, earlier, users).await?;
         rows.into_iter().map(|row| row.user(earlier)).collect()
+    }
+
+    async fn users_to_send(
+        &self,
+        run: RunId,
+        after: ItemSeq,
+        most: i64,
+    ) -> Result<Vec<(ItemSeq, Addressed)>> {
+        let mut connection = self.reader().acquire().await.doing(COMPARING)?;
+        let rows = people::users_to_send(&mut connection, run, after, most).await?;
+        Ok(rows.into_iter().map(AddressedRow::user).collect())
+    }
+
+    async fn moved_of(&self, earlier: RunId, users: &[Addressed]) -> Result<Overlap> {
+        let mut connection = self.reader().acquire().await.doing(COMPARING)?;
+        people::moved_of(&mut connection, earlier, users).await
     }
 
     async fn settle_changed(&self, run: RunId, then: &[(ItemSeq, MovedAs)]) -> Result<()> {

@@ -1,11 +1,11 @@
 //! Rows of the tables, and what they mean. Generic over how a store keeps times.
 
 use ferry_domain::{
-    Auth0UserId, BatchId, Envelope, Item, ItemSeq, ItemState, Job, JobId, JobKind, RunId, RunView,
+    Auth0UserId, BatchId, Email, Envelope, Item, ItemSeq, ItemState, Job, JobId, JobKind, RunId, RunView,
     SourceIdentity, SourceKey, Tally,
     ports::{
-        DeadKind, DeadState, DeadView, Discrepancy, ItemView, MovedAs, MovedOtherwise, MovedUser, RunNow,
-        Unclaimed,
+        Addressed, DeadKind, DeadState, DeadView, Discrepancy, ItemView, MovedAs, MovedOtherwise, MovedUser,
+        RunNow, Unclaimed,
     },
 };
 use uuid::Uuid;
@@ -158,6 +158,23 @@ impl MovedUserRow {
             auth0_user_id: Auth0UserId(self.auth0_user_id),
             digest: self.digest,
         }
+    }
+}
+
+/// A row of `items` of a user who is to be sent.
+#[expect(missing_docs, reason = "columns under their own names")]
+#[derive(Debug)]
+pub struct AddressedRow {
+    pub seq: i64,
+    pub key: String,
+    pub email: String,
+}
+
+impl AddressedRow {
+    /// The user, with the position.
+    pub fn user(self) -> (ItemSeq, Addressed) {
+        let (key, email) = (SourceKey(self.key), Email::normalised(&self.email));
+        (ItemSeq(self.seq), Addressed { key, email })
     }
 }
 

@@ -201,9 +201,6 @@ pub struct RecordRow {
 /// Steps that find who changed since an earlier run moved them.
 #[async_trait]
 pub trait ChangedSteps: Transaction {
-    /// Runs of the same source that ended, the newest first.
-    async fn earlier_runs(&mut self, run: RunId) -> Step<Vec<RunId>, Self>;
-
     /// Users of `run` that were `ALREADY_MIGRATED`: those whose digest or account is another than when
     /// `earlier` moved them, and those that `earlier` did not move.
     /// Of all such users, or of these.

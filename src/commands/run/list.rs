@@ -91,7 +91,8 @@ fn origin(run: &RunView, now: OffsetDateTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ferry_domain::{OnExisting, RunSpec, RunState, SourceIdentity, Tally, threshold::StopAfter};
+    use ferry_contract::run_view;
+    use ferry_domain::{RunState, SourceIdentity, Tally};
 
     use super::*;
 
@@ -99,23 +100,10 @@ mod tests {
         let count = 1_234_567;
         RunView {
             id: format!("01a2235d-00{number:02}-7000-8000-000000000000").parse().unwrap(),
-            migration: "users".into(),
             source: SourceIdentity {
                 kind: "postgres".into(),
                 location: "database.internal.example.com:5432/medlogistics/public.application_users".into(),
             },
-            spec: RunSpec {
-                tenant: "acme.eu.auth0.com".into(),
-                connection: "Users".into(),
-                on_existing: OnExisting::Adopt,
-                batch_size: 100,
-                max_attempts: 8,
-                limits: "free".into(),
-                write_back: None,
-                source_digest: String::new(),
-                stop_after: StopAfter::default(),
-            },
-            state,
             tally: Tally {
                 source: 7 * count,
                 created: count,
@@ -126,19 +114,8 @@ mod tests {
                 conflict: count,
                 pending: count,
             },
-            verified: 0,
-            discrepancies: 0,
-            requests: 0,
-            open_batches: 0,
-            revision: 0,
-            round: 1,
-            rate: None,
-            why: None,
-            abandoned: false,
-            created_at: OffsetDateTime::UNIX_EPOCH,
             started_at: Some(OffsetDateTime::UNIX_EPOCH),
-            provisioned_at: None,
-            sealed_at: None,
+            ..run_view(0, state)
         }
     }
 

@@ -118,7 +118,9 @@ async fn plan_and_begin(
         let text = with_command(&format!("warning: {warning}"), places, &setup.servers);
         output::say(&output::folded(&text, 0).join("\n"));
     }
-    shown::warnings(&subject.source.warnings());
+    let mut warnings = subject.source.warnings();
+    warnings.extend(question.outcome.warning());
+    shown::warnings(&warnings);
     begin(&access, &question, options, places, setup, &stop).await
 }
 

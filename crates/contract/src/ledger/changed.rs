@@ -10,7 +10,8 @@ use ferry_domain::{
     ids::{Auth0UserId, ItemSeq, RunId},
     item::{ItemState, NewItem, Outcome},
     job::JobKind,
-    ports::{NewRun, SettledGroup},
+    migration::people::{self, Overlap},
+    ports::{Addressed, NewRun, SettledGroup},
     record::UserRecord,
     tally::Tally,
 };
@@ -41,8 +42,12 @@ async fn planned(scene: &Scene<'_>, rows: impl Fn(&NewRun) -> Vec<NewItem>) -> (
     let run = scene.new_run(PEOPLE);
     scene.ledger.open_run(&run).await.unwrap();
     scene.ledger.add_items(run.id, &rows(&run)).await.unwrap();
-    let planned = scene.ledger.finish_planning(run.id).await.unwrap();
+    let planned = scene.ledger.finish_planning(run.id, &earlier(scene, &run).await).await.unwrap();
     (run.id, planned.settled)
+}
+
+async fn earlier(scene: &Scene<'_>, run: &NewRun) -> Vec<RunId> {
+    people::Planned::of(run).earlier(&scene.ledger.runs(10).await.unwrap())
 }
 
 /// Plans, starts and ends a run in which nobody is sent; says what became of each row.
@@ -60,6 +65,31 @@ async fn ended(scene: &Scene<'_>, rows: impl Fn(&NewRun) -> Vec<NewItem>) -> Vec
 
 fn blocked(record: &mut UserRecord) {
     record.blocked = true;
+}
+
+/// A migration's name is compared with the people whom a run of another name moved.
+pub async fn users_are_compared_with_those_of_an_earlier_run(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let earlier = scene.running(PEOPLE, 6, 10).await;
+    scene.finish(created).await;
+    let run = scene.new_run("another.csv");
+    scene.ledger.open_run(&run).await.unwrap();
+    let batch = run.settled_batch;
+    let mut rows: Vec<NewItem> = [(1, "1", "person-1@example.com"), (2, "2", "other@example.com")]
+        .into_iter()
+        .chain([(3, "30", "person-3@example.com"), (4, "6", "person-6@example.com")])
+        .map(|(seq, key, email)| user(seq, batch, key, email))
+        .collect();
+    rows.push(moved(&run, 5, id(5), |_| ()));
+    scene.ledger.add_items(run.id, &rows).await.unwrap();
+    let mut users = scene.ledger.users_to_send(run.id, ItemSeq(0), 3).await.unwrap();
+    users.extend(scene.ledger.users_to_send(run.id, users[2].0, 3).await.unwrap());
+    assert_eq!(users.iter().map(|(seq, _)| seq.0).collect::<Vec<_>>(), [1, 2, 3, 4], "no one who is moved");
+    let users: Vec<Addressed> = users.into_iter().map(|(_, user)| user).collect();
+    let overlap = scene.ledger.moved_of(earlier, &users).await.unwrap();
+    assert_eq!(overlap, Overlap { looked_at: 4, keys: 3, same: 2 });
+    let nobody = scene.ledger.moved_of(run.id, &users).await.unwrap();
+    assert_eq!(nobody, Overlap { looked_at: 4, keys: 0, same: 0 }, "who is only planned was not moved");
 }
 
 /// "Nothing to do" would be wrong: the account at Auth0 is not as the source has it.
@@ -80,21 +110,24 @@ pub async fn a_moved_user_who_changed_is_a_conflict_with_the_fields(world: impl 
             // Somebody gave this row another account, perhaps another person's.
             moved(run, 4, id(3), |_| ()),
             refused(run, 5, "active"),
-            // Moved from another source only.
+            // Moved as the same migration from another place.
             moved(run, 7, id(7), blocked),
+            // Moved by no run that is known.
+            moved(run, 8, id(8), blocked),
         ]
     })
     .await;
     let group = |state, code, count| SettledGroup { state, code, count };
     let expected = [
         group(ItemState::Skipped, Code::AlreadyMigrated, 2),
-        group(ItemState::Conflict, Code::ChangedSinceMoved, 4),
+        group(ItemState::Conflict, Code::ChangedSinceMoved, 5),
     ];
     assert_eq!(settled, expected);
     let view = scene.view(run).await;
-    assert_eq!(view.tally, Tally { source: 6, skipped: 2, conflict: 4, ..Tally::default() });
+    assert_eq!(view.tally, Tally { source: 7, skipped: 2, conflict: 5, ..Tally::default() });
     assert_eq!(scene.item(run, 4).await.field.as_deref(), Some("auth0_user_id"));
-    for (seq, fields) in [(2, "blocked"), (3, "name, app_metadata.role"), (5, "active")] {
+    let fields = [(2, "blocked"), (3, "name, app_metadata.role"), (5, "active"), (7, "blocked")];
+    for (seq, fields) in fields {
         let item = scene.item(run, seq).await;
         assert_eq!((item.field.as_deref(), item.auth0_user_id), (Some(fields), Some(id(seq))));
     }
@@ -179,7 +212,7 @@ pub async fn a_plan_is_told_who_changed_by_the_ledger_that_moved_them(world: imp
 
     let then = found.into_iter().filter_map(|user| Some((user.seq, user.then?))).collect::<Vec<_>>();
     scene.ledger.settle_changed(plan.id, &then).await.unwrap();
-    let planned = scene.ledger.finish_planning(plan.id).await.unwrap();
+    let planned = scene.ledger.finish_planning(plan.id, &[]).await.unwrap();
     let group = |state, code, count| SettledGroup { state, code, count };
     let expected = [
         group(ItemState::Skipped, Code::AlreadyMigrated, 2),

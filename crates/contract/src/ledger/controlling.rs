@@ -131,7 +131,7 @@ pub async fn limits_count_from_the_start_and_from_each_resume(world: impl Ledger
         items.extend([pending(seq, batch), pending(seq + 1, batch)]);
     }
     scene.ledger.add_items(run, &items).await.unwrap();
-    scene.ledger.finish_planning(run).await.unwrap();
+    scene.ledger.finish_planning(run, &[]).await.unwrap();
     assert!(scene.ledger.watched_runs().await.unwrap().is_empty(), "it is not running");
     scene.ledger.start(run).await.unwrap();
     let counted = async || {
@@ -218,7 +218,7 @@ pub async fn a_refused_move_says_what_to_do_instead(world: impl LedgerWorld) {
     assert!(rate.contains("sealed"), "{rate}");
     assert!(scene.ledger.start(planned).await.is_err());
     assert!(scene.ledger.abandon(planned).await.is_err());
-    assert!(scene.ledger.finish_planning(planned).await.is_err());
+    assert!(scene.ledger.finish_planning(planned, &[]).await.is_err());
 }
 
 /// While all sending is stopped a running run looks paused to its holders, a stopped one stopped.

@@ -20,7 +20,7 @@ async fn plan(scene: &Scene<'_>, chunks: &[&[NewItem]]) -> (RunId, Tally, i64) {
     for chunk in chunks {
         scene.ledger.add_items(new.id, chunk).await.unwrap();
     }
-    let planned = scene.ledger.finish_planning(new.id).await.unwrap();
+    let planned = scene.ledger.finish_planning(new.id, &[]).await.unwrap();
     (new.id, planned.tally, planned.batches)
 }
 
@@ -130,7 +130,7 @@ pub async fn an_address_stays_with_the_row_that_was_moved(world: impl LedgerWorl
     scene.ledger.open_run(&new).await.unwrap();
     let items = [user(1, scene.batch(), "1", "Ann@example.com"), blocked(moved(2)), moved(3)];
     scene.ledger.add_items(new.id, &items).await.unwrap();
-    let planned = scene.ledger.finish_planning(new.id).await.unwrap();
+    let planned = scene.ledger.finish_planning(new.id, &[]).await.unwrap();
     assert_eq!(planned.tally, Tally { source: 3, failed: 1, skipped: 2, ..Tally::default() });
     let told = told(&scene, new.id).await;
     assert_eq!(told[0], same_address(1, "people.csv:4"));

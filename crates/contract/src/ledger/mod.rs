@@ -134,6 +134,7 @@ macro_rules! ledger_suite {
                 an_address_stays_with_the_row_that_was_moved,
                 a_conflict_names_the_other_user_until_it_is_retried;
             changed:
+                users_are_compared_with_those_of_an_earlier_run,
                 a_moved_user_who_changed_is_a_conflict_with_the_fields,
                 a_change_is_told_by_each_run_until_it_is_settled,
                 a_retry_of_a_changed_user_knows_the_account,

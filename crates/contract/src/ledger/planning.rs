@@ -47,7 +47,7 @@ pub async fn a_plan_adds_up(world: impl LedgerWorld) {
     ];
     scene.ledger.add_items(new.id, &first).await.unwrap();
     scene.ledger.add_items(new.id, &second).await.unwrap();
-    let planned = scene.ledger.finish_planning(new.id).await.unwrap();
+    let planned = scene.ledger.finish_planning(new.id, &[]).await.unwrap();
 
     let tally = Tally { source: 7, pending: 4, failed: 2, skipped: 1, ..Tally::default() };
     assert_eq!((planned.tally, planned.batches), (tally, 3));
@@ -79,7 +79,7 @@ pub async fn settled_items_are_counted_and_never_sent(world: impl LedgerWorld) {
         settled(3, new.settled_batch, Outcome::skipped(Code::Disabled, None)),
     ];
     scene.ledger.add_items(new.id, &items).await.unwrap();
-    scene.ledger.finish_planning(new.id).await.unwrap();
+    scene.ledger.finish_planning(new.id, &[]).await.unwrap();
     scene.ledger.start(new.id).await.unwrap();
 
     let lease = scene.take_one(JobKind::Provision).await;
@@ -101,7 +101,7 @@ pub async fn a_run_of_settled_items_only_is_sealed_by_the_sweep(world: impl Ledg
     scene.ledger.open_run(&new).await.unwrap();
     let items = [settled(1, new.settled_batch, Outcome::failed(Code::EmailMissing))];
     scene.ledger.add_items(new.id, &items).await.unwrap();
-    assert_eq!(scene.ledger.finish_planning(new.id).await.unwrap().batches, 0);
+    assert_eq!(scene.ledger.finish_planning(new.id, &[]).await.unwrap().batches, 0);
     assert_eq!(scene.ledger.seal_finished().await.unwrap(), 0, "it is not started");
     scene.ledger.start(new.id).await.unwrap();
 
@@ -175,7 +175,7 @@ pub async fn an_abandoned_planning_makes_room(world: impl LedgerWorld) {
     assert_eq!(world.count("items").await, 0);
     let late = scene.ledger.add_items(dead.id, &[pending(3, batch)]).await;
     assert!(matches!(late, Err(LedgerError::Refused(_))), "{late:?}");
-    assert!(matches!(scene.ledger.finish_planning(dead.id).await, Err(LedgerError::Refused(_))));
+    assert!(matches!(scene.ledger.finish_planning(dead.id, &[]).await, Err(LedgerError::Refused(_))));
     scene.ledger.keep(dead.id).await.unwrap();
 }
 
@@ -230,8 +230,8 @@ pub async fn moves_a_run_does_not_have_are_refused(world: impl LedgerWorld) {
     scene.ledger.open_run(&new).await.unwrap();
     assert!(matches!(scene.ledger.start(new.id).await, Err(LedgerError::Refused(_))));
     scene.ledger.add_items(new.id, &[pending(1, scene.batch())]).await.unwrap();
-    scene.ledger.finish_planning(new.id).await.unwrap();
-    assert!(matches!(scene.ledger.finish_planning(new.id).await, Err(LedgerError::Refused(_))));
+    scene.ledger.finish_planning(new.id, &[]).await.unwrap();
+    assert!(matches!(scene.ledger.finish_planning(new.id, &[]).await, Err(LedgerError::Refused(_))));
     let late = scene.ledger.add_items(new.id, &[pending(2, scene.batch())]).await;
     assert!(matches!(late, Err(LedgerError::Refused(_))), "{late:?}");
     assert!(scene.ledger.take_ready(10).await.unwrap().is_empty(), "a planned run sends nothing");
@@ -257,7 +257,7 @@ pub async fn a_settled_row_keeps_its_reason_and_takes_its_key(world: impl Ledger
     ];
     scene.ledger.open_run(&new).await.unwrap();
     scene.ledger.add_items(new.id, &items).await.unwrap();
-    scene.ledger.finish_planning(new.id).await.unwrap();
+    scene.ledger.finish_planning(new.id, &[]).await.unwrap();
     let codes: Vec<_> = scene.items(new.id).await.into_iter().map(|item| item.code).collect();
     assert_eq!(codes, [Code::EmailMissing, Code::DuplicateKey, Code::EmailInvalid].map(Some));
 }

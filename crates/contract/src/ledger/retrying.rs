@@ -76,7 +76,7 @@ pub async fn rejected_records_and_other_codes_are_left(world: impl LedgerWorld) 
         user(6, batch, "double", "person-1@example.com"),
     ];
     scene.ledger.add_items(new.id, &items).await.unwrap();
-    scene.ledger.finish_planning(new.id).await.unwrap();
+    scene.ledger.finish_planning(new.id, &[]).await.unwrap();
     scene.ledger.start(new.id).await.unwrap();
     let decide = |seq| match seq {
         1 => Outcome::failed(Code::ServerError),
@@ -191,7 +191,7 @@ pub async fn a_user_without_a_record_is_never_retried(world: impl LedgerWorld) {
         pending(3, scene.batch()),
     ];
     scene.ledger.add_items(new.id, &items).await.unwrap();
-    scene.ledger.finish_planning(new.id).await.unwrap();
+    scene.ledger.finish_planning(new.id, &[]).await.unwrap();
     scene.ledger.start(new.id).await.unwrap();
     scene.finish(created).await;
     assert_eq!(scene.ledger.count_retryable(new.id, &[]).await.unwrap(), Retryable { take: 0, left: 1 });

@@ -91,7 +91,7 @@ impl<'w> Scene<'w> {
         for chunk in items.chunks(700) {
             self.ledger.add_items(run.id, chunk).await.unwrap();
         }
-        self.ledger.finish_planning(run.id).await.unwrap();
+        self.ledger.finish_planning(run.id, &[]).await.unwrap();
         run.id
     }
 

@@ -93,48 +93,20 @@ impl StoreBoard {
 #[cfg(test)]
 mod tests {
     use time::macros::datetime;
-    use uuid::Uuid;
 
     use super::*;
-    use crate::{
-        run::{OnExisting, RunSpec, SourceIdentity},
-        threshold::StopAfter,
-    };
+    use crate::testing::run_view;
 
     const NOW: OffsetDateTime = datetime!(2026-11-24 12:00 UTC);
 
     fn run(number: u128, state: RunState, sealed_minutes_ago: Option<i64>) -> RunView {
         let ago = |minutes| NOW - time::Duration::minutes(minutes);
         RunView {
-            id: RunId(Uuid::from_u128(number)),
-            migration: "m".into(),
-            source: SourceIdentity { kind: "csv".into(), location: "users.csv".into() },
-            spec: RunSpec {
-                tenant: "t".into(),
-                connection: "c".into(),
-                on_existing: OnExisting::Adopt,
-                batch_size: 100,
-                max_attempts: 8,
-                limits: "off".into(),
-                write_back: None,
-                source_digest: String::new(),
-                stop_after: StopAfter::default(),
-            },
-            state,
-            tally: Tally::default(),
-            verified: 0,
-            discrepancies: 0,
-            requests: 0,
-            open_batches: 0,
-            revision: 0,
-            round: 1,
-            rate: None,
-            why: None,
-            abandoned: false,
             created_at: ago(10_000) + time::Duration::seconds(i64::try_from(number).unwrap()),
             started_at: Some(ago(9_000)),
             provisioned_at: Some(ago(8_000)),
             sealed_at: sealed_minutes_ago.map(ago),
+            ..run_view(number, state)
         }
     }
 

@@ -49,7 +49,7 @@ pub(super) async fn count(connection: &mut PgConnection, run: RunId) -> Tried<Ca
 #[async_trait]
 impl CancelSteps for Tx<'_> {
     async fn finish_plan(&mut self, run: RunId) -> Tried<()> {
-        planning::settle(&mut *self.0, run).await.map(drop)
+        planning::settle(&mut *self.0, run, &[]).await.map(drop)
     }
 
     /// A job that the relay or a worker touches in this moment is left to the worker, who asks

@@ -6,29 +6,13 @@ use ferry_ledger::{
     rows::{MovedOtherwiseRow, MovedUserRow},
     steps::{ChangedSteps, Differing, RecordRow},
 };
-use sqlx::{PgConnection, query, query_as, query_scalar};
+use sqlx::{PgConnection, query, query_as};
 
 use super::settle::{Joins, joins};
 use crate::{errors::Tried, transaction::Tx};
 
 #[async_trait]
 impl ChangedSteps for Tx<'_> {
-    async fn earlier_runs(&mut self, run: RunId) -> Tried<Vec<RunId>> {
-        let runs = query_scalar!(
-            r#"
-            SELECT earlier.id
-            FROM ferry.runs AS planned JOIN ferry.runs AS earlier
-              ON (earlier.source_kind, earlier.source_location) = (planned.source_kind, planned.source_location)
-            WHERE planned.id = $1 AND earlier.id <> $1 AND earlier.state IN ('sealed', 'cancelled')
-            ORDER BY earlier.created_at DESC, earlier.id DESC
-            "#,
-            run.0,
-        )
-        .fetch_all(&mut *self.0)
-        .await?;
-        Ok(runs.into_iter().map(RunId).collect())
-    }
-
     async fn differing(
         &mut self,
         run: RunId,

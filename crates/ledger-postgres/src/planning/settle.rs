@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{errors::Tried, transaction::Tx};
 
 /// Settles duplicates, writes batches and jobs, and sums up. The run row is locked.
-pub(crate) async fn settle(connection: &mut PgConnection, run: RunId) -> Tried<Planned> {
+pub(crate) async fn settle(connection: &mut PgConnection, run: RunId, earlier: &[RunId]) -> Tried<Planned> {
     let run = run.0;
     joins(connection, Joins::OfSets).await?;
     let settled_batch = query_scalar!("SELECT settled_batch FROM ferry.runs WHERE id = $1", run)
@@ -20,7 +20,7 @@ pub(crate) async fn settle(connection: &mut PgConnection, run: RunId) -> Tried<P
         .await?;
     settle_equal_keys(connection, run, settled_batch).await?;
     settle_equal_addresses(connection, run, settled_batch).await?;
-    scripts::settle_changed(&mut Tx(&mut *connection), RunId(run)).await?;
+    scripts::settle_changed(&mut Tx(&mut *connection), RunId(run), earlier).await?;
     joins(connection, Joins::OfSets).await?;
     make_settled_batch(connection, run, settled_batch).await?;
     let batches = make_batches(connection, run, settled_batch).await?;

@@ -27,7 +27,7 @@ async fn what_copy_takes_for_structure_comes_back_as_it_was() {
         settled.settled = Some(Outcome::failed(Code::FieldTooLong).at_field("na\tme\\"));
         items.push(settled);
         ledger.add_items(run.id, &items).await.unwrap();
-        ledger.finish_planning(run.id).await.unwrap();
+        ledger.finish_planning(run.id, &[]).await.unwrap();
         ledger.start(run.id).await.unwrap();
 
         let lease = lease_all(&ledger, worker(1), LEASE).await.remove(0);
@@ -64,7 +64,7 @@ async fn a_nul_is_refused_by_place_and_the_chunk_leaves_nothing_behind() {
         ));
         assert_eq!(database.ask("SELECT count(*) FROM ferry.items").await, "0");
         ledger.add_items(run.id, &[item(1, 1001, "1")]).await.unwrap();
-        assert_eq!(ledger.finish_planning(run.id).await.unwrap().tally.pending, 1);
+        assert_eq!(ledger.finish_planning(run.id, &[]).await.unwrap().tally.pending, 1);
     })
     .await;
 }
@@ -111,7 +111,7 @@ async fn a_million_items() {
             adding += before.elapsed();
         }
         let before = tokio::time::Instant::now();
-        let planned = ledger.finish_planning(run.id).await.unwrap();
+        let planned = ledger.finish_planning(run.id, &[]).await.unwrap();
         assert_eq!((planned.tally.pending, planned.batches), (1_000_000, 10_000));
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();

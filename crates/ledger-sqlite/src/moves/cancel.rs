@@ -53,7 +53,7 @@ pub(super) async fn count(connection: &mut SqliteConnection, run: RunId) -> Resu
 #[async_trait]
 impl CancelSteps for Tx<'_> {
     async fn finish_plan(&mut self, run: RunId) -> Result<()> {
-        planning::settle(&mut *self.0, run).await.map(drop)
+        planning::settle(&mut *self.0, run, &[]).await.map(drop)
     }
 
     async fn withdraw_untouched(&mut self, run: RunId) -> Result<i64> {

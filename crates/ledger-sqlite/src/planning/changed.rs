@@ -12,7 +12,6 @@ use ferry_ledger::{
 };
 use futures_util::TryStreamExt;
 use sqlx::SqliteConnection;
-use uuid::Uuid;
 
 use super::settle::FINISHING;
 use crate::{connection::Tx, errors::Doing, values::json};
@@ -23,23 +22,6 @@ pub(super) const COMPARING: &str = "could not compare users with an earlier run"
 
 #[async_trait]
 impl ChangedSteps for Tx<'_> {
-    async fn earlier_runs(&mut self, run: RunId) -> Result<Vec<RunId>> {
-        let runs = sqlx::query_scalar!(
-            r#"
-            SELECT earlier.id AS "id!: Uuid"
-            FROM ferry_runs AS planned JOIN ferry_runs AS earlier
-              ON (earlier.source_kind, earlier.source_location) = (planned.source_kind, planned.source_location)
-            WHERE planned.id = ?1 AND earlier.id <> ?1 AND earlier.state IN ('sealed', 'cancelled')
-            ORDER BY earlier.created_at DESC, earlier.id DESC
-            "#,
-            run.0
-        )
-        .fetch_all(&mut *self.0)
-        .await
-        .doing(FINISHING)?;
-        Ok(runs.into_iter().map(RunId).collect())
-    }
-
     async fn differing(
         &mut self,
         run: RunId,

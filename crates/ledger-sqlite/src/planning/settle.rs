@@ -14,11 +14,15 @@ use crate::{connection::Tx, errors::Doing, values::count};
 pub(super) const FINISHING: &str = "could not finish a plan";
 
 /// Settles duplicates, writes batches and jobs, and sums up.
-pub(crate) async fn settle(connection: &mut SqliteConnection, run: RunId) -> Result<Planned> {
+pub(crate) async fn settle(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    earlier: &[RunId],
+) -> Result<Planned> {
     let settled = settled_batch(connection, run).await?;
     settle_equal_keys(connection, run, settled).await?;
     settle_equal_addresses(connection, run, settled).await?;
-    scripts::settle_changed(&mut Tx(&mut *connection), run).await?;
+    scripts::settle_changed(&mut Tx(&mut *connection), run, earlier).await?;
     let batches = insert_batches(connection, run, settled).await?;
     sum_up(connection, run, settled, batches).await
 }

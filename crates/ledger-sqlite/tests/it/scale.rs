@@ -102,7 +102,7 @@ async fn a_plan_of_a_million_users() {
         }
     }
     println!("added after {:?}", started.elapsed());
-    let planned = scene.ledger.finish_planning(new.id).await.unwrap();
+    let planned = scene.ledger.finish_planning(new.id, &[]).await.unwrap();
     println!("planned after {:?}, {} KiB resident", started.elapsed(), resident());
     assert_eq!(planned.tally.pending, users);
 }

@@ -16,11 +16,11 @@ use crate::{
 /// Records read together.
 const GROUP: usize = 500;
 
-/// Makes conflicts of users that are moved already and are not as they were then. The newest run
-/// that moved a user counts; a run in which such a conflict stayed one moved nobody.
-pub async fn settle_changed<X: ChangedSteps>(x: &mut X, run: RunId) -> Step<(), X> {
+/// Makes conflicts of users that are moved already and are not as they were then. The first of the
+/// `earlier` runs that moved a user counts; a run in which such a conflict stayed one moved nobody.
+pub async fn settle_changed<X: ChangedSteps>(x: &mut X, run: RunId, earlier: &[RunId]) -> Step<(), X> {
     let mut left: Option<Vec<i64>> = None;
-    for earlier in x.earlier_runs(run).await? {
+    for &earlier in earlier {
         let found = x.differing(run, earlier, left.as_deref()).await?;
         let pairs: Vec<(i64, i64)> = found.iter().filter_map(|user| Some((user.seq, user.then?))).collect();
         for group in pairs.chunks(GROUP) {

@@ -86,7 +86,7 @@ impl<'s> Player<'s> {
         ledger.open_run(&new_run(run, settled)).await.unwrap();
         let items: Vec<NewItem> = (1..=USERS + 1).map(|seq| new_item(seq, batch(of(seq)))).collect();
         ledger.add_items(run, &items).await.unwrap();
-        ledger.finish_planning(run).await.unwrap();
+        ledger.finish_planning(run, &[]).await.unwrap();
         ledger.start(run).await.unwrap();
         let entries = (1..=USERS + 1).map(|seq| match seq > USERS {
             true => Entry { state: ItemState::Failed, code: Some(Code::EmailMissing), batch: 0 },

@@ -9,14 +9,14 @@ use ferry_domain::{
     RunId, RunView, SourceKey, Verdict, WorkerId, WriteBackTarget,
     app_schema::AppSchema,
     application::{AppTable, Finding, RowId, RowIds},
-    migration::Migrated,
+    migration::{Migrated, people::Overlap},
     ports::{
-        AuditLine, BatchVerification, Cancellable, Command, Controls, DeadCount, DeadFilter, DeadLetter,
-        DeadLetters, DeadView, Discrepancy, Duty, FailureGroup, ItemFilter, ItemView, Items, JobCount, Jobs,
-        Leases, LedgerError, Migration, Moved, MovedAs, MovedOtherwise, MovedUser, Moves, NewRun, Orders,
-        Planned, Planning, Presence, Processes, QueueCount, Redriven, Reports, Rescued, Restored, Retried,
-        Retryable, RunNow, Runs, SealedRun, StoredReport, Unclaimed, WatchedRun, WorkerRecord, WorkerView,
-        WriteBack,
+        Addressed, AuditLine, BatchVerification, Cancellable, Command, Controls, DeadCount, DeadFilter,
+        DeadLetter, DeadLetters, DeadView, Discrepancy, Duty, FailureGroup, ItemFilter, ItemView, Items,
+        JobCount, Jobs, Leases, LedgerError, Migration, Moved, MovedAs, MovedOtherwise, MovedUser, Moves,
+        NewRun, Orders, Planned, Planning, Presence, Processes, QueueCount, Redriven, Reports, Rescued,
+        Restored, Retried, Retryable, RunNow, Runs, SealedRun, StoredReport, Unclaimed, WatchedRun,
+        WorkerRecord, WorkerView, WriteBack,
     },
     run::RunMove,
 };
@@ -97,9 +97,10 @@ impl Planning for Told {
         self.0.ledger.keep(run).await
     }
 
-    async fn finish_planning(&self, run: RunId) -> Result<Planned> {
-        let answer = self.0.ledger.finish_planning(run).await;
-        self.told(format!("finish_planning {run}"), answer, debug).await
+    async fn finish_planning(&self, run: RunId, earlier: &[RunId]) -> Result<Planned> {
+        let answer = self.0.ledger.finish_planning(run, earlier).await;
+        let earlier: String = earlier.iter().map(|earlier| format!(" after {earlier}")).collect();
+        self.told(format!("finish_planning {run}{earlier}"), answer, debug).await
     }
 
     async fn moved_users(&self, run: RunId, after: ItemSeq, most: i64) -> Result<Vec<MovedUser>> {
@@ -108,6 +109,19 @@ impl Planning for Told {
 
     async fn moved_otherwise(&self, earlier: RunId, users: &[MovedUser]) -> Result<Vec<MovedOtherwise>> {
         self.0.ledger.moved_otherwise(earlier, users).await
+    }
+
+    async fn users_to_send(
+        &self,
+        run: RunId,
+        after: ItemSeq,
+        most: i64,
+    ) -> Result<Vec<(ItemSeq, Addressed)>> {
+        self.0.ledger.users_to_send(run, after, most).await
+    }
+
+    async fn moved_of(&self, earlier: RunId, users: &[Addressed]) -> Result<Overlap> {
+        self.0.ledger.moved_of(earlier, users).await
     }
 
     async fn settle_changed(&self, run: RunId, then: &[(ItemSeq, MovedAs)]) -> Result<()> {

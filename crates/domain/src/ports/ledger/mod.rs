@@ -23,7 +23,9 @@ pub use items::{AppRows, ItemFilter, ItemView, Items, RefusedRow, WriteBack};
 pub use jobs::{JobCount, Jobs, QueueCount, QueueState};
 pub use leases::{Leases, Loss, Rescued, Unclaimed};
 pub use moves::{Cancellable, Command, Moved, Moves, Retried, Retryable};
-pub use planning::{ABANDONED, MovedAs, MovedOtherwise, MovedUser, NewRun, Planned, Planning, SettledGroup};
+pub use planning::{
+    ABANDONED, Addressed, MovedAs, MovedOtherwise, MovedUser, NewRun, Planned, Planning, SettledGroup,
+};
 pub use presence::Presence;
 pub use processes::{Duty, Processes, WaitReason, WorkerRecord, WorkerView};
 pub use reports::{

@@ -11,7 +11,8 @@ use crate::{
     code::Code,
     ids::{Auth0UserId, BatchId, ItemSeq, RunId, SourceKey},
     item::{ItemState, NewItem},
-    record::UserRecord,
+    migration::people::Overlap,
+    record::{Email, UserRecord},
     run::{RunSpec, SourceIdentity, WriteBackTarget},
     tally::Tally,
 };
@@ -57,6 +58,15 @@ pub struct MovedUser {
     pub auth0_user_id: Auth0UserId,
     /// Digest of today's record; empty where a rule refuses it now.
     pub digest: String,
+}
+
+/// A user and their address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addressed {
+    /// Identity in the source.
+    pub key: SourceKey,
+    /// The address.
+    pub email: Email,
 }
 
 /// A user who is not as a certain run moved them.
@@ -113,10 +123,11 @@ pub trait Planning: Send + Sync {
     /// settles all pending items that share their key with another item (`DUPLICATE_KEY`),
     /// and all but one of equal addresses (`DUPLICATE_EMAIL`; who was moved before keeps
     /// it, else who may sign in, else the first); makes a conflict of each user with an Auth0 id
-    /// who is not as an earlier run moved them (`CHANGED_SINCE_MOVED`, with the fields, of which
-    /// `auth0_user_id` is one: the row names another account); writes
-    /// batches with their tallies and one provision job each; the run becomes `planned`.
-    async fn finish_planning(&self, run: RunId) -> Result<Planned>;
+    /// who is not as moved by the first of the `earlier` runs that moved them
+    /// (`CHANGED_SINCE_MOVED`, with the fields, of which `auth0_user_id` is one: the row names
+    /// another account); writes batches with their tallies and one provision job each; the run
+    /// becomes `planned`.
+    async fn finish_planning(&self, run: RunId, earlier: &[RunId]) -> Result<Planned>;
 
     /// Users of a run in planning that are `ALREADY_MIGRATED`, in source order after a position.
     async fn moved_users(&self, run: RunId, after: ItemSeq, most: i64) -> Result<Vec<MovedUser>>;
@@ -124,6 +135,14 @@ pub trait Planning: Send + Sync {
     /// Of these users those who are not as `earlier` moved them, or whom it did not move. For a
     /// plan, which is made in a ledger of its own; each call reads the whole earlier run once.
     async fn moved_otherwise(&self, earlier: RunId, users: &[MovedUser]) -> Result<Vec<MovedOtherwise>>;
+
+    /// Users of a run in planning who are to be sent, in source order after a position, each with it.
+    async fn users_to_send(&self, run: RunId, after: ItemSeq, most: i64)
+    -> Result<Vec<(ItemSeq, Addressed)>>;
+
+    /// How many of these users `earlier` moved, and how many of them with the same address; each
+    /// call reads the whole earlier run once.
+    async fn moved_of(&self, earlier: RunId, users: &[Addressed]) -> Result<Overlap>;
 
     /// Makes conflicts `CHANGED_SINCE_MOVED` of users of a run in planning, given how they were
     /// moved, as `finish_planning` does for earlier runs of the same ledger.

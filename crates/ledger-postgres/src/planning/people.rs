@@ -1,0 +1,57 @@
+//! Users of a run beside those that another run moved.
+
+use ferry_domain::{Code, ItemSeq, RunId, migration::people::Overlap, ports::Addressed};
+use ferry_ledger::rows::AddressedRow;
+use sqlx::{PgConnection, query, query_as};
+
+use super::settle::{Joins, joins};
+use crate::errors::Tried;
+
+pub(super) async fn users_to_send(
+    connection: &mut PgConnection,
+    run: RunId,
+    after: ItemSeq,
+    most: i64,
+) -> Tried<Vec<AddressedRow>> {
+    let found = query_as!(
+        AddressedRow,
+        r#"
+        SELECT seq, key, email AS "email!" FROM ferry.items
+        WHERE run_id = $1 AND seq > $2 AND state = 'pending' AND email IS NOT NULL
+        ORDER BY seq LIMIT $3
+        "#,
+        run.0,
+        after.0,
+        most,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(found)
+}
+
+pub(super) async fn moved_of(
+    connection: &mut PgConnection,
+    earlier: RunId,
+    users: &[Addressed],
+) -> Tried<Overlap> {
+    joins(connection, Joins::OfSets).await?;
+    let keys: Vec<&str> = users.iter().map(|user| user.key.0.as_str()).collect();
+    let addresses: Vec<&str> = users.iter().map(|user| user.email.expose()).collect();
+    let found = query!(
+        r#"
+        SELECT count(*) AS "keys!", count(*) FILTER (WHERE past.email = asked.email) AS "same!"
+        FROM unnest($2::text[], $3::text[]) AS asked (key, email)
+        JOIN ferry.items AS past ON past.run_id = $1 AND past.key = asked.key
+             AND past.email IS NOT NULL AND past.auth0_user_id IS NOT NULL
+             AND (past.state IN ('created', 'adopted') OR past.state = 'skipped' AND past.code = $4)
+        "#,
+        earlier.0,
+        &keys as &[&str],
+        &addresses as &[&str],
+        Code::AlreadyMigrated.as_str(),
+    )
+    .fetch_one(connection)
+    .await?;
+    let count = |count: i64| usize::try_from(count).unwrap_or_default(); // a count is no negative number
+    Ok(Overlap { looked_at: users.len(), keys: count(found.keys), same: count(found.same) })
+}
