@@ -31,7 +31,7 @@ pub enum Error {
     Plan(#[from] plan::Refusal),
     /// The migration's name does not fit what was moved before.
     #[error(transparent)]
-    Migration(#[from] migration::Clash),
+    Migration(#[from] Box<migration::Clash>),
     /// See [`planner::ChangedWhileRead`].
     #[error(transparent)]
     ChangedWhileRead(#[from] planner::ChangedWhileRead),

@@ -38,12 +38,12 @@ pub(crate) async fn check(
     for run in planned.strangers(runs).into_iter().take(COMPARED) {
         let overlap = ledger.planning.moved_of(run.id, sample.users()).await?;
         if let Some(clash) = refuses(planned.check_same_name(run, overlap)) {
-            return Err(clash.into());
+            return Err(Box::new(clash).into());
         }
         if run.migration != planned.migration && overlap.is_of_one_application() {
             let overlap = all(scratch, planned.run, ledger, run.id).await?;
             if let Some(clash) = refuses(planned.check_other_name(run, overlap)) {
-                return Err(clash.into());
+                return Err(Box::new(clash).into());
             }
         }
     }

@@ -31,23 +31,27 @@ pub struct There {
     pub code: Code,
     /// Number of users.
     pub users: i64,
+    /// Of these, those whom a retry can take up: their records are known.
+    pub again: i64,
 }
 
 impl Question {
     /// Why there is nobody to try again, and what to do instead.
     pub fn nothing(&self) -> String {
-        let (again, source): (Vec<_>, Vec<_>) = self.there.iter().partition(|there| there.code.retryable());
-        let listed = |there: &[&There]| {
-            there.iter().map(|there| format!("{} {}", there.users, there.code)).collect::<Vec<_>>().join(", ")
+        let listed = |users: &dyn Fn(&There) -> i64| {
+            let there =
+                self.there.iter().map(|there| (users(there), there.code)).filter(|(users, _)| *users > 0);
+            there.map(|(users, code)| format!("{users} {code}")).collect::<Vec<_>>()
         };
+        let (again, source) = (listed(&|there| there.again), listed(&|there| there.users - there.again));
         match (again.as_slice(), source.as_slice()) {
             ([], []) => "Nothing to retry: nobody failed or is in conflict.".to_owned(),
             ([], source) => format!(
                 "Nothing to retry: a rule refused these records ({}). Mend the source and start a new run for them.",
-                listed(source)
+                source.join(", ")
             ),
             (again, _) => {
-                format!("Nothing to retry with this code. What can be tried again: {}.", listed(again))
+                format!("Nothing to retry with this code. What can be tried again: {}.", again.join(", "))
             }
         }
     }
@@ -69,7 +73,11 @@ pub async fn ask(access: &Access, run: RunId, codes: Vec<Code>) -> Result<Questi
     let Retryable { take: users, left } = access.moves.count_retryable(run.id, &codes).await?;
     let failures = access.reports.failures(run.id).await?;
     let failed = failures.iter().filter(|group| group.state != ItemState::Skipped);
-    let there = failed.map(|group| There { code: group.code, users: group.count }).collect();
+    let mut there = Vec::new();
+    for group in failed {
+        let again = access.moves.count_retryable(run.id, &[group.code]).await?.take.min(group.count);
+        there.push(There { code: group.code, users: group.count, again });
+    }
     Ok(Question { run, codes, users, left, there })
 }
 
@@ -118,15 +126,16 @@ mod tests {
 
     #[test]
     fn nothing_to_retry_names_what_there_is() {
-        let of = |there: &[(Code, i64)]| {
-            let there = there.iter().map(|(code, users)| There { code: *code, users: *users }).collect();
+        let of = |there: &[(Code, i64, i64)]| {
+            let there = there.iter().map(|&(code, users, again)| There { code, users, again }).collect();
             Question { run: run_view(RunState::Sealed), codes: Vec::new(), users: 0, left: 0, there }
                 .nothing()
         };
         assert!(of(&[]).contains("nobody failed"));
-        let rules = of(&[(Code::EmailInvalid, 3)]);
-        assert!(rules.contains("3 EMAIL_INVALID") && rules.contains("new run"), "{rules}");
-        let both = of(&[(Code::AdoptUnverified, 15), (Code::EmailInvalid, 3)]);
-        assert!(both.ends_with("What can be tried again: 15 ADOPT_UNVERIFIED."), "{both}");
+        let rules = of(&[(Code::EmailInvalid, 3, 0), (Code::ChangedSinceMoved, 1, 0)]);
+        assert!(rules.contains("(3 EMAIL_INVALID, 1 CHANGED_SINCE_MOVED)"), "{rules}");
+        assert!(rules.contains("new run"), "{rules}");
+        let both = of(&[(Code::AdoptUnverified, 15, 12), (Code::EmailInvalid, 3, 0)]);
+        assert!(both.ends_with("What can be tried again: 12 ADOPT_UNVERIFIED."), "{both}");
     }
 }

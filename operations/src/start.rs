@@ -64,7 +64,7 @@ pub fn check_name(subject: &Subject, before: &[Migrated], accepted: &[Accept]) -
     let source = subject.source.identity();
     match migration::check(&source, &subject.migration, before) {
         Err(clash) if Accept::of(&clash, accepted) => Ok(()),
-        checked => Ok(checked?),
+        checked => Ok(checked.map_err(Box::new)?),
     }
 }
 

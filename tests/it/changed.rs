@@ -120,6 +120,36 @@ async fn a_moved_user_of_postgres_who_changed_is_told_by_plan_start_and_report()
     world.end().await;
 }
 
+/// Disabled users are left out of a move, but an account that was made can still sign in.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_moved_user_who_is_disabled_since_is_settled_once_the_account_is_blocked() {
+    let mut world = with_ids().await;
+    let settings = std::fs::read_to_string(world.place.path("ferry.toml")).unwrap();
+    world.place.write("ferry.toml", &settings.replace("inactive = \"block\"\n", ""));
+    assert_eq!(world.moves(&[]).0.code, 0);
+    let change = "UPDATE staff SET active = 0 WHERE id = 2; UPDATE staff SET email = 'none' WHERE id = 3";
+    execute(&world.place, "app.db", change).await;
+    let (watched, run) = world.moves(&[]);
+    assert_eq!(watched.code, 3, "{}", watched.all());
+    let report = world.report(&run);
+    assert!(report.contains(CHANGED[1]), "{report}");
+    assert!(report.contains("3,3,staff:3,conflict,CHANGED_SINCE_MOVED,email,"), "{report}");
+
+    let blocked = world.simulator.users().into_iter().find(|user| user.email == "bea@example.com").unwrap();
+    world.simulator.change(&blocked.user_id, |user| user.blocked = Some(true));
+    world.place.must(&["run", "retry", &run, "--yes"]);
+    world.goes_on(&run, 3);
+    assert!(!world.report(&run).contains(CHANGED[1]), "{}", world.report(&run));
+    // The address that a rule refuses now is told as what it is, and not as one to try again.
+    let nothing = world.place.run(&["run", "retry", &run, "--yes"]);
+    assert!(
+        nothing.all().contains("a rule refused these records (1 CHANGED_SINCE_MOVED)"),
+        "{}",
+        nothing.all()
+    );
+    assert!(!nothing.all().contains("can be tried again"), "{}", nothing.all());
+}
+
 /// The account was made as the plan says; whether that still holds is asked by the next plan.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_disabled_while_a_run_waits_is_told_by_a_plan_after_it() {

@@ -81,9 +81,9 @@ pub enum Clash {
         /// The name that its people were moved under.
         before: String,
         /// From where.
-        other: SourceIdentity,
+        other: String,
         /// The source.
-        source_name: SourceIdentity,
+        source_name: String,
         /// How many they are.
         overlap: Overlap,
     },
@@ -96,9 +96,9 @@ pub enum Clash {
         /// The name.
         name: String,
         /// Who has it.
-        other: SourceIdentity,
+        other: String,
         /// Who asks for it.
-        source_name: SourceIdentity,
+        source_name: String,
         /// How many they are.
         overlap: Overlap,
     },

@@ -102,7 +102,10 @@ impl Rules {
             }
             Err(outcome) if outcome.code == Some(Code::AlreadyMigrated) => {
                 // What is wrong with such a row now is told only of one that was well when it was moved.
-                let (record, outcome) = match self.record(&row, key.clone(), &mut Notes::default()) {
+                // Whoever was disabled since has an account, which is to be blocked.
+                let inactive = if self.inactive == Inactive::Skip { Inactive::Block } else { self.inactive };
+                let (record, outcome) = match self.record(&row, key.clone(), inactive, &mut Notes::default())
+                {
                     Ok(record) => (Some(Box::new(record)), outcome),
                     Err(now) => (None, Outcome { field: Some(field_of(&now)), ..outcome }),
                 };
@@ -176,17 +179,23 @@ impl Rules {
         if let Some(id) = auth0_id(row)? {
             return Err(Outcome::skipped(Code::AlreadyMigrated, Some(id)));
         }
-        let record = self.record(row, key, notes)?;
+        let record = self.record(row, key, self.inactive, notes)?;
         if carries_hash(row.get(&Target::PasswordHash)) {
             return Err(Outcome::failed(Code::HashNeedsImport));
         }
         Ok(record)
     }
 
-    fn record(&self, row: &Row, key: Option<SourceKey>, notes: &mut Notes) -> Result<UserRecord, Outcome> {
+    fn record(
+        &self,
+        row: &Row,
+        key: Option<SourceKey>,
+        inactive_users: Inactive,
+        notes: &mut Notes,
+    ) -> Result<UserRecord, Outcome> {
         row.broken(|target| matches!(target, Target::Active | Target::DeletedAt))?;
         let inactive = self.is_inactive(row, notes)?;
-        if inactive && self.inactive == Inactive::Skip {
+        if inactive && inactive_users == Inactive::Skip {
             return Err(Outcome::skipped(Code::Disabled, None));
         }
         row.broken(|_| true)?;
@@ -203,7 +212,7 @@ impl Rules {
             family_name: row.limited(&Target::FamilyName, SHORT_NAME)?,
             nickname: row.limited(&Target::Nickname, LONG_NAME)?,
             picture: picture(row, notes)?,
-            blocked: self.is_blocked(row, notes)? || (inactive && self.inactive == Inactive::Block),
+            blocked: self.is_blocked(row, notes)? || (inactive && inactive_users == Inactive::Block),
             user_metadata: row
                 .metadata(|t| if let Target::UserMetadata(key) = t { Some(key) } else { None })?,
             app_metadata: row

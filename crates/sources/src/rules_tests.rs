@@ -145,10 +145,24 @@ fn a_user_with_an_auth0_id_brings_the_record_of_today_or_the_field_that_refuses_
     assert_eq!(moved(json!({})), well);
     assert_eq!(moved(json!({"hash": "$2b$10$abc"})), well, "a password is no part of a record");
     let refused_at = |field: &str| (None, Some(field.to_owned()));
-    assert_eq!(moved(json!({"active": false})), refused_at("active"));
+    assert_eq!(moved(json!({"active": false})), well);
     assert_eq!(moved(json!({"provider": "google"})), refused_at("provider"));
     assert_eq!(moved(json!({"email": "none"})), refused_at("email"));
     assert_eq!(moved(json!({"name": "x".repeat(301)})), refused_at("name"));
+}
+
+/// Left out of a move, but not of what became of it: the account is there, and can sign in.
+#[test]
+fn a_moved_user_who_is_disabled_since_is_to_be_blocked() {
+    let mut mapping = mapping();
+    let blocked = |mapping: &Mapping| {
+        let settled = refused_by(mapping, json!({"auth0_user_id": "auth0|9", "active": false}));
+        settled.record.unwrap().blocked
+    };
+    for (rule, expected) in [(Inactive::Skip, true), (Inactive::Block, true), (Inactive::Carry, false)] {
+        mapping.inactive = rule;
+        assert_eq!(blocked(&mapping), expected, "{rule:?}");
+    }
 }
 
 #[test]

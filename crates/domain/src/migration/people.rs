@@ -135,7 +135,8 @@ impl<'a> Planned<'a> {
         if run.migration != self.migration || overlap.keys == 0 || overlap.is_of_one_application() {
             return Ok(());
         }
-        let (name, other, source_name) = (self.migration.to_owned(), run.source.clone(), self.source.clone());
+        let (name, other, source_name) =
+            (self.migration.to_owned(), run.source.to_string(), self.source.to_string());
         Err(Clash::OtherPeople { name, other, source_name, overlap })
     }
 
@@ -149,7 +150,7 @@ impl<'a> Planned<'a> {
             return Ok(());
         }
         let (name, before) = (self.migration.to_owned(), run.migration.clone());
-        let (other, source_name) = (run.source.clone(), self.source.clone());
+        let (other, source_name) = (run.source.to_string(), self.source.to_string());
         Err(Clash::SamePeople { name, before, other, source_name, overlap })
     }
 }
