@@ -139,7 +139,7 @@ pub async fn make(
         planner::plan(scratch, subject, How { ledger, accepted, ..How::default() }, read, never).await?;
     let mut warnings = subject.source.warnings();
     warnings.extend(outcome.warning());
-    let Outcome { run, planned, users, source_digest, .. } = outcome;
+    let Outcome { run, planned, users, moved, source_digest, .. } = outcome;
     let settled = settled_of(scratch, run.id, &planned).await?;
     let mut plan = PlanFile {
         ferry_plan: PLAN_VERSION,
@@ -153,6 +153,7 @@ pub async fn make(
         tally: planned.tally,
         settled: settled.iter().map(|settled| (reason(settled), settled.count)).collect(),
         users,
+        moved,
         made_with: subject.made_with.clone(),
         digest: String::new(),
     };
@@ -211,12 +212,14 @@ pub(crate) fn check(plan: &PlanFile, subject: &Subject, accepted: bool) -> Resul
     Ok(())
 }
 
-/// Compares a table's planned users one by one: new ones are no drift.
+/// Compares a table's planned users one by one: new ones are no drift. Of users who had an id then
+/// those who changed since are.
 ///
 /// # Errors
 /// When users changed or vanished, unless that was accepted.
 pub(crate) fn check_users(plan: &PlanFile, outcome: &Outcome, accepted: bool) -> Result<(), Refusal> {
-    let drift = plan.users.drift(&outcome.users);
+    let mut drift = plan.users.drift(&outcome.users);
+    drift.changed += plan.moved.changed(&outcome.moved);
     if !drift.is_stale() || accepted {
         return Ok(());
     }
@@ -324,6 +327,7 @@ mod tests {
             ]
             .into(),
             users: Default::default(),
+            moved: Default::default(),
             made_with: subject.made_with.clone(),
             digest: String::new(),
         };

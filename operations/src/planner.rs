@@ -1,16 +1,18 @@
 //! From a source into a ledger, in chunks: what a plan, a start and the demo share.
 
+mod batcher;
+
 use std::time::Duration;
 
 use ferry_domain::{
-    BatchId, Code, NewItem, Outcome as ItemOutcome, RunId, RunSpec, SourceIdentity,
+    Code, NewItem, RunId, RunSpec, SourceIdentity,
     hex::hex_digest,
-    ids::{ItemSeq, SourceKey},
     migration::people::{Planned as PlannedRun, Sample},
     plan::{Fingerprints, MadeWith},
-    ports::{Candidate, NewRun, Planned, Source, SourceWarning},
+    ports::{NewRun, Planned, Source, SourceWarning},
 };
 
+use self::batcher::Batcher;
 use crate::{Access, Error, accept::Accept, changed, people};
 
 /// Records read and written in one transaction.
@@ -79,6 +81,8 @@ pub struct Outcome {
     pub planned: Planned,
     /// Planned users of a table, for the comparison with a plan; empty for files.
     pub users: Fingerprints,
+    /// The same of users who have an id already.
+    pub moved: Fingerprints,
     /// Digest of a file's bytes; empty for tables.
     pub source_digest: String,
     /// Users who have an id, where the ledger knows no earlier run to compare them with.
@@ -158,6 +162,31 @@ pub(crate) async fn keep<T>(access: &Access, run: RunId) -> T {
     }
 }
 
+/// What was seen of a source's users while they were read.
+#[derive(Default)]
+struct Seen {
+    users: Fingerprints,
+    moved: Fingerprints,
+    sample: Sample,
+}
+
+impl Seen {
+    /// Takes in a chunk. Users of a file need no fingerprints: its bytes have a digest.
+    fn note(&mut self, items: &[NewItem], is_table: bool) {
+        items.iter().filter_map(|item| item.record.as_ref()).for_each(|record| self.sample.offer(record));
+        for item in items.iter().filter(|_| is_table) {
+            match item.settled.as_ref().map(|settled| &settled.auth0_user_id) {
+                None => self.users.push(&item.key, &item.digest),
+                // Whoever has another account now is not as planned either.
+                Some(Some(account)) => {
+                    self.moved.push(&item.key, &format!("{} {}", item.digest, account.0));
+                }
+                Some(None) => {}
+            }
+        }
+    }
+}
+
 async fn fill(
     access: &Access,
     source: &mut dyn Source,
@@ -167,108 +196,50 @@ async fn fill(
 ) -> Result<Outcome, Error> {
     let mut batcher = Batcher::new(&run, access, how.bound);
     let is_table = run.spec.write_back.is_some();
-    let mut users = Fingerprints::default();
-    let mut sample = Sample::default();
+    let mut seen = Seen::default();
     loop {
         let candidates = source.next_chunk(CHUNK).await?;
         if candidates.is_empty() {
             break;
         }
         let items: Vec<NewItem> = candidates.into_iter().map(|candidate| batcher.item(candidate)).collect();
-        if is_table {
-            for item in items.iter().filter(|item| item.settled.is_none()) {
-                users.push(&item.key, &item.digest);
-            }
-        }
-        items.iter().filter_map(|item| item.record.as_ref()).for_each(|record| sample.offer(record));
+        seen.note(&items, is_table);
         access.planning.add_items(run.id, &items).await?;
-        read(batcher.seq.unsigned_abs());
+        read(batcher.read());
     }
-    users.seal();
+    seen.users.seal();
+    seen.moved.seal();
     let source_digest = source.digest().unwrap_or_default();
     if !run.spec.source_digest.is_empty() && run.spec.source_digest != source_digest {
         let (before, after) = (run.spec.source_digest, source_digest);
         return Err(ChangedWhileRead { source_name: run.source, before, after }.into());
     }
+    let (planned, not_compared) = finish(access, &run, how, &seen.sample).await?;
+    let Seen { users, moved, .. } = seen;
+    Ok(Outcome { run, planned, users, moved, source_digest, not_compared })
+}
+
+/// Ends planning, with what the ledger knows of earlier runs; and how many users could not be
+/// compared with one.
+async fn finish(
+    access: &Access,
+    run: &NewRun,
+    how: How<'_>,
+    sample: &Sample,
+) -> Result<(Planned, i64), Error> {
     let known = how.ledger.unwrap_or(access);
     let runs = known.runs.runs(RUNS).await?;
-    let planned = PlannedRun::of(&run);
-    people::check(access, known, &planned, &sample, &runs, how.accepted).await?;
-    let mut earlier = planned.earlier(&runs);
-    let is_compared = !earlier.is_empty();
-    if let Some(ledger) = how.ledger {
-        changed::settle(access, ledger, run.id, &earlier).await?;
-        earlier.clear(); // the scratch ledger does not know them
-    }
-    let planned = access.planning.finish_planning(run.id, &earlier).await?;
+    let of = PlannedRun::of(run);
+    people::check(access, known, &of, sample, &runs, how.accepted).await?;
+    let earlier = of.earlier(&runs);
+    let planned = match how.ledger {
+        Some(ledger) => {
+            changed::settle(access, ledger, run.id, &earlier).await?;
+            access.planning.finish_planning(run.id, &[]).await? // the scratch ledger does not know them
+        }
+        None => access.planning.finish_planning(run.id, &earlier).await?,
+    };
     let with_id = planned.settled.iter().filter(|group| group.code == Code::AlreadyMigrated);
-    let not_compared = if is_compared { 0 } else { with_id.map(|group| group.count).sum() };
-    Ok(Outcome { run, planned, users, source_digest, not_compared })
-}
-
-/// Numbers records and fills batches.
-struct Batcher<'a> {
-    access: &'a Access,
-    bound: Option<&'a Fingerprints>,
-    settled_batch: BatchId,
-    batch_size: u32,
-    seq: i64,
-    batch: BatchId,
-    room: u32,
-}
-
-impl<'a> Batcher<'a> {
-    fn new(run: &NewRun, access: &'a Access, bound: Option<&'a Fingerprints>) -> Self {
-        let (batch_size, settled_batch) = (run.spec.batch_size, run.settled_batch);
-        let batch = access.batch();
-        Batcher { access, bound, settled_batch, batch_size, seq: 0, batch, room: batch_size }
-    }
-
-    fn item(&mut self, candidate: Candidate) -> NewItem {
-        self.seq += 1;
-        let seq = ItemSeq(self.seq);
-        match candidate {
-            Candidate::User { origin, record } if self.is_beyond_plan(&record.key) => NewItem {
-                seq,
-                batch: self.settled_batch,
-                key: record.key,
-                origin,
-                digest: String::new(),
-                record: None,
-                settled: Some(ItemOutcome::skipped(Code::NotInPlan, None)),
-            },
-            Candidate::User { origin, record } => NewItem {
-                seq,
-                batch: self.next_batch(),
-                key: record.key.clone(),
-                origin,
-                digest: record.digest(),
-                record: Some(*record),
-                settled: None,
-            },
-            Candidate::Settled(settled) => NewItem {
-                seq,
-                batch: self.settled_batch,
-                key: settled.key.unwrap_or_else(|| SourceKey(settled.origin.to_string())),
-                origin: settled.origin,
-                digest: settled.record.as_ref().map(|record| record.digest()).unwrap_or_default(),
-                record: settled.record.map(|record| *record),
-                settled: Some(settled.outcome),
-            },
-        }
-    }
-
-    fn is_beyond_plan(&self, key: &SourceKey) -> bool {
-        self.bound.is_some_and(|bound| !bound.holds(key))
-    }
-
-    /// The batch of the next user: the same one until it is full.
-    fn next_batch(&mut self) -> BatchId {
-        if self.room == 0 {
-            self.batch = self.access.batch();
-            self.room = self.batch_size;
-        }
-        self.room -= 1;
-        self.batch
-    }
+    let not_compared = if earlier.is_empty() { with_id.map(|group| group.count).sum() } else { 0 };
+    Ok((planned, not_compared))
 }

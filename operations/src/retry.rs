@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use ferry_domain::{Code, ItemState, RunId, RunView, ports::Retryable, run::batches_for};
+use ferry_domain::{
+    Code, ItemState, RunId, RunView,
+    ports::{LedgerError, Retryable},
+    run::{RunMove, batches_for},
+};
 use serde::Serialize;
 
 use crate::{Access, Error};
@@ -67,9 +71,12 @@ impl fmt::Display for Question {
 /// Counts whom a retry would take up.
 ///
 /// # Errors
-/// When there is no such run.
+/// When there is no such run, and when it can't be retried in its state.
 pub async fn ask(access: &Access, run: RunId, codes: Vec<Code>) -> Result<Question, Error> {
     let run = access.run(run).await?;
+    if run.state.after(RunMove::Retry).is_none() {
+        return Err(LedgerError::no_such_move(run.id, run.state, RunMove::Retry).into());
+    }
     let Retryable { take: users, left } = access.moves.count_retryable(run.id, &codes).await?;
     let failures = access.reports.failures(run.id).await?;
     let failed = failures.iter().filter(|group| group.state != ItemState::Skipped);

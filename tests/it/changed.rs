@@ -33,9 +33,13 @@ async fn with_ids() -> Embedded {
 async fn a_moved_user_who_changed_is_told_by_plan_start_and_report_until_somebody_acts() {
     let mut world = with_ids().await;
     assert_eq!(world.moves(&[]).0.code, 0);
-    let nothing = world.place.run(&["plan", "--detailed-exitcode"]);
+    let nothing = world.place.run(&["plan", "--detailed-exitcode", "-o", "friday.plan"]);
     assert_eq!(nothing.code, 0, "{}", nothing.all());
     execute(&world.place, "app.db", CHANGE).await;
+
+    let friday = world.place.run(&["run", "start", "--plan", "friday.plan", "--yes"]);
+    assert_eq!(friday.code, 6, "{}", friday.all());
+    assert!(friday.err.contains("3 users changed, 0 vanished"), "{}", friday.all());
 
     let plan = world.place.run(&["plan", "--detailed-exitcode", "--output", "csv"]);
     assert_eq!(plan.code, 3, "{}", plan.all());

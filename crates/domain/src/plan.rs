@@ -41,6 +41,9 @@ pub struct PlanFile {
     /// For tables: the planned users, see [`Fingerprints`].
     #[serde(default)]
     pub users: Fingerprints,
+    /// For tables: the users who have an id already. Plans of earlier versions do not hold them.
+    #[serde(default, skip_serializing_if = "Fingerprints::is_empty")]
+    pub moved: Fingerprints,
     /// What it was made with; plans of earlier versions do not say it.
     #[serde(default, skip_serializing_if = "MadeWith::is_unknown")]
     pub made_with: MadeWith,
@@ -178,6 +181,11 @@ impl Fingerprints {
             sha.update(record.to_le_bytes());
         }
         hex(&sha.finalize())
+    }
+
+    /// How many of these users are not as they were in `self` (the plan). Both sealed.
+    pub fn changed(&self, now: &Fingerprints) -> u64 {
+        self.drift(now).changed
     }
 
     /// What changed from `self` (the plan) to `now`. Both sealed.

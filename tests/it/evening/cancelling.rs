@@ -22,6 +22,9 @@ async fn a_run_given_up_without_a_worker_ends_at_once_and_makes_room(stage: &mut
     assert!(watched.out.contains("is cancelled"), "{}", watched.all());
     let list = stage.ferry("run list");
     assert!(list.out.contains("cancelled"), "{}", list.all());
+    let retried = stage.ferry("run retry RUN");
+    assert_eq!(retried.code, 6, "{}", retried.all());
+    assert!(retried.err.contains("cancelled for good") && !retried.all().contains("?"), "{}", retried.all());
     let url = stage.source();
     let again = stage.place().start_run(&url, &[]);
     assert_ne!(again, stage.run, "the source is free again");
