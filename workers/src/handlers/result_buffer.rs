@@ -7,14 +7,14 @@ use ferry_domain::{
     ports::{LedgerError, RefusedRow, WriteBack},
     retry,
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
 
 use crate::{environment::Environment, held::HeldLease};
 
-/// Pause before rows that the application held locked are tried a last time: it mostly holds them
-/// for less than this, and other batches want the worker.
-const ANOTHER_LOOK: Duration = Duration::from_millis(100);
+/// Rows that the application held locked are tried again for this time at least before the batch
+/// goes back: it mostly holds them for less, and other batches want the worker.
+const LOOKED_FOR: Duration = Duration::from_millis(50);
 
 /// Results that are not written back yet.
 pub(crate) struct ResultBuffer<'a> {
@@ -24,6 +24,8 @@ pub(crate) struct ResultBuffer<'a> {
     results: Vec<ItemResult>,
     /// Results whose rows the application held locked at the last write; tried with the next one.
     locked: Vec<ItemResult>,
+    /// Since when there are such.
+    locked_since: Instant,
     /// Requests sent for these results.
     pub(crate) requests: i64,
     /// When they are written even if the buffer is not full.
@@ -42,8 +44,20 @@ impl<'a> ResultBuffer<'a> {
         run: RunState,
     ) -> Self {
         let results = Vec::with_capacity(env.tuning.group);
-        let (locked, due) = (Vec::new(), Instant::now());
-        ResultBuffer { env, lease, hold, results, locked, requests: 0, due, run, finished: false }
+        let (locked, now) = (Vec::new(), Instant::now());
+        let (locked_since, due) = (now, now);
+        ResultBuffer {
+            env,
+            lease,
+            hold,
+            results,
+            locked,
+            locked_since,
+            requests: 0,
+            due,
+            run,
+            finished: false,
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -66,10 +80,11 @@ impl<'a> ResultBuffer<'a> {
     /// accounts by the id.
     pub(crate) async fn write_last(&mut self) -> Result<bool, LedgerError> {
         self.write().await?;
-        if !self.locked.is_empty() {
+        let looked_until = self.locked_since + LOOKED_FOR;
+        if !self.locked.is_empty() && Instant::now() < looked_until {
             tokio::select! {
                 () = self.hold.lost() => return Err(LedgerError::LeaseLost),
-                () = sleep(ANOTHER_LOOK) => {}
+                () = sleep_until(looked_until) => {}
             }
             self.write().await?;
         }
@@ -79,6 +94,9 @@ impl<'a> ResultBuffer<'a> {
     /// Writes what has gathered. Results are kept in memory while the ledger can't be
     /// reached, for as long as the lease is ours.
     pub(crate) async fn write(&mut self) -> Result<(), LedgerError> {
+        if self.locked.is_empty() {
+            self.locked_since = Instant::now();
+        }
         self.results.append(&mut self.locked);
         if self.results.is_empty() {
             return Ok(());

@@ -10,7 +10,9 @@
 //! the others of the group need not.
 
 use ferry_domain::{
-    Code, null,
+    Code,
+    application::Relation,
+    null,
     ports::{AppRows, RefusedRow},
 };
 
@@ -31,11 +33,18 @@ pub(super) struct Hit {
     same: bool,
     /// Whether its row has the id now.
     written: bool,
+    /// Whether policies may keep rows from being changed: such a row looks like a locked one.
+    pub guarded: bool,
 }
 
 /// For a table that has all that write-back needs.
 pub(super) fn update(found: &Found) -> String {
-    let Found { name, key, key_type, id, email, .. } = found;
+    let Found { name, oid, key, key_type, id, email, .. } = found;
+    // Asked each time: a policy may come while a run is running. Behind a view its owner's count.
+    let guarded = match found.table.relation {
+        Relation::Table | Relation::Divided => format!("row_security_active({oid}::oid)"),
+        _ => "true".to_owned(),
+    };
     let none = null::sql_list();
     let free = format!("(app.{id} IS NULL OR btrim(app.{id}::text) IN ({none}) OR app.{id} = given.id)");
     // As `Email::normalised` does it; addresses that were planned are ASCII.
@@ -70,7 +79,8 @@ pub(super) fn update(found: &Found) -> String {
              WHERE app.{key} = given.key AND found.rows = 1 AND NOT found.locked AND found.same AND {free}
              RETURNING given.number
          )
-         SELECT found.number, found.rows, found.locked, found.free, found.same, written.number IS NOT NULL AS written
+         SELECT found.number, found.rows, found.locked, found.free, found.same, written.number IS NOT NULL AS written,
+                {guarded} AS guarded
          FROM found LEFT JOIN written ON written.number = found.number"
     )
 }
@@ -135,7 +145,15 @@ mod tests {
         let rows: Vec<_> = (1..=8).map(row).collect();
         let hit = |number, rows, free, written| {
             let locked = number > 6;
-            Hit { number, rows, locked, free: free && !locked, same: number != 6 && !locked, written }
+            Hit {
+                number,
+                rows,
+                locked,
+                free: free && !locked,
+                same: number != 6 && !locked,
+                written,
+                guarded: false,
+            }
         };
         let hits = [
             hit(1, 1, true, true),

@@ -8,7 +8,10 @@ use ferry_domain::{
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, query_as, query_scalar};
 
-use super::{AppRow, fault, look, write};
+use super::{
+    AppRow, fault, look,
+    write::{self, Hit},
+};
 use crate::errors::{self, Fault, Refusal, Tried};
 
 /// What is asked of a target's table; made from the catalogue.
@@ -39,13 +42,14 @@ impl Writer<'_> {
     /// All in one statement.
     pub async fn update(&mut self, rows: &[AppRow<'_>]) -> Tried<AppRows> {
         let hits = update(self.connection, &self.statements.update, rows).await;
-        let done = write::fates(rows, &hits.map_err(|error| fault::of_update(error, &self.target.table))?);
-        self.tell_hidden(rows, done).await
+        let hits = hits.map_err(|error| fault::of_update(error, &self.target.table))?;
+        self.tell_hidden(rows, &hits).await
     }
 
     /// A row that a policy keeps from being changed is skipped like a locked one, and would wait for ever.
-    async fn tell_hidden(&mut self, rows: &[AppRow<'_>], mut done: AppRows) -> Tried<AppRows> {
-        if done.locked.is_empty() {
+    async fn tell_hidden(&mut self, rows: &[AppRow<'_>], hits: &[Hit]) -> Tried<AppRows> {
+        let mut done = write::fates(rows, hits);
+        if done.locked.is_empty() || !hits.iter().any(|hit| hit.guarded) {
             return Ok(done);
         }
         let skipped: Vec<_> = rows.iter().filter(|row| done.locked.contains(&row.seq)).collect();
@@ -79,7 +83,7 @@ impl Writer<'_> {
             let error = match written {
                 Ok(hits) => {
                     savepoint.commit().await?;
-                    done.add(self.tell_hidden(part, write::fates(part, &hits)).await?);
+                    done.add(self.tell_hidden(part, &hits).await?);
                     continue;
                 }
                 Err(error) => fault::of_update(error, &self.target.table),
@@ -118,7 +122,7 @@ async fn update(
     connection: &mut PgConnection,
     statement: &Arc<str>,
     rows: &[AppRow<'_>],
-) -> Result<Vec<write::Hit>, sqlx::Error> {
+) -> Result<Vec<Hit>, sqlx::Error> {
     let keys: Vec<&str> = rows.iter().map(|row| row.key).collect();
     let ids: Vec<&str> = rows.iter().map(|row| row.id).collect();
     let emails: Vec<&str> = rows.iter().map(|row| row.email).collect();
