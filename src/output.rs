@@ -73,16 +73,21 @@ pub fn field(name: &str, width: usize, text: &str) -> String {
 
 /// A text in lines that fit a terminal, indented.
 pub fn folded(text: &str, indent: usize) -> Vec<String> {
+    folded_between(text.split_whitespace(), indent)
+}
+
+/// Pieces in lines that fit a terminal, indented; no piece is torn.
+pub fn folded_between<'a>(pieces: impl IntoIterator<Item = &'a str>, indent: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
+    for piece in pieces {
         let line = lines.last_mut().expect("it begins with one"); // and never loses one
         if line.is_empty() {
-            line.push_str(word);
-        } else if indent + line.chars().count() + 1 + word.chars().count() > WIDTH {
-            lines.push(word.to_owned());
+            line.push_str(piece);
+        } else if indent + line.chars().count() + 1 + piece.chars().count() > WIDTH {
+            lines.push(piece.to_owned());
         } else {
             line.push(' ');
-            line.push_str(word);
+            line.push_str(piece);
         }
     }
     lines.into_iter().map(|line| format!("{:indent$}{line}", "")).collect()

@@ -10,33 +10,75 @@ use ferry_operations::{
     plan::{Record, Settled},
     report::{self, Shown},
 };
-use ferry_report::Report;
+use ferry_report::{FieldCount, Report};
 
 use crate::{
-    output::{self, WIDTH, folded},
+    output::{self, WIDTH, folded, folded_between, shortened},
     settings::Settings,
 };
 
-/// What becomes of a source's records: users to send, and what a rule settled, by reason and
-/// field, each with what to do about it.
+/// Most characters of a field's name: keys of metadata may be of any length.
+const FIELD: usize = 40;
+/// Most of them beside a code.
+const FIELD_BESIDE: usize = 30;
+/// Most characters of a code with its fields, and of a place, in a list: the key has the rest.
+const REASON: usize = 36;
+const PLACE: usize = 24;
+
+/// What becomes of a source's records: users to send, and what a rule settled, by reason, each with
+/// what to do about it and the fields that it speaks of: one beside it, several below it.
 pub fn planned(to_send: i64, settled: &[Settled]) -> String {
+    let groups = groups(settled);
     let mut rows = vec![vec!["to send".to_owned(), String::new(), String::new(), to_send.to_string()]];
-    rows.extend(settled.iter().map(|settled| {
-        vec![
-            settled.state.as_str().to_owned(),
-            settled.code.to_string(),
-            settled.field.clone().unwrap_or_default(),
-            settled.count.to_string(),
-        ]
-    }));
-    let table = output::table(&["what", "code", "field", "users"], rows, &[3]);
-    let remedies = [None, None].into_iter().chain(settled.iter().map(|settled| Some(settled.remedy)));
-    let mut lines = Vec::new();
-    for (line, remedy) in table.lines().zip(remedies) {
-        lines.push(line.to_owned());
-        lines.extend(remedy.into_iter().flat_map(|remedy| folded(remedy, 2)));
+    let mut below = vec![Vec::new(); 2]; // of the header, and of those to send
+    for group in &groups {
+        let (state, code) = (group[0].state.as_str().to_owned(), group[0].code.to_string());
+        let count = group.iter().map(|settled| settled.count).sum::<i64>();
+        let mut lines = folded(group[0].remedy, 2);
+        let field = match &*fields(group) {
+            [one] if one.count == count && one.field.chars().count() <= FIELD_BESIDE => one.field.clone(),
+            several => {
+                let each = several.iter().map(|of| format!("{} {}", shortened(&of.field, FIELD), of.count));
+                lines.extend(named("fields:", each.collect(), 2));
+                String::new()
+            }
+        };
+        rows.push(vec![state, code, field, count.to_string()]);
+        below.push(lines);
     }
-    lines.join("\n")
+    let table = output::table(&["what", "code", "field", "users"], rows, &[3]);
+    let with_below = |(line, below): (&str, Vec<String>)| {
+        std::iter::once(line.to_owned()).chain(below).collect::<Vec<_>>()
+    };
+    table.lines().zip(below).flat_map(with_below).collect::<Vec<_>>().join("\n")
+}
+
+/// The same end and code together, in the order given; none is empty.
+fn groups(settled: &[Settled]) -> Vec<Vec<&Settled>> {
+    let mut groups: Vec<Vec<&Settled>> = Vec::new();
+    for settled in settled {
+        let alike =
+            |group: &&mut Vec<&Settled>| (group[0].state, group[0].code) == (settled.state, settled.code);
+        match groups.iter_mut().find(alike) {
+            Some(group) => group.push(settled),
+            None => groups.push(vec![settled]),
+        }
+    }
+    groups
+}
+
+fn fields(group: &[&Settled]) -> Vec<FieldCount> {
+    let told = group.iter().filter_map(|settled| Some((settled.field.as_deref()?, settled.count)));
+    ferry_report::count_fields(told)
+}
+
+/// A name and what it is of, with commas between, in lines; nothing where there is none.
+fn named(name: &str, mut each: Vec<String>, indent: usize) -> Vec<String> {
+    let Some(last) = each.pop() else { return Vec::new() };
+    let mut pieces = vec![name.to_owned()];
+    pieces.extend(each.into_iter().map(|piece| format!("{piece},")));
+    pieces.push(last);
+    folded_between(pieces.iter().map(String::as_str), indent)
 }
 
 /// Prints how long this number of users takes at least under the settings' limits; nothing without any.
@@ -62,28 +104,43 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// One record: place, code and field, key, and the other record where there is one.
+    /// One record: place, code and field, key, and the other record where there is one. What a
+    /// line has no room for is below it, indented: many fields, or the other record.
     pub fn record(&mut self, record: &Record) -> String {
+        let place = shortened(&record.place, PLACE);
         let code = record.code.map(|code| code.to_string()).unwrap_or_default();
-        let reason = [Some(code.as_str()), record.field.as_deref()].into_iter().flatten();
-        let reason = reason.collect::<Vec<_>>().join(" ");
-        self.place = self.place.max(record.place.chars().count());
+        let whole = [Some(code.as_str()), record.field.as_deref()].into_iter().flatten();
+        let whole = whole.collect::<Vec<_>>().join(" ");
+        let fits = whole.chars().count() <= REASON;
+        let reason = if fits { whole } else { code };
+        self.place = self.place.max(place.chars().count());
         self.reason = self.reason.max(reason.chars().count());
-        let line = format!(
-            "{:place$}  {reason:width$}  {}",
-            record.place,
-            record.key,
-            place = self.place,
-            width = self.reason
-        );
-        let line = match &record.other {
-            Some(other) => format!("{line} (see {other})"),
-            None => line,
-        };
-        match line.char_indices().nth(WIDTH - 1) {
-            Some((cut, last)) if cut + last.len_utf8() < line.len() => format!("{}…", &line[..cut]),
-            _ => line,
+        let line =
+            format!("{place:at$}  {reason:width$}  {}", record.key, at = self.place, width = self.reason);
+        let mut lines = Vec::new();
+        let other = record.other.as_ref().map(|other| format!("(see {other})"));
+        match other {
+            Some(other) if line.chars().count() + 1 + other.chars().count() < WIDTH => {
+                lines.push(format!("{line} {other}"));
+            }
+            other => {
+                lines.push(cut(line));
+                lines.extend(other.map(|other| cut(format!("  {other}"))));
+            }
         }
+        if let Some(fields) = record.field.as_deref().filter(|_| !fits) {
+            let each = fields.split(", ").map(|field| shortened(field, FIELD)).collect();
+            lines.extend(named("fields:", each, 2));
+        }
+        lines.join("\n")
+    }
+}
+
+/// The begin of a line that does not fit a terminal.
+fn cut(line: String) -> String {
+    match line.char_indices().nth(WIDTH - 1) {
+        Some((cut, last)) if cut + last.len_utf8() < line.len() => format!("{}…", &line[..cut]),
+        _ => line,
     }
 }
 
@@ -123,10 +180,63 @@ mod tests {
         );
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
         let remedy = Code::HashNeedsImport.remedy();
+        assert!(one_line(&text).contains(remedy), "no word is lost: {text}");
+    }
+
+    #[test]
+    fn a_plan_with_many_combinations_of_fields_says_the_remedy_once_and_counts_each_field() {
+        let names: Vec<String> = (0..40).map(|n| format!("user_metadata.preference_{n}")).collect();
+        let long = settled(Code::FieldTooLong, Some(&"x".repeat(300)));
+        let many: Vec<Settled> = (1..=names.len())
+            .map(|n| Settled {
+                state: ItemState::Conflict,
+                ..settled(Code::ChangedSinceMoved, Some(&names[..n].join(", ")))
+            })
+            .chain([long])
+            .collect();
+        let text = planned(5, &many);
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        let words = one_line(&text);
+        assert_eq!(words.matches(Code::ChangedSinceMoved.remedy()).count(), 1, "{text}");
+        assert!(words.contains("conflict CHANGED_SINCE_MOVED 80 "), "{text}");
+        assert!(words.contains("fields: user_metadata.preference_0 80, "), "{text}");
+        assert!(words.contains("user_metadata.preference_39 2 failed FIELD_TOO_LONG 2"), "{text}");
+    }
+
+    #[test]
+    fn a_plan_counts_the_same_code_apart_for_each_end() {
+        let skipped = Settled { state: ItemState::Skipped, ..settled(Code::FieldInvalid, Some("name")) };
+        let text = planned(0, &[settled(Code::FieldInvalid, Some("name")), skipped]);
+        let words = one_line(&text);
         assert!(
-            text.split_whitespace().collect::<Vec<_>>().join(" ").contains(remedy),
-            "no word is lost: {text}"
+            words.contains("failed FIELD_INVALID name 2") && words.contains("skipped FIELD_INVALID name 2"),
+            "{text}"
         );
+    }
+
+    fn one_line(text: &str) -> String {
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_record_with_many_fields_is_listed_with_its_key_and_all_of_them() {
+        let names: Vec<String> = (0..30).map(|n| format!("app_metadata.right_{n}")).collect();
+        let record = Record {
+            place: format!("{}.csv:12", "a_long_name_".repeat(8)),
+            key: "0b9c3a52-6f5c-4b8e-9f6a-0d6b7c2e1f3a".into(),
+            state: ItemState::Conflict,
+            code: Some(Code::ChangedSinceMoved),
+            field: Some(names.join(", ")),
+            other: Some("users.csv:2, a row that has the same address".into()),
+            remedy: None,
+        };
+        let mut lines = Lines::default();
+        let text = lines.record(&record);
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        let first = text.lines().next().unwrap();
+        assert!(first.contains(".csv:12  CHANGED_SINCE_MOVED  0b9c3a52"), "{text}");
+        assert!(text.contains("\n  (see users.csv:2, a row"), "{text}");
+        assert!(one_line(&text).contains(&format!("fields: {}", names.join(", "))), "{text}");
     }
 
     #[test]

@@ -6,11 +6,13 @@
 
 mod csv;
 mod facts;
+mod fields;
 mod markdown;
 mod table;
 
 pub use csv::{header, id_header, id_row, row};
 pub use facts::{Durations, Group, Named, Order, Rate, Report};
+pub use fields::{BY_FIELD, FieldCount, count_fields};
 pub use markdown::markdown;
 pub use table::{Table, of_table};
 

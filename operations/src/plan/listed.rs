@@ -6,16 +6,13 @@ use ferry_domain::{
     Code, ItemSeq, ItemState, RunId,
     ports::{ItemFilter, ItemView, Planned, SettledGroup},
 };
+use ferry_report::BY_FIELD;
 use serde::Serialize;
 
 use crate::{Access, Error};
 
 /// Records read from the ledger in one statement.
 const PAGE: i64 = 1_000;
-
-/// Codes that say little without the field they speak of.
-const BY_FIELD: [Code; 4] =
-    [Code::FieldInvalid, Code::FieldTooLong, Code::MetadataKeyForbidden, Code::ChangedSinceMoved];
 
 /// Records that a rule settled, with the same end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
