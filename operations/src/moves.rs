@@ -97,7 +97,7 @@ async fn ended_without_worker(access: &Access, run: RunId) -> Result<bool, Error
     if run.tally.pending > 0 || run.open_batches > 0 {
         return Ok(false);
     }
-    let mut report = ferry_report::of_run(&*access.reports, &run, &*access.clock).await?;
+    let mut report = ferry_report::of_run(&*access.reports, &*access.items, &run, &*access.clock).await?;
     // Whoever cancels need not know the database of the table.
     let table = ferry_report::of_table(&*access.reports, &*access.items, &run).await?;
     report.table = table.filter(|table| table.unknown.is_none());

@@ -62,7 +62,7 @@ pub async fn show(access: &Access, run: &RunView, revision: Option<i32>) -> Resu
     if let Some(revision) = revision {
         return Err(Refusal::NoSuchRevision { run: run.id, revision, newest: run.revision }.into());
     }
-    let report = ferry_report::of_run(&*access.reports, run, &*access.clock).await?;
+    let report = ferry_report::of_run(&*access.reports, &*access.items, run, &*access.clock).await?;
     Ok(Shown { report, kept: false })
 }
 

@@ -59,8 +59,21 @@ async fn a_moved_user_who_changed_is_told_by_plan_start_and_report_until_somebod
     told(&world.report(&run));
     let shown = world.shown(&run);
     assert_eq!((&shown["conflict"], &shown["skipped"]), (&3.into(), &1.into()), "{shown}");
+    names_each_field(&world, &run);
     assert_eq!(world.simulator.users().len(), 4, "nobody is made twice");
     settles_by_retry(&mut world, &run).await;
+}
+
+/// The report for people and that for scripts name the fields, each with its users.
+fn names_each_field(world: &Embedded, run: &str) {
+    let report = world.place.json(&["run", "report", run, "--output", "json"]);
+    let groups = report["groups"].as_array().unwrap();
+    let changed = groups.iter().find(|group| group["code"] == "CHANGED_SINCE_MOVED").unwrap();
+    let each = ["blocked", "email", "name"].map(|field| serde_json::json!({ "field": field, "count": 1 }));
+    assert_eq!(changed["fields"], serde_json::Value::from(each.to_vec()), "{report}");
+    let text = world.place.must(&["run", "report", run]).out;
+    assert!(text.contains("| conflict | CHANGED_SINCE_MOVED | blocked 1, email 1, name 1 | 3 |"), "{text}");
+    assert!(!text.contains("example.com"), "{text}");
 }
 
 /// Auth0 is made to agree for two of them; a retry finds it, and later runs know it.

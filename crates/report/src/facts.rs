@@ -1,6 +1,6 @@
 //! The content of a report, as one serialisable value.
 
-use crate::table::Table;
+use crate::{fields::FieldCount, table::Table};
 use ferry_domain::{
     Code, ItemState, RunView, Tally,
     limits::LimitPlan,
@@ -86,6 +86,10 @@ pub struct Group {
     pub code: Code,
     /// Number of users.
     pub count: i64,
+    /// The fields that the code speaks of, with the number of users of each; none where the code
+    /// says the field.
+    #[serde(default)]
+    pub fields: Vec<FieldCount>,
     /// Remedy, one sentence.
     pub remedy: String,
     /// Whether `run retry` can take them up.
@@ -204,6 +208,7 @@ fn group(found: &FailureGroup) -> Group {
         state: found.state,
         code: found.code,
         count: found.count,
+        fields: Vec::new(), // the items have them
         remedy: found.code.remedy().to_owned(),
         retryable: found.state != ItemState::Skipped && found.code.retryable(),
         examples: found
@@ -301,6 +306,24 @@ mod tests {
         assert!(at("EMAIL_INVALID") < at("## Left out"));
         assert!(at("## Left out") < at("ALREADY_MIGRATED"));
         assert_eq!(report.made_at, "1970-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn a_report_for_people_names_the_fields_of_a_code_with_their_users() {
+        let failures = [FailureGroup {
+            state: ItemState::Conflict,
+            code: Code::ChangedSinceMoved,
+            count: 3,
+            examples: Vec::new(),
+        }];
+        let mut report = Report::new(&run(), &failures, &[], &[], OffsetDateTime::UNIX_EPOCH);
+        assert!(crate::markdown(&report).contains("| conflict | CHANGED_SINCE_MOVED |  | 3 |"));
+        report.groups[0].fields = crate::count_fields([("name, app_metadata.a|b", 1), ("name", 2)]);
+        let text = crate::markdown(&report);
+        let line = "| conflict | CHANGED_SINCE_MOVED | name 3, app_metadata.a\\|b 1 | 3 |";
+        assert!(text.contains(line), "{text}");
+        let back: Report = serde_json::from_value(report.to_value()).unwrap();
+        assert_eq!(back, report);
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub use table::{Table, of_table};
 
 use ferry_domain::{
     ItemSeq, RunView,
-    ports::{Clock, LedgerError, Reports},
+    ports::{Clock, Items, LedgerError, Reports},
 };
 /// Orders named in the report; all of them are in the audit.
 const ORDERS: i64 = 200;
@@ -29,9 +29,22 @@ const NAMED: i64 = 100;
 ///
 /// # Errors
 /// When the ledger fails.
-pub async fn of_run(reports: &dyn Reports, run: &RunView, clock: &dyn Clock) -> Result<Report, LedgerError> {
+pub async fn of_run(
+    reports: &dyn Reports,
+    items: &dyn Items,
+    run: &RunView,
+    clock: &dyn Clock,
+) -> Result<Report, LedgerError> {
     let failures = reports.failures(run.id).await?;
+    let fields = fields::of_groups(items, run.id, &failures).await?;
     let discrepancies = reports.discrepancies(run.id, ItemSeq(0), NAMED).await?;
     let orders = reports.audit(Some(run.id), ORDERS).await?;
-    Ok(Report::new(run, &failures, &discrepancies, &orders, clock.now()))
+    let mut report = Report::new(run, &failures, &discrepancies, &orders, clock.now());
+    for (state, code, fields) in fields {
+        let group = report.groups.iter_mut().find(|group| (group.state, group.code) == (state, code));
+        if let Some(group) = group {
+            group.fields = fields;
+        }
+    }
+    Ok(report)
 }

@@ -59,15 +59,17 @@ fn groups(out: &mut String, title: &str, groups: &[&Group]) {
     }
     let _ = writeln!(
         out,
-        "## {title}\n\n| state | code | users | retry | remedy | for example |\n|---|---|---:|---|---|---|"
+        "## {title}\n\n| state | code | fields | users | retry | remedy | for example |\n|---|---|---|---:|---|---|---|"
     );
     for group in groups {
         let retry = if group.retryable { "yes" } else { "no" };
-        let examples = group.examples.join(", ").replace('|', "\\|");
+        let fields = group.fields.iter().map(|of| format!("{} {}", of.field, of.count));
+        let cell = |texts: Vec<String>| texts.join(", ").replace('|', "\\|");
+        let (fields, examples) = (cell(fields.collect()), cell(group.examples.clone()));
         let state = group.state.as_str();
         let _ = writeln!(
             out,
-            "| {state} | {} | {} | {retry} | {} | {examples} |",
+            "| {state} | {} | {fields} | {} | {retry} | {} | {examples} |",
             group.code, group.count, group.remedy
         );
     }

@@ -14,7 +14,7 @@ pub(crate) async fn report(env: &Environment, lease: &Lease<Job>) -> Result<Ende
     let Some(run) = env.runs.run(id).await? else {
         return Ok(Ended::With(Verdict::Discard { code: Code::Interrupted }));
     };
-    let mut report = ferry_report::of_run(&*env.reports, &run, &*env.clock).await?;
+    let mut report = ferry_report::of_run(&*env.reports, &*env.items, &run, &*env.clock).await?;
     report.table = ferry_report::of_table(&*env.reports, &*env.items, &run).await?;
     if let Some(told) = report.table.as_ref().filter(|table| table.needs_a_person()).and_then(|t| t.told(id))
     {
