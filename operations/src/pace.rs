@@ -3,6 +3,10 @@
 //! A user is two steps: it is made, and it is read back. Both share the tenant's limit on
 //! most plans, so what is left is counted in steps. Rejected: users left by users a second,
 //! which promises the end when the second half begins.
+//!
+//! Users count as read back when their whole batch is, so between two such moments nothing seems
+//! to move. A time left by the speed of a window then grows and grows while users are read back as
+//! they should be. So it is reckoned at these moments, and counts down between them.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -15,14 +19,20 @@ use crate::units;
 const WINDOW: Duration = Duration::from_secs(30);
 /// A shorter look says too little.
 const LEAST: Duration = Duration::from_secs(5);
+/// A shorter look at reading back says too little: batches that are read beside one another end together.
+const LEAST_READING: Duration = Duration::from_secs(15);
 
 /// Steps that were done and that are left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Steps {
     /// Users that were sent and have an end.
     settled: i64,
+    /// Users that were read back.
+    read: i64,
     done: i64,
     left: i64,
+    /// Whether everybody who is sent was, and somebody is to be read back still.
+    reading_back: bool,
 }
 
 impl Steps {
@@ -31,7 +41,23 @@ impl Steps {
         let read = run.verified + run.discrepancies;
         let unread = (sums.created + sums.adopted - read).max(0);
         let settled = sums.created + sums.adopted + sums.conflict;
-        Steps { settled, done: settled + read, left: 2 * sums.pending + unread }
+        Steps {
+            settled,
+            read,
+            done: settled + read,
+            left: 2 * sums.pending + unread,
+            reading_back: sums.pending == 0 && unread > 0,
+        }
+    }
+
+    /// In a second, from `before` on.
+    fn per_second(self, before: Steps, time: Duration) -> f64 {
+        (self.done - before.done).max(0) as f64 / time.as_secs_f64()
+    }
+
+    /// How long what is left takes.
+    fn left_at(self, per_second: f64) -> Option<Duration> {
+        (per_second > 0.0).then(|| Duration::from_secs_f64((self.left as f64 / per_second).min(1e9)))
     }
 }
 
@@ -46,11 +72,8 @@ pub struct Speed {
 
 impl Speed {
     fn of(from: Steps, to: Steps, time: Duration) -> Self {
-        let seconds = time.as_secs_f64();
-        let rate = |before: i64, after: i64| (after - before).max(0) as f64 / seconds;
-        let steps = rate(from.done, to.done);
-        let left = (steps > 0.0).then(|| Duration::from_secs_f64((to.left as f64 / steps).min(1e9)));
-        Speed { users_per_second: rate(from.settled, to.settled), left }
+        let users_per_second = (to.settled - from.settled).max(0) as f64 / time.as_secs_f64();
+        Speed { users_per_second, left: to.left_at(to.per_second(from, time)) }
     }
 
     /// `12.3 users/s, about 4 min left`; the time left alone where nobody is made any more.
@@ -66,22 +89,100 @@ impl Speed {
 
 /// The speed of a run that is watched: that of the last half minute.
 #[derive(Debug, Default)]
-pub struct Pace(VecDeque<(Duration, Steps)>);
+pub struct Pace {
+    looks: VecDeque<(Duration, Steps)>,
+    reading: Option<Reading>,
+}
 
 impl Pace {
-    /// Takes a look into account; `at` is the time since watching began.
+    /// Takes a look into account; `at` is the time since watching began. What was before a time in which the
+    /// run did not go on says nothing of its speed.
     pub fn seen(&mut self, at: Duration, run: &RunView) {
-        self.0.push_back((at, Steps::of(run)));
-        while self.0.get(1).is_some_and(|(second, _)| at.saturating_sub(*second) >= WINDOW) {
-            self.0.pop_front();
+        if run.state != RunState::Running {
+            *self = Pace::default();
+            return;
         }
+        let (now, before) = (Steps::of(run), self.looks.back().copied());
+        self.looks.push_back((at, now));
+        while self.looks.get(1).is_some_and(|(second, _)| at.saturating_sub(*second) >= WINDOW) {
+            self.looks.pop_front();
+        }
+        if !now.reading_back {
+            self.leave_out_idle(now);
+        }
+        self.reading = match self.reading.take() {
+            _ if !now.reading_back => None,
+            Some(reading) => Some(reading.after(at, now)),
+            None => Some(Reading {
+                began: at,
+                from: now,
+                begun_in_sight: before.is_some_and(|(_, before)| before.left > 0 && !before.reading_back),
+                first: self.window().map(|(from, time)| now.per_second(from, time)),
+                counted: (at, now),
+            }),
+        };
+    }
+
+    /// A run that begins late, for want of a worker, is not slow.
+    fn leave_out_idle(&mut self, now: Steps) {
+        let Some((begin, first)) = self.looks.front().copied().filter(|(_, first)| *first != now) else {
+            return;
+        };
+        let idle = self.looks.iter().take_while(|(_, steps)| *steps == first).count() - 1;
+        if self.looks[idle].0.saturating_sub(begin) >= LEAST {
+            self.looks.drain(..idle);
+        }
+    }
+
+    /// Where the window begins, and how long it is; `None` where that says too little.
+    fn window(&self) -> Option<(Steps, Duration)> {
+        let ((from, before), (to, _)) = (self.looks.front()?, self.looks.back()?);
+        let time = to.saturating_sub(*from);
+        (time >= LEAST).then_some((*before, time))
     }
 
     /// How fast it goes; `None` while too little was seen, or nothing can move.
     pub fn speed(&self, run: &RunView) -> Option<Speed> {
-        let ((from, before), (to, now)) = (self.0.front()?, self.0.back()?);
-        let time = to.saturating_sub(*from);
-        (run.state == RunState::Running && time >= LEAST).then(|| Speed::of(*before, *now, time))
+        let (at, now) = self.looks.back()?;
+        let (before, time) = self.window().filter(|_| run.state == RunState::Running)?;
+        let speed = Speed::of(before, *now, time);
+        Some(match &self.reading {
+            Some(reading) => Speed { left: reading.left(*at), ..speed },
+            None => speed,
+        })
+    }
+}
+
+/// A run that only reads back.
+#[derive(Clone, Copy, Debug)]
+struct Reading {
+    began: Duration,
+    from: Steps,
+    /// Else the first users that are counted were read before, too.
+    begun_in_sight: bool,
+    /// Steps in a second until it began, where that was seen.
+    first: Option<f64>,
+    /// The last time that the count of those read rose.
+    counted: (Duration, Steps),
+}
+
+impl Reading {
+    fn after(self, at: Duration, now: Steps) -> Self {
+        match now.read > self.counted.1.read {
+            false => self,
+            true if self.begun_in_sight => Reading { counted: (at, now), ..self },
+            true => Reading { began: at, from: now, begun_in_sight: true, counted: (at, now), ..self },
+        }
+    }
+
+    /// From what was known when the count last rose, less the time since; `None` where that was
+    /// wrong, or nothing is known.
+    fn left(&self, at: Duration) -> Option<Duration> {
+        let (counted, steps) = self.counted;
+        let time = counted.saturating_sub(self.began);
+        let measured = (time >= LEAST_READING).then(|| steps.per_second(self.from, time));
+        let left = steps.left_at(measured.or(self.first)?)?;
+        left.checked_sub(at.saturating_sub(counted)).filter(|left| !left.is_zero())
     }
 }
 
@@ -89,9 +190,19 @@ impl Pace {
 /// first start as well, so it has none.
 pub fn average(run: &RunView, now: OffsetDateTime) -> Option<Speed> {
     let time = elapsed(run, now)?;
-    let nothing = Steps { settled: 0, done: 0, left: 0 };
-    (run.state == RunState::Running && run.round == 1 && time >= LEAST)
-        .then(|| Speed::of(nothing, Steps::of(run), time))
+    let steps = Steps::of(run);
+    if run.state != RunState::Running || run.round != 1 || time < LEAST {
+        return None;
+    }
+    let speed = Speed::of(Steps::default(), steps, time);
+    if !steps.reading_back {
+        return Some(speed);
+    }
+    // As fast as they were made, which does not change while nobody counts as read back.
+    let making = run.provisioned_at.and_then(|end| Duration::try_from(end - run.started_at?).ok());
+    let making = making.filter(|time| *time >= LEAST);
+    let left = making.and_then(|time| steps.left_at(steps.settled as f64 / time.as_secs_f64()));
+    Some(Speed { left, ..speed })
 }
 
 /// From the start of a run to its end, or until now.
@@ -143,6 +254,92 @@ mod tests {
         pace.seen(Duration::from_secs(10), &run);
         let speed = pace.speed(&run).unwrap();
         assert_eq!((speed.left, speed.told()), (None, None));
+    }
+
+    /// Looks twice a second at a run of 200 users, with batches of 100: 4 users a second are made,
+    /// then 4 a second read back.
+    fn watched(from: u64, to: u64, pace: &mut Pace) -> Vec<(u64, Option<Duration>)> {
+        let at = |half: u64| {
+            let second = half as f64 / 2.0;
+            let created = (second * 4.0).min(200.0) as i64;
+            let verified = ((second - 50.0) / 25.0).clamp(0.0, 2.0) as i64 * 100;
+            run(created, verified, 200 - created)
+        };
+        let mut told = Vec::new();
+        for half in from * 2..to * 2 {
+            pace.seen(Duration::from_millis(half * 500), &at(half));
+            let left = pace.speed(&at(half)).and_then(|speed| speed.left);
+            told.push((half / 2, left));
+        }
+        told
+    }
+
+    #[test]
+    fn the_time_left_never_grows_while_users_are_read_back() {
+        for begin in [0, 40, 55, 70] {
+            let told = watched(begin, 100, &mut Pace::default());
+            let reading: Vec<_> = told.into_iter().filter(|(second, _)| *second >= 50).collect();
+            for pair in reading.windows(2) {
+                if let [(second, Some(before)), (_, Some(after))] = pair {
+                    assert!(after <= before, "watched from {begin} on: {after:?} at {second} s");
+                }
+            }
+            for (second, left) in reading {
+                let truth = 100.0 - second as f64;
+                if let Some(left) = left {
+                    let off = (left.as_secs_f64() - truth).abs();
+                    assert!(off <= 3.0, "watched from {begin} on: {left:?} at {second} s");
+                }
+            }
+        }
+        let told = watched(0, 100, &mut Pace::default());
+        assert!(told.iter().skip(20).all(|(_, left)| left.is_some()), "who saw the begin can tell: {told:?}");
+    }
+
+    #[test]
+    fn reading_back_whose_begin_nobody_saw_says_no_time_before_it_is_known() {
+        let mut pace = Pace::default();
+        for second in 0..60 {
+            pace.seen(Duration::from_secs(second), &run(300, 0, 0));
+        }
+        assert_eq!(pace.speed(&run(300, 0, 0)).unwrap().told(), None);
+        pace.seen(Duration::from_secs(60), &run(300, 100, 0));
+        assert_eq!(pace.speed(&run(300, 100, 0)).unwrap().left, None, "when these were begun is not known");
+        pace.seen(Duration::from_secs(100), &run(300, 200, 0));
+        let left = pace.speed(&run(300, 200, 0)).unwrap().left;
+        assert_eq!(left, Some(Duration::from_secs(40)), "100 in 40 s");
+        pace.seen(Duration::from_secs(110), &run(300, 200, 0));
+        let left = pace.speed(&run(300, 200, 0)).unwrap().left;
+        assert_eq!(left, Some(Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn a_run_that_waited_for_a_worker_is_not_called_slow() {
+        let mut pace = Pace::default();
+        for second in 0..20 {
+            pace.seen(Duration::from_secs(second), &run(0, 0, 1_000));
+        }
+        for second in 20..26 {
+            let now = run((second as i64 - 19) * 10, 0, 1_000 - (second as i64 - 19) * 10);
+            pace.seen(Duration::from_secs(second), &now);
+        }
+        assert_eq!(pace.speed(&run(60, 0, 940)).unwrap().users_per_second, 10.0);
+        let paused = RunView { state: RunState::Paused, ..run(60, 0, 940) };
+        pace.seen(Duration::from_secs(60), &paused);
+        pace.seen(Duration::from_secs(61), &run(60, 0, 940));
+        pace.seen(Duration::from_secs(66), &run(110, 0, 890));
+        assert_eq!(pace.speed(&run(110, 0, 890)).unwrap().users_per_second, 10.0, "a pause is no slowness");
+    }
+
+    #[test]
+    fn one_look_at_reading_back_promises_the_same_time_until_more_are_counted() {
+        let begun = OffsetDateTime::UNIX_EPOCH;
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        let run = RunView { started_at: Some(begun), provisioned_at: Some(at(50)), ..run(200, 0, 0) };
+        let left = |run: &RunView, seconds| average(run, at(seconds)).unwrap().left;
+        assert_eq!(left(&run, 51), Some(Duration::from_secs(50)));
+        assert_eq!(left(&run, 90), left(&run, 51));
+        assert_eq!(left(&RunView { verified: 100, ..run }, 90), Some(Duration::from_secs(25)));
     }
 
     #[test]

@@ -160,6 +160,9 @@ impl Limiter for LocalLimiter {
 
     fn waiting(&self) -> Option<Waiting> {
         let buckets = self.buckets();
+        // Also while nobody waits: what a run uses at its begin is part of what it uses.
+        let mut meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
+        meter.note(self.time.now(), self.counts.totals());
         let of = |group: Group| buckets.way(group).filter_map(|bucket| bucket.wait(&self.brake)).max();
         let waits = Group::ALL.into_iter().rev().filter_map(|group| Some((of(group)?, group)));
         // Of groups that wait for one bucket, and so equally long, the one that goes first.
@@ -170,10 +173,8 @@ impl Limiter for LocalLimiter {
         let pause = self.brake.pause_left().map(|pause| (pause, self.counts.busiest()));
         let by_wait = |of: &(Duration, Group)| of.0;
         let (wait, group) = longest.into_iter().chain(pause).max_by_key(by_wait)?;
-        let mut meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
-        meter.note(self.time.now(), self.counts.totals());
-        let used = meter.used(group, &buckets.plan);
-        Some(Waiting { group, wait, per_second: self.rate_of(group), used })
+        let per_second = self.rate_of(group);
+        Some(Waiting { group, wait, per_second, used: meter.used(group, &buckets.plan, per_second) })
     }
 
     fn set_plan(&self, plan: &LimitPlan) {

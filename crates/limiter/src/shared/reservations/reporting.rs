@@ -40,7 +40,10 @@ impl Reservations {
                 let per_second = rate.map(|rate| rate * share * self.brake.factor());
                 Some(Waiting { group, wait, per_second, used: None })
             }
-            None => Some(Waiting { group, wait, per_second: rate, used: self.meter.used(group, &self.plan) }),
+            None => {
+                let used = self.meter.used(group, &self.plan, rate);
+                Some(Waiting { group, wait, per_second: rate, used })
+            }
         }
     }
 
