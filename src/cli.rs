@@ -96,6 +96,12 @@ impl Command {
 }
 
 impl Command {
+    /// Whether lines of a log would stand between those for a person, who is told the same by the
+    /// command.
+    pub fn tells_itself(&self) -> bool {
+        matches!(self, Command::Run(run::Command::RestoreIds(_)))
+    }
+
     /// What it takes from a plan before settings are read.
     pub fn carried(&self) -> anyhow::Result<Carried> {
         match self {

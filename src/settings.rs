@@ -354,6 +354,11 @@ impl Origins {
         }
     }
 
+    /// Whether nobody set this key.
+    pub fn is_default(&self, key: &str) -> bool {
+        self.origin(key) == "default"
+    }
+
     fn origin(&self, key: &str) -> String {
         let Some(metadata) = self.0.find_metadata(key) else { return "default".to_owned() };
         match &metadata.source {

@@ -7,6 +7,7 @@ use ferry_domain::{
     ports::{Discrepancy, ItemFilter, ItemView},
 };
 use ferry_report::{Report, Table};
+use time::OffsetDateTime;
 
 use crate::{Access, Error, Kind};
 
@@ -55,8 +56,13 @@ pub struct Shown {
 /// When there is no such revision.
 pub async fn show(access: &Access, run: &RunView, revision: Option<i32>) -> Result<Shown, Error> {
     if let Some(stored) = access.reports.report(run.id, revision).await? {
-        let report =
+        let mut report: Report =
             serde_json::from_value(stored.report).map_err(|error| Refusal::Unreadable(error.to_string()))?;
+        report.table = match report.table {
+            // One that was asked for by its number is told as it was.
+            Some(table) if revision.is_none() => Some(since(access, run.id, stored.sealed_at, table).await?),
+            table => table.map(|table| table.since(stored.sealed_at, &[], run.id)),
+        };
         return Ok(Shown { report, kept: true });
     }
     if let Some(revision) = revision {
@@ -83,9 +89,12 @@ pub async fn table(access: &Access, run: &RunView) -> Result<Option<Table>, Erro
     let Ok(Report { table: Some(table), .. }) = serde_json::from_value(stored.report) else {
         return Ok(None);
     };
-    let mut audit = access.reports.audit(Some(run.id), ORDERS).await?;
-    audit.retain(|line| line.at > stored.sealed_at);
-    Ok(Some(table.since(&audit, run.id)))
+    Ok(Some(since(access, run.id, stored.sealed_at, table).await?))
+}
+
+async fn since(access: &Access, run: RunId, ended: OffsetDateTime, table: Table) -> Result<Table, Error> {
+    let audit = access.reports.audit(Some(run), ORDERS).await?;
+    Ok(table.since(ended, &audit, run))
 }
 
 /// Which users a list holds.

@@ -29,7 +29,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         (Err(error), Command::Check(options)) => return check::unreadable(&error, options),
         (setup, _) => &setup?,
     };
-    start_logs(&setup.settings.log)?;
+    start_logs(&setup.settings.log, cli.command.tells_itself() && setup.origins.is_default("log.level"))?;
     match cli.command {
         Command::Demo(options) => demo::run(setup, options).await,
         Command::Plan(options) => plan::run(setup, options).await,
@@ -48,14 +48,16 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
     }
 }
 
-fn start_logs(log: &settings::Log) -> anyhow::Result<()> {
+/// `told` says that the command tells people itself what a log would warn of.
+fn start_logs(log: &settings::Log, told: bool) -> anyhow::Result<()> {
     let format = log.format.parse().map_err(usage)?;
     let mut quiet = ferry_auth0::QUIET_TARGETS.to_vec();
     if ["error", "warn", "info"].contains(&log.level.as_str()) {
         // What these say comes in our own words, once for each cause.
         quiet.extend(["apalis_core=off", "sqlx::query=error", "sqlx::postgres::notice=error"]);
     }
-    ferry_telemetry::start(format, &log.level, &quiet).map_err(usage)
+    let level = if told { "error" } else { &log.level };
+    ferry_telemetry::start(format, level, &quiet).map_err(usage)
 }
 
 fn setup(cli: &Cli) -> anyhow::Result<Setup> {

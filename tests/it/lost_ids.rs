@@ -28,6 +28,7 @@ fn is_said(place: &Place, run: &str) {
     for args in [&["run", "show", run][..], &["run", "report", run]] {
         let said = place.must(args);
         assert!(one(&said.out).contains(&command) && one(&said.out).contains(&lack), "{}", said.all());
+        assert!(one(&said.out).contains("when the run ended"), "{}", said.all());
     }
     let watched = place.run(&["run", "watch", run]);
     assert_eq!(watched.code, 3, "{}", watched.all());
@@ -35,7 +36,10 @@ fn is_said(place: &Place, run: &str) {
     let checked = place.run(&["check"]);
     let ids = one(&checked.out);
     assert!(
-        ids.contains("warning ids") && ids.contains(&lack) && ids.contains(&command),
+        ids.contains("warning ids")
+            && ids.contains(&lack)
+            && ids.contains(&command)
+            && ids.contains("ended, 20"),
         "{}",
         checked.all()
     );
@@ -50,7 +54,11 @@ fn is_said(place: &Place, run: &str) {
     );
     let checked = place.run(&["check"]);
     assert!(checked.out.contains("each row carries"), "{}", checked.all());
-    assert!(!place.must(&["run", "show", run]).out.contains("restore-ids"));
+    let again = format!("{} ids were written again at 20", n("lacking"));
+    for args in [&["run", "show", run][..], &["run", "report", run]] {
+        let said = one(&place.must(args).out);
+        assert!(said.contains(&again) && !said.contains("restore-ids") && !said.contains("lack"), "{said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

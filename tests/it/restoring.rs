@@ -290,6 +290,8 @@ async fn a_restoring_that_is_ended_keeps_what_it_did_and_the_audit_knows_of_one_
     let said = ended.said();
     assert!(said.contains(&format!("Go on: ferry run restore-ids {run}")), "{said}");
     let written = ids().await;
+    let left = format!("{} users are left. Go on", lost - written);
+    assert!(said.contains(&left), "{left}: {said}");
     assert!(0 < written && written < lost, "who was asked about is written: {written} of {lost}");
     assert!(
         said.contains(&format!("{written} id")) && audit().contains("ended interrupted"),
@@ -300,6 +302,37 @@ async fn a_restoring_that_is_ended_keeps_what_it_did_and_the_audit_knows_of_one_
     world.simulator.set_faults(Faults::default()).unwrap();
     world.place.must(&["run", "restore-ids", &run, "--yes"]);
     assert_eq!(ids().await, lost);
+    let again = format!("{lost} ids were written again at 20");
+    for args in [&["run", "show", &run][..], &["run", "report", &run], &["run", "watch", &run]] {
+        let said = one_line(&world.place.run(args).out);
+        assert!(said.contains(&again), "{again}: {said}");
+    }
+    let sealed = one_line(&world.place.must(&["run", "report", &run, "--revision", "1"]).out);
+    assert!(sealed.contains("carries its id") && !sealed.contains("written again"), "{sealed}");
+    let checked = one_line(&world.place.run(&["check"]).out);
+    assert!(checked.contains(&again), "{checked}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_line_of_a_log_stands_between_what_a_restoring_says_unless_it_is_asked_for() {
+    let (world, run) = moved().await;
+    let refuse = "CREATE TRIGGER no_ids BEFORE UPDATE OF auth0_user_id ON users WHEN NEW.auth0_user_id IS NOT NULL \
+                  BEGIN SELECT RAISE(ABORT, 'no'); END";
+    for sql in ["UPDATE users SET auth0_user_id = NULL", refuse] {
+        execute_in(&world.place, sql).await;
+    }
+    let restore = |more: &[&str]| {
+        let told = world.place.run(&[&["run", "restore-ids", &run, "--yes"][..], more].concat());
+        assert_eq!(told.code, 3, "{}", told.all());
+        told
+    };
+    let told = restore(&[]);
+    assert!(told.out.contains("APP_ROW_REFUSED") && !told.err.contains("WARN"), "{}", told.all());
+    assert!(restore(&["--log", "warn"]).err.contains("WARN"), "who asks for them gets them");
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[tokio::test(flavor = "multi_thread")]

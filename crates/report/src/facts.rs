@@ -195,7 +195,7 @@ fn orders_of(run: &RunView, newest: &[AuditLine]) -> Vec<Order> {
     newest.iter().rev().filter(concerns).map(order).collect()
 }
 
-fn to_the_second(at: OffsetDateTime) -> String {
+pub(crate) fn to_the_second(at: OffsetDateTime) -> String {
     at.replace_nanosecond(0).unwrap_or(at).format(&Rfc3339).unwrap_or_default() // can't fail between the years 0 and 9999
 }
 

@@ -14,7 +14,7 @@ pub use csv::{header, id_header, id_row, row};
 pub use facts::{Durations, Group, Named, Order, Rate, Report};
 pub use fields::{BY_FIELD, FieldCount, count_fields};
 pub use markdown::markdown;
-pub use table::{Table, of_table};
+pub use table::{Table, WrittenAgain, of_table};
 
 use ferry_domain::{
     ItemSeq, RunView,

@@ -76,6 +76,12 @@ pub async fn act(
 }
 
 impl Outcome {
+    /// Users of the question that were not come to: neither asked for, nor written.
+    pub fn left(&self, question: &Question) -> i64 {
+        let Restored { restored, gone, refused, .. } = self.restored;
+        (question.rows.lacking - restored - gone - refused).max(0)
+    }
+
     async fn all(
         &mut self,
         access: &Access,

@@ -47,14 +47,18 @@ pub async fn check_ids(place: &Place, setup: &Setup, lines: &mut Vec<Line>) {
     let access = wiring::access_to(ledger, setup);
     let Ok(Some(table)) = ferry_operations::report::table(&access, &run).await else { return };
     let (users, of) = (table.rows.users(), &table.table);
+    let when = match (&table.written_again, &table.as_of) {
+        (Some(again), _) => format!("after {again}, run {}", run.id),
+        (None, Some(at)) => format!("when run {} ended, {at}", run.id),
+        (None, None) => format!("when run {} ended", run.id),
+    };
     lines.push(if table.needs_a_person() {
         let why = table.unknown.clone().unwrap_or_else(|| format!("of {users} users, {}", table.rows.told()));
-        let found = format!("{of}, when run {} ended: {why}", run.id);
-        warning("ids", found, format!("Run ferry run restore-ids {}.", run.id))
+        warning("ids", format!("{of}, {when}: {why}"), format!("Run ferry run restore-ids {}.", run.id))
     } else {
         let told = Some(table.rows.told()).filter(|told| !told.is_empty());
         let told = told.unwrap_or_else(|| "each row carries its id".to_owned());
-        ok("ids", format!("{of}, when run {} ended, of {users} users: {told}", run.id))
+        ok("ids", format!("{of}: {told} (of {users} users, {when})"))
     });
 }
 

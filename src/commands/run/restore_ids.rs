@@ -24,6 +24,8 @@ use crate::{
 struct Told<'a> {
     #[serde(flatten)]
     restored: Restored,
+    /// Users that were not come to, where something ended it before.
+    left: i64,
     not_restored: &'a [NotRestored],
 }
 
@@ -55,7 +57,10 @@ pub async fn run(setup: &Setup, options: Order) -> anyhow::Result<Exit> {
     let servers = Servers { application: &*application, directory: &*target.directory };
     let done = with_progress(&access, servers, &question, &options, &stop).await?;
     match options.output {
-        Output::Json => output::json(&Told { restored: done.restored, not_restored: &done.not_restored })?,
+        Output::Json => {
+            let (restored, left) = (done.restored, left(&question, &done));
+            output::json(&Told { restored, left, not_restored: &done.not_restored })?;
+        }
         Output::Table => tell(&question, &done),
     }
     ended(&question, done)
@@ -82,9 +87,18 @@ fn interrupted() -> Exit {
     Exit::Interrupted
 }
 
+/// None where all were looked at: a row that was lost meanwhile was not in the question.
+fn left(question: &Question, done: &Outcome) -> i64 {
+    if done.restored.ended == Ended::Whole { 0 } else { done.left(question) }
+}
+
 /// The same command goes on, for rows with their id are left as they are.
 fn ended(question: &Question, done: Outcome) -> anyhow::Result<Exit> {
-    let go_on = format!("Go on: ferry run restore-ids {}", question.run.id);
+    let left = match left(question, &done) {
+        1 => "1 user is left.".to_owned(),
+        n => format!("{n} users are left."),
+    };
+    let go_on = format!("{left} Go on: ferry run restore-ids {}", question.run.id);
     match (done.restored.ended, done.failed) {
         (_, Some(error)) => {
             output::say(&go_on);
