@@ -2,7 +2,7 @@
 //! operators: what happens, in which unit, what the default is. Each command's
 //! options are beside its `run`, in `commands`.
 
-use clap::{Parser, Subcommand};
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
     commands::{
@@ -10,8 +10,41 @@ use crate::{
     },
     made_with::Carried,
     options::Global,
-    settings::Flag,
+    settings::{self, Flag},
 };
+
+/// Options whose default is a setting's, and its key.
+const OF_SETTINGS: [(&str, &str); 6] = [
+    ("batch_size", "run.batch_size"),
+    ("on_existing", "run.on_existing"),
+    ("max_failures", "run.max_failures"),
+    ("max_failure_rate", "run.max_failure_rate"),
+    ("email_verified", "source.email_verified"),
+    ("inactive", "source.inactive"),
+];
+
+/// The command line of this process.
+///
+/// # Errors
+/// What to print where it can't be read, or where help was asked for.
+pub fn parse() -> Result<Cli, clap::Error> {
+    let matches = command().try_get_matches()?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))
+}
+
+/// With the defaults of settings in the help, as the settings have them.
+fn command() -> clap::Command {
+    Cli::command()
+        .mut_subcommand("plan", |plan| plan.mut_args(with_default))
+        .mut_subcommand("run", |run| run.mut_subcommand("start", |start| start.mut_args(with_default)))
+}
+
+fn with_default(arg: Arg) -> Arg {
+    let key = OF_SETTINGS.iter().find(|(id, _)| arg.get_id() == id).map(|(_, key)| *key);
+    let Some(default) = key.and_then(settings::default_of) else { return arg };
+    let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+    arg.help(format!("{help} [default: the settings', else {default}]"))
+}
 
 /// What a new user asks first.
 const AFTER_HELP: &str = "\
@@ -113,10 +146,40 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        super::Cli::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_says_each_default_that_settings_have() {
+        let help = |words: &[&str]| {
+            let mut command = command();
+            let mut of = &mut command;
+            for word in words {
+                of = of.find_subcommand_mut(word).expect("a command");
+            }
+            of.render_help().to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        let start = help(&["run", "start"]);
+        for (option, default) in [
+            ("--batch-size", "100"),
+            ("--on-existing", "adopt"),
+            ("--max-failures", "off"),
+            ("--max-failure-rate", "off"),
+            ("--email-verified", "column"),
+            ("--inactive", "skip"),
+        ] {
+            let told = start.split(&format!("{option} <")).nth(1).unwrap_or_else(|| panic!("{start}"));
+            let own = told.split(" --").next().unwrap_or_default();
+            assert!(own.contains(&format!("[default: the settings', else {default}]")), "{option}: {own}");
+        }
+        assert!(help(&["plan"]).contains("[default: the settings', else skip]"));
+        for (_, key) in OF_SETTINGS {
+            assert!(settings::default_of(key).is_some(), "{key}");
+        }
+        assert_eq!(settings::default_of("source.table"), None);
     }
 }

@@ -26,7 +26,6 @@ mod wiring;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use exit::Exit;
 
 fn main() -> ExitCode {
@@ -34,7 +33,7 @@ fn main() -> ExitCode {
     if let Some(exit) = crash::prepare() {
         return exit.into();
     }
-    let cli = match cli::Cli::try_parse() {
+    let cli = match cli::parse() {
         Ok(cli) => cli,
         Err(help) => {
             let _ = help.print(); // a closed pipe is no reason to fail

@@ -140,6 +140,13 @@ pub struct Log {
     pub format: String,
 }
 
+/// The default of a key, as a person types it; `None` where it has none.
+pub fn default_of(key: &str) -> Option<String> {
+    let of_source = Serialized::default("source", Mapping::default());
+    let value = Figment::from(of_source).merge(Toml::string(DEFAULTS)).find_value(key).ok()?;
+    Some(plain(&value)).filter(|text| !text.is_empty())
+}
+
 /// A value given by a flag, and the key it overrides.
 pub type Flag = (&'static str, Value);
 
@@ -417,6 +424,43 @@ mod tests {
             for key in &listed {
                 assert!(object.get(key).is_some(), "{section} shows {key}, which is no setting");
             }
+        }
+    }
+
+    /// `#key = value` of `[source]`, each with the remarks above and beside it.
+    fn behind_a_hash() -> Vec<(String, Value, String)> {
+        let section = DEFAULTS.split("[source]\n").nth(1).and_then(|rest| rest.split("#[").next());
+        let (mut above, mut found, mut ended) = (String::new(), Vec::new(), false);
+        for line in section.unwrap_or_default().lines() {
+            match line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')) {
+                None if ended => (above, ended) = (line.to_owned(), false),
+                None => above.push_str(line),
+                Some(setting) => {
+                    ended = true;
+                    let (key, _) = setting.split_once(" = ").expect("a setting");
+                    let value = Figment::from(Toml::string(setting)).find_value(key).expect("it is TOML");
+                    let beside = setting.split_once("  # ").map(|(_, beside)| beside);
+                    found.push((key.to_owned(), value, beside.unwrap_or(&above).to_lowercase()));
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn the_template_says_of_each_setting_of_a_source_whether_it_shows_the_default_or_an_example() {
+        let shown = behind_a_hash();
+        assert!(shown.len() > 10, "{shown:?}");
+        for (key, value, remark) in shown {
+            // Readers know the one where it is not set, a digest leaves the other out.
+            let unset = match key.as_str() {
+                "comment" => Some("#".to_owned()),
+                "row_security" if RowSecurity::default() == RowSecurity::Refuse => Some("refuse".to_owned()),
+                _ => None,
+            };
+            let is_default = default_of(&format!("source.{key}")).or(unset) == Some(plain(&value));
+            assert_eq!(remark.contains("the default"), is_default, "{key}: {remark}");
+            assert_eq!(remark.contains("example"), !is_default, "{key}: {remark}");
         }
     }
 
