@@ -15,13 +15,15 @@ pub use selection::{KEYS, Selected, Selection};
 use crate::{
     Access, Error,
     units::counted,
-    views::{Letter, LetterInFull, Payload},
+    views::{Letter, LetterInFull, LostUser, Payload, Try},
 };
 
 /// Ids for letters that come in between counting and acting.
 const SPARE: i64 = 100;
 /// Bytes of a payload that are shown.
 const FIRST: usize = 64;
+/// Users of a letter that are named; the report of its run has all.
+pub const NAMED: i64 = 20;
 
 /// Why there is nothing to show or to act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,7 +68,10 @@ pub async fn show(access: &Access, id: i64, with_payload: bool) -> Result<(DeadV
     };
     let payload =
         payload.map(|bytes| Payload { bytes: bytes.len(), first: with_payload.then(|| escaped(&bytes)) });
-    let shown = LetterInFull { letter: Letter::from(&letter), remedy: letter.code.remedy(), payload };
+    let tries = access.dead.dead_tries(id).await?.iter().map(Try::from).collect();
+    let named = access.dead.dead_users(id, NAMED).await?.iter().map(LostUser::from).collect();
+    let shown =
+        LetterInFull { letter: Letter::from(&letter), remedy: letter.code.remedy(), tries, named, payload };
     Ok((letter, shown))
 }
 

@@ -3,7 +3,7 @@
 
 use ferry_domain::{
     BatchId, Code, JobId, JobKind, RunId, RunState, RunView, WorkerId,
-    ports::{DeadView, ItemView, QueueCount, QueueState, WorkerView},
+    ports::{DeadTry, DeadView, ItemView, QueueCount, QueueState, WorkerView},
 };
 use ferry_report::Table;
 use serde::Serialize;
@@ -199,9 +199,49 @@ pub struct LetterInFull {
     pub letter: Letter,
     /// What to do about it.
     pub remedy: &'static str,
+    /// The tries of its job that counted, in order.
+    pub tries: Vec<Try>,
+    /// The first of its users; none once they were sent again.
+    pub named: Vec<LostUser>,
     /// What came over the queue, if it was no job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<Payload>,
+}
+
+/// A try of a job that counted.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "as `DeadTry`, which has the words")]
+pub struct Try {
+    pub number: i32,
+    pub code: Code,
+    pub took_seconds: f64,
+    pub at: String,
+}
+
+impl From<&DeadTry> for Try {
+    fn from(tried: &DeadTry) -> Self {
+        Try {
+            number: tried.number,
+            code: tried.code,
+            took_seconds: tried.took.as_secs_f64(),
+            at: to_the_second(tried.at),
+        }
+    }
+}
+
+/// A user of a job that was given up.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LostUser {
+    /// Its key in the source; an address as a short digest.
+    pub key: String,
+    /// File or table, and line or row.
+    pub place: String,
+}
+
+impl From<&ItemView> for LostUser {
+    fn from(item: &ItemView) -> Self {
+        LostUser { key: item.key.shown(), place: item.origin.to_string() }
+    }
 }
 
 /// Something that came over the queue.
@@ -431,7 +471,13 @@ pub(crate) mod tests {
             resolved_at: None,
         };
         let payload = Some(Payload { bytes: 3, first: None });
-        let full = LetterInFull { letter: Letter::from(&letter), remedy: letter.code.remedy(), payload };
+        let full = LetterInFull {
+            letter: Letter::from(&letter),
+            remedy: letter.code.remedy(),
+            tries: Vec::new(),
+            named: Vec::new(),
+            payload,
+        };
         let object = serde_json::to_value(&full).unwrap();
         assert_eq!(object["payload"], json!({"bytes": 3, "first": null}));
         assert_eq!((&object["id"], &object["at"]), (&json!(7), &json!("1970-01-01T00:00:00Z")));
@@ -456,7 +502,9 @@ pub(crate) mod tests {
                 "given_up_by",
                 "resolved_by",
                 "resolved_at",
-                "remedy"
+                "remedy",
+                "tries",
+                "named"
             ]
             .into()
         );

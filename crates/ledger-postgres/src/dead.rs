@@ -7,16 +7,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    BatchId,
-    ports::{Command, DeadCount, DeadFilter, DeadLetter, DeadLetters, DeadView, Redriven},
+    BatchId, ending,
+    ports::{Command, DeadCount, DeadFilter, DeadLetter, DeadLetters, DeadTry, DeadView, ItemView, Redriven},
 };
-use ferry_ledger::{Result, rows, scripts};
+use ferry_ledger::{
+    Result,
+    rows::{self, ItemViewRow},
+    scripts,
+};
 use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
 
 use crate::{PostgresLedger, transaction::Tx};
 
 type DeadRow = rows::DeadRow<OffsetDateTime>;
+type TryRow = rows::TryRow<OffsetDateTime>;
 
 /// Bytes kept of an unreadable payload.
 const KEPT: usize = 4096;
@@ -63,6 +68,51 @@ impl DeadLetters for PostgresLedger {
             .fetch_optional(&self.pool)
             .await
             .map_err(self.sql_failed("could not read a dead letter"))
+    }
+
+    async fn dead_users(&self, id: i64, most: i64) -> Result<Vec<ItemView>> {
+        let rows = query_as!(
+            ItemViewRow,
+            r#"
+            SELECT item.seq, item.key, item.place, item.line, item.state, item.code, item.field, item.other,
+                   item.auth0_user_id
+            FROM ferry.dead_letters AS letter
+            JOIN ferry.items AS item ON item.batch_id = letter.batch_id AND item.run_id = letter.run_id
+            LEFT JOIN ferry.discrepancies AS found
+                ON found.run_id = item.run_id AND found.seq = item.seq AND found.batch_id = letter.batch_id
+            WHERE letter.id = $1
+              AND CASE letter.job_kind
+                  WHEN 'provision' THEN item.state = 'failed' AND item.code = letter.code
+                  WHEN 'verify' THEN found.fields = jsonb_build_array($2::text)
+                  ELSE false END
+            ORDER BY item.seq
+            LIMIT $3
+            "#,
+            id,
+            ending::NOT_READ_BACK,
+            most,
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.sql_failed("could not list the users of a dead letter"))?;
+        rows.into_iter().map(ItemViewRow::view).collect()
+    }
+
+    async fn dead_tries(&self, id: i64) -> Result<Vec<DeadTry>> {
+        let rows = query_as!(
+            TryRow,
+            r#"
+            SELECT tried.number, tried.code, tried.took_ms, tried.at
+            FROM ferry.dead_letters AS letter JOIN ferry.attempts AS tried ON tried.job_id = letter.job_id
+            WHERE letter.id = $1
+            ORDER BY tried.number
+            "#,
+            id,
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.sql_failed("could not list the tries of a dead letter"))?;
+        rows.into_iter().map(TryRow::view).collect()
     }
 
     async fn count_dead(&self, filter: &DeadFilter) -> Result<DeadCount> {

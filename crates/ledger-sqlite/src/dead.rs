@@ -7,10 +7,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    BatchId,
-    ports::{Command, DeadCount, DeadFilter, DeadLetter, DeadLetters, DeadView, Redriven},
+    BatchId, ending,
+    ports::{Command, DeadCount, DeadFilter, DeadLetter, DeadLetters, DeadTry, DeadView, ItemView, Redriven},
 };
-use ferry_ledger::{Result, rows, scripts};
+use ferry_ledger::{
+    Result,
+    rows::{self, ItemViewRow},
+    scripts,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -21,6 +25,7 @@ use crate::{
 };
 
 type DeadRow = rows::DeadRow<i64>;
+type TryRow = rows::TryRow<i64>;
 
 /// Bytes kept of an unreadable payload.
 const KEPT: usize = 4096;
@@ -82,6 +87,55 @@ impl DeadLetters for SqliteLedger {
         .fetch_optional(self.reader())
         .await
         .doing(READING)
+    }
+
+    async fn dead_users(&self, id: i64, most: i64) -> Result<Vec<ItemView>> {
+        let unread = json(&[ending::NOT_READ_BACK]);
+        let rows = sqlx::query_as!(
+            ItemViewRow,
+            r#"
+            SELECT item.seq AS "seq!: i64", item.key AS "key!: String", item.place AS "place!: String",
+                   item.line AS "line!: i64", item.state AS "state!: String", item.code AS "code?: String",
+                   item.field AS "field?: String", item.other AS "other?: String",
+                   item.auth0_user_id AS "auth0_user_id?: String"
+            FROM ferry_dead_letters AS letter
+            CROSS JOIN ferry_items AS item ON item.batch_id = letter.batch_id AND item.run_id = letter.run_id
+            LEFT JOIN ferry_discrepancies AS found
+                ON found.run_id = item.run_id AND found.seq = item.seq AND found.batch_id = letter.batch_id
+            WHERE letter.id = ?1
+              AND CASE letter.job_kind
+                  WHEN 'provision' THEN item.state = 'failed' AND item.code = letter.code
+                  WHEN 'verify' THEN found.fields = ?2
+                  ELSE 0 END
+            ORDER BY item.seq
+            LIMIT ?3
+            "#,
+            id,
+            unread,
+            most
+        )
+        .fetch_all(self.reader())
+        .await
+        .doing(READING)?;
+        rows.into_iter().map(ItemViewRow::view).collect()
+    }
+
+    async fn dead_tries(&self, id: i64) -> Result<Vec<DeadTry>> {
+        let rows = sqlx::query_as!(
+            TryRow,
+            r#"
+            SELECT tried.number AS "number!: i32", tried.code AS "code!: String", tried.took_ms AS "took_ms!: i64",
+                   tried.at AS "at!: i64"
+            FROM ferry_dead_letters AS letter JOIN ferry_attempts AS tried ON tried.job_id = letter.job_id
+            WHERE letter.id = ?1
+            ORDER BY tried.number
+            "#,
+            id
+        )
+        .fetch_all(self.reader())
+        .await
+        .doing(READING)?;
+        rows.into_iter().map(TryRow::view).collect()
     }
 
     async fn count_dead(&self, filter: &DeadFilter) -> Result<DeadCount> {

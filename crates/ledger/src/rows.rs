@@ -1,11 +1,13 @@
 //! Rows of the tables, and what they mean. Generic over how a store keeps times.
 
+use std::time::Duration;
+
 use ferry_domain::{
     Auth0UserId, BatchId, Email, Envelope, Item, ItemSeq, ItemState, Job, JobId, JobKind, RunId, RunView,
     SourceIdentity, SourceKey, Tally,
     ports::{
-        Addressed, DeadKind, DeadState, DeadView, Discrepancy, ItemView, MovedAs, MovedOtherwise, MovedUser,
-        RunNow, Unclaimed,
+        Addressed, DeadKind, DeadState, DeadTry, DeadView, Discrepancy, ItemView, MovedAs, MovedOtherwise,
+        MovedUser, RunNow, Unclaimed,
     },
 };
 use uuid::Uuid;
@@ -229,6 +231,29 @@ impl ItemViewRow {
             field: self.field,
             other: self.other,
             auth0_user_id: self.auth0_user_id.map(Auth0UserId),
+        })
+    }
+}
+
+/// A row of `attempts`, for people.
+#[expect(missing_docs, reason = "columns under their own names")]
+#[derive(Debug)]
+pub struct TryRow<T> {
+    pub number: i32,
+    pub code: String,
+    pub took_ms: i64,
+    pub at: T,
+}
+
+impl<T: StoredTime> TryRow<T> {
+    /// The try.
+    pub fn view(self) -> Result<DeadTry> {
+        const TABLE: &str = "attempts";
+        Ok(DeadTry {
+            number: self.number,
+            code: words::code(TABLE, self.number, &self.code)?,
+            took: Duration::from_millis(self.took_ms.unsigned_abs()),
+            at: self.at.moment(TABLE, &self.number)?,
         })
     }
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use ferry_domain::ports::{DeadKind, DeadState, DeadView};
 use ferry_operations::{
     dead,
-    views::{Payload, to_the_second},
+    views::{LetterInFull, Try, to_the_second},
 };
 
 use crate::{exit::Exit, options::Output, output, setup::Setup, shown, wiring};
@@ -26,14 +26,16 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let (letter, in_full) = dead::show(&access, options.id, options.payload).await?;
     match options.output {
         Output::Json => output::json(&in_full)?,
-        Output::Table => print(&letter, in_full.payload.as_ref()),
+        Output::Table => print(&letter, &in_full),
     }
     Ok(Exit::Done)
 }
 
-fn print(letter: &DeadView, payload: Option<&Payload>) {
-    let line =
-        |name: &str, what: &dyn std::fmt::Display| output::data(&output::field(name, 11, &what.to_string()));
+fn line(name: &str, what: &dyn std::fmt::Display) {
+    output::data(&output::field(name, 11, &what.to_string()));
+}
+
+fn print(letter: &DeadView, in_full: &LetterInFull) {
     line("letter", &letter.id);
     line(
         "what",
@@ -54,6 +56,7 @@ fn print(letter: &DeadView, payload: Option<&Payload>) {
         line("attempts", &letter.attempts);
         line("rescues", &letter.rescues);
         line("users", &letter.users);
+        print_job(letter, in_full);
     }
     for (name, id) in [
         ("run", letter.run.map(|id| id.to_string())),
@@ -64,7 +67,7 @@ fn print(letter: &DeadView, payload: Option<&Payload>) {
             line(name, &id);
         }
     }
-    if let Some(payload) = payload {
+    if let Some(payload) = &in_full.payload {
         let more = if payload.first.is_none() { "; --payload shows the first of them" } else { "" };
         line("payload", &format!("{} bytes{more}", payload.bytes));
         if let Some(first) = &payload.first {
@@ -77,6 +80,21 @@ fn print(letter: &DeadView, payload: Option<&Payload>) {
     if letter.state == DeadState::Kept {
         line("next", &next(letter));
     }
+}
+
+/// How its tries ended, and whose job it was.
+fn print_job(letter: &DeadView, LetterInFull { tries, named, .. }: &LetterInFull) {
+    for Try { number, code, took_seconds, at } in tries {
+        line("tried", &format!("{number}: {code} after {took_seconds:.1} s, {at}"));
+    }
+    let Some(run) = letter.run.filter(|_| !named.is_empty()) else { return };
+    let keys = named.iter().map(|user| format!("{} ({})", user.key, user.place)).collect::<Vec<_>>();
+    let more = letter.users - i64::try_from(named.len()).unwrap_or(i64::MAX);
+    let more = match more {
+        ..=0 => String::new(),
+        more => format!(", and {more} more: ferry run report {run} --output csv"),
+    };
+    line("keys", &format!("{}{more}", keys.join(", ")));
 }
 
 fn next(letter: &DeadView) -> String {

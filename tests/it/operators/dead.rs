@@ -102,6 +102,15 @@ async fn letters_are_listed_and_shown_without_their_content(stage: &mut Stage) {
     for word in ["Workers died while holding this batch", "rescues", "ferry dead redrive", "host/8"] {
         assert!(of_job.out.contains(word), "{word}: {}", of_job.all());
     }
+    let object = stage.json(&format!("dead show {}", job["id"]));
+    let named = object["named"].as_array().unwrap();
+    assert_eq!(named.len() as i64, users.min(20), "{object}");
+    let (key, place) = (named[0]["key"].as_str().unwrap(), named[0]["place"].as_str().unwrap());
+    let first = format!("{key} ({place})");
+    let text = of_job.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains(&format!("keys {first}")), "{first}: {}", of_job.all());
+    assert!(!text.contains('@'), "no address: {}", of_job.all());
+    assert!(of_job.out.lines().all(|line| line.chars().count() <= 80), "{}", of_job.out);
 }
 
 async fn a_redriven_letter_s_users_go_again(stage: &mut Stage) {

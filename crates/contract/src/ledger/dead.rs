@@ -55,7 +55,7 @@ pub async fn a_job_given_up_leaves_a_letter_that_says_all(world: impl LedgerWorl
     scene.ledger.conclude(&again, &snooze, None).await.unwrap();
     let send = scene.ledger.take_ready(1).await.unwrap().remove(0);
     let lease = scene.take_as(&worker, &send).await;
-    let attempt = Attempt { number: 1, code: Code::TimedOut, took: Duration::ZERO };
+    let attempt = Attempt { number: 1, code: Code::TimedOut, took: Duration::from_millis(1_500) };
     let discard = Verdict::Discard { code: Code::TimedOut };
     scene.ledger.conclude(&lease, &discard, Some(&attempt)).await.unwrap();
 
@@ -70,6 +70,16 @@ pub async fn a_job_given_up_leaves_a_letter_that_says_all(world: impl LedgerWorl
     assert!(!letter.reason.is_empty());
     assert_eq!((letter.resolved_by.as_deref(), letter.resolved_at), (None, None));
     assert_eq!(scene.ledger.count_dead(&kept()).await.unwrap(), DeadCount { letters: 1, users: 2 });
+    let seqs = async |most| {
+        let users = scene.ledger.dead_users(letter.id, most).await.unwrap();
+        users.into_iter().map(|user| (user.seq.0, user.state, user.code)).collect::<Vec<_>>()
+    };
+    let timed_out = |seq| (seq, ItemState::Failed, Some(Code::TimedOut));
+    assert_eq!(seqs(10).await, [timed_out(2), timed_out(3)], "one was written back before");
+    assert_eq!(seqs(1).await, [timed_out(2)]);
+    let tries = scene.ledger.dead_tries(letter.id).await.unwrap();
+    let tries: Vec<_> = tries.iter().map(|tried| (tried.number, tried.code, tried.took)).collect();
+    assert_eq!(tries, [(1, Code::TimedOut, Duration::from_millis(1_500))]);
     assert_eq!(scene.ledger.dead_payload(letter.id).await.unwrap(), None, "a job has no payload");
     assert_eq!(scene.view(run).await.tally.failed, 2);
 }
@@ -93,6 +103,8 @@ pub async fn letters_are_found_by_what_they_are(world: impl LedgerWorld) {
     assert_eq!(payload.reason, "no such job");
     assert_eq!(scene.ledger.dead_payload(payload.id).await.unwrap(), Some(b"not ours".to_vec()));
     assert_eq!(scene.ledger.dead_payload(0).await.unwrap(), None);
+    assert_eq!(scene.ledger.dead_users(payload.id, 10).await.unwrap(), [], "it was no job");
+    assert_eq!(scene.ledger.dead_tries(payload.id).await.unwrap(), []);
 
     let found = async |filter: DeadFilter| {
         let letters = scene.ledger.dead(&filter, 10).await.unwrap();
@@ -122,6 +134,11 @@ pub async fn a_redrive_sends_the_users_of_given_up_jobs_again(world: impl Ledger
         discard(&scene, &lease).await;
     }
     assert_eq!(scene.ledger.count_dead(&kept()).await.unwrap(), DeadCount { letters: 2, users: 4 });
+    for letter in scene.ledger.dead(&kept(), 2).await.unwrap() {
+        let users = scene.ledger.dead_users(letter.id, 10).await.unwrap();
+        let codes: Vec<_> = users.iter().map(|user| user.code).collect();
+        assert_eq!(codes, [Some(Code::ServerError); 2], "who failed alone is none of its users");
+    }
     let short = scene.ledger.redrive(&kept(), &scene.batches(1), &ANN).await;
     assert!(matches!(short, Err(LedgerError::Refused(_))), "{short:?}");
 
@@ -194,12 +211,17 @@ pub async fn a_redriven_verification_starts_afresh(world: impl LedgerWorld) {
     scene.ledger.conclude(&lease, &verdict, Some(&attempt)).await.unwrap();
     scene.finish(created).await;
     assert_eq!(scene.view(run).await.discrepancies, 2);
+    let letter = scene.ledger.dead(&kept(), 1).await.unwrap().remove(0).id;
+    let users = scene.ledger.dead_users(letter, 10).await.unwrap();
+    assert_eq!(users.iter().map(|user| user.seq.0).collect::<Vec<_>>(), [1, 2], "nobody was read back");
+    assert_eq!(scene.ledger.dead_tries(letter).await.unwrap().len(), 1);
 
     let done = scene.ledger.redrive(&kept(), &scene.batches(1), &ANN).await.unwrap();
     assert_eq!(done, Redriven { letters: 1, users: 0, left: 0 });
     let view = scene.view(run).await;
     assert_eq!((view.state, view.open_batches, view.discrepancies), (RunState::Running, 1, 0));
     assert!(scene.ledger.discrepancies(run, ItemSeq(0), 10).await.unwrap().is_empty());
+    assert_eq!(scene.ledger.dead_users(letter, 10).await.unwrap(), [], "they go again");
     let lease = scene.take_one(JobKind::Verify).await;
     assert_eq!((lease.of.attempts, lease.of.rescues), (0, 0));
     scene

@@ -12,10 +12,10 @@ use ferry_domain::{
     migration::{Migrated, people::Overlap},
     ports::{
         Addressed, AuditLine, BatchVerification, Cancellable, Command, Controls, DeadCount, DeadFilter,
-        DeadLetter, DeadLetters, DeadView, Discrepancy, Duty, FailureGroup, ItemFilter, ItemView, Items,
-        JobCount, Jobs, Leases, LedgerError, Migration, Moved, MovedAs, MovedOtherwise, MovedUser, Moves,
-        NewRun, Orders, Planned, Planning, Presence, Processes, QueueCount, Redriven, Reports, Rescued,
-        Restored, Retried, Retryable, RunNow, Runs, SealedRun, StoredReport, Unclaimed, WatchedRun,
+        DeadLetter, DeadLetters, DeadTry, DeadView, Discrepancy, Duty, FailureGroup, ItemFilter, ItemView,
+        Items, JobCount, Jobs, Leases, LedgerError, Migration, Moved, MovedAs, MovedOtherwise, MovedUser,
+        Moves, NewRun, Orders, Planned, Planning, Presence, Processes, QueueCount, Redriven, Reports,
+        Rescued, Restored, Retried, Retryable, RunNow, Runs, SealedRun, StoredReport, Unclaimed, WatchedRun,
         WorkerRecord, WorkerView, WriteBack,
     },
     run::RunMove,
@@ -374,6 +374,14 @@ impl DeadLetters for Told {
     async fn dead_payload(&self, id: i64) -> Result<Option<Vec<u8>>> {
         let answer = self.0.ledger.dead_payload(id).await;
         self.told(format!("dead_payload {id}"), answer, debug).await
+    }
+
+    async fn dead_users(&self, id: i64, most: i64) -> Result<Vec<ItemView>> {
+        self.0.ledger.dead_users(id, most).await
+    }
+
+    async fn dead_tries(&self, id: i64) -> Result<Vec<DeadTry>> {
+        self.0.ledger.dead_tries(id).await
     }
 
     async fn count_dead(&self, filter: &DeadFilter) -> Result<DeadCount> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
-use super::{Command, Result};
+use super::{Command, ItemView, Result};
 use crate::{
     code::Code,
     ids::{BatchId, JobId, RunId},
@@ -124,6 +124,19 @@ pub struct DeadView {
     pub resolved_at: Option<OffsetDateTime>,
 }
 
+/// A try of a job that counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadTry {
+    /// 1 for the first.
+    pub number: i32,
+    /// Why it failed.
+    pub code: Code,
+    /// How long it took.
+    pub took: Duration,
+    /// When it ended.
+    pub at: OffsetDateTime,
+}
+
 /// Which dead letters.
 #[derive(Clone, Debug, Default)]
 pub struct DeadFilter {
@@ -162,6 +175,13 @@ pub trait DeadLetters: Send + Sync {
 
     /// The payload of a dead letter, as it came.
     async fn dead_payload(&self, id: i64) -> Result<Option<Vec<u8>>>;
+
+    /// Up to `most` users that failed with the job of a dead letter, or were not read back by it, in
+    /// source order; none once they were sent again.
+    async fn dead_users(&self, id: i64, most: i64) -> Result<Vec<ItemView>>;
+
+    /// The tries of the job of a dead letter that counted, in order.
+    async fn dead_tries(&self, id: i64) -> Result<Vec<DeadTry>>;
 
     /// Number of letters that a filter means, and of their users.
     async fn count_dead(&self, filter: &DeadFilter) -> Result<DeadCount>;

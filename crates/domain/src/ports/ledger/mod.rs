@@ -18,7 +18,9 @@ mod reports;
 mod runs;
 
 pub use controls::{ActiveRun, Controls, Ended, Migration, Orders, Restored};
-pub use dead::{DeadCount, DeadFilter, DeadKind, DeadLetter, DeadLetters, DeadState, DeadView, Redriven};
+pub use dead::{
+    DeadCount, DeadFilter, DeadKind, DeadLetter, DeadLetters, DeadState, DeadTry, DeadView, Redriven,
+};
 pub use items::{AppRows, ItemFilter, ItemView, Items, RefusedRow, WriteBack};
 pub use jobs::{JobCount, Jobs, QueueCount, QueueState};
 pub use leases::{Leases, Loss, Rescued, Unclaimed};
