@@ -147,7 +147,8 @@ impl Pace {
         let (before, time) = self.window().filter(|_| run.state == RunState::Running)?;
         let speed = Speed::of(before, *now, time);
         Some(match &self.reading {
-            Some(reading) => Speed { left: reading.left(*at), ..speed },
+            // Who was made a moment ago says nothing of now.
+            Some(reading) => Speed { users_per_second: 0.0, left: reading.left(*at) },
             None => speed,
         })
     }
@@ -292,6 +293,9 @@ mod tests {
                 }
             }
         }
+        let mut pace = Pace::default();
+        watched(0, 60, &mut pace);
+        assert_eq!(pace.speed(&run(200, 0, 0)).unwrap().told().as_deref(), Some("about 41 s left"));
         let told = watched(0, 100, &mut Pace::default());
         assert!(told.iter().skip(20).all(|(_, left)| left.is_some()), "who saw the begin can tell: {told:?}");
     }
