@@ -7,7 +7,6 @@ use ferry_domain::{
 };
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, sleep, sleep_until};
-use tracing::info;
 
 use super::{
     answers::{Ended, Trouble, handed_back, of_another_tenant},
@@ -94,7 +93,7 @@ pub(crate) async fn provision(
     }
     let locked = results.write_last().await?;
     if results.finished {
-        info!("batch provisioned");
+        results.log_end();
         return Ok(Ended::InLedger);
     }
     Ok(Ended::With(progress.verdict(run.spec.max_attempts, locked)))

@@ -26,6 +26,8 @@ pub(crate) struct ResultBuffer<'a> {
     locked: Vec<ItemResult>,
     /// Since when there are such.
     locked_since: Instant,
+    /// Users whose results were written, and those of them that need a person.
+    settled: [usize; 2],
     /// Requests sent for these results.
     pub(crate) requests: i64,
     /// When they are written even if the buffer is not full.
@@ -53,6 +55,7 @@ impl<'a> ResultBuffer<'a> {
             results,
             locked,
             locked_since,
+            settled: [0; 2],
             requests: 0,
             due,
             run,
@@ -139,6 +142,12 @@ impl<'a> ResultBuffer<'a> {
         Ok(())
     }
 
+    /// Says that the batch has ended, with what came of it since its lease was taken.
+    pub(crate) fn log_end(&self) {
+        let [users, need_a_person] = self.settled;
+        info!(users, need_a_person, "batch provisioned");
+    }
+
     fn note(&mut self, written: WriteBack) {
         let is_locked = |result: &mut ItemResult| written.locked.contains(&result.seq);
         self.locked = self.results.extract_if(.., is_locked).collect();
@@ -158,6 +167,8 @@ impl<'a> ResultBuffer<'a> {
             let (state, code) = (state.as_str(), code.map(|code| code.as_str()));
             info!(item.seq = result.seq.0, state, code, field, "a user needs a person");
         }
+        self.settled[0] += self.results.len();
+        self.settled[1] += self.results.iter().filter(|result| fails(result.outcome.state)).count();
         self.results.clear();
         self.requests = 0;
         crash::pass(if self.finished { "provision.finished" } else { "provision.written" });

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use ferry_domain::telemetry::Told;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -14,14 +16,17 @@ const EVERY: Duration = Duration::from_secs(5);
 const PRUNE_EVERY: u32 = 720;
 
 pub(crate) async fn janitor(env: &Environment, end: &CancellationToken) {
-    let mut passes = 0u32;
+    let (mut passes, mut told, started) = (0u32, Told::default(), Instant::now());
     loop {
         match env.queue.sweep().await {
             Ok(swept) if swept.without_payload > 0 => {
                 warn!(jobs = swept.without_payload, "the queue had ids without a payload; removed");
             }
             Ok(swept) => debug!(finished = swept.finished, "queue swept"),
-            Err(error) => warn!(%error, "the queue could not be swept"),
+            Err(error) if told.is_new(&error.to_string(), started.elapsed()) => {
+                warn!(%error, "the queue could not be swept");
+            }
+            Err(error) => debug!(%error, "the queue could not be swept"),
         }
         if let Some(keep) = env.tuning.keep_dead
             && passes.is_multiple_of(PRUNE_EVERY)

@@ -31,9 +31,6 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Shortest and longest pause before a new worker.
 const PAUSE: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(2)];
 
-/// A cause that is still there is logged again after this.
-const AGAIN: Duration = Duration::from_secs(60);
-
 /// A worker that ran this long did not end by the cause that ended the one before.
 const RAN_LONG: Duration = Duration::from_secs(10);
 
@@ -76,7 +73,6 @@ pub(super) async fn consume(redis: &RedisQueue, consumer: Consumer, handler: Arc
     let pool = WorkerPool::new(queue, &consumer, handler);
     let stop: Shared<Stop> = stop.shared();
     let mut quick_ends = 0;
-    let mut told = Told::default();
     while stop.clone().now_or_never().is_none() {
         let name = next_name(redis.host(), &consumer);
         let started = Instant::now();
@@ -96,14 +92,10 @@ pub(super) async fn consume(redis: &RedisQueue, consumer: Consumer, handler: Arc
                 quick_ends = if started.elapsed() < RAN_LONG { quick_ends + 1 } else { 0 };
                 let pause = pause(quick_ends, &name);
                 let reason = redis.connection().reason(&reason);
-                if told.is_new(&reason, Instant::now()) {
-                    tracing::warn!(
-                        queue,
-                        reason,
-                        "the queue's worker ended; others are started until one stays"
-                    );
+                if redis.is_news(&reason) {
+                    tracing::warn!(reason, "a queue's worker ended; others are started until one stays");
                 }
-                tracing::debug!(worker = name, pause = ?pause, "starting another");
+                tracing::debug!(queue, worker = name, pause = ?pause, "starting another");
                 tokio::select! {
                     () = async { tokio::time::sleep(pause).await; redis.mend(queue).await } => (),
                     () = stop.clone() => (),
@@ -112,20 +104,6 @@ pub(super) async fn consume(redis: &RedisQueue, consumer: Consumer, handler: Arc
         }
     }
     pool.idle().await;
-}
-
-/// What was logged last: a cause that stays is told once, and then each minute.
-#[derive(Default)]
-struct Told(Option<(String, Instant)>);
-
-impl Told {
-    fn is_new(&mut self, reason: &str, now: Instant) -> bool {
-        let known = self.0.as_ref().is_some_and(|(last, at)| last == reason && now - *at < AGAIN);
-        if !known {
-            self.0 = Some((reason.to_owned(), now));
-        }
-        !known
-    }
 }
 
 /// A name that was never used: a second worker under a name in use is refused, and two
@@ -163,15 +141,6 @@ mod tests {
         let [one, two] = [(); 2].map(|()| next_name("box", &consumer));
         assert_ne!(one, two);
         assert!(one.starts_with(&format!("verify-box-{}-{worker}-", std::process::id())), "{one}");
-    }
-
-    #[test]
-    fn a_cause_is_told_once_and_then_each_minute() {
-        let (mut told, start) = (Told::default(), Instant::now());
-        let at = |told: &mut Told, reason, seconds| told.is_new(reason, start + Duration::from_secs(seconds));
-        assert!(at(&mut told, "full", 0) && !at(&mut told, "full", 59));
-        assert!(at(&mut told, "full", 60) && !at(&mut told, "full", 61));
-        assert!(at(&mut told, "replica", 61) && at(&mut told, "full", 62));
     }
 
     #[test]

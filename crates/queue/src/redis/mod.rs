@@ -17,14 +17,19 @@ mod scripts;
 
 pub use self::inspect::Inspection;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use ::redis::Script;
 use async_trait::async_trait;
 use ferry_domain::{
     Envelope, JobKind, Lane, QUEUES,
     ports::{Consumer, Handler, Queue, QueueError, Stop, Swept},
+    telemetry::Told,
 };
+use tokio::time::Instant;
 
 use self::{
     connection::Connection,
@@ -55,6 +60,8 @@ pub struct RedisQueue {
     /// Their names, in the order of [`QUEUES`].
     queues: [String; QUEUES.len()],
     host: String,
+    opened: Instant,
+    told: Mutex<Told>,
 }
 
 impl RedisQueue {
@@ -81,6 +88,8 @@ impl RedisQueue {
                 Lane::Rescued => format!("{{{namespace}}}:{kind}:rescued"),
             }),
             host: host_name(),
+            opened: Instant::now(),
+            told: Mutex::default(),
         })
     }
 
@@ -94,6 +103,11 @@ impl RedisQueue {
 
     fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Whether a cause is to be logged: all consumers of a process meet it at once.
+    fn is_news(&self, cause: &str) -> bool {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).is_new(cause, self.opened.elapsed())
     }
 
     /// Runs a script over all queues.
