@@ -138,7 +138,7 @@ pub async fn make(
     let outcome =
         planner::plan(scratch, subject, How { ledger, accepted, ..How::default() }, read, never).await?;
     let mut warnings = subject.source.warnings();
-    warnings.extend(outcome.warning());
+    warnings.extend(outcome.since.warnings());
     let Outcome { run, planned, users, moved, source_digest, .. } = outcome;
     let settled = settled_of(scratch, run.id, &planned).await?;
     let mut plan = PlanFile {

@@ -1,16 +1,19 @@
 //! From a source into a ledger, in chunks: what a plan, a start and the demo share.
 
 mod batcher;
+mod since;
 
 use std::time::Duration;
 
 use ferry_domain::{
-    Code, NewItem, RunId, RunSpec, SourceIdentity,
+    Code, NewItem, RunId, RunSpec, SourceIdentity, SourceKey,
     hex::hex_digest,
     migration::people::{Planned as PlannedRun, Sample},
     plan::{Fingerprints, MadeWith},
-    ports::{NewRun, Planned, Source, SourceWarning},
+    ports::{NewRun, Planned, Source},
 };
+
+pub use self::since::Since;
 
 use self::batcher::Batcher;
 use crate::{Access, Error, accept::Accept, changed, people};
@@ -85,23 +88,8 @@ pub struct Outcome {
     pub moved: Fingerprints,
     /// Digest of a file's bytes; empty for tables.
     pub source_digest: String,
-    /// Users who have an id, where the ledger knows no earlier run to compare them with.
-    pub not_compared: i64,
-}
-
-impl Outcome {
-    /// What a person should know of users who could not be compared.
-    pub fn warning(&self) -> Option<SourceWarning> {
-        (self.not_compared > 0).then(|| SourceWarning {
-            field: None,
-            what: format!(
-                "{} users have an Auth0 id already, and the ledger knows no earlier run of this source or \
-                 migration: whether they changed since they were moved was not looked at",
-                self.not_compared
-            ),
-            remedy: "If another ledger has that run, name it (FERRY_LEDGER_URL)".to_owned(),
-        })
-    }
+    /// How it is with users that earlier runs moved.
+    pub since: Since,
 }
 
 /// How a source is read into a run.
@@ -167,6 +155,7 @@ pub(crate) async fn keep<T>(access: &Access, run: RunId) -> T {
 struct Seen {
     users: Fingerprints,
     moved: Fingerprints,
+    others: Fingerprints,
     sample: Sample,
 }
 
@@ -181,9 +170,17 @@ impl Seen {
                 Some(Some(account)) => {
                     self.moved.push(&item.key, &format!("{} {}", item.digest, account.0));
                 }
-                Some(None) => {}
+                Some(None) => self.others.push(&item.key, ""),
             }
         }
+    }
+
+    fn seal(&mut self) {
+        [&mut self.users, &mut self.moved, &mut self.others].into_iter().for_each(Fingerprints::seal);
+    }
+
+    fn holds(&self, key: &SourceKey) -> bool {
+        [&self.users, &self.moved, &self.others].into_iter().any(|prints| prints.holds(key))
     }
 }
 
@@ -207,30 +204,23 @@ async fn fill(
         access.planning.add_items(run.id, &items).await?;
         read(batcher.read());
     }
-    seen.users.seal();
-    seen.moved.seal();
+    seen.seal();
     let source_digest = source.digest().unwrap_or_default();
     if !run.spec.source_digest.is_empty() && run.spec.source_digest != source_digest {
         let (before, after) = (run.spec.source_digest, source_digest);
         return Err(ChangedWhileRead { source_name: run.source, before, after }.into());
     }
-    let (planned, not_compared) = finish(access, &run, how, &seen.sample).await?;
+    let (planned, since) = finish(access, &run, how, &seen).await?;
     let Seen { users, moved, .. } = seen;
-    Ok(Outcome { run, planned, users, moved, source_digest, not_compared })
+    Ok(Outcome { run, planned, users, moved, source_digest, since })
 }
 
-/// Ends planning, with what the ledger knows of earlier runs; and how many users could not be
-/// compared with one.
-async fn finish(
-    access: &Access,
-    run: &NewRun,
-    how: How<'_>,
-    sample: &Sample,
-) -> Result<(Planned, i64), Error> {
+/// Ends planning, with what the ledger knows of earlier runs.
+async fn finish(access: &Access, run: &NewRun, how: How<'_>, seen: &Seen) -> Result<(Planned, Since), Error> {
     let known = how.ledger.unwrap_or(access);
     let runs = known.runs.runs(RUNS).await?;
     let of = PlannedRun::of(run);
-    people::check(access, known, &of, sample, &runs, how.accepted).await?;
+    people::check(access, known, &of, &seen.sample, &runs, how.accepted).await?;
     let earlier = of.earlier(&runs);
     let planned = match how.ledger {
         Some(ledger) => {
@@ -239,7 +229,13 @@ async fn finish(
         }
         None => access.planning.finish_planning(run.id, &earlier).await?,
     };
-    let with_id = planned.settled.iter().filter(|group| group.code == Code::AlreadyMigrated);
-    let not_compared = if earlier.is_empty() { with_id.map(|group| group.count).sum() } else { 0 };
-    Ok((planned, not_compared))
+    let mut since = Since::default();
+    if earlier.is_empty() {
+        let with_id = planned.settled.iter().filter(|group| group.code == Code::AlreadyMigrated);
+        since.not_compared = with_id.map(|group| group.count).sum();
+    }
+    if let Some(last) = of.last(&runs).filter(|_| run.spec.write_back.is_some()) {
+        since.note_gone(known, last, |key| seen.holds(key)).await?;
+    }
+    Ok((planned, since))
 }

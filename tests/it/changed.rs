@@ -179,6 +179,25 @@ async fn who_is_disabled_while_a_run_waits_is_told_by_a_plan_after_it() {
     assert!(plan.out.contains(CHANGED[1]), "{}", plan.all());
 }
 
+/// Whoever's row is gone has an account that nobody asks for any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_moved_and_is_not_in_the_table_any_more_is_told() {
+    let mut world = with_ids().await;
+    assert_eq!(world.moves(&[]).0.code, 0);
+    assert!(!world.place.must(&["plan"]).all().contains("any more"));
+    execute(
+        &world.place,
+        "app.db",
+        "DELETE FROM staff WHERE id = 3; UPDATE staff SET active = 0 WHERE id = 2",
+    )
+    .await;
+    for command in [&["plan"][..], &["run", "start"]] {
+        let said = world.place.run(command).all().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains("1 users that were moved are not in this table any more"), "{said}");
+        assert!(said.contains("(keys 3)"), "{said}");
+    }
+}
+
 /// Whose the accounts are is known from the run that made them.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_id_of_another_person_in_a_row_is_told() {

@@ -8,7 +8,7 @@ mod settle;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    ItemSeq, NewItem, RunId, WriteBackTarget,
+    ItemSeq, NewItem, RunId, SourceKey, WriteBackTarget,
     app_schema::AppSchema,
     application::{AppTable, Finding},
     migration::people::Overlap,
@@ -139,6 +139,12 @@ impl Planning for PostgresLedger {
             people::moved_of(&mut tx, earlier, users).await
         })
         .await
+    }
+
+    async fn moved_keys(&self, run: RunId, after: ItemSeq, most: i64) -> Result<Vec<(ItemSeq, SourceKey)>> {
+        let failed = self.failed("could not read who was moved");
+        let mut connection = self.pool.acquire().await.map_err(|error| failed(error.into()))?;
+        people::moved_keys(&mut connection, run, after, most).await.map_err(failed)
     }
 
     async fn settle_changed(&self, run: RunId, then: &[(ItemSeq, MovedAs)]) -> Result<()> {

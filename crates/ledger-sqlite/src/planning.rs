@@ -8,7 +8,7 @@ mod settle;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    Code, ItemSeq, ItemState, NewItem, RunId, WriteBackTarget,
+    Code, ItemSeq, ItemState, NewItem, RunId, SourceKey, WriteBackTarget,
     app_schema::AppSchema,
     application::{AppTable, Finding},
     migration::people::Overlap,
@@ -142,6 +142,11 @@ impl Planning for SqliteLedger {
     async fn moved_of(&self, earlier: RunId, users: &[Addressed]) -> Result<Overlap> {
         let mut connection = self.reader().acquire().await.doing(COMPARING)?;
         people::moved_of(&mut connection, earlier, users).await
+    }
+
+    async fn moved_keys(&self, run: RunId, after: ItemSeq, most: i64) -> Result<Vec<(ItemSeq, SourceKey)>> {
+        let mut connection = self.reader().acquire().await.doing(COMPARING)?;
+        people::moved_keys(&mut connection, run, after, most).await
     }
 
     async fn settle_changed(&self, run: RunId, then: &[(ItemSeq, MovedAs)]) -> Result<()> {

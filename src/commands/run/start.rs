@@ -119,7 +119,7 @@ async fn plan_and_begin(
         output::say(&output::folded(&text, 0).join("\n"));
     }
     let mut warnings = subject.source.warnings();
-    warnings.extend(question.outcome.warning());
+    warnings.extend(question.outcome.since.warnings());
     shown::warnings(&warnings);
     begin(&access, &question, options, places, setup, &stop).await
 }

@@ -88,6 +88,10 @@ pub async fn users_are_compared_with_those_of_an_earlier_run(world: impl LedgerW
     let users: Vec<Addressed> = users.into_iter().map(|(_, user)| user).collect();
     let overlap = scene.ledger.moved_of(earlier, &users).await.unwrap();
     assert_eq!(overlap, Overlap { looked_at: 4, keys: 3, same: 2 });
+    let moved = scene.ledger.moved_keys(earlier, ItemSeq(2), 3).await.unwrap();
+    let moved: Vec<_> = moved.iter().map(|(seq, key)| (seq.0, key.0.as_str())).collect();
+    assert_eq!(moved, [(3, "3"), (4, "4"), (5, "5")]);
+    assert_eq!(scene.ledger.moved_keys(run.id, ItemSeq(0), 10).await.unwrap().len(), 1, "with an id");
     let nobody = scene.ledger.moved_of(run.id, &users).await.unwrap();
     assert_eq!(nobody, Overlap { looked_at: 4, keys: 0, same: 0 }, "who is only planned was not moved");
 }

@@ -116,6 +116,12 @@ impl<'a> Planned<'a> {
         own.into_iter().chain(others.into_iter().filter(same_move)).map(|run| run.id).collect()
     }
 
+    /// The newest run of its source that has ended, of those given newest first.
+    pub fn last(&self, runs: &[RunView]) -> Option<RunId> {
+        let own = |run: &&RunView| run.id != self.run && run.source == *self.source && !run.state.is_active();
+        runs.iter().find(own).map(|run| run.id)
+    }
+
     /// The runs, of those given newest first, whose people are compared with this one's to find
     /// whether the name fits; none where this source had this name before.
     pub fn strangers<'r>(&self, runs: &'r [RunView]) -> Vec<&'r RunView> {
@@ -204,10 +210,12 @@ mod tests {
             planned(&source, "users").earlier(runs).iter().map(|id| id.0.as_u128()).collect()
         };
         assert_eq!(numbers(&runs), [7, 4, 6, 5]);
+        let last = |runs: &[RunView]| planned(&source, "users").last(runs).map(|id| id.0.as_u128());
+        assert_eq!(last(&runs), Some(7));
         runs[1].state = RunState::Running;
         runs[2].spec.connection = "another".into();
         runs[3].spec.tenant = "another".into();
-        assert_eq!(numbers(&runs), [4]);
+        assert_eq!((numbers(&runs), last(&runs)), (vec![4], Some(4)));
     }
 
     #[test]

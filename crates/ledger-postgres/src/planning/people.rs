@@ -1,6 +1,6 @@
 //! Users of a run beside those that another run moved.
 
-use ferry_domain::{Code, ItemSeq, RunId, migration::people::Overlap, ports::Addressed};
+use ferry_domain::{Code, ItemSeq, RunId, SourceKey, migration::people::Overlap, ports::Addressed};
 use ferry_ledger::rows::AddressedRow;
 use sqlx::{PgConnection, query, query_as};
 
@@ -27,6 +27,29 @@ pub(super) async fn users_to_send(
     .fetch_all(connection)
     .await?;
     Ok(found)
+}
+
+pub(super) async fn moved_keys(
+    connection: &mut PgConnection,
+    run: RunId,
+    after: ItemSeq,
+    most: i64,
+) -> Tried<Vec<(ItemSeq, SourceKey)>> {
+    let found = query!(
+        r#"
+        SELECT seq, key FROM ferry.items
+        WHERE run_id = $1 AND seq > $2 AND auth0_user_id IS NOT NULL
+          AND (state IN ('created', 'adopted') OR state = 'skipped' AND code = $4)
+        ORDER BY seq LIMIT $3
+        "#,
+        run.0,
+        after.0,
+        most,
+        Code::AlreadyMigrated.as_str(),
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(found.into_iter().map(|row| (ItemSeq(row.seq), SourceKey(row.key))).collect())
 }
 
 pub(super) async fn moved_of(

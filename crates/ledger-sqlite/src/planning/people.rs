@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ferry_domain::{ItemSeq, RunId, migration::people::Overlap, ports::Addressed};
+use ferry_domain::{ItemSeq, RunId, SourceKey, migration::people::Overlap, ports::Addressed};
 use ferry_ledger::{Result, rows::AddressedRow};
 use futures_util::TryStreamExt;
 use sqlx::SqliteConnection;
@@ -30,6 +30,29 @@ pub(super) async fn users_to_send(
     .fetch_all(connection)
     .await
     .doing(COMPARING)
+}
+
+pub(super) async fn moved_keys(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    after: ItemSeq,
+    most: i64,
+) -> Result<Vec<(ItemSeq, SourceKey)>> {
+    let found = sqlx::query!(
+        r#"
+        SELECT seq AS "seq!: i64", key AS "key!: String" FROM ferry_items
+        WHERE run_id = ?1 AND seq > ?2 AND auth0_user_id IS NOT NULL
+          AND (state IN ('created', 'adopted') OR state = 'skipped' AND code = 'ALREADY_MIGRATED')
+        ORDER BY seq LIMIT ?3
+        "#,
+        run.0,
+        after.0,
+        most
+    )
+    .fetch_all(connection)
+    .await
+    .doing(COMPARING)?;
+    Ok(found.into_iter().map(|row| (ItemSeq(row.seq), SourceKey(row.key))).collect())
 }
 
 /// The earlier run is read once and compared here: SQLite has no hash join.

@@ -124,6 +124,10 @@ impl Planning for Told {
         self.0.ledger.moved_of(earlier, users).await
     }
 
+    async fn moved_keys(&self, run: RunId, after: ItemSeq, most: i64) -> Result<Vec<(ItemSeq, SourceKey)>> {
+        self.0.ledger.moved_keys(run, after, most).await
+    }
+
     async fn settle_changed(&self, run: RunId, then: &[(ItemSeq, MovedAs)]) -> Result<()> {
         self.0.ledger.settle_changed(run, then).await
     }

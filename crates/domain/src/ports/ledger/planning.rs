@@ -144,6 +144,9 @@ pub trait Planning: Send + Sync {
     /// call reads the whole earlier run once.
     async fn moved_of(&self, earlier: RunId, users: &[Addressed]) -> Result<Overlap>;
 
+    /// Keys of users that a run moved, or found moved, in source order after a position, each with it.
+    async fn moved_keys(&self, run: RunId, after: ItemSeq, most: i64) -> Result<Vec<(ItemSeq, SourceKey)>>;
+
     /// Makes conflicts `CHANGED_SINCE_MOVED` of users of a run in planning, given how they were
     /// moved, as `finish_planning` does for earlier runs of the same ledger.
     async fn settle_changed(&self, run: RunId, then: &[(ItemSeq, MovedAs)]) -> Result<()>;
