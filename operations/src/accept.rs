@@ -13,8 +13,8 @@ pub enum Accept {
     /// account under a chosen id is compared with its user, so nobody gets another's; whose id is
     /// taken is a conflict.
     MigrationTaken,
-    /// This source, or its people, were moved under another name. Its users are found by address
-    /// and mark; one whose address changed since gets a second account.
+    /// This source was moved under another name. Users whom this ledger knows keep their accounts;
+    /// others are found by address and mark, and one whose address changed gets a second account.
     MigrationRenamed,
     /// Policies may hide rows of the application's table from this database user: only those
     /// that it sees are moved.

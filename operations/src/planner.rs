@@ -220,8 +220,8 @@ async fn finish(access: &Access, run: &NewRun, how: How<'_>, seen: &Seen) -> Res
     let known = how.ledger.unwrap_or(access);
     let runs = known.runs.runs(RUNS).await?;
     let of = PlannedRun::of(run);
-    people::check(access, known, &of, &seen.sample, &runs, how.accepted).await?;
-    let earlier = of.earlier(&runs);
+    let met = people::check(known, &of, &seen.sample, &runs, how.accepted).await?;
+    let earlier = of.earlier(&runs, &met.same);
     let planned = match how.ledger {
         Some(ledger) => {
             changed::settle(access, ledger, run.id, &earlier).await?;
@@ -229,7 +229,7 @@ async fn finish(access: &Access, run: &NewRun, how: How<'_>, seen: &Seen) -> Res
         }
         None => access.planning.finish_planning(run.id, &earlier).await?,
     };
-    let mut since = Since::default();
+    let mut since = Since { notes: met.notes, ..Since::default() };
     if earlier.is_empty() {
         let with_id = planned.settled.iter().filter(|group| group.code == Code::AlreadyMigrated);
         since.not_compared = with_id.map(|group| group.count).sum();

@@ -14,6 +14,7 @@ mod demo;
 mod evening;
 mod exits;
 mod identity;
+mod known;
 mod layers;
 mod locked_rows;
 mod lost_ids;

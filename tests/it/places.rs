@@ -25,36 +25,52 @@ fn refused(place: &Place, source: &[&str], words: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_export_under_another_file_name_keeps_the_migration_of_its_people() {
+async fn an_export_under_another_file_name_doubles_nobody_and_names_the_name_to_keep() {
     let mut world = Embedded::new().await;
     world.csv("users friday.csv", FRIDAY);
     assert_eq!(world.moves(&["users friday.csv"]).0.code, 0);
     world.csv("users-monday.csv", MONDAY);
-    let words = [
-        "3 users of csv",
-        "1 of them with another address",
-        "--migration 'users friday'",
-        "MIGRATION_RENAMED",
-    ];
-    refused(&world.place, &["users-monday.csv"], &words);
-    assert_eq!(world.simulator.users().len(), 3);
-
-    // The printed option: nobody is doubled, whoever came is moved.
-    let (watched, run) = world.moves(&["users-monday.csv", "--migration", "users friday"]);
+    let plan = world.place.must(&["plan", "users-monday.csv"]).all();
+    let said = plan.split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in ["they keep their accounts", "--migration 'users friday'"] {
+        assert!(said.contains(words), "{words}: {plan}");
+    }
+    let (watched, run) = world.moves(&["users-monday.csv"]);
     assert_eq!(watched.code, 3, "{}", watched.all());
     let report = world.report(&run);
-    assert!(report.contains("2,2,users-monday.csv:3,conflict,ID_TAKEN,email,"), "{report}");
-    assert!(report.contains("same person"), "{report}");
-    assert_eq!(world.simulator.users().len(), 4);
+    assert!(report.contains("2,2,users-monday.csv:3,conflict,CHANGED_SINCE_MOVED,email,"), "{report}");
+    assert_eq!(world.simulator.users().len(), 4, "Dan alone is new: {report}");
 
-    // Auth0 is made to agree, and she is settled; no later export is asked again.
+    // Auth0 is made to agree, and she is settled; the name to keep is taken without a word.
     let bea = world.simulator.users().into_iter().find(|user| user.email == "bea@example.com").unwrap();
     world.simulator.change(&bea.user_id, |user| user.email = "bea.new@example.com".into());
     world.place.must(&["run", "retry", &run, "--yes"]);
     world.goes_on(&run, 0);
-    world.csv("users-monday.csv", MONDAY);
-    assert_eq!(world.moves(&["users-monday.csv", "--migration", "users friday"]).0.code, 0);
+    for name in [&["--migration", "users friday"][..], &[]] {
+        world.csv("users-tuesday.csv", MONDAY);
+        assert_eq!(
+            world.moves(&[&["users-tuesday.csv", "--accept", "MIGRATION_RENAMED"], name].concat()).0.code,
+            0
+        );
+    }
     assert_eq!(world.simulator.users().len(), 4);
+}
+
+/// A delta holds few of them, so nobody can tell them from another application's.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_another_migration_moved_are_told_before_anything_is_sent() {
+    let mut world = Embedded::new().await;
+    world.csv("users.csv", FRIDAY);
+    assert_eq!(world.moves(&["users.csv"]).0.code, 0);
+    world.csv("delta.csv", "2,bea.new@example.com,Bea,true,true\n4,dan@example.com,Dan,true,true\n");
+    for command in [&["plan", "delta.csv"][..], &["run", "start", "delta.csv"]] {
+        let said = world.place.run(command).all().split_whitespace().collect::<Vec<_>>().join(" ");
+        for words in
+            ["1 of 2 users", "1 of them with another address", "--migration users", "second accounts"]
+        {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

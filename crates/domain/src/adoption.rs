@@ -30,6 +30,8 @@ pub struct Claimant<'a> {
     pub id: RunId,
     /// The run.
     pub run: &'a RunNow,
+    /// Whom an earlier run gave the account of this address ([`crate::Item::account_of`]).
+    pub account_of: Option<&'a str>,
 }
 
 /// What Ferry left in `app_metadata.ferry`. Builds before this one named no source.
@@ -80,10 +82,12 @@ impl Claimant<'_> {
 
     /// What has become of a user whose row in the source names the account that an earlier run
     /// gave it: whether the fields agree by now. An account without our mark of this user was
-    /// adopted, and holds what adoption promises. The id stays known, whatever differs.
+    /// adopted, and holds what adoption promises. The ledger keeps the id, whatever differs; it is
+    /// written back only where the address agrees.
     pub fn by_known_id(&self, id: &Auth0UserId, found: Option<&DirectoryUser>) -> Outcome {
-        let known = |outcome| Outcome { auth0_user_id: Some(id.clone()), ..outcome };
-        let Some(found) = found else { return known(Outcome::conflict(Code::MissingAtTarget)) };
+        let Some(found) = found else { return Outcome::conflict(Code::MissingAtTarget) };
+        let known =
+            |outcome| Outcome { auth0_user_id: self.has_address(found).then(|| id.clone()), ..outcome };
         let ours = Mark::of(found).is_some_and(|mark| mark.key == self.record.key.0);
         let state = if ours { ItemState::Created } else { ItemState::Adopted };
         known(match compare(self.record, state, &self.run.spec.connection, Some(found)) {
@@ -126,6 +130,10 @@ impl Claimant<'_> {
     }
 
     fn adopt(&self, found: &DirectoryUser) -> Outcome {
+        if let Some(other) = self.account_of {
+            let conflict = Outcome::conflict(Code::AccountOfAnotherUser).at_field("email");
+            return conflict.because_of(other.to_owned());
+        }
         if !(self.record.email_verified && found.email_verified) {
             return Outcome::conflict(Code::AdoptUnverified);
         }
@@ -230,15 +238,15 @@ mod tests {
             email: Some(record.email.expose().to_owned()),
             ..account("db", record.email_verified)
         };
-        marked(Claimant { record, id, run }.mark(), user)
+        marked(Claimant { record, id, run, account_of: None }.mark(), user)
     }
 
     fn by_id(record: &UserRecord, run: &RunNow, found: &DirectoryUser) -> Outcome {
-        Claimant { record, id: RUN, run }.by_id(found)
+        Claimant { record, id: RUN, run, account_of: None }.by_id(found)
     }
 
     fn by_email(record: &UserRecord, run: &RunNow, found: &[DirectoryUser]) -> Option<Outcome> {
-        Claimant { record, id: RUN, run }.by_email(found)
+        Claimant { record, id: RUN, run, account_of: None }.by_email(found)
     }
 
     fn from_elsewhere(run: &RunNow) -> RunNow {
@@ -358,8 +366,14 @@ mod tests {
         let there = made(&ours, EARLIER, &here);
         let renamed = UserRecord { name: Some("Ann".into()), ..ours.clone() };
         let ask = |record: &UserRecord, found: Option<&DirectoryUser>| {
-            let told = Claimant { record, id: RUN, run: &here }.by_known_id(&there.id, found);
-            assert_eq!(told.auth0_user_id.as_ref(), Some(&there.id), "the row has it in any case");
+            let told =
+                Claimant { record, id: RUN, run: &here, account_of: None }.by_known_id(&there.id, found);
+            let agrees = found.is_some_and(|found| found.email.as_deref() == Some(record.email.expose()));
+            assert_eq!(
+                told.auth0_user_id.is_some(),
+                agrees,
+                "an id goes to a row with the account's address"
+            );
             (told.state, told.code, told.field)
         };
         let changed =
@@ -373,7 +387,21 @@ mod tests {
         assert_eq!(ask(&UserRecord { blocked: true, ..ours.clone() }, Some(&adopted)), changed("blocked"));
         let readdressed = UserRecord { email: Email::normalised("b@example.com"), ..ours.clone() };
         assert_eq!(ask(&readdressed, Some(&there)), changed("email"));
+        assert_eq!(ask(&readdressed, Some(&adopted)), changed("email"));
         assert_eq!(ask(&ours, None), (ItemState::Conflict, Some(Code::MissingAtTarget), None));
+    }
+
+    #[test]
+    fn an_account_that_an_earlier_run_gave_another_user_is_not_adopted() {
+        let (ours, here) = (record(true), run(OnExisting::Adopt));
+        let there = account("db", true);
+        let by = |account_of| {
+            let claimant = Claimant { record: &ours, id: RUN, run: &here, account_of };
+            claimant.by_email(std::slice::from_ref(&there)).unwrap()
+        };
+        assert_eq!(by(None).state, ItemState::Adopted);
+        let conflict = Outcome::conflict(Code::AccountOfAnotherUser).at_field("email").because_of("2");
+        assert_eq!(by(Some("2")), conflict);
     }
 
     #[test]

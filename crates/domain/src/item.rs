@@ -189,8 +189,11 @@ pub struct Item {
     /// The user.
     pub record: UserRecord,
     /// Set once the user is at Auth0 (verification reads such items). On a pending item: the account
-    /// that an earlier run gave a user who changed since; nobody makes that user another one.
+    /// that an earlier run gave this user; nobody makes that user another one.
     pub auth0_user_id: Option<Auth0UserId>,
+    /// On a pending item: the user, as [`SourceKey::shown`] shows the key, whom an earlier run gave
+    /// the account of this address. It is not adopted for another.
+    pub account_of: Option<String>,
     /// `Pending` for provisioning; `Created`, `Adopted` or `Skipped` for verification.
     pub state: ItemState,
 }

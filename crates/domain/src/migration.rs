@@ -59,7 +59,7 @@ pub enum Clash {
     },
     /// This source was moved under another one.
     #[error(
-        "{source_name} was moved as migration \"{before}\", and \"{name}\" would give its users other ids. Keep the name ([migration] name = \"{before}\", or --migration {}); with --accept MIGRATION_RENAMED users are found by their addresses and keep their ids, but one whose address changed gets a second account",
+        "{source_name} was moved as migration \"{before}\", and \"{name}\" would give its users other ids. Keep the name ([migration] name = \"{before}\", or --migration {}); with --accept MIGRATION_RENAMED users whom this ledger knows keep their accounts, and new ones get ids of the new name",
         quoted(before)
     )]
     Renamed {
@@ -69,23 +69,6 @@ pub enum Clash {
         before: String,
         /// The name it was given now.
         name: String,
-    },
-    /// Its people were moved under another name, from another place, and some would be doubled.
-    #[error(
-        "{} users of {source_name} were moved as migration \"{before}\" from {other}, {} of them with another address: as \"{name}\" these would get a second account. Keep the name ([migration] name = \"{before}\", or --migration {}). If it is another application whose keys are the same by chance: --accept MIGRATION_RENAMED",
-        overlap.keys, overlap.keys - overlap.same, quoted(before)
-    )]
-    SamePeople {
-        /// The name it was given now.
-        name: String,
-        /// The name that its people were moved under.
-        before: String,
-        /// From where.
-        other: String,
-        /// The source.
-        source_name: String,
-        /// How many they are.
-        overlap: Overlap,
     },
     /// Other people with the same keys were moved under it.
     #[error(

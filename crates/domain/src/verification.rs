@@ -76,7 +76,8 @@ mod tests {
         found.email_verified = true;
         found.name = Some("Ann".into());
         found.app_metadata = record.app_metadata.clone();
-        let claimant = Claimant { record: &record, id: RunId(uuid::Uuid::nil()), run: &run_now() };
+        let claimant =
+            Claimant { record: &record, id: RunId(uuid::Uuid::nil()), run: &run_now(), account_of: None };
         let mark = claimant.mark();
         found.app_metadata.insert("ferry".into(), Value::Object(mark));
         (record, found)

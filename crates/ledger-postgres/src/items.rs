@@ -147,7 +147,7 @@ impl PostgresLedger {
         let found = query!(
             r#"
             SELECT item.seq AS "seq?", item.record::text AS record,
-                   item.auth0_user_id AS "auth0_user_id?", item.state AS "state?"
+                   item.auth0_user_id AS "auth0_user_id?", item.other AS "other?", item.state AS "state?"
             FROM ferry.jobs AS job
             LEFT JOIN ferry.items AS item ON item.batch_id = job.batch_id AND item.state = ANY($3)
                 AND (item.state = 'pending' OR item.auth0_user_id IS NOT NULL)
@@ -168,7 +168,13 @@ impl PostgresLedger {
             .into_iter()
             .filter_map(|row| {
                 let (seq, state) = (row.seq?, row.state?);
-                Some(ItemRow { seq, record: row.record, auth0_user_id: row.auth0_user_id, state })
+                Some(ItemRow {
+                    seq,
+                    record: row.record,
+                    auth0_user_id: row.auth0_user_id,
+                    other: row.other,
+                    state,
+                })
             })
             .map(|row| row.item(lease.of.run))
             .collect()

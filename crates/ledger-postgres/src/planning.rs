@@ -14,18 +14,11 @@ use ferry_domain::{
     migration::people::Overlap,
     ports::{
         ABANDONED, Addressed, LedgerError, MovedAs, MovedOtherwise, MovedUser, NewRun, Planned, Planning,
+        Runs,
     },
     run::RunMove,
 };
-use ferry_ledger::{
-    Result,
-    audit::Line,
-    refusals,
-    rows::{AddressedRow, MovedUserRow},
-    scripts,
-    steps::RunSteps,
-    words,
-};
+use ferry_ledger::{Result, audit::Line, refusals, rows::MovedUserRow, scripts, steps::RunSteps, words};
 use serde_json::json;
 use sqlx::{Connection, PgConnection, query, query_scalar};
 
@@ -94,10 +87,12 @@ impl Planning for PostgresLedger {
     }
 
     async fn finish_planning(&self, run: RunId, earlier: &[RunId]) -> Result<Planned> {
+        let of = self.run_now(run).await?;
         self.trying("could not finish planning", || async {
             let mut tx = self.begin_long().await?;
             scripts::advance(&mut Tx(&mut tx), run, RunMove::Plan).await?;
             let planned = settle(&mut tx, run, earlier).await?;
+            scripts::settle_known(&mut Tx(&mut tx), run, &of, earlier).await?;
             tx.commit().await?;
             Ok(planned)
         })
@@ -119,18 +114,6 @@ impl Planning for PostgresLedger {
             })
             .await?;
         rows.into_iter().map(|row| row.user(earlier)).collect()
-    }
-
-    async fn users_to_send(
-        &self,
-        run: RunId,
-        after: ItemSeq,
-        most: i64,
-    ) -> Result<Vec<(ItemSeq, Addressed)>> {
-        let failed = self.failed("could not read who is to be sent");
-        let mut connection = self.pool.acquire().await.map_err(|error| failed(error.into()))?;
-        let rows = people::users_to_send(&mut connection, run, after, most).await.map_err(failed)?;
-        Ok(rows.into_iter().map(AddressedRow::user).collect())
     }
 
     async fn moved_of(&self, earlier: RunId, users: &[Addressed]) -> Result<Overlap> {

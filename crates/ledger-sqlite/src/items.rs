@@ -130,7 +130,7 @@ impl SqliteLedger {
             ItemRow,
             r#"
             SELECT seq AS "seq!: i64", record AS "record?: String", auth0_user_id AS "auth0_user_id?: String",
-                   state AS "state!: String"
+                   other AS "other?: String", state AS "state!: String"
             FROM ferry_items
             WHERE batch_id = ?1 AND state IN (SELECT value FROM json_each(?2))
               AND (state = 'pending' OR auth0_user_id IS NOT NULL)

@@ -14,18 +14,11 @@ use ferry_domain::{
     migration::people::Overlap,
     ports::{
         ABANDONED, Addressed, LedgerError, MovedAs, MovedOtherwise, MovedUser, NewRun, Planned, Planning,
+        Runs,
     },
     run::RunMove,
 };
-use ferry_ledger::{
-    Result,
-    audit::Line,
-    refusals,
-    rows::{AddressedRow, MovedUserRow},
-    scripts,
-    steps::RunSteps,
-    words,
-};
+use ferry_ledger::{Result, audit::Line, refusals, rows::MovedUserRow, scripts, steps::RunSteps, words};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
@@ -109,9 +102,11 @@ impl Planning for SqliteLedger {
     }
 
     async fn finish_planning(&self, run: RunId, earlier: &[RunId]) -> Result<Planned> {
+        let of = self.run_now(run).await?;
         let mut tx = self.write(FINISHING).await?;
         scripts::advance(&mut Tx(&mut tx), run, RunMove::Plan).await?;
         let planned = settle(&mut tx, run, earlier).await?;
+        scripts::settle_known(&mut Tx(&mut tx), run, &of, earlier).await?;
         tx.commit().await.doing(FINISHING)?;
         Ok(planned)
     }
@@ -126,17 +121,6 @@ impl Planning for SqliteLedger {
         let mut connection = self.reader().acquire().await.doing(COMPARING)?;
         let rows = changed::moved_otherwise(&mut connection, earlier, users).await?;
         rows.into_iter().map(|row| row.user(earlier)).collect()
-    }
-
-    async fn users_to_send(
-        &self,
-        run: RunId,
-        after: ItemSeq,
-        most: i64,
-    ) -> Result<Vec<(ItemSeq, Addressed)>> {
-        let mut connection = self.reader().acquire().await.doing(COMPARING)?;
-        let rows = people::users_to_send(&mut connection, run, after, most).await?;
-        Ok(rows.into_iter().map(AddressedRow::user).collect())
     }
 
     async fn moved_of(&self, earlier: RunId, users: &[Addressed]) -> Result<Overlap> {

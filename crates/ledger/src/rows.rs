@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use ferry_domain::{
-    Auth0UserId, BatchId, Email, Envelope, Item, ItemSeq, ItemState, Job, JobId, JobKind, RunId, RunView,
+    Auth0UserId, BatchId, Envelope, Item, ItemSeq, ItemState, Job, JobId, JobKind, RunId, RunView,
     SourceIdentity, SourceKey, Tally,
     ports::{
-        Addressed, DeadKind, DeadState, DeadTry, DeadView, Discrepancy, ItemView, MovedAs, MovedOtherwise,
-        MovedUser, RunNow, Unclaimed,
+        DeadKind, DeadState, DeadTry, DeadView, Discrepancy, ItemView, MovedAs, MovedOtherwise, MovedUser,
+        RunNow, Unclaimed,
     },
 };
 use uuid::Uuid;
@@ -124,6 +124,7 @@ pub struct ItemRow {
     pub seq: i64,
     pub record: Option<String>,
     pub auth0_user_id: Option<String>,
+    pub other: Option<String>,
     pub state: String,
 }
 
@@ -137,6 +138,7 @@ impl ItemRow {
             record: words::json("items", name(), "record", record)?,
             state: words::item_state(name(), &self.state)?,
             auth0_user_id: self.auth0_user_id.map(Auth0UserId),
+            account_of: self.other,
         })
     }
 }
@@ -160,23 +162,6 @@ impl MovedUserRow {
             auth0_user_id: Auth0UserId(self.auth0_user_id),
             digest: self.digest,
         }
-    }
-}
-
-/// A row of `items` of a user who is to be sent.
-#[expect(missing_docs, reason = "columns under their own names")]
-#[derive(Debug)]
-pub struct AddressedRow {
-    pub seq: i64,
-    pub key: String,
-    pub email: String,
-}
-
-impl AddressedRow {
-    /// The user, with the position.
-    pub fn user(self) -> (ItemSeq, Addressed) {
-        let (key, email) = (SourceKey(self.key), Email::normalised(&self.email));
-        (ItemSeq(self.seq), Addressed { key, email })
     }
 }
 

@@ -198,6 +198,19 @@ pub struct RecordRow {
     pub account: Option<String>,
 }
 
+/// A user to be sent, and one that an earlier run moved.
+#[derive(Debug)]
+pub struct Met {
+    /// Position of the user to be sent.
+    pub seq: i64,
+    /// Key of the one that was moved.
+    pub key: String,
+    /// Their account; `None` where it was found to be gone.
+    pub account: Option<String>,
+    /// Whether the keys are equal; else the addresses are, and the keys are not.
+    pub same_key: bool,
+}
+
 /// Steps that find who changed since an earlier run moved them.
 #[async_trait]
 pub trait ChangedSteps: Transaction {
@@ -213,6 +226,18 @@ pub trait ChangedSteps: Transaction {
 
     /// Records of these items of a run.
     async fn records(&mut self, run: RunId, seqs: &[i64]) -> Step<Vec<RecordRow>, Self>;
+
+    /// Users of `run` to be sent, without an account yet, whose key or address `earlier` moved.
+    async fn met(&mut self, run: RunId, earlier: RunId) -> Step<Vec<Met>, Self>;
+
+    /// Writes accounts on these items.
+    async fn keep_accounts(&mut self, run: RunId, accounts: &[(i64, String)]) -> Step<(), Self>;
+
+    /// Writes on these items whose account their address belongs to.
+    async fn keep_others(&mut self, run: RunId, others: &[(i64, String)]) -> Step<(), Self>;
+
+    /// Writes a record and an account on an item that a rule left out.
+    async fn keep_moved(&mut self, run: RunId, seq: i64, account: &str, record: &str) -> Step<(), Self>;
 
     /// Makes conflicts `CHANGED_SINCE_MOVED` of these items, in which the same fields changed.
     async fn make_conflicts(&mut self, run: RunId, seqs: &[i64], fields: &str) -> Step<(), Self>;

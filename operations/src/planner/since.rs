@@ -12,6 +12,8 @@ const GONE_SHOWN: usize = 10;
 /// What earlier runs have to do with a source as it is now.
 #[derive(Clone, Debug, Default)]
 pub struct Since {
+    /// Of users that were moved under another name.
+    pub notes: Vec<SourceWarning>,
     /// Users who have an id, where the ledger knows no earlier run to compare them with.
     pub not_compared: i64,
     /// Users that the newest run over this table moved, and that are not in it any more.
@@ -62,6 +64,6 @@ impl Since {
             );
             warning(what, "Block or delete their accounts at Auth0 if they left")
         });
-        not_compared.into_iter().chain(gone).collect()
+        self.notes.iter().cloned().chain(not_compared).chain(gone).collect()
     }
 }

@@ -69,7 +69,8 @@ pub(crate) async fn outcome_at_auth0(
     run: &RunNow,
     item: &Item,
 ) -> Result<Option<Outcome>, DirectoryError> {
-    let claimant = Claimant { record: &item.record, id: lease.of.run, run };
+    let claimant =
+        Claimant { record: &item.record, id: lease.of.run, run, account_of: item.account_of.as_deref() };
     if let Some(id) = &item.auth0_user_id {
         let found = env.directory.get(id).await?;
         return Ok(Some(claimant.by_known_id(id, found.as_ref())));

@@ -53,7 +53,7 @@ impl CreateUser<'_> {
 
     async fn outcome(&self, item: &Item, requests: &mut i64) -> Result<Outcome, Trouble> {
         if let Some(id) = &item.auth0_user_id {
-            // Moved by an earlier run, and changed since: nobody is made a second account.
+            // Moved by an earlier run: nobody is made a second account.
             *requests += 1;
             let found = self.directory.get(id).await.map_err(trouble)?;
             return Ok(self.claimant(item).by_known_id(id, found.as_ref()));
@@ -102,7 +102,8 @@ impl CreateUser<'_> {
     }
 
     fn claimant<'i>(&'i self, item: &'i Item) -> Claimant<'i> {
-        Claimant { record: &item.record, id: self.id, run: self.run }
+        let account_of = item.account_of.as_deref();
+        Claimant { record: &item.record, id: self.id, run: self.run, account_of }
     }
 
     fn new_user(&self, item: &Item, id: &Auth0UserId) -> NewUser {
@@ -141,7 +142,7 @@ mod tests {
 
     fn item() -> Item {
         let record = UserRecord::new(SourceKey("1".into()), Email::normalised("a@example.com"), true);
-        Item { seq: ItemSeq(1), record, auth0_user_id: None, state: ItemState::Pending }
+        Item { seq: ItemSeq(1), record, auth0_user_id: None, account_of: None, state: ItemState::Pending }
     }
 
     async fn create(directory: &FakeDirectory) -> Tried {

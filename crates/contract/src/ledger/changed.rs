@@ -2,12 +2,12 @@
 
 use super::{
     LedgerWorld,
-    scene::{ANN, Scene, created, id, user},
+    scene::{ANN, Scene, created, id, settled, user},
 };
 use ferry_domain::{
     Verdict,
     code::Code,
-    ids::{Auth0UserId, ItemSeq, RunId},
+    ids::{Auth0UserId, ItemSeq, RunId, SourceKey},
     item::{ItemState, NewItem, Outcome},
     job::JobKind,
     migration::people::{self, Overlap},
@@ -47,7 +47,7 @@ async fn planned(scene: &Scene<'_>, rows: impl Fn(&NewRun) -> Vec<NewItem>) -> (
 }
 
 async fn earlier(scene: &Scene<'_>, run: &NewRun) -> Vec<RunId> {
-    people::Planned::of(run).earlier(&scene.ledger.runs(10).await.unwrap())
+    people::Planned::of(run).earlier(&scene.ledger.runs(10).await.unwrap(), &[])
 }
 
 /// Plans, starts and ends a run in which nobody is sent; says what became of each row.
@@ -82,10 +82,11 @@ pub async fn users_are_compared_with_those_of_an_earlier_run(world: impl LedgerW
         .collect();
     rows.push(moved(&run, 5, id(5), |_| ()));
     scene.ledger.add_items(run.id, &rows).await.unwrap();
-    let mut users = scene.ledger.users_to_send(run.id, ItemSeq(0), 3).await.unwrap();
-    users.extend(scene.ledger.users_to_send(run.id, users[2].0, 3).await.unwrap());
-    assert_eq!(users.iter().map(|(seq, _)| seq.0).collect::<Vec<_>>(), [1, 2, 3, 4], "no one who is moved");
-    let users: Vec<Addressed> = users.into_iter().map(|(_, user)| user).collect();
+    let of = |item: &NewItem| Addressed {
+        key: item.key.clone(),
+        email: item.record.as_ref().unwrap().email.clone(),
+    };
+    let users: Vec<Addressed> = rows[..4].iter().map(of).collect();
     let overlap = scene.ledger.moved_of(earlier, &users).await.unwrap();
     assert_eq!(overlap, Overlap { looked_at: 4, keys: 3, same: 2 });
     let moved = scene.ledger.moved_keys(earlier, ItemSeq(2), 3).await.unwrap();
@@ -94,6 +95,61 @@ pub async fn users_are_compared_with_those_of_an_earlier_run(world: impl LedgerW
     assert_eq!(scene.ledger.moved_keys(run.id, ItemSeq(0), 10).await.unwrap().len(), 1, "with an id");
     let nobody = scene.ledger.moved_of(run.id, &users).await.unwrap();
     assert_eq!(nobody, Overlap { looked_at: 4, keys: 0, same: 0 }, "who is only planned was not moved");
+}
+
+/// Nobody is made a second account, or offered another's; and who is left out as disabled is not
+/// forgotten.
+pub async fn users_keep_the_accounts_that_earlier_runs_gave_them(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    scene.running(PEOPLE, 6, 10).await;
+    scene.finish(created).await;
+    let run = scene.new_run(PEOPLE);
+    scene.ledger.open_run(&run).await.unwrap();
+    let batch = scene.batch();
+    let to_send = |seq, key: &str, email: &str| user(seq, batch, key, email);
+    let disabled = |seq, key: &str| NewItem {
+        key: SourceKey(key.into()),
+        ..settled(seq, run.settled_batch, Outcome::skipped(Code::Disabled, None))
+    };
+    let rows = [
+        to_send(1, "1", "person-1@example.com"),
+        to_send(2, "2", "new@example.com"),
+        to_send(3, "9", "person-3@example.com"),
+        to_send(4, "10", "person-10@example.com"),
+        disabled(5, "4"),
+        disabled(6, "40"),
+    ];
+    scene.ledger.add_items(run.id, &rows).await.unwrap();
+    let planned = scene.ledger.finish_planning(run.id, &earlier(&scene, &run).await).await.unwrap();
+    assert_eq!((planned.tally.pending, planned.tally.conflict, planned.tally.skipped), (4, 1, 1));
+    let known = async |seq| {
+        let item = scene.item(run.id, seq).await;
+        (item.auth0_user_id, item.other)
+    };
+    assert_eq!(known(1).await, (Some(id(1)), None));
+    assert_eq!(known(2).await, (Some(id(2)), None), "whatever the address is now");
+    assert_eq!(known(3).await, (None, Some("3".into())), "whose account it is");
+    assert_eq!(known(4).await, (None, None));
+    let left_out = scene.item(run.id, 5).await;
+    assert_eq!((left_out.state, left_out.field.as_deref()), (ItemState::Conflict, Some("blocked")));
+    assert_eq!(left_out.auth0_user_id, Some(id(4)));
+    assert_eq!(scene.item(run.id, 6).await.code, Some(Code::Disabled), "nobody moved this one");
+
+    // What a worker found is kept: the account where nothing is known of another, and that it is gone.
+    scene.ledger.start(run.id).await.unwrap();
+    scene.finish(|_| Outcome::conflict(Code::ChangedSinceMoved).at_field("email")).await;
+    assert_eq!(known(2).await, (Some(id(2)), None));
+    scene.ledger.retry(run.id, &[], &scene.batches(1), &ANN).await.unwrap();
+    assert_eq!(known(5).await.0, Some(id(4)), "a retry takes this one up too");
+    assert_eq!(scene.view(run.id).await.tally.pending, 5);
+    scene.finish(|_| Outcome::conflict(Code::MissingAtTarget)).await;
+
+    // An account that was found to be gone is known no more: whoever wants it so has a new one made.
+    let next = scene.new_run(PEOPLE);
+    scene.ledger.open_run(&next).await.unwrap();
+    scene.ledger.add_items(next.id, &[user(1, scene.batch(), "2", "new@example.com")]).await.unwrap();
+    scene.ledger.finish_planning(next.id, &earlier(&scene, &next).await).await.unwrap();
+    assert_eq!(scene.item(next.id, 1).await.auth0_user_id, None);
 }
 
 /// "Nothing to do" would be wrong: the account at Auth0 is not as the source has it.

@@ -138,14 +138,15 @@ pub async fn an_address_stays_with_the_row_that_was_moved(world: impl LedgerWorl
 }
 
 /// Which account it was is told with the conflict, and forgotten when the user is tried again.
-pub async fn a_conflict_names_the_other_user_until_it_is_retried(world: impl LedgerWorld) {
+pub async fn a_conflict_names_the_other_user_until_it_is_settled(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     let run = scene.running("a.csv", 1, 1).await;
     let conflict = Outcome::conflict(Code::AccountOfAnotherUser).at_field("email").because_of("104");
     scene.finish(|_| conflict.clone()).await;
     assert_eq!(scene.item(run, 1).await.other.as_deref(), Some("104"));
     scene.ledger.retry(run, &[], &scene.batches(1), &super::scene::ANN).await.unwrap();
-    assert_eq!(scene.item(run, 1).await.other, None);
+    assert_eq!(scene.item(run, 1).await.other.as_deref(), Some("104"), "a worker may not adopt that account");
     scene.finish(created).await;
+    assert_eq!(scene.item(run, 1).await.other, None);
     assert_eq!(scene.view(run).await.tally.created, 1);
 }

@@ -132,9 +132,10 @@ macro_rules! ledger_suite {
                 a_row_settled_for_its_key_does_not_take_an_address,
                 a_row_that_may_sign_in_goes_before_its_blocked_twins,
                 an_address_stays_with_the_row_that_was_moved,
-                a_conflict_names_the_other_user_until_it_is_retried;
+                a_conflict_names_the_other_user_until_it_is_settled;
             changed:
                 users_are_compared_with_those_of_an_earlier_run,
+                users_keep_the_accounts_that_earlier_runs_gave_them,
                 a_moved_user_who_changed_is_a_conflict_with_the_fields,
                 a_change_is_told_by_each_run_until_it_is_settled,
                 a_retry_of_a_changed_user_knows_the_account,

@@ -6,11 +6,14 @@
 use super::Clash;
 use crate::{
     ids::RunId,
-    ports::{Addressed, NewRun},
+    ports::{Addressed, NewRun, SourceWarning},
     record::UserRecord,
     run::{RunView, SourceIdentity},
+    shell::quoted,
 };
 
+/// Earlier runs whose users are compared, at most: each costs a reading of its users.
+pub const COMPARED: usize = 20;
 /// Users that are kept for the comparison, at most.
 const MOST: usize = 1_000;
 
@@ -68,15 +71,6 @@ impl Overlap {
     pub const fn is_of_one_application(self) -> bool {
         self.same > 0 && self.same * 2 >= self.keys
     }
-
-    /// Of both.
-    pub const fn and(self, other: Overlap) -> Overlap {
-        Overlap {
-            looked_at: self.looked_at + other.looked_at,
-            keys: self.keys + other.keys,
-            same: self.same + other.same,
-        }
-    }
 }
 
 /// Who is planned.
@@ -106,14 +100,25 @@ impl<'a> Planned<'a> {
         run.spec.connection == self.connection && (self.tenant.is_empty() || run.spec.tenant == self.tenant)
     }
 
-    /// The runs, of those given newest first, whose users are compared with this one's to find who
-    /// changed: those of its source before those of its migration from another place.
-    pub fn earlier(&self, runs: &[RunView]) -> Vec<RunId> {
-        let ended = |run: &&RunView| run.id != self.run && !run.state.is_active();
-        let (own, others): (Vec<_>, Vec<_>) =
-            runs.iter().filter(ended).partition(|run| run.source == *self.source);
-        let same_move = |run: &&RunView| run.migration == self.migration && self.has_target_of(run);
-        own.into_iter().chain(others.into_iter().filter(same_move)).map(|run| run.id).collect()
+    /// The runs, of those given newest first, whose users are compared with this one's: those of its
+    /// source, then those of its migration from another place, then those of `same`, sources of the
+    /// same people under another name. Of runs into the same connection that ended and moved
+    /// somebody.
+    pub fn earlier(&self, runs: &[RunView], same: &[RunId]) -> Vec<RunId> {
+        let moved = |run: &&RunView| {
+            let tally = &run.tally;
+            let moved = tally.created + tally.adopted + tally.skipped > 0;
+            run.id != self.run && !run.state.is_active() && moved && self.has_target_of(run)
+        };
+        let place = |run: &&RunView| match run {
+            run if run.source == *self.source => Some(0),
+            run if run.migration == self.migration => Some(1),
+            run => same.contains(&run.id).then_some(2),
+        };
+        let mut earlier: Vec<_> =
+            runs.iter().filter(moved).filter_map(|run| Some((place(&run)?, run.id))).collect();
+        earlier.sort_by_key(|(place, _)| *place); // stable: the newest first in each
+        earlier.into_iter().map(|(_, id)| id).take(COMPARED).collect()
     }
 
     /// The newest run of its source that has ended, of those given newest first.
@@ -130,7 +135,8 @@ impl<'a> Planned<'a> {
         if others.iter().any(|run| run.source == *self.source && run.migration == self.migration) {
             return Vec::new();
         }
-        others.into_iter().filter(|run| run.source != *self.source && self.has_target_of(run)).collect()
+        let others = others.into_iter().filter(|run| run.source != *self.source && self.has_target_of(run));
+        others.take(COMPARED).collect()
     }
 
     /// Whether the people of a run of the same name are these, given how many of a sample it moved.
@@ -146,25 +152,39 @@ impl<'a> Planned<'a> {
         Err(Clash::OtherPeople { name, other, source_name, overlap })
     }
 
-    /// Whether anybody would get a second account under this name, given how many of all users to be
-    /// sent a run of another name moved. Who has the same address is found by it.
-    ///
-    /// # Errors
-    /// Says who would, and what to do.
-    pub fn check_other_name(&self, run: &RunView, overlap: Overlap) -> Result<(), Clash> {
-        if run.migration == self.migration || overlap.same == overlap.keys {
-            return Ok(());
+    /// What a person should know of users that a run moved under another name.
+    pub fn note_other_name(&self, run: &RunView, overlap: Overlap) -> Option<SourceWarning> {
+        let Overlap { looked_at, keys, same } = overlap;
+        if run.migration == self.migration || keys == 0 {
+            return None;
         }
-        let (name, before) = (self.migration.to_owned(), run.migration.clone());
-        let (other, source_name) = (run.source.to_string(), self.source.to_string());
-        Err(Clash::SamePeople { name, before, other, source_name, overlap })
+        let (before, from, name) = (&run.migration, &run.source, self.migration);
+        let keep = quoted(before);
+        let (what, remedy) = match overlap.is_of_one_application() {
+            true => (
+                format!(
+                    "the users were moved as migration \"{before}\" from {from}: they keep their accounts, and new ones get ids of \"{name}\""
+                ),
+                format!("Keep one name for an application: --migration {keep}"),
+            ),
+            false => (
+                format!(
+                    "{keys} of {looked_at} users that were looked at have keys that were moved as migration \"{before}\" from {from}, {} of them with another address",
+                    keys - same
+                ),
+                format!(
+                    "If they are the same people, keep the name: --migration {keep}. As \"{name}\" they would get second accounts"
+                ),
+            ),
+        };
+        Some(SourceWarning { field: None, what, remedy })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{SourceKey, record::Email, run::RunState, testing::run_view};
+    use crate::{SourceKey, Tally, record::Email, run::RunState, testing::run_view};
 
     fn sample(users: usize) -> Sample {
         let mut sample = Sample::default();
@@ -189,7 +209,8 @@ mod tests {
 
     fn moved(number: u128, migration: &str, location: &str) -> RunView {
         let source = SourceIdentity { kind: "csv".into(), location: location.into() };
-        RunView { migration: migration.into(), source, ..run_view(number, RunState::Sealed) }
+        let tally = Tally { created: 1, ..Tally::default() };
+        RunView { migration: migration.into(), source, tally, ..run_view(number, RunState::Sealed) }
     }
 
     fn planned<'a>(source: &'a SourceIdentity, migration: &'a str) -> Planned<'a> {
@@ -204,17 +225,20 @@ mod tests {
             moved(6, "users", "/old.csv"),
             moved(5, "users", "/old.csv"),
             moved(4, "staff", "/new.csv"),
+            moved(3, "other", "/other.csv"),
         ];
+        let same = [runs[5].id];
         let source = runs[1].source.clone();
         let numbers = |runs: &[RunView]| -> Vec<u128> {
-            planned(&source, "users").earlier(runs).iter().map(|id| id.0.as_u128()).collect()
+            planned(&source, "users").earlier(runs, &same).iter().map(|id| id.0.as_u128()).collect()
         };
-        assert_eq!(numbers(&runs), [7, 4, 6, 5]);
+        assert_eq!(numbers(&runs), [7, 4, 6, 5, 3]);
         let last = |runs: &[RunView]| planned(&source, "users").last(runs).map(|id| id.0.as_u128());
         assert_eq!(last(&runs), Some(7));
         runs[1].state = RunState::Running;
         runs[2].spec.connection = "another".into();
         runs[3].spec.tenant = "another".into();
+        runs[5].tally.created = 0;
         assert_eq!((numbers(&runs), last(&runs)), (vec![4], Some(4)));
     }
 
@@ -248,17 +272,17 @@ mod tests {
     }
 
     #[test]
-    fn whoever_would_get_a_second_account_keeps_the_name() {
+    fn what_was_moved_under_another_name_is_noted_with_the_name_to_keep() {
         let (now, then) = (moved(9, "users-monday", "/users-monday.csv"), moved(8, "users", "/users.csv"));
-        let check = |overlap| planned(&now.source, &now.migration).check_other_name(&then, overlap);
-        let clash = check(overlap(300, 200, 197)).unwrap_err();
-        assert!(matches!(clash, Clash::SamePeople { .. }));
-        for words in ["3 of them with another address", "--migration users)", "\"users\" from csv /users.csv"]
-        {
-            assert!(clash.to_string().contains(words), "{words}: {clash}");
+        let note = |overlap| planned(&now.source, &now.migration).note_other_name(&then, overlap);
+        let same = note(overlap(300, 200, 197)).unwrap().to_string();
+        for words in ["keep their accounts", "--migration users", "\"users\" from csv /users.csv"] {
+            assert!(same.contains(words), "{words}: {same}");
         }
-        assert_eq!(check(overlap(300, 200, 200)), Ok(()), "they are found by their addresses");
-        assert_eq!(planned(&now.source, "users").check_other_name(&then, overlap(3, 2, 1)), Ok(()));
+        let others = note(overlap(9, 5, 1)).unwrap().to_string();
+        assert!(others.contains("5 of 9 users") && others.contains("4 of them with another"), "{others}");
+        assert_eq!(note(overlap(300, 0, 0)), None);
+        assert_eq!(planned(&now.source, "users").note_other_name(&then, overlap(3, 2, 1)), None);
     }
 
     #[test]

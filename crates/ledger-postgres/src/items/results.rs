@@ -139,7 +139,7 @@ pub(super) async fn write_items(
         r#"
         UPDATE ferry.items AS item
         SET state = result.state, code = result.code, field = result.field, other = result.other,
-            auth0_user_id = result.auth0_user_id,
+            auth0_user_id = coalesce(result.auth0_user_id, item.auth0_user_id),
             made_by_ferry = item.made_by_ferry OR result.state = 'created'
         FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
             AS result (seq, state, code, field, other, auth0_user_id)

@@ -84,7 +84,8 @@ impl RetrySteps for Tx<'_> {
                 LIMIT $6
             ), moved AS (
                 UPDATE ferry.items AS item
-                SET state = 'pending', code = NULL, field = NULL, other = NULL,
+                SET state = 'pending', code = NULL, field = NULL,
+                    other = CASE WHEN code = $12 THEN other END,
                     auth0_user_id = CASE WHEN code <> ALL($11) THEN auth0_user_id END,
                     batch_id = ($5::uuid[])[chosen.slot + 1]
                 FROM chosen
@@ -124,6 +125,7 @@ impl RetrySteps for Tx<'_> {
             round.number,
             JobKind::Provision.priority(),
             &words::codes(&words::refused_by_application()) as &[&str],
+            Code::AccountOfAnotherUser.as_str(),
         )
         .execute(&mut *self.0)
         .await?;

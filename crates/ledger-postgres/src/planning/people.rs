@@ -1,33 +1,10 @@
 //! Users of a run beside those that another run moved.
 
 use ferry_domain::{Code, ItemSeq, RunId, SourceKey, migration::people::Overlap, ports::Addressed};
-use ferry_ledger::rows::AddressedRow;
-use sqlx::{PgConnection, query, query_as};
+use sqlx::{PgConnection, query};
 
 use super::settle::{Joins, joins};
 use crate::errors::Tried;
-
-pub(super) async fn users_to_send(
-    connection: &mut PgConnection,
-    run: RunId,
-    after: ItemSeq,
-    most: i64,
-) -> Tried<Vec<AddressedRow>> {
-    let found = query_as!(
-        AddressedRow,
-        r#"
-        SELECT seq, key, email AS "email!" FROM ferry.items
-        WHERE run_id = $1 AND seq > $2 AND state = 'pending' AND email IS NOT NULL
-        ORDER BY seq LIMIT $3
-        "#,
-        run.0,
-        after.0,
-        most,
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(found)
-}
 
 pub(super) async fn moved_keys(
     connection: &mut PgConnection,

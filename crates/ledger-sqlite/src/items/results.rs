@@ -65,7 +65,7 @@ pub(super) async fn write_items(
         r#"
         UPDATE ferry_items
         SET state = new.state, code = new.code, field = new.field, other = new.other,
-            auth0_user_id = new.auth0,
+            auth0_user_id = coalesce(new.auth0, auth0_user_id),
             made_by_ferry = max(made_by_ferry, new.made)
         FROM (
             SELECT value ->> 0 AS at, value ->> 1 AS state, value ->> 2 AS code, value ->> 3 AS field,

@@ -92,7 +92,8 @@ async fn move_items(
     sqlx::query!(
         r#"
         UPDATE ferry_items
-        SET state = 'pending', code = NULL, field = NULL, other = NULL,
+        SET state = 'pending', code = NULL, field = NULL,
+            other = CASE WHEN code = 'ACCOUNT_OF_ANOTHER_USER' THEN other END,
             auth0_user_id = CASE WHEN code NOT IN (SELECT value FROM json_each(?5)) THEN auth0_user_id END,
             batch_id = unhex(?4 ->> CAST((nth - 1) / ?3 AS INTEGER))
         FROM (

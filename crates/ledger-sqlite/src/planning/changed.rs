@@ -8,7 +8,7 @@ use ferry_domain::{ItemSeq, RunId, ports::MovedUser};
 use ferry_ledger::{
     Result,
     rows::{MovedOtherwiseRow, MovedUserRow},
-    steps::{ChangedSteps, Differing, RecordRow},
+    steps::{ChangedSteps, Differing, Met, RecordRow},
 };
 use futures_util::TryStreamExt;
 use sqlx::SqliteConnection;
@@ -41,6 +41,64 @@ impl ChangedSteps for Tx<'_> {
 
     async fn records(&mut self, run: RunId, seqs: &[i64]) -> Result<Vec<RecordRow>> {
         records(self.0, run, seqs).await
+    }
+
+    async fn met(&mut self, run: RunId, earlier: RunId) -> Result<Vec<Met>> {
+        let (mut found, mut after) = (Vec::new(), 0);
+        loop {
+            let users = to_send(self.0, run, after).await?;
+            let Some(last) = users.last() else { return Ok(found) };
+            after = last.seq;
+            met_among(self.0, earlier, &users, &mut found).await?;
+        }
+    }
+
+    async fn keep_accounts(&mut self, run: RunId, accounts: &[(i64, String)]) -> Result<()> {
+        let accounts = json(accounts);
+        sqlx::query!(
+            r#"
+            UPDATE ferry_items SET auth0_user_id = given.account
+            FROM (SELECT value ->> 0 AS at, value ->> 1 AS account FROM json_each(?2) LIMIT -1) AS given
+            WHERE run_id = ?1 AND seq = given.at
+            "#,
+            run.0,
+            accounts
+        )
+        .execute(&mut *self.0)
+        .await
+        .doing(COMPARING)?;
+        Ok(())
+    }
+
+    async fn keep_others(&mut self, run: RunId, others: &[(i64, String)]) -> Result<()> {
+        let others = json(others);
+        sqlx::query!(
+            r#"
+            UPDATE ferry_items SET other = given.other
+            FROM (SELECT value ->> 0 AS at, value ->> 1 AS other FROM json_each(?2) LIMIT -1) AS given
+            WHERE run_id = ?1 AND seq = given.at
+            "#,
+            run.0,
+            others
+        )
+        .execute(&mut *self.0)
+        .await
+        .doing(COMPARING)?;
+        Ok(())
+    }
+
+    async fn keep_moved(&mut self, run: RunId, seq: i64, account: &str, record: &str) -> Result<()> {
+        sqlx::query!(
+            "UPDATE ferry_items SET auth0_user_id = ?3, record = ?4 WHERE run_id = ?1 AND seq = ?2",
+            run.0,
+            seq,
+            account,
+            record
+        )
+        .execute(&mut *self.0)
+        .await
+        .doing(COMPARING)?;
+        Ok(())
     }
 
     async fn make_conflicts(&mut self, run: RunId, seqs: &[i64], fields: &str) -> Result<()> {
@@ -105,7 +163,66 @@ async fn places(
     Ok(found)
 }
 
-/// Users of a run that are `ALREADY_MIGRATED`, after a position.
+/// A user to be sent, without an account yet.
+struct ToSend {
+    seq: i64,
+    key: String,
+    email: String,
+}
+
+async fn to_send(connection: &mut SqliteConnection, run: RunId, after: i64) -> Result<Vec<ToSend>> {
+    sqlx::query_as!(
+        ToSend,
+        r#"
+        SELECT seq AS "seq!: i64", key AS "key!: String", email AS "email!: String" FROM ferry_items
+        WHERE run_id = ?1 AND seq > ?2 AND state = 'pending' AND auth0_user_id IS NULL AND email IS NOT NULL
+        ORDER BY seq LIMIT ?3
+        "#,
+        run.0,
+        after,
+        GROUP
+    )
+    .fetch_all(connection)
+    .await
+    .doing(COMPARING)
+}
+
+/// Those of these users whose key or address `earlier` moved. That run is read once.
+async fn met_among(
+    connection: &mut SqliteConnection,
+    earlier: RunId,
+    users: &[ToSend],
+    found: &mut Vec<Met>,
+) -> Result<()> {
+    let by_key: HashMap<&str, &ToSend> = users.iter().map(|user| (user.key.as_str(), user)).collect();
+    let by_email: HashMap<&str, &ToSend> = users.iter().map(|user| (user.email.as_str(), user)).collect();
+    let mut rows = sqlx::query!(
+        r#"
+        SELECT key AS "key!: String", email AS "email?: String",
+               CASE WHEN state <> 'conflict' THEN auth0_user_id END AS "account?: String"
+        FROM ferry_items
+        WHERE run_id = ?1 AND auth0_user_id IS NOT NULL
+          AND (state IN ('created', 'adopted') OR state = 'skipped' AND code = 'ALREADY_MIGRATED'
+               OR state = 'conflict' AND code = 'MISSING_AT_TARGET')
+        "#,
+        earlier.0
+    )
+    .fetch(connection);
+    while let Some(row) = rows.try_next().await.doing(COMPARING)? {
+        let own = by_key.get(row.key.as_str());
+        let other = row.email.as_deref().and_then(|email| by_email.get(email));
+        let other = other.filter(|user| user.key != row.key);
+        for (user, same_key) in
+            own.map(|user| (user, true)).into_iter().chain(other.map(|user| (user, false)))
+        {
+            let (key, account) = (row.key.clone(), row.account.clone());
+            found.push(Met { seq: user.seq, key, account, same_key });
+        }
+    }
+    Ok(())
+}
+
+/// Users of a run that are `ALREADY_MIGRATED`, or left out as disabled, after a position.
 pub(super) async fn moved_users(
     connection: &mut SqliteConnection,
     run: RunId,
@@ -115,11 +232,11 @@ pub(super) async fn moved_users(
     sqlx::query_as!(
         MovedUserRow,
         r#"
-        SELECT seq AS "seq!: i64", key AS "key!: String", auth0_user_id AS "auth0_user_id!: String",
+        SELECT seq AS "seq!: i64", key AS "key!: String", coalesce(auth0_user_id, '') AS "auth0_user_id!: String",
                digest AS "digest!: String"
         FROM ferry_items
-        WHERE run_id = ?1 AND seq > ?2 AND state = 'skipped' AND code = 'ALREADY_MIGRATED'
-          AND auth0_user_id IS NOT NULL
+        WHERE run_id = ?1 AND seq > ?2 AND state = 'skipped'
+          AND (code = 'ALREADY_MIGRATED' AND auth0_user_id IS NOT NULL OR code = 'DISABLED')
         ORDER BY seq LIMIT ?3
         "#,
         run.0,

@@ -3,34 +3,12 @@
 use std::collections::HashMap;
 
 use ferry_domain::{ItemSeq, RunId, SourceKey, migration::people::Overlap, ports::Addressed};
-use ferry_ledger::{Result, rows::AddressedRow};
+use ferry_ledger::Result;
 use futures_util::TryStreamExt;
 use sqlx::SqliteConnection;
 
 use super::changed::COMPARING;
 use crate::errors::Doing;
-
-pub(super) async fn users_to_send(
-    connection: &mut SqliteConnection,
-    run: RunId,
-    after: ItemSeq,
-    most: i64,
-) -> Result<Vec<AddressedRow>> {
-    sqlx::query_as!(
-        AddressedRow,
-        r#"
-        SELECT seq AS "seq!: i64", key AS "key!: String", email AS "email!: String" FROM ferry_items
-        WHERE run_id = ?1 AND seq > ?2 AND state = 'pending' AND email IS NOT NULL
-        ORDER BY seq LIMIT ?3
-        "#,
-        run.0,
-        after.0,
-        most
-    )
-    .fetch_all(connection)
-    .await
-    .doing(COMPARING)
-}
 
 pub(super) async fn moved_keys(
     connection: &mut SqliteConnection,

@@ -111,15 +111,6 @@ impl Planning for Told {
         self.0.ledger.moved_otherwise(earlier, users).await
     }
 
-    async fn users_to_send(
-        &self,
-        run: RunId,
-        after: ItemSeq,
-        most: i64,
-    ) -> Result<Vec<(ItemSeq, Addressed)>> {
-        self.0.ledger.users_to_send(run, after, most).await
-    }
-
     async fn moved_of(&self, earlier: RunId, users: &[Addressed]) -> Result<Overlap> {
         self.0.ledger.moved_of(earlier, users).await
     }

@@ -54,7 +54,7 @@ pub struct MovedUser {
     pub seq: ItemSeq,
     /// Identity in the source.
     pub key: SourceKey,
-    /// The id in the row.
+    /// The id in the row; empty where it has none.
     pub auth0_user_id: Auth0UserId,
     /// Digest of today's record; empty where a rule refuses it now.
     pub digest: String,
@@ -125,20 +125,20 @@ pub trait Planning: Send + Sync {
     /// it, else who may sign in, else the first); makes a conflict of each user with an Auth0 id
     /// who is not as moved by the first of the `earlier` runs that moved them
     /// (`CHANGED_SINCE_MOVED`, with the fields, of which `auth0_user_id` is one: the row names
-    /// another account); writes batches with their tallies and one provision job each; the run
-    /// becomes `planned`.
+    /// another account), and of each that is left out as disabled and has an account that can sign
+    /// in (field `blocked`). A user to be sent whom an earlier run gave an account that is not the
+    /// chosen one keeps it ([`crate::Item::auth0_user_id`]); one whose address an earlier run moved for
+    /// another key is not offered that account ([`crate::Item::account_of`]). Writes batches with
+    /// their tallies and one provision job each; the run becomes `planned`.
     async fn finish_planning(&self, run: RunId, earlier: &[RunId]) -> Result<Planned>;
 
-    /// Users of a run in planning that are `ALREADY_MIGRATED`, in source order after a position.
+    /// Users of a run in planning that are `ALREADY_MIGRATED`, or `DISABLED` without an account, in
+    /// source order after a position.
     async fn moved_users(&self, run: RunId, after: ItemSeq, most: i64) -> Result<Vec<MovedUser>>;
 
     /// Of these users those who are not as `earlier` moved them, or whom it did not move. For a
     /// plan, which is made in a ledger of its own; each call reads the whole earlier run once.
     async fn moved_otherwise(&self, earlier: RunId, users: &[MovedUser]) -> Result<Vec<MovedOtherwise>>;
-
-    /// Users of a run in planning who are to be sent, in source order after a position, each with it.
-    async fn users_to_send(&self, run: RunId, after: ItemSeq, most: i64)
-    -> Result<Vec<(ItemSeq, Addressed)>>;
 
     /// How many of these users `earlier` moved, and how many of them with the same address; each
     /// call reads the whole earlier run once.
