@@ -7,7 +7,7 @@
 mod listed;
 
 use ferry_domain::{
-    ItemState, RunId, SourceIdentity, Tally,
+    Code, ItemState, RunId, SourceIdentity, Tally,
     plan::{Drift, PLAN_VERSION, PlanFile},
     ports::SourceWarning,
 };
@@ -82,7 +82,7 @@ pub enum Refusal {
     },
     /// Planned users of the table are not as they were.
     #[error(
-        "{source_name} changed since the plan: {} users changed, {} vanished, {} new (digest {now}, the plan has {planned}); make the plan again, or --accept {}",
+        "{source_name} changed since the plan: {} users changed, {} vanished, {} new (digest of those to send {now}, the plan has {planned}); make the plan again, or --accept {} (then whoever is new is sent too)",
         drift.changed, drift.vanished, drift.added, Accept::SourceChanged
     )]
     UsersChanged {
@@ -220,6 +220,8 @@ pub(crate) fn check(plan: &PlanFile, subject: &Subject, accepted: bool) -> Resul
 pub(crate) fn check_users(plan: &PlanFile, outcome: &Outcome, accepted: bool) -> Result<(), Refusal> {
     let mut drift = plan.users.drift(&outcome.users);
     drift.changed += plan.moved.changed(&outcome.moved);
+    let beyond = outcome.planned.settled.iter().filter(|group| group.code == Code::NotInPlan);
+    drift.added += beyond.map(|group| group.count.unsigned_abs()).sum::<u64>();
     if !drift.is_stale() || accepted {
         return Ok(());
     }
@@ -291,7 +293,7 @@ impl From<&PlanFile> for PlanView {
 
 #[cfg(test)]
 mod tests {
-    use ferry_domain::{Code, plan::MadeWith};
+    use ferry_domain::plan::MadeWith;
 
     use super::*;
     use crate::views::tests::{Nobody, run_view};

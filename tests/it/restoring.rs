@@ -148,7 +148,7 @@ async fn each_is_named(place: &Place, run: &str, execute: impl AsyncFn(&str)) {
     let restore = |more: &[&str]| place.run(&[&["run", "restore-ids", run, "--yes"][..], more].concat());
     let whole = restore(&[]);
     assert_eq!(whole.code, 0, "{}", whole.all());
-    assert!(whole.err.contains("No row lacks its id; 6 of 6 users carry theirs."), "{}", whole.all());
+    assert!(whole.err.contains("No row waits for its id; 6 of 6 users carry theirs."), "{}", whole.all());
     for sql in DAMAGE {
         execute(sql).await;
     }
@@ -216,7 +216,7 @@ async fn each_is_named(place: &Place, run: &str, execute: impl AsyncFn(&str)) {
     let gone = restore(&[]);
     assert_eq!(gone.code, 3, "{}", gone.all());
     assert!(
-        gone.err.contains("No row lacks its id; 5 of 6 users carry theirs. 1 user is still"),
+        gone.err.contains("No row waits for its id; 5 of 6 users carry theirs. 1 user is still"),
         "{}",
         gone.all()
     );

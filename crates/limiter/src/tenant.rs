@@ -65,6 +65,10 @@ impl State {
 
     /// Takes in what an answer named; the plan to keep from now on, where that changes.
     fn note(&mut self, group: Group, size: u32) -> Option<LimitPlan> {
+        // Other endpoints have several buckets among them, and none of those is the users'.
+        if group == Group::Rest {
+            return None;
+        }
         // Both take from the same bucket.
         let group = if group == Group::ReadBack { Group::UserReads } else { group };
         let place = self.sizes.iter().position(|known| known.group == group).unwrap_or_else(|| {
@@ -222,6 +226,14 @@ mod tests {
         let off = limiter("off");
         answers(&off, Group::UserWrites, 2, 10);
         assert_eq!(allowed(&off), None, "whoever asks for no limit gets none");
+    }
+
+    #[tokio::test]
+    async fn buckets_of_other_endpoints_say_nothing_of_the_users() {
+        let limiter = limiter("essentials");
+        answers(&limiter, Group::Rest, 5, 10);
+        assert_eq!(limiter.figures().named, None);
+        assert_eq!(limiter.state().kept, plan("essentials"));
     }
 
     #[tokio::test]

@@ -133,7 +133,7 @@ fn tell(question: &Question, Outcome { restored, not_restored, .. }: &Outcome) {
     };
     output::say(&match question.rows.lacking {
         0 => format!(
-            "No row lacks its id; {} of {} carry theirs.{left}",
+            "No row waits for its id; {} of {} carry theirs.{left}",
             restored.rows.carried,
             counted(restored.rows.users(), "user"),
         ),
