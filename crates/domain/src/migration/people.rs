@@ -14,6 +14,9 @@ use crate::{
 
 /// Earlier runs whose users are compared, at most: each costs a reading of its users.
 pub const COMPARED: usize = 20;
+/// Of runs over tables that many of the newest, and of the older ones those that made most accounts.
+const NEWEST: usize = 3;
+const LARGEST: usize = 2;
 /// Users that are kept for the comparison, at most.
 const MOST: usize = 1_000;
 
@@ -102,23 +105,30 @@ impl<'a> Planned<'a> {
 
     /// The runs, of those given newest first, whose users are compared with this one's: those of its
     /// source, then those of its migration from another place, then those of `same`, sources of the
-    /// same people under another name. Of runs into the same connection that ended and moved
-    /// somebody.
+    /// same people under another name. Of runs into the same connection that ended and asked Auth0
+    /// for somebody; each costs a reading of its users. A run over a table has all its users, so
+    /// of many the newest count, and those that made most accounts.
     pub fn earlier(&self, runs: &[RunView], same: &[RunId]) -> Vec<RunId> {
-        let moved = |run: &&RunView| {
-            let tally = &run.tally;
-            let moved = tally.created + tally.adopted + tally.skipped > 0;
-            run.id != self.run && !run.state.is_active() && moved && self.has_target_of(run)
+        let made = |run: &RunView| run.tally.created + run.tally.adopted;
+        let asked = |run: &&RunView| {
+            let asked = run.requests > 0 || made(run) > 0;
+            run.id != self.run && !run.state.is_active() && asked && self.has_target_of(run)
         };
-        let place = |run: &&RunView| match run {
-            run if run.source == *self.source => Some(0),
-            run if run.migration == self.migration => Some(1),
-            run => same.contains(&run.id).then_some(2),
-        };
-        let mut earlier: Vec<_> =
-            runs.iter().filter(moved).filter_map(|run| Some((place(&run)?, run.id))).collect();
-        earlier.sort_by_key(|(place, _)| *place); // stable: the newest first in each
-        earlier.into_iter().map(|(_, id)| id).take(COMPARED).collect()
+        let mut places = [Vec::new(), Vec::new(), Vec::new()];
+        for run in runs.iter().filter(asked) {
+            match run {
+                run if run.source == *self.source => places[0].push(run),
+                run if run.migration == self.migration => places[1].push(run),
+                run if same.contains(&run.id) => places[2].push(run),
+                _ => {}
+            }
+        }
+        for place in places.iter_mut().filter(|_| !self.source.is_file()) {
+            let mut older = place.split_off(place.len().min(NEWEST));
+            older.sort_by_key(|run| std::cmp::Reverse(made(run)));
+            place.extend(older.into_iter().take(LARGEST));
+        }
+        places.into_iter().flatten().map(|run| run.id).take(COMPARED).collect()
     }
 
     /// The newest run of its source that has ended, of those given newest first.
@@ -240,6 +250,24 @@ mod tests {
         runs[3].spec.tenant = "another".into();
         runs[5].tally.created = 0;
         assert_eq!((numbers(&runs), last(&runs)), (vec![4], Some(4)));
+    }
+
+    #[test]
+    fn of_many_runs_over_a_table_the_newest_and_the_largest_are_compared() {
+        let of_kind = |kind: &str| -> Vec<u128> {
+            let source = SourceIdentity { kind: kind.into(), location: "app".into() };
+            let runs: Vec<RunView> = (10..40)
+                .rev()
+                .map(|number| {
+                    let created = if number == 12 { 500 } else { 1 };
+                    let tally = Tally { created, ..Tally::default() };
+                    RunView { source: source.clone(), tally, ..moved(number, "users", "") }
+                })
+                .collect();
+            planned(&source, "users").earlier(&runs, &[]).iter().map(|id| id.0.as_u128()).collect()
+        };
+        assert_eq!(of_kind("postgres"), [39, 38, 37, 12, 36]);
+        assert_eq!(of_kind("csv").len(), COMPARED, "each export may hold others");
     }
 
     #[test]
