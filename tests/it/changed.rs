@@ -218,5 +218,5 @@ async fn the_id_of_another_person_in_a_row_is_told() {
     world.place.must(&["run", "retry", &run, "--yes"]);
     world.goes_on(&run, 3);
     let report = world.report(&run);
-    assert_eq!(report.matches("conflict,CHANGED_SINCE_MOVED,email,").count(), 2, "{report}");
+    assert_eq!(report.matches("conflict,ACCOUNT_OF_ANOTHER_USER,email,").count(), 2, "{report}");
 }

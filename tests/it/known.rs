@@ -87,7 +87,7 @@ async fn who_was_found_under_another_name_keeps_the_account() {
     }
     let rows =
         "1,new@example.com,Ann,true,true\n2,bea@example.com,Bea,true,true\n9,ann@example.com,A,true,true\n";
-    for file in ["w2.csv", "w3.csv"] {
+    for file in ["w2.csv", "w3.csv", "w3.csv", "w1.csv"] {
         world.csv(file, rows);
         let (watched, run) = world.moves(&[file]);
         assert_eq!(watched.code, 3, "{}", watched.all());

@@ -85,7 +85,17 @@ impl Claimant<'_> {
     /// adopted, and holds what adoption promises. The ledger keeps the id, whatever differs; it is
     /// written back only where the address agrees.
     pub fn by_known_id(&self, id: &Auth0UserId, found: Option<&DirectoryUser>) -> Outcome {
-        let Some(found) = found else { return Outcome::conflict(Code::MissingAtTarget) };
+        let Some(found) = found else {
+            // Whoever is to be blocked can't sign in.
+            return match self.record.blocked {
+                true => Outcome::skipped(Code::AlreadyMigrated, None),
+                false => Outcome::conflict(Code::MissingAtTarget),
+            };
+        };
+        let anothers = Mark::of(found).is_some_and(|mark| mark.key != self.record.key.0);
+        if let Some(conflict) = self.by_mark(found).filter(|_| anothers) {
+            return conflict;
+        }
         let known =
             |outcome| Outcome { auth0_user_id: self.has_address(found).then(|| id.clone()), ..outcome };
         let ours = Mark::of(found).is_some_and(|mark| mark.key == self.record.key.0);
@@ -368,7 +378,8 @@ mod tests {
         let ask = |record: &UserRecord, found: Option<&DirectoryUser>| {
             let told =
                 Claimant { record, id: RUN, run: &here, account_of: None }.by_known_id(&there.id, found);
-            let agrees = found.is_some_and(|found| found.email.as_deref() == Some(record.email.expose()));
+            let agrees = found.is_some_and(|found| found.email.as_deref() == Some(record.email.expose()))
+                && record.key == ours.key;
             assert_eq!(
                 told.auth0_user_id.is_some(),
                 agrees,
@@ -389,6 +400,10 @@ mod tests {
         assert_eq!(ask(&readdressed, Some(&there)), changed("email"));
         assert_eq!(ask(&readdressed, Some(&adopted)), changed("email"));
         assert_eq!(ask(&ours, None), (ItemState::Conflict, Some(Code::MissingAtTarget), None));
+        let blocked = UserRecord { blocked: true, ..ours.clone() };
+        assert_eq!(ask(&blocked, None), settled, "nobody can sign in");
+        let pasted = UserRecord { key: SourceKey("9".into()), ..ours.clone() };
+        assert_eq!(ask(&pasted, Some(&there)).1, Some(Code::AccountOfAnotherUser));
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl Since {
                 "{} users that were moved are not in this table any more, and can sign in still (keys {shown}{more})",
                 self.gone
             );
-            warning(what, "Block or delete their accounts at Auth0 if they left")
+            warning(what, "Look who they are: block or delete the accounts at Auth0 of those who left; a row with another key may be somebody's by now")
         });
         self.notes.iter().cloned().chain(not_compared).chain(gone).collect()
     }

@@ -139,6 +139,14 @@ pub async fn users_keep_the_accounts_that_earlier_runs_gave_them(world: impl Led
     scene.ledger.start(run.id).await.unwrap();
     scene.finish(|_| Outcome::conflict(Code::ChangedSinceMoved).at_field("email")).await;
     assert_eq!(known(2).await, (Some(id(2)), None));
+    let again = scene.new_run("again.csv");
+    scene.ledger.open_run(&again).await.unwrap();
+    let rows =
+        [user(1, scene.batch(), "2", "new@example.com"), user(2, scene.batch(), "7", "new@example.com")];
+    scene.ledger.add_items(again.id, &rows).await.unwrap();
+    scene.ledger.finish_planning(again.id, &[run.id]).await.unwrap();
+    let known_again = scene.item(again.id, 1).await.auth0_user_id;
+    assert_eq!(known_again, Some(id(2)), "one run hands it on to the next");
     scene.ledger.retry(run.id, &[], &scene.batches(1), &ANN).await.unwrap();
     assert_eq!(known(5).await.0, Some(id(4)), "a retry takes this one up too");
     assert_eq!(scene.view(run.id).await.tally.pending, 5);

@@ -12,10 +12,12 @@ use crate::{
     shell::quoted,
 };
 
-/// Earlier runs whose users are compared, at most: each costs a reading of its users.
-pub const COMPARED: usize = 20;
+/// Other sources and names whose people are compared, at most: each costs a reading of a run.
+const COMPARED: usize = 20;
 /// Of runs over tables that many of the newest, and of the older ones those that made most accounts.
 const NEWEST: usize = 3;
+/// The same of runs over files: each may hold others.
+const NEWEST_FILES: usize = 18;
 const LARGEST: usize = 2;
 /// Users that are kept for the comparison, at most.
 const MOST: usize = 1_000;
@@ -91,6 +93,11 @@ pub struct Planned<'a> {
     pub connection: &'a str,
 }
 
+/// Whether two runs are of one source and name.
+fn is_alike(one: &RunView, other: &RunView) -> bool {
+    one.source == other.source && one.migration == other.migration
+}
+
 impl<'a> Planned<'a> {
     /// Of a run to be opened.
     pub fn of(run: &'a NewRun) -> Planned<'a> {
@@ -105,30 +112,26 @@ impl<'a> Planned<'a> {
 
     /// The runs, of those given newest first, whose users are compared with this one's: those of its
     /// source, then those of its migration from another place, then those of `same`, sources of the
-    /// same people under another name. Of runs into the same connection that ended and asked Auth0
-    /// for somebody; each costs a reading of its users. A run over a table has all its users, so
-    /// of many the newest count, and those that made most accounts.
-    pub fn earlier(&self, runs: &[RunView], same: &[RunId]) -> Vec<RunId> {
-        let made = |run: &RunView| run.tally.created + run.tally.adopted;
-        let asked = |run: &&RunView| {
-            let asked = run.requests > 0 || made(run) > 0;
-            run.id != self.run && !run.state.is_active() && asked && self.has_target_of(run)
-        };
+    /// same people under another name. Of runs into the same connection that asked Auth0 for
+    /// somebody; each costs a reading of its users. A run over a table has all its users, so of
+    /// many the newest count, and those that made most accounts.
+    pub fn earlier(&self, runs: &[RunView], same: &[&RunView]) -> Vec<RunId> {
         let mut places = [Vec::new(), Vec::new(), Vec::new()];
-        for run in runs.iter().filter(asked) {
+        for run in runs.iter().filter(|run| self.knows(run)) {
             match run {
                 run if run.source == *self.source => places[0].push(run),
                 run if run.migration == self.migration => places[1].push(run),
-                run if same.contains(&run.id) => places[2].push(run),
+                run if same.iter().any(|one| is_alike(one, run)) => places[2].push(run),
                 _ => {}
             }
         }
-        for place in places.iter_mut().filter(|_| !self.source.is_file()) {
-            let mut older = place.split_off(place.len().min(NEWEST));
-            older.sort_by_key(|run| std::cmp::Reverse(made(run)));
+        let newest = if self.source.is_file() { NEWEST_FILES } else { NEWEST };
+        for place in &mut places {
+            let mut older = place.split_off(place.len().min(newest));
+            older.sort_by_key(|run| std::cmp::Reverse(run.tally.created + run.tally.adopted));
             place.extend(older.into_iter().take(LARGEST));
         }
-        places.into_iter().flatten().map(|run| run.id).take(COMPARED).collect()
+        places.into_iter().flatten().map(|run| run.id).collect()
     }
 
     /// The newest run of its source that has ended, of those given newest first.
@@ -137,16 +140,28 @@ impl<'a> Planned<'a> {
         runs.iter().find(own).map(|run| run.id)
     }
 
-    /// The runs, of those given newest first, whose people are compared with this one's to find
-    /// whether the name fits; none where this source had this name before.
+    /// Whether a run of this source had this name before.
+    pub fn had_name(&self, runs: &[RunView]) -> bool {
+        let own = |run: &RunView| run.source == *self.source && run.migration == self.migration;
+        runs.iter().any(|run| run.id != self.run && !run.state.is_unstarted() && own(run))
+    }
+
+    /// Of each other source and name the run, the newest of those given, whose people are compared
+    /// with this one's to find whether they are the same.
     pub fn strangers<'r>(&self, runs: &'r [RunView]) -> Vec<&'r RunView> {
-        let others: Vec<&RunView> =
-            runs.iter().filter(|run| run.id != self.run && !run.state.is_unstarted()).collect();
-        if others.iter().any(|run| run.source == *self.source && run.migration == self.migration) {
-            return Vec::new();
+        let mut strangers: Vec<&RunView> = Vec::new();
+        for run in runs.iter().filter(|run| run.source != *self.source && self.knows(run)) {
+            if strangers.len() < COMPARED && !strangers.iter().any(|one| is_alike(one, run)) {
+                strangers.push(run);
+            }
         }
-        let others = others.into_iter().filter(|run| run.source != *self.source && self.has_target_of(run));
-        others.take(COMPARED).collect()
+        strangers
+    }
+
+    /// Whether a run asked Auth0 for users of this one's target.
+    fn knows(&self, run: &RunView) -> bool {
+        let asked = run.requests > 0 || run.tally.created + run.tally.adopted > 0;
+        run.id != self.run && !run.state.is_unstarted() && asked && self.has_target_of(run)
     }
 
     /// Whether the people of a run of the same name are these, given how many of a sample it moved.
@@ -237,10 +252,10 @@ mod tests {
             moved(4, "staff", "/new.csv"),
             moved(3, "other", "/other.csv"),
         ];
-        let same = [runs[5].id];
+        let same = runs[5].clone();
         let source = runs[1].source.clone();
         let numbers = |runs: &[RunView]| -> Vec<u128> {
-            planned(&source, "users").earlier(runs, &same).iter().map(|id| id.0.as_u128()).collect()
+            planned(&source, "users").earlier(runs, &[&same]).iter().map(|id| id.0.as_u128()).collect()
         };
         assert_eq!(numbers(&runs), [7, 4, 6, 5, 3]);
         let last = |runs: &[RunView]| planned(&source, "users").last(runs).map(|id| id.0.as_u128());
@@ -249,7 +264,7 @@ mod tests {
         runs[2].spec.connection = "another".into();
         runs[3].spec.tenant = "another".into();
         runs[5].tally.created = 0;
-        assert_eq!((numbers(&runs), last(&runs)), (vec![4], Some(4)));
+        assert_eq!((numbers(&runs), last(&runs)), (vec![7, 4], Some(4)), "what a running one made counts");
     }
 
     #[test]
@@ -267,23 +282,28 @@ mod tests {
             planned(&source, "users").earlier(&runs, &[]).iter().map(|id| id.0.as_u128()).collect()
         };
         assert_eq!(of_kind("postgres"), [39, 38, 37, 12, 36]);
-        assert_eq!(of_kind("csv").len(), COMPARED, "each export may hold others");
+        assert_eq!(of_kind("csv").len(), NEWEST_FILES + LARGEST, "each export may hold others");
     }
 
     #[test]
-    fn people_are_strangers_until_their_source_had_the_name() {
-        let runs = [moved(8, "users", "/old.csv"), moved(7, "staff", "/new.csv")];
-        let (new, old) = (runs[1].source.clone(), runs[0].source.clone());
-        let migrations = |planned: Planned<'_>| -> Vec<String> {
-            planned.strangers(&runs).into_iter().map(|run| run.migration.clone()).collect()
+    fn of_each_other_source_and_name_the_newest_run_is_compared() {
+        let runs = [
+            moved(8, "users", "/old.csv"),
+            moved(7, "staff", "/new.csv"),
+            moved(6, "users", "/old.csv"),
+            moved(5, "old", "/old.csv"),
+            RunView { requests: 0, tally: Tally::default(), ..moved(4, "idle", "/idle.csv") },
+        ];
+        let new = runs[1].source.clone();
+        let strangers = |planned: Planned<'_>| -> Vec<u128> {
+            planned.strangers(&runs).into_iter().map(|run| run.id.0.as_u128()).collect()
         };
-        assert_eq!(migrations(planned(&new, "users")), ["users"]);
-        assert!(migrations(planned(&new, "staff")).is_empty());
-        assert_eq!(migrations(planned(&old, "new")), ["staff"], "its own other name is said without them");
+        assert_eq!(strangers(planned(&new, "users")), [8, 5], "one that asked for nobody knows nothing");
+        assert!(planned(&new, "staff").had_name(&runs) && !planned(&new, "users").had_name(&runs));
         let elsewhere = Planned { connection: "another", ..planned(&new, "users") };
-        assert!(migrations(elsewhere).is_empty());
+        assert!(strangers(elsewhere).is_empty());
         let anywhere = Planned { tenant: "", ..planned(&new, "users") };
-        assert_eq!(migrations(anywhere), ["users"]);
+        assert_eq!(strangers(anywhere), [8, 5]);
     }
 
     fn overlap(looked_at: usize, keys: usize, same: usize) -> Overlap {

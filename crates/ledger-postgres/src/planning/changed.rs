@@ -66,11 +66,13 @@ impl ChangedSteps for Tx<'_> {
             Met,
             r#"
             WITH past AS MATERIALIZED (
-                SELECT key, email, CASE WHEN state <> 'conflict' THEN auth0_user_id END AS account
+                SELECT key, CASE WHEN state <> 'conflict' THEN email END AS email,
+                       CASE WHEN code IS DISTINCT FROM $4 THEN auth0_user_id END AS account
                 FROM ferry.items
                 WHERE run_id = $2 AND auth0_user_id IS NOT NULL
                   AND (state IN ('created', 'adopted') OR state = 'skipped' AND code = $3
-                       OR state = 'conflict' AND code = $4)
+                       OR state = 'conflict'
+                          AND (code = $4 OR code = $5 AND (field LIKE '%auth0_user_id%') IS NOT TRUE))
             ), item AS MATERIALIZED (
                 SELECT seq, key, email FROM ferry.items
                 WHERE run_id = $1 AND state = 'pending' AND auth0_user_id IS NULL
@@ -85,6 +87,7 @@ impl ChangedSteps for Tx<'_> {
             earlier.0,
             Code::AlreadyMigrated.as_str(),
             Code::MissingAtTarget.as_str(),
+            Code::ChangedSinceMoved.as_str(),
         )
         .fetch_all(&mut *self.0)
         .await?;

@@ -198,12 +198,13 @@ async fn met_among(
     let by_email: HashMap<&str, &ToSend> = users.iter().map(|user| (user.email.as_str(), user)).collect();
     let mut rows = sqlx::query!(
         r#"
-        SELECT key AS "key!: String", email AS "email?: String",
-               CASE WHEN state <> 'conflict' THEN auth0_user_id END AS "account?: String"
+        SELECT key AS "key!: String", CASE WHEN state <> 'conflict' THEN email END AS "email?: String",
+               CASE WHEN code IS NOT 'MISSING_AT_TARGET' THEN auth0_user_id END AS "account?: String"
         FROM ferry_items
         WHERE run_id = ?1 AND auth0_user_id IS NOT NULL
           AND (state IN ('created', 'adopted') OR state = 'skipped' AND code = 'ALREADY_MIGRATED'
-               OR state = 'conflict' AND code = 'MISSING_AT_TARGET')
+               OR state = 'conflict' AND (code = 'MISSING_AT_TARGET'
+                  OR code = 'CHANGED_SINCE_MOVED' AND coalesce(field, '') NOT LIKE '%auth0_user_id%'))
         "#,
         earlier.0
     )
