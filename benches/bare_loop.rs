@@ -2,7 +2,8 @@
 //! measure for what Ferry costs (`benches/compare`).
 //!
 //! It reads the users of the MedLogistics example, creates them at Auth0, a fixed
-//! number at the same time, and writes each id back by itself. No queue, no ledger, no retry:
+//! number at the same time, and writes each id back by itself, or with `--grouped` all that were
+//! created since the last write in one statement. No queue, no ledger, no retry:
 //! whatever it does not expect ends it. It is not made slow to look bad: the rows are
 //! streamed, connections are kept, the statement is prepared, and the request carries
 //! the fields that Ferry sends. sqlx's ping before each use of a connection cost a fifth
@@ -15,7 +16,7 @@ use std::{future::ready, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
-use futures_util::TryStreamExt;
+use futures_util::{Stream, TryStreamExt};
 use rand::{TryRng, rngs::SysRng};
 use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
@@ -24,7 +25,7 @@ use sqlx::{
     PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use tokio::time::Instant;
+use tokio::{sync::mpsc, time::Instant, try_join};
 
 /// Ticks of `/proc/PID/stat` in a second: Linux shows every program 100.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -45,6 +46,15 @@ const USERS: &str = "
     ORDER BY u.id";
 
 const WRITE_BACK: &str = "UPDATE users SET auth0_user_id = $2 WHERE id = $1";
+
+/// With the number of pairs in sight of the planner only at run time, as one writes it.
+const WRITE_GROUP: &str = "
+    UPDATE users SET auth0_user_id = given.auth0_user_id
+    FROM unnest($1::bigint[], $2::text[]) AS given (id, auth0_user_id)
+    WHERE users.id = given.id";
+
+/// Most ids in one statement.
+const GROUP: usize = 500;
 
 /// Creates the users of the MedLogistics example at a simulated Auth0, without a queue.
 #[derive(Parser)]
@@ -68,6 +78,9 @@ struct Options {
     /// Users under way at once
     #[arg(long, env = "BARE_LOOP_AT_ONCE", default_value_t = 64)]
     at_once: u32,
+    /// Write ids back in groups
+    #[arg(long)]
+    grouped: bool,
     /// Given by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
@@ -124,6 +137,7 @@ async fn run(options: &Options, database: &str, auth0: &Url) -> anyhow::Result<(
             "users": counted.created,
             "conflicts": counted.conflicts,
             "at_once": options.at_once,
+            "grouped": options.grouped,
             "seconds": rounded(seconds),
             "users_per_second": rounded(counted.created as f64 / seconds),
             "cpu_seconds": rounded(used.cpu_seconds),
@@ -150,10 +164,11 @@ async fn migrate(options: &Options, database: &str, auth0: &Url) -> anyhow::Resu
         .await
         .context("the database does not answer")?;
     let target = &Target::connect(options, auth0).await?;
+    if options.grouped {
+        return grouped(&pool, target, at_once as usize).await;
+    }
     let (pool, most) = (&pool, at_once as usize);
-    sqlx::query_as::<_, User>(USERS)
-        .fetch(pool)
-        .map_err(|error| anyhow::Error::new(error).context("the users can't be read"))
+    users(pool)
         .map_ok(|user| bring_across(pool, target, user))
         .try_buffer_unordered(most)
         .try_fold(Counted::default(), |mut counted, created| {
@@ -165,6 +180,47 @@ async fn migrate(options: &Options, database: &str, auth0: &Url) -> anyhow::Resu
             ready(Ok(counted))
         })
         .await
+}
+
+fn users(pool: &PgPool) -> impl Stream<Item = anyhow::Result<User>> {
+    sqlx::query_as::<_, User>(USERS)
+        .fetch(pool)
+        .map_err(|error| anyhow::Error::new(error).context("the users can't be read"))
+}
+
+/// Creates users and writes ids at the same time: a group is what was created while the last one
+/// was written.
+async fn grouped(pool: &PgPool, target: &Target, most: usize) -> anyhow::Result<Counted> {
+    let (send, mut created) = mpsc::channel(2 * GROUP);
+    let creating = async move {
+        let mut conflicts = 0;
+        let mut answers = users(pool)
+            .map_ok(|user| async move {
+                let answer = target.create(&user).await.with_context(|| format!("user {}", user.id))?;
+                Ok(answer.map(|user_id| (user.id, user_id)))
+            })
+            .try_buffer_unordered(most);
+        while let Some(answer) = answers.try_next().await? {
+            match answer {
+                Some(pair) => send.send(pair).await.context("nobody writes any more")?,
+                None => conflicts += 1,
+            }
+        }
+        anyhow::Ok(conflicts)
+    };
+    let writing = async {
+        let (mut group, mut written) = (Vec::with_capacity(GROUP), 0);
+        while created.recv_many(&mut group, GROUP).await > 0 {
+            let (ids, user_ids): (Vec<i64>, Vec<String>) = group.drain(..).unzip();
+            let done = sqlx::query(WRITE_GROUP).bind(&ids).bind(&user_ids).execute(pool).await;
+            let rows = done.context("a group can't be written back")?.rows_affected();
+            ensure!(rows == ids.len() as u64, "a row of a group is gone");
+            written += rows;
+        }
+        Ok(written)
+    };
+    let (conflicts, created) = try_join!(creating, writing)?;
+    Ok(Counted { created, conflicts })
 }
 
 /// True when the user was created, false when the address is taken.

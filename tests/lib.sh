@@ -207,10 +207,13 @@ postgres_is_ready() {
   [[ $(sed -n 8p "$scratch/postgres/data/postmaster.pid" 2>/dev/null) == ready* ]]
 }
 
-# start_postgres: sets postgres_url, a database `ferry_test` with a superuser `ferry`.
+# start_postgres [SETTING...]: sets postgres_url, a database `ferry_test` with a superuser `ferry`.
 # Loopback only and no unix socket: long names of temporary folders break sockets.
+# Without settings (`name=value`) it does not wait for the disk.
 start_postgres() {
-  local folder=$scratch/postgres log=$scratch/postgres.log port tries
+  local folder=$scratch/postgres log=$scratch/postgres.log port tries setting settings=()
+  if (($# == 0)); then set -- fsync=off synchronous_commit=off full_page_writes=off; fi
+  for setting in "$@"; do settings+=(-c "$setting"); done
   need_postgres
   mkdir "$folder"
   : >"$log"
@@ -227,7 +230,7 @@ start_postgres() {
     port=$(free_port)
     start_group "$log" as_postgres_user "$postgres_bin/postgres" -D "$folder/data" -p "$port" \
       -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=200 \
-      -c fsync=off -c synchronous_commit=off -c full_page_writes=off
+      "${settings[@]}"
     postgres_pid=$group_pid
     if await_ready PostgreSQL "$postgres_pid" "$log" postgres_is_ready; then break; fi
     end_group "$postgres_pid" INT
@@ -243,8 +246,9 @@ start_postgres() {
 
 redis_is_ready() { grep -q 'Ready to accept connections' "$scratch/redis.log"; }
 
-# start_redis: sets redis_url. Nothing is saved, and the working folder is ours.
+# start_redis [OPTION...]: sets redis_url. The working folder is ours; without options nothing is saved.
 start_redis() {
+  if (($# == 0)); then set -- --appendonly no; fi
   local log=$scratch/redis.log port tries
   need_redis
   mkdir "$scratch/redis"
@@ -252,7 +256,7 @@ start_redis() {
     port=$(free_port)
     : >"$log"
     start_group "$log" "$redis_bin" --port "$port" --bind 127.0.0.1 --daemonize no \
-      --save '' --appendonly no --dir "$scratch/redis"
+      --save '' "$@" --dir "$scratch/redis"
     redis_pid=$group_pid
     if await_ready Redis "$redis_pid" "$log" redis_is_ready; then break; fi
     end_group "$redis_pid" TERM
