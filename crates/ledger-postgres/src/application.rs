@@ -36,6 +36,7 @@ use crate::{
 };
 
 /// A row that is to get an id.
+#[derive(Clone, Copy)]
 struct AppRow<'a> {
     seq: ItemSeq,
     key: &'a str,
@@ -53,7 +54,9 @@ impl AppRow<'_> {
 /// How rows are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Group {
-    /// All in one statement.
+    /// All in one statement that waits a moment for rows which others hold locked.
+    Quick,
+    /// All in one statement that leaves such rows out.
     Whole,
     /// In halves of halves around rows that the table refuses.
     Split,
@@ -68,16 +71,12 @@ pub(crate) enum How {
     TooSlow,
 }
 
-impl Default for How {
-    fn default() -> Self {
-        How::Rows(Group::Whole)
-    }
-}
-
 impl How {
     /// How to write these rows after a fault that another way avoids.
     pub(crate) fn after(self, fault: &Fault, rows: usize) -> Option<How> {
         match (fault, self) {
+            (Fault::AppRows(_) | Fault::KeyShared, How::Rows(Group::Quick)) => Some(How::Rows(Group::Whole)),
+            (fault, How::Rows(Group::Quick)) if fault.is_a_lock() => Some(How::Rows(Group::Whole)),
             (Fault::AppRows(_), How::Rows(Group::Whole)) => Some(How::Rows(Group::Split)),
             (Fault::AppSlow, How::Rows(_)) if rows == 1 => Some(How::TooSlow),
             _ => None,
@@ -173,10 +172,11 @@ impl PostgresLedger {
         };
         let mut writer = Writer { connection, target, statements };
         let written = match group {
+            Group::Quick => writer.quick(rows).await,
             Group::Whole => writer.update(rows).await,
             Group::Split => writer.split(rows).await,
         }
-        .map_err(|fault| fault.over_table(target));
+        .map_err(|fault| if group == Group::Quick { fault } else { fault.over_table(target) });
         // The table may not be as it was: it is looked at again next time, and what it lacks is said.
         let doubtful = match &written {
             Err(Fault::AppRows(refusal)) => fault::may_be_the_tables(refusal),

@@ -8,7 +8,7 @@ use ferry_domain::{ItemState, NewItem, ports::LedgerError};
 use uuid::Uuid;
 
 /// The statement that takes what [`Rows`] makes.
-pub(crate) const STATEMENT: &str = "COPY ferry.items (run_id, seq, batch_id, key, place, line, email, \
+pub(crate) const STATEMENT: &str = "COPY ferry.planned_items (run_id, seq, batch_id, key, place, line, email, \
      record, digest, state, code, field, auth0_user_id, made_by_ferry) FROM STDIN";
 
 /// Rows ready to be sent.

@@ -74,8 +74,8 @@ impl DeadLetters for PostgresLedger {
         let rows = query_as!(
             ItemViewRow,
             r#"
-            SELECT item.seq, item.key, item.place, item.line, item.state, item.code, item.field, item.other,
-                   item.auth0_user_id
+            SELECT item.seq AS "seq!", item.key AS "key!", item.place AS "place!", item.line AS "line!",
+                   item.state AS "state!", item.code, item.field, item.other, item.auth0_user_id
             FROM ferry.dead_letters AS letter
             JOIN ferry.items AS item ON item.batch_id = letter.batch_id AND item.run_id = letter.run_id
             LEFT JOIN ferry.discrepancies AS found

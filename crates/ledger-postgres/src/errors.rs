@@ -27,6 +27,8 @@ pub(crate) enum Fault {
     AppSlow,
     /// The application holds this table locked.
     AppLocked(String),
+    /// Several rows of the application carry one key.
+    KeyShared,
     /// Some results of a group were written by an earlier call.
     ToldBefore,
 }
@@ -79,6 +81,11 @@ impl Fault {
 }
 
 impl Fault {
+    /// Whether others held something locked for too long.
+    pub(crate) fn is_a_lock(&self) -> bool {
+        matches!(self, Fault::Sql(error) if is_lock_of(error))
+    }
+
     /// The same where single rows are not waited for: a lock that does not come is one on the whole table.
     pub(crate) fn over_table(self, target: &WriteBackTarget) -> Self {
         match self {
@@ -188,7 +195,7 @@ impl PostgresLedger {
     pub(crate) fn failed(&self, doing: &'static str) -> impl Fn(Fault) -> LedgerError + '_ {
         move |fault| match fault {
             Fault::Ledger(error) => error,
-            Fault::ToldBefore => LedgerError::Busy,
+            Fault::ToldBefore | Fault::KeyShared => LedgerError::Busy,
             Fault::AppLocked(table) => LedgerError::AppBusy(table),
             Fault::AppRows(refusal) => {
                 LedgerError::Unavailable { doing, reason: refusal.to_string(), passes: false }

@@ -24,7 +24,6 @@ use tokio::time::Instant;
 use self::results::Told;
 use crate::{
     PostgresLedger,
-    application::How,
     errors::{Fault, Tried},
     transaction::Tries,
 };
@@ -69,6 +68,9 @@ impl Items for PostgresLedger {
                 }
                 Ok(written) => {
                     self.pace.took(part.len(), began.elapsed());
+                    if !written.locked.is_empty() {
+                        self.pace.met_a_lock();
+                    }
                     rows.add(AppRows { refused: written.refused_rows, locked: written.locked });
                     if parts.is_empty() {
                         let AppRows { refused: refused_rows, locked } = rows;
@@ -93,7 +95,8 @@ impl Items for PostgresLedger {
         let rows = query_as!(
             ItemViewRow,
             r#"
-            SELECT seq, key, place, line, state, code, field, other, auth0_user_id
+            SELECT seq AS "seq!", key AS "key!", place AS "place!", line AS "line!", state AS "state!", code, field,
+                   other, auth0_user_id
             FROM ferry.items
             WHERE run_id = $1 AND seq > $2
               AND (cardinality($3::text[]) = 0 OR state = ANY($3))
@@ -125,12 +128,15 @@ impl PostgresLedger {
         requests: i64,
     ) -> Tried<WriteBack> {
         let mut tries = Tries::default();
-        let (mut how, mut told) = (How::default(), Told::Never);
+        let (mut how, mut told) = (self.pace.how(), Told::Never);
         loop {
             let fault = match self.write_results(lease, target, part, requests, how, told).await {
                 Err(fault) => fault,
                 written => return written,
             };
+            if fault.is_a_lock() {
+                self.pace.met_a_lock();
+            }
             match (how.after(&fault, part.len()), &fault, told) {
                 (Some(next), ..) => (how, told) = (next, Told::Perhaps),
                 (None, Fault::ToldBefore, Told::Never) => told = Told::Perhaps,
@@ -146,17 +152,24 @@ impl PostgresLedger {
         refusals::only(lease, kind)?;
         let found = query!(
             r#"
-            SELECT item.seq AS "seq?", item.record::text AS record,
-                   item.auth0_user_id AS "auth0_user_id?", item.other AS "other?", item.state AS "state?"
+            SELECT item.seq AS "seq?", item.record::text AS record, item.auth0_user_id AS "auth0_user_id?",
+                   item.other AS "other?", item.state AS "state?"
             FROM ferry.jobs AS job
-            LEFT JOIN ferry.items AS item ON item.batch_id = job.batch_id AND item.state = ANY($3)
-                AND (item.state = 'pending' OR item.auth0_user_id IS NOT NULL)
+            LEFT JOIN (
+                SELECT item.seq, item.record, coalesce(outcome.state, item.state) AS state,
+                       coalesce(outcome.auth0_user_id, item.auth0_user_id) AS auth0_user_id,
+                       CASE WHEN outcome.state IS NULL THEN item.other ELSE outcome.other END AS other
+                FROM ferry.planned_items AS item
+                LEFT JOIN ferry.outcomes AS outcome ON outcome.batch_id = $4 AND outcome.seq = item.seq
+                WHERE item.batch_id = $4
+            ) AS item ON item.state = ANY($3) AND (item.state = 'pending' OR item.auth0_user_id IS NOT NULL)
             WHERE job.id = $1 AND job.token = $2 AND job.state = 'leased'
             ORDER BY item.seq
             "#,
             lease.of.id.0,
             lease.token,
             states as &[&str],
+            refusals::batch_of(&lease.of)?.0,
         )
         .fetch_all(&self.pool)
         .await

@@ -127,7 +127,9 @@ impl Reports for PostgresLedger {
         let rows = query_as!(
             FailureRow,
             r#"
-            SELECT state, code, key, place, line, seq, count AS "count!" FROM (
+            SELECT state AS "state!", code, key AS "key!", place AS "place!", line AS "line!", seq AS "seq!",
+                   count AS "count!"
+            FROM (
                 SELECT state, code, key, place, line, seq,
                        count(*) OVER alike AS count,
                        row_number() OVER (PARTITION BY state, code ORDER BY seq) AS number

@@ -7,6 +7,7 @@ use sqlx::{PgConnection, PgTransaction, Postgres, Transaction};
 
 use crate::{
     PostgresLedger,
+    application::{Group, How},
     errors::{Fault, Tried},
 };
 
@@ -66,10 +67,15 @@ impl PostgresLedger {
 
     /// The same for writing results back: the application's triggers may take five seconds, and
     /// what it deferred to the commit is checked with the statement, where a savepoint catches it.
-    pub(crate) async fn begin_write_back(&self) -> Tried<PgTransaction<'static>> {
-        self.begin_with(
-            "BEGIN; SET LOCAL lock_timeout = '500ms'; SET LOCAL statement_timeout = '5s'; SET CONSTRAINTS ALL IMMEDIATE",
-        )
+    pub(crate) async fn begin_write_back(&self, how: How) -> Tried<PgTransaction<'static>> {
+        self.begin_with(match how {
+            How::Rows(Group::Quick) => {
+                "BEGIN; SET LOCAL lock_timeout = '25ms'; SET LOCAL statement_timeout = '5s'; SET CONSTRAINTS ALL IMMEDIATE"
+            }
+            _ => {
+                "BEGIN; SET LOCAL lock_timeout = '500ms'; SET LOCAL statement_timeout = '5s'; SET CONSTRAINTS ALL IMMEDIATE"
+            }
+        })
         .await
     }
 

@@ -70,13 +70,15 @@ pub(crate) async fn provision(
             let Some(item) = progress.waiting.pop_front() else { break };
             under_way.push(creating.create(item));
         }
-        if under_way.is_empty() && !progress.waits_for_ledger(&results, hold) {
+        let waits = results.is_writing() && !progress.waiting.is_empty();
+        if under_way.is_empty() && !waits && !progress.waits_for_ledger(&results, hold) {
             break;
         }
         tokio::select! {
             biased;
             () = hold.lost() => return Err(LedgerError::LeaseLost),
             () = &mut out_of_time => break,
+            step = results.step() => step?,
             Some((tried, requests)) = under_way.next() => {
                 results.requests += requests;
                 match tried {
@@ -84,11 +86,7 @@ pub(crate) async fn provision(
                     Tried::Unsettled(trouble, item) => progress.note(trouble, *item),
                 }
             }
-            () = sleep_until(results.due), if !results.is_empty() => results.write().await?,
-            () = env.send_gate.ledger_back(), if under_way.is_empty() => {}
-        }
-        if results.is_full() {
-            results.write().await?;
+            () = env.send_gate.ledger_back(), if under_way.is_empty() && !results.is_writing() => {}
         }
     }
     let locked = results.write_last().await?;
@@ -141,7 +139,7 @@ impl<'a> BatchProgress<'a> {
 
     /// Whether another user may be started: its result could be stored, and is wanted.
     fn may_start_next(&self, results: &ResultBuffer<'_>, hold: &HeldLease) -> bool {
-        self.is_wanted(results, hold) && self.env.send_gate.ledger_answers()
+        results.has_room() && self.is_wanted(results, hold) && self.env.send_gate.ledger_answers()
     }
 
     fn is_wanted(&self, results: &ResultBuffer<'_>, hold: &HeldLease) -> bool {

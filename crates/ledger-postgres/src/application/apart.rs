@@ -45,12 +45,15 @@ impl PostgresApplication {
     /// One part of a group, in one transaction; again where others' locks or refused rows stopped it.
     async fn write_part(&self, target: &WriteBackTarget, part: &[&ItemResult]) -> Tried<AppRows> {
         let mut tries = Tries::default();
-        let mut how = How::default();
+        let mut how = self.server.pace.how();
         loop {
             let fault = match self.write_once(target, part, how).await {
                 Err(fault) => fault,
                 written => return written,
             };
+            if fault.is_a_lock() {
+                self.server.pace.met_a_lock();
+            }
             match how.after(&fault, part.len()) {
                 Some(next) => how = next,
                 None if tries.again(&fault).await => {}
@@ -60,7 +63,7 @@ impl PostgresApplication {
     }
 
     async fn write_once(&self, target: &WriteBackTarget, part: &[&ItemResult], how: How) -> Tried<AppRows> {
-        let mut tx = self.server.begin_write_back().await?;
+        let mut tx = self.server.begin_write_back(how).await?;
         match self.server.write_rows(&mut tx, target, part.iter().copied(), how).await {
             Ok(rows) => {
                 tx.commit().await?;
@@ -118,6 +121,9 @@ impl Application for PostgresApplication {
                 Err(fault) => return Err(self.server.failed(WRITING)(fault)),
                 Ok(rows) => {
                     pace.took(part.len(), began.elapsed());
+                    if !rows.locked.is_empty() {
+                        pace.met_a_lock();
+                    }
                     done.add(rows);
                 }
             }

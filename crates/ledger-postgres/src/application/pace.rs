@@ -1,28 +1,57 @@
-//! How many rows go into one transaction, where the application's triggers are slow.
+//! How many rows go into one transaction, where the application's triggers are slow, and by which
+//! statement, where it holds rows locked.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
+
+use tokio::time::Instant;
+
+use super::{Group, How};
 
 /// Faster than this, and twice as many rows are tried.
 const QUICK: Duration = Duration::from_secs(1);
 /// A part that took too long is divided by this.
 const PARTS: usize = 4;
 
-/// Rows at once; all of them until a statement took too long.
-pub(crate) struct Pace(AtomicUsize);
+/// An application that locked a row of ours locks others soon: for this time rows are written by
+/// the statement that waits for none.
+const AFTER_A_LOCK: Duration = Duration::from_secs(5);
+
+/// What the application's table was like lately.
+pub(crate) struct Pace {
+    /// Rows at once; all of them until a statement took too long.
+    rows: AtomicUsize,
+    /// When a lock was met last.
+    lock: Mutex<Option<Instant>>,
+}
 
 impl Default for Pace {
     fn default() -> Self {
-        Pace(AtomicUsize::new(usize::MAX))
+        Pace { rows: AtomicUsize::new(usize::MAX), lock: Mutex::default() }
     }
 }
 
 impl Pace {
+    /// How the next rows are written at first.
+    pub(crate) fn how(&self) -> How {
+        let met = *self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let lately = met.is_some_and(|at| at.elapsed() < AFTER_A_LOCK);
+        How::Rows(if lately { Group::Whole } else { Group::Quick })
+    }
+
+    /// Others held rows locked.
+    pub(crate) fn met_a_lock(&self) {
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
     /// Parts of a group, the last one first.
     pub(crate) fn parts<'r, T>(&self, group: &'r [T]) -> Vec<&'r [T]> {
-        let mut parts: Vec<&[T]> = group.chunks(self.0.load(Ordering::Relaxed).max(1)).collect();
+        let mut parts: Vec<&[T]> = group.chunks(self.rows.load(Ordering::Relaxed).max(1)).collect();
         if parts.is_empty() {
             parts.push(group); // nothing to write is a write too: it checks the lease
         }
@@ -32,14 +61,14 @@ impl Pace {
 
     /// This many rows took too long.
     pub(crate) fn too_slow(&self, rows: usize) {
-        self.0.store((rows / PARTS).max(1), Ordering::Relaxed);
+        self.rows.store((rows / PARTS).max(1), Ordering::Relaxed);
     }
 
     /// This many rows took this long.
     pub(crate) fn took(&self, rows: usize, time: Duration) {
-        let most = self.0.load(Ordering::Relaxed);
+        let most = self.rows.load(Ordering::Relaxed);
         if most != usize::MAX && rows >= most && time < QUICK {
-            self.0.store(most.saturating_mul(2), Ordering::Relaxed);
+            self.rows.store(most.saturating_mul(2), Ordering::Relaxed);
         }
     }
 }

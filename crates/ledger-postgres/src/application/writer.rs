@@ -17,6 +17,7 @@ use crate::errors::{self, Fault, Refusal, Tried};
 /// What is asked of a target's table; made from the catalogue.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Statements {
+    quick: Arc<str>,
     update: Arc<str>,
     lock: Arc<str>,
 }
@@ -28,7 +29,11 @@ pub(super) async fn statements_for(
 ) -> Tried<Statements> {
     let found = look(connection, target).await?;
     found.table.check_writing()?;
-    Ok(Statements { update: write::update(&found).into(), lock: write::lock(&found).into() })
+    Ok(Statements {
+        quick: write::quick_update(&found).into(),
+        update: write::update(&found).into(),
+        lock: write::lock(&found).into(),
+    })
 }
 
 /// Writes groups of rows over one connection.
@@ -39,6 +44,21 @@ pub(super) struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    /// All in one statement, which waits for locks. Rows that it did not write are told one by one.
+    pub async fn quick(&mut self, rows: &[AppRow<'_>]) -> Tried<AppRows> {
+        let written = quick_update(self.connection, &self.statements.quick, rows).await;
+        let written = written.map_err(|error| fault::of_update(error, &self.target.table))?;
+        if written.len() == rows.len() && is_each_once(&written) {
+            return Ok(AppRows::default());
+        }
+        if !is_each_once(&written) {
+            return Err(Fault::KeyShared); // one of the two is somebody else's
+        }
+        let left: Vec<AppRow<'_>> =
+            rows.iter().zip(1..).filter(|(_, number)| !written.contains(number)).map(|(row, _)| *row).collect();
+        self.update(&left).await
+    }
+
     /// All in one statement.
     pub async fn update(&mut self, rows: &[AppRow<'_>]) -> Tried<AppRows> {
         let hits = update(self.connection, &self.statements.update, rows).await;
@@ -116,6 +136,26 @@ impl Writer<'_> {
         }
         Ok(())
     }
+}
+
+fn is_each_once(numbers: &[i64]) -> bool {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_unstable();
+    sorted.windows(2).all(|pair| pair[0] != pair[1])
+}
+
+/// Positions of the rows that were written.
+async fn quick_update(
+    connection: &mut PgConnection,
+    statement: &Arc<str>,
+    rows: &[AppRow<'_>],
+) -> Result<Vec<i64>, sqlx::Error> {
+    let keys: Vec<&str> = rows.iter().map(|row| row.key).collect();
+    let ids: Vec<&str> = rows.iter().map(|row| row.id).collect();
+    let emails: Vec<&str> = rows.iter().map(|row| row.email).collect();
+    // Names come quoted from the catalogue, values are bound.
+    let update = query_scalar(AssertSqlSafe(statement.clone())).bind(&keys).bind(&ids).bind(&emails);
+    update.fetch_all(connection).await
 }
 
 async fn update(

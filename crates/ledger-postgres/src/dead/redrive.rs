@@ -35,14 +35,18 @@ impl RedriveSteps for Tx<'_> {
                 SELECT old, code, new, n
                 FROM unnest($2::uuid[], $3::text[], $4::uuid[]) WITH ORDINALITY AS letter (old, code, new, n)
             ), chosen AS (
-                SELECT item.seq, letter.old, letter.new, letter.n
+                SELECT item.seq, item.auth0_user_id, item.made_by_ferry, letter.old, letter.new, letter.n
                 FROM letter JOIN ferry.items AS item ON item.batch_id = letter.old AND item.code = letter.code
                 WHERE item.run_id = $1 AND item.state = 'failed' AND item.record IS NOT NULL
             ), moved AS (
-                UPDATE ferry.items AS item
-                SET state = 'pending', code = NULL, field = NULL, other = NULL, batch_id = chosen.new
+                UPDATE ferry.planned_items AS item
+                SET state = 'pending', code = NULL, field = NULL, other = NULL, batch_id = chosen.new,
+                    auth0_user_id = chosen.auth0_user_id, made_by_ferry = chosen.made_by_ferry
                 FROM chosen
                 WHERE item.run_id = $1 AND item.seq = chosen.seq
+            ), forgotten AS (
+                DELETE FROM ferry.outcomes AS outcome USING chosen
+                WHERE outcome.batch_id = chosen.old AND outcome.seq = chosen.seq
             ), shrunk AS (
                 UPDATE ferry.batches AS batch
                 SET source = batch.source - gone.items, failed = batch.failed - gone.items

@@ -13,10 +13,13 @@ use sqlx::query_scalar;
 
 use super::{
     WRITING,
-    results::{note_refusals, sorted, tally, without, write_items},
+    results::{append, sorted, tally, without},
 };
 use crate::{PostgresLedger, errors::Tried, leases::fence::fence, transaction::Tx};
-use ferry_ledger::steps::{End, EndSteps};
+use ferry_ledger::{
+    refusals::batch_of,
+    steps::{End, EndSteps},
+};
 
 impl PostgresLedger {
     pub(super) async fn write_apart(
@@ -42,10 +45,9 @@ impl PostgresLedger {
         self.trying(WRITING, || async {
             let mut tx = self.begin().await?;
             let held = fence(&mut tx, lease).await?;
-            let taken = write_items(&mut tx, lease, stored).await?;
+            let taken = append(&mut tx, lease, stored, &refused).await?;
             let of_taken = refused.iter().filter(|row| taken.binary_search(&row.seq.0).is_ok());
             let refused_rows: Vec<_> = of_taken.cloned().collect();
-            note_refusals(&mut tx, lease, &refused_rows).await?;
             let ended = tally(stored, &taken, &refused_rows);
             let pending = Tx(&mut tx).count_in(&lease.of, &ended, requests, End::Done).await?;
             tx.commit().await?;
@@ -59,15 +61,17 @@ impl PostgresLedger {
     async fn held_and_pending(&self, lease: &Lease<Job>, results: &[ItemResult]) -> Tried<Vec<i64>> {
         let open = query_scalar!(
             r#"
-            SELECT ARRAY(SELECT item.seq FROM ferry.items AS item
-                         WHERE item.batch_id = job.batch_id AND item.seq = ANY($3)
-                           AND item.state = 'pending') AS "open!"
+            SELECT ARRAY(SELECT item.seq FROM ferry.planned_items AS item
+                         WHERE item.batch_id = $4 AND item.seq = ANY($3) AND item.state = 'pending'
+                           AND NOT EXISTS (SELECT FROM ferry.outcomes AS outcome
+                                           WHERE outcome.batch_id = $4 AND outcome.seq = item.seq)) AS "open!"
             FROM ferry.jobs AS job
             WHERE job.id = $1 AND job.token = $2 AND job.state = 'leased'
             "#,
             lease.of.id.0,
             lease.token,
             &results.iter().map(|result| result.seq.0).collect::<Vec<_>>(),
+            batch_of(&lease.of)?.0,
         )
         .fetch_optional(&self.pool)
         .await?;

@@ -15,7 +15,7 @@ use ferry_ledger::{
     refusals::batch_of,
     steps::{End, EndSteps},
 };
-use sqlx::{PgConnection, query, query_scalar};
+use sqlx::{PgConnection, query_scalar};
 
 use crate::{
     PostgresLedger,
@@ -46,7 +46,7 @@ impl PostgresLedger {
         how: How,
         told: Told,
     ) -> Tried<WriteBack> {
-        let mut tx = self.begin_write_back().await?;
+        let mut tx = self.begin_write_back(how).await?;
         match self.write_within(&mut tx, lease, target, results, requests, (how, told)).await {
             Ok(written) => {
                 tx.commit().await?;
@@ -82,11 +82,10 @@ impl PostgresLedger {
         let stored = without(results, &locked);
         open.retain(|seq| !locked.contains(&ItemSeq(*seq)));
         let held = fence(tx, lease).await?;
-        let taken = write_items(tx, lease, &stored).await?;
+        let taken = append(tx, lease, &stored, &refused_rows).await?;
         if taken != open {
             return Err(Fault::ToldBefore); // the application's rows of the others are not ours to touch
         }
-        note_refusals(tx, lease, &refused_rows).await?;
         let ended = tally(&stored, &taken, &refused_rows);
         let pending = Tx(tx).count_in(&lease.of, &ended, requests, End::Done).await?;
         let run = held.run.seen_by_holder(held.all_stopped);
@@ -102,7 +101,12 @@ async fn still_pending(
     results: &[ItemResult],
 ) -> Tried<Vec<i64>> {
     let open = query_scalar!(
-        "SELECT seq FROM ferry.items WHERE batch_id = $1 AND seq = ANY($2) AND state = 'pending'",
+        r#"
+        SELECT item.seq FROM ferry.planned_items AS item
+        WHERE item.batch_id = $1 AND item.seq = ANY($2) AND item.state = 'pending' AND NOT EXISTS (
+            SELECT FROM ferry.outcomes AS outcome WHERE outcome.batch_id = $1 AND outcome.seq = item.seq
+        )
+        "#,
         batch_of(&lease.of)?.0,
         &results.iter().map(|result| result.seq.0).collect::<Vec<_>>(),
     )
@@ -121,72 +125,73 @@ pub(super) fn sorted(mut seqs: Vec<i64>) -> Vec<i64> {
     seqs
 }
 
-/// Writes what became of the items that are still pending; returns their positions,
-/// sorted. The others were written by an earlier call whose answer was lost.
-pub(super) async fn write_items(
+/// Appends what became of the items that are still pending; returns their positions,
+/// sorted. The others were written by an earlier call whose answer was lost. An item whose
+/// application row refused the id is a conflict; the id stays with it: the user exists, and
+/// `made_by_ferry` says whose work it is.
+pub(super) async fn append(
     connection: &mut PgConnection,
     lease: &Lease<Job>,
     results: &[&ItemResult],
+    refused: &[RefusedRow],
 ) -> Tried<Vec<i64>> {
-    let seqs: Vec<i64> = results.iter().map(|r| r.seq.0).collect();
-    let states: Vec<&str> = results.iter().map(|r| r.outcome.state.as_str()).collect();
-    let codes: Vec<Option<&str>> = results.iter().map(|r| r.outcome.code.map(Code::as_str)).collect();
-    let fields: Vec<Option<&str>> = results.iter().map(|r| r.outcome.field.as_deref()).collect();
-    let others: Vec<Option<&str>> = results.iter().map(|r| r.outcome.other.as_deref()).collect();
-    let ids: Vec<Option<&str>> =
-        results.iter().map(|r| r.outcome.auth0_user_id.as_ref().map(|id| id.0.as_str())).collect();
+    let rows = Columns::of(results, refused);
     let taken = query_scalar!(
         r#"
-        UPDATE ferry.items AS item
-        SET state = result.state, code = result.code, field = result.field, other = result.other,
-            auth0_user_id = coalesce(result.auth0_user_id, item.auth0_user_id),
-            made_by_ferry = item.made_by_ferry OR result.state = 'created'
-        FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
-            AS result (seq, state, code, field, other, auth0_user_id)
-        WHERE item.batch_id = $1 AND item.seq = result.seq AND item.state = 'pending'
-        RETURNING item.seq
+        INSERT INTO ferry.outcomes (batch_id, seq, state, code, field, other, auth0_user_id, made_by_ferry)
+        SELECT item.batch_id, item.seq, result.state, result.code, result.field, result.other,
+               result.auth0_user_id, result.made
+        FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[])
+            AS result (seq, state, code, field, other, auth0_user_id, made)
+        JOIN ferry.planned_items AS item ON item.seq = result.seq
+        WHERE item.batch_id = $1 AND item.state = 'pending'
+        ON CONFLICT (batch_id, seq) DO NOTHING
+        RETURNING seq
         "#,
         batch_of(&lease.of)?.0,
-        &seqs,
-        &states as &[&str],
-        &codes as &[Option<&str>],
-        &fields as &[Option<&str>],
-        &others as &[Option<&str>],
-        &ids as &[Option<&str>],
+        &rows.seqs,
+        &rows.states as &[&str],
+        &rows.codes as &[Option<&str>],
+        &rows.fields as &[Option<&str>],
+        &rows.others as &[Option<&str>],
+        &rows.ids as &[Option<&str>],
+        &rows.made,
     )
     .fetch_all(connection)
     .await?;
     Ok(sorted(taken))
 }
 
-/// Makes conflicts of items whose application row did not take the id. The id stays
-/// on the item: the user exists, and `made_by_ferry` says whose work it is.
-pub(super) async fn note_refusals(
-    connection: &mut PgConnection,
-    lease: &Lease<Job>,
-    refused: &[RefusedRow],
-) -> Tried<()> {
-    if refused.is_empty() {
-        return Ok(());
+/// Outcomes as columns, which is how they are sent.
+#[derive(Default)]
+struct Columns<'r> {
+    seqs: Vec<i64>,
+    states: Vec<&'static str>,
+    codes: Vec<Option<&'static str>>,
+    fields: Vec<Option<&'r str>>,
+    others: Vec<Option<&'r str>>,
+    ids: Vec<Option<&'r str>>,
+    made: Vec<bool>,
+}
+
+impl<'r> Columns<'r> {
+    fn of(results: &[&'r ItemResult], refused: &'r [RefusedRow]) -> Self {
+        let mut columns = Columns::default();
+        for ItemResult { seq, outcome, .. } in results {
+            let (state, code, field, other) = match refused.iter().find(|row| row.seq == *seq) {
+                Some(row) => (ItemState::Conflict, Some(row.code), row.said.as_deref(), None),
+                None => (outcome.state, outcome.code, outcome.field.as_deref(), outcome.other.as_deref()),
+            };
+            columns.seqs.push(seq.0);
+            columns.states.push(state.as_str());
+            columns.codes.push(code.map(Code::as_str));
+            columns.fields.push(field);
+            columns.others.push(other);
+            columns.ids.push(outcome.auth0_user_id.as_ref().map(|id| id.0.as_str()));
+            columns.made.push(outcome.state == ItemState::Created);
+        }
+        columns
     }
-    let seqs: Vec<i64> = refused.iter().map(|row| row.seq.0).collect();
-    let codes: Vec<&str> = refused.iter().map(|row| row.code.as_str()).collect();
-    let said: Vec<Option<&str>> = refused.iter().map(|row| row.said.as_deref()).collect();
-    query!(
-        r#"
-        UPDATE ferry.items AS item
-        SET state = 'conflict', code = refused.code, field = refused.said, other = NULL
-        FROM unnest($2::bigint[], $3::text[], $4::text[]) AS refused (seq, code, said)
-        WHERE item.batch_id = $1 AND item.seq = refused.seq
-        "#,
-        batch_of(&lease.of)?.0,
-        &seqs,
-        &codes as &[&str],
-        &said as &[Option<&str>],
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
 }
 
 pub(super) fn tally(results: &[&ItemResult], taken: &[i64], refused: &[RefusedRow]) -> Tally {

@@ -12,7 +12,13 @@ pub(super) async fn halve(tx: &mut PgConnection, job: &Job, into: BatchId) -> Tr
         return Ok(0);
     }
     let pending = query_scalar!(
-        "SELECT seq FROM ferry.items WHERE batch_id = $1 AND state = 'pending' ORDER BY seq",
+        r#"
+        SELECT item.seq FROM ferry.planned_items AS item
+        WHERE item.batch_id = $1 AND item.state = 'pending' AND NOT EXISTS (
+            SELECT FROM ferry.outcomes AS outcome WHERE outcome.batch_id = $1 AND outcome.seq = item.seq
+        )
+        ORDER BY item.seq
+        "#,
         batch_of(job)?.0,
     )
     .fetch_all(&mut *tx)
@@ -34,8 +40,8 @@ async fn split(connection: &mut PgConnection, job: &Job, gone: &[i64], into: Bat
     query!(
         r#"
         WITH moved AS (
-            UPDATE ferry.items SET batch_id = $4
-            WHERE run_id = $2 AND seq = ANY($5) AND batch_id = $3 AND state = 'pending'
+            UPDATE ferry.planned_items SET batch_id = $4
+            WHERE seq = ANY($5) AND batch_id = $3 AND state = 'pending'
         ), shrunk AS (
             UPDATE ferry.batches
             SET source = source - cardinality($5::bigint[]), pending = pending - cardinality($5::bigint[])

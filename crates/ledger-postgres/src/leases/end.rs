@@ -175,7 +175,12 @@ impl EndSteps for Tx<'_> {
 
     async fn fail_pending(&mut self, job: &Job, code: Code) -> Tried<i64> {
         let failed = query!(
-            "UPDATE ferry.items SET state = 'failed', code = $2 WHERE batch_id = $1 AND state = 'pending'",
+            r#"
+            INSERT INTO ferry.outcomes (batch_id, seq, state, code)
+            SELECT item.batch_id, item.seq, 'failed', $2 FROM ferry.planned_items AS item
+            WHERE item.batch_id = $1 AND item.state = 'pending'
+            ON CONFLICT (batch_id, seq) DO NOTHING
+            "#,
             batch_of(job)?.0,
             code.as_str(),
         )

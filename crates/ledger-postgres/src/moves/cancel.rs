@@ -19,7 +19,7 @@ pub(super) async fn count(connection: &mut PgConnection, run: RunId) -> Tried<Ca
         .ok_or_else(|| LedgerError::no_such_run(run))?;
     if words::run_state(run.0, &state)? == RunState::Planning {
         let at_once = query_scalar!(
-            r#"SELECT count(*) AS "n!" FROM ferry.items WHERE run_id = $1 AND state = 'pending'"#,
+            r#"SELECT count(*) AS "n!" FROM ferry.planned_items WHERE run_id = $1 AND state = 'pending'"#,
             run.0,
         )
         .fetch_one(connection)
@@ -62,10 +62,12 @@ impl CancelSteps for Tx<'_> {
                 WHERE run_id = $1 AND kind = $2 AND token = 0 AND state IN ('ready', 'queued')
                 FOR UPDATE SKIP LOCKED
             ), cancelled AS (
-                UPDATE ferry.items AS item SET state = 'cancelled'
-                FROM untouched
-                WHERE item.batch_id = untouched.batch_id AND item.state = 'pending'
-                RETURNING item.batch_id
+                INSERT INTO ferry.outcomes (batch_id, seq, state)
+                SELECT item.batch_id, item.seq, 'cancelled'
+                FROM untouched JOIN ferry.planned_items AS item ON item.batch_id = untouched.batch_id
+                WHERE item.state = 'pending'
+                ON CONFLICT (batch_id, seq) DO NOTHING
+                RETURNING batch_id
             ), counted AS (
                 SELECT batch_id, count(*) AS items FROM cancelled GROUP BY batch_id
             ), closed AS (

@@ -75,7 +75,8 @@ impl RetrySteps for Tx<'_> {
         query!(
             r#"
             WITH chosen AS (
-                SELECT seq, batch_id AS old, state AS was, (row_number() OVER (ORDER BY seq) - 1) / $7 AS slot
+                SELECT seq, batch_id AS old, state AS was, code, other, auth0_user_id, made_by_ferry,
+                       (row_number() OVER (ORDER BY seq) - 1) / $7 AS slot
                 FROM ferry.items
                 WHERE run_id = $1 AND state = ANY($4) AND record IS NOT NULL
                   AND (code IS NULL OR code <> ALL($3))
@@ -83,13 +84,17 @@ impl RetrySteps for Tx<'_> {
                 ORDER BY seq
                 LIMIT $6
             ), moved AS (
-                UPDATE ferry.items AS item
+                UPDATE ferry.planned_items AS item
                 SET state = 'pending', code = NULL, field = NULL,
-                    other = CASE WHEN code = $12 THEN other END,
-                    auth0_user_id = CASE WHEN code <> ALL($11) THEN auth0_user_id END,
+                    other = CASE WHEN chosen.code = $12 THEN chosen.other END,
+                    auth0_user_id = CASE WHEN chosen.code <> ALL($11) THEN chosen.auth0_user_id END,
+                    made_by_ferry = chosen.made_by_ferry,
                     batch_id = ($5::uuid[])[chosen.slot + 1]
                 FROM chosen
                 WHERE item.run_id = $1 AND item.seq = chosen.seq
+            ), undone AS (
+                DELETE FROM ferry.outcomes AS outcome USING chosen
+                WHERE outcome.batch_id = chosen.old AND outcome.seq = chosen.seq
             ), forgotten AS (
                 DELETE FROM ferry.discrepancies USING chosen
                 WHERE discrepancies.run_id = $1 AND discrepancies.seq = chosen.seq

@@ -24,7 +24,7 @@ impl ChangedSteps for Tx<'_> {
             Differing,
             r#"
             SELECT item.seq AS "seq!", past.seq AS "then?"
-            FROM ferry.items AS item LEFT JOIN ferry.items AS past
+            FROM ferry.planned_items AS item LEFT JOIN ferry.items AS past
               ON past.run_id = $2 AND past.key = item.key
                  AND past.record IS NOT NULL AND past.auth0_user_id IS NOT NULL
                  AND (past.state IN ('created', 'adopted') OR past.state = 'skipped' AND past.code = $4)
@@ -49,7 +49,7 @@ impl ChangedSteps for Tx<'_> {
         let found = query_as!(
             RecordRow,
             r#"
-            SELECT item.seq, item.record::text AS "record?", item.field, item.auth0_user_id AS account
+            SELECT item.seq AS "seq!", item.record::text AS "record?", item.field, item.auth0_user_id AS account
             FROM ferry.items AS item WHERE item.run_id = $1 AND item.seq = ANY ($2)
             "#,
             run.0,
@@ -74,7 +74,7 @@ impl ChangedSteps for Tx<'_> {
                        OR state = 'conflict'
                           AND (code = $4 OR code = $5 AND (field LIKE '%auth0_user_id%') IS NOT TRUE))
             ), item AS MATERIALIZED (
-                SELECT seq, key, email FROM ferry.items
+                SELECT seq, key, email FROM ferry.planned_items
                 WHERE run_id = $1 AND state = 'pending' AND auth0_user_id IS NULL
             )
             SELECT item.seq AS "seq!", past.key AS "key!", past.account AS "account?", true AS "same_key!"
@@ -100,7 +100,7 @@ impl ChangedSteps for Tx<'_> {
             accounts.iter().map(|(seq, account)| (*seq, account.as_str())).unzip();
         query!(
             r#"
-            UPDATE ferry.items AS item SET auth0_user_id = given.account
+            UPDATE ferry.planned_items AS item SET auth0_user_id = given.account
             FROM unnest($2::bigint[], $3::text[]) AS given (seq, account)
             WHERE item.run_id = $1 AND item.seq = given.seq
             "#,
@@ -118,7 +118,7 @@ impl ChangedSteps for Tx<'_> {
             others.iter().map(|(seq, other)| (*seq, other.as_str())).unzip();
         query!(
             r#"
-            UPDATE ferry.items AS item SET other = given.other
+            UPDATE ferry.planned_items AS item SET other = given.other
             FROM unnest($2::bigint[], $3::text[]) AS given (seq, other)
             WHERE item.run_id = $1 AND item.seq = given.seq
             "#,
@@ -133,7 +133,7 @@ impl ChangedSteps for Tx<'_> {
 
     async fn keep_moved(&mut self, run: RunId, seq: i64, account: &str, record: &str) -> Tried<()> {
         query!(
-            "UPDATE ferry.items SET auth0_user_id = $3, record = $4::text::jsonb WHERE run_id = $1 AND seq = $2",
+            "UPDATE ferry.planned_items SET auth0_user_id = $3, record = $4::text::jsonb WHERE run_id = $1 AND seq = $2",
             run.0,
             seq,
             account,
@@ -147,7 +147,7 @@ impl ChangedSteps for Tx<'_> {
     async fn make_conflicts(&mut self, run: RunId, seqs: &[i64], fields: &str) -> Tried<()> {
         query!(
             r#"
-            UPDATE ferry.items SET state = 'conflict', code = $4, field = $3 WHERE run_id = $1 AND seq = ANY ($2)
+            UPDATE ferry.planned_items SET state = 'conflict', code = $4, field = $3 WHERE run_id = $1 AND seq = ANY ($2)
             "#,
             run.0,
             seqs,
@@ -171,7 +171,7 @@ pub(super) async fn moved_users(
         MovedUserRow,
         r#"
         SELECT seq, key, coalesce(auth0_user_id, '') AS "auth0_user_id!", digest
-        FROM ferry.items
+        FROM ferry.planned_items
         WHERE run_id = $1 AND seq > $2 AND state = 'skipped'
           AND (code = $4 AND auth0_user_id IS NOT NULL OR code = $5)
         ORDER BY seq LIMIT $3

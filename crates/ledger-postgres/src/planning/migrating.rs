@@ -19,23 +19,24 @@ use sqlx::{
 use crate::errors;
 
 /// All tables but the list of migrations.
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 13] = [
     "attempts",
     "audit",
     "batches",
     "controls",
     "dead_letters",
     "discrepancies",
-    "items",
     "jobs",
     "leaders",
+    "outcomes",
+    "planned_items",
     "reports",
     "runs",
     "workers",
 ];
 /// What is left where only tables were removed.
-const LEFTOVERS: &str = "DROP VIEW IF EXISTS ferry.roles; DROP TABLE IF EXISTS ferry._migrations; \
-     DROP FUNCTION IF EXISTS ferry.new_traceparent(); DROP FUNCTION IF EXISTS ferry.presence_key(uuid)";
+const LEFTOVERS: &str = "DROP VIEW IF EXISTS ferry.roles, ferry.items; DROP TABLE IF EXISTS ferry._migrations; \
+     DROP FUNCTION IF EXISTS ferry.new_traceparent(), ferry.presence_key(uuid), ferry.write_item()";
 
 pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), LedgerError> {
     let failed = |error: MigrateError| unavailable(reason(&error));
@@ -97,9 +98,9 @@ async fn has_schema(connection: &mut PgConnection) -> Result<bool, LedgerError> 
     }
 }
 
-/// Tables of the ledger that are there; `leaders` was called `roles` once.
+/// Tables of the ledger that are there; `leaders` was called `roles` once, `planned_items` `items`.
 async fn tables(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
-    let ours: Vec<String> = TABLES.into_iter().chain(["roles"]).map(str::to_owned).collect();
+    let ours: Vec<String> = TABLES.into_iter().chain(["roles", "items"]).map(str::to_owned).collect();
     query_scalar!(
         r#"
         SELECT class.relname::text AS "name!"

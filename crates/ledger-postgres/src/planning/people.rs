@@ -14,7 +14,7 @@ pub(super) async fn moved_keys(
 ) -> Tried<Vec<(ItemSeq, SourceKey)>> {
     let found = query!(
         r#"
-        SELECT seq, key FROM ferry.items
+        SELECT seq AS "seq!", key AS "key!" FROM ferry.items
         WHERE run_id = $1 AND seq > $2 AND auth0_user_id IS NOT NULL
           AND (state IN ('created', 'adopted') OR state = 'skipped' AND code = $4)
         ORDER BY seq LIMIT $3

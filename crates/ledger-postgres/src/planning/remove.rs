@@ -9,7 +9,7 @@ use crate::errors::Tried;
 pub(crate) async fn remove(connection: &mut PgConnection, run: RunId) -> Tried<()> {
     query!("DELETE FROM ferry.jobs WHERE run_id = $1", run.0).execute(&mut *connection).await?;
     query!("DELETE FROM ferry.batches WHERE run_id = $1", run.0).execute(&mut *connection).await?;
-    query!("DELETE FROM ferry.items WHERE run_id = $1", run.0).execute(&mut *connection).await?;
+    query!("DELETE FROM ferry.planned_items WHERE run_id = $1", run.0).execute(&mut *connection).await?;
     query!("DELETE FROM ferry.runs WHERE id = $1", run.0).execute(&mut *connection).await?;
     Ok(())
 }

@@ -54,14 +54,14 @@ pub(super) async fn joins(connection: &mut PgConnection, joins: Joins) -> Tried<
 async fn settle_equal_keys(connection: &mut PgConnection, run: Uuid, settled_batch: Uuid) -> Tried<()> {
     query!(
         r#"
-        UPDATE ferry.items AS item
+        UPDATE ferry.planned_items AS item
         SET state = 'failed', code = $3, field = 'key', other = doubled.other, batch_id = $2
         FROM (
             SELECT seq, count(*) OVER (PARTITION BY key) AS carriers,
                    coalesce(first_value(place || ':' || line) OVER (PARTITION BY key ORDER BY seq
                                 ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),
                             lead(place || ':' || line) OVER (PARTITION BY key ORDER BY seq)) AS other
-            FROM ferry.items WHERE run_id = $1
+            FROM ferry.planned_items WHERE run_id = $1
         ) AS doubled
         WHERE item.run_id = $1 AND item.seq = doubled.seq AND doubled.carriers > 1 AND item.state = 'pending'
         "#,
@@ -80,13 +80,13 @@ async fn settle_equal_keys(connection: &mut PgConnection, run: Uuid, settled_bat
 async fn settle_equal_addresses(connection: &mut PgConnection, run: Uuid, settled_batch: Uuid) -> Tried<()> {
     query!(
         r#"
-        UPDATE ferry.items AS item
+        UPDATE ferry.planned_items AS item
         SET state = 'failed', code = $3, field = 'email', other = doubled.winner, batch_id = $2
         FROM (
             SELECT seq, row_number() OVER best AS nth, first_value(place || ':' || line) OVER best AS winner
             FROM (
                 SELECT seq, email, place, line, state, record, count(*) OVER (PARTITION BY email) AS carriers
-                FROM ferry.items
+                FROM ferry.planned_items
                 WHERE run_id = $1 AND state IN ('pending', 'skipped', 'conflict') AND email IS NOT NULL
             ) AS addressed
             WHERE carriers > 1
@@ -115,7 +115,7 @@ async fn make_settled_batch(connection: &mut PgConnection, run: Uuid, settled_ba
                count(*) FILTER (WHERE state = 'skipped'), count(*) FILTER (WHERE state = 'conflict'),
                count(*) FILTER (WHERE state = 'failed'), count(*) FILTER (WHERE state = 'cancelled'),
                clock_timestamp()
-        FROM ferry.items WHERE batch_id = $2
+        FROM ferry.planned_items WHERE batch_id = $2
         "#,
         run,
         settled_batch,
@@ -131,7 +131,7 @@ async fn make_batches(connection: &mut PgConnection, run: Uuid, settled_batch: U
         r#"
         INSERT INTO ferry.batches (id, run_id, ordinal, round, state, source, pending)
         SELECT batch_id, $1::uuid, row_number() OVER (ORDER BY min(seq)), 1, 'open', count(*), count(*)
-        FROM ferry.items WHERE run_id = $1 AND batch_id <> $2
+        FROM ferry.planned_items WHERE run_id = $1 AND batch_id <> $2
         GROUP BY batch_id
         "#,
         run,
@@ -181,7 +181,7 @@ async fn sum_up(
     .await?;
     let groups = query!(
         r#"
-        SELECT state, code, count(*) AS "count!" FROM ferry.items
+        SELECT state, code, count(*) AS "count!" FROM ferry.planned_items
         WHERE batch_id = $1 GROUP BY state, code ORDER BY code COLLATE "C", state
         "#,
         settled_batch,
