@@ -9,28 +9,37 @@ use ferry_domain::{
     ports::{Cancellable, Command, Moved, Moves, Retried, Retryable},
     run::RunMove,
 };
-use ferry_ledger::{Result, scripts, steps::RetrySteps};
+use ferry_ledger::{
+    Result, scripts,
+    steps::{CancelSteps, RetrySteps},
+};
 
 use crate::{PostgresLedger, transaction::Tx};
 
 #[async_trait]
 impl Moves for PostgresLedger {
     async fn move_run(&self, run: RunId, step: RunMove, command: &Command<'_>) -> Result<Moved> {
-        self.trying("could not move a run", || async {
-            // A cancel may have a million items to settle; anything else is a moment.
-            let mut tx =
-                if step == RunMove::Cancel { self.begin_long().await? } else { self.begin().await? };
-            let moved = scripts::ask(&mut Tx(&mut tx), run, step, command).await?;
-            tx.commit().await?;
-            Ok(moved)
-        })
-        .await
+        let mut moved = self
+            .trying("could not move a run", || async {
+                // The plan of a million items may have to be finished; anything else is a moment.
+                let mut tx =
+                    if step == RunMove::Cancel { self.begin_long().await? } else { self.begin().await? };
+                let moved = scripts::ask(&mut Tx(&mut tx), run, step, command).await?;
+                tx.commit().await?;
+                Ok(moved)
+            })
+            .await?;
+        if step == RunMove::Cancel {
+            moved.cancelled = 0;
+            while self.withdraw(run, &mut moved).await? {}
+        }
+        Ok(moved)
     }
 
     async fn count_cancellable(&self, run: RunId) -> Result<Cancellable> {
         let failed = self.failed("could not count what a cancel would settle");
         let mut connection = self.pool.acquire().await.map_err(self.sql_failed("could not be reached"))?;
-        cancel::count(&mut connection, run).await.map_err(failed)
+        Tx(&mut connection).cancellable(run).await.map_err(failed)
     }
 
     async fn retry(
@@ -53,5 +62,21 @@ impl Moves for PostgresLedger {
         let failed = self.failed("could not count retryable items");
         let mut connection = self.pool.acquire().await.map_err(self.sql_failed("could not be reached"))?;
         Tx(&mut connection).retryable(run, codes).await.map_err(failed)
+    }
+}
+
+impl PostgresLedger {
+    async fn withdraw(&self, run: RunId, moved: &mut Moved) -> Result<bool> {
+        let before = *moved;
+        let (part, more) = self
+            .trying("could not cancel a run", || async {
+                let (mut tx, mut part) = (self.begin().await?, before);
+                let more = scripts::withdraw(&mut Tx(&mut tx), run, &mut part).await?;
+                tx.commit().await?;
+                Ok((part, more))
+            })
+            .await?;
+        *moved = part;
+        Ok(more)
     }
 }

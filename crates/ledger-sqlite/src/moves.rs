@@ -9,7 +9,10 @@ use ferry_domain::{
     ports::{Cancellable, Command, Moved, Moves, Retried, Retryable},
     run::RunMove,
 };
-use ferry_ledger::{Result, scripts, steps::RetrySteps};
+use ferry_ledger::{
+    Result, scripts,
+    steps::{CancelSteps, RetrySteps},
+};
 
 pub(crate) use retry::insert_round;
 
@@ -23,14 +26,18 @@ const COUNTING: &str = "could not count items";
 impl Moves for SqliteLedger {
     async fn move_run(&self, run: RunId, step: RunMove, command: &Command<'_>) -> Result<Moved> {
         let mut tx = self.write(MOVING).await?;
-        let moved = scripts::ask(&mut Tx(&mut tx), run, step, command).await?;
+        let mut moved = scripts::ask(&mut Tx(&mut tx), run, step, command).await?;
         tx.commit().await.doing(MOVING)?;
+        if step == RunMove::Cancel {
+            moved.cancelled = 0;
+            while self.withdraw(run, &mut moved).await? {}
+        }
         Ok(moved)
     }
 
     async fn count_cancellable(&self, run: RunId) -> Result<Cancellable> {
         let mut connection = self.reader().acquire().await.doing(COUNTING)?;
-        cancel::count(&mut connection, run).await
+        Tx(&mut connection).cancellable(run).await
     }
 
     async fn retry(
@@ -49,5 +56,14 @@ impl Moves for SqliteLedger {
     async fn count_retryable(&self, run: RunId, codes: &[Code]) -> Result<Retryable> {
         let mut connection = self.reader().acquire().await.doing(COUNTING)?;
         Tx(&mut connection).retryable(run, codes).await
+    }
+}
+
+impl SqliteLedger {
+    async fn withdraw(&self, run: RunId, moved: &mut Moved) -> Result<bool> {
+        let mut tx = self.write(MOVING).await?;
+        let more = scripts::withdraw(&mut Tx(&mut tx), run, moved).await?;
+        tx.commit().await.doing(MOVING)?;
+        Ok(more)
     }
 }

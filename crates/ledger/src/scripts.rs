@@ -9,4 +9,4 @@ mod moves;
 pub use changed::{settle_changed, settle_given, settle_known};
 pub use dead::{discard, redrive};
 pub use endings::{conclude, end_cancelled, give_up, record_verification};
-pub use moves::{advance, ask, retry};
+pub use moves::{advance, ask, retry, withdraw};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ferry_domain::{
     Attempt, BatchId, Code, Job, JobState, Lease, RunId, RunState, Tally, WorkerId,
-    ports::{DeadState, LedgerError, Retryable, SealedRun},
+    ports::{Cancellable, DeadState, LedgerError, Retryable, SealedRun},
 };
 
 use crate::{audit::Line, rows::Letter};
@@ -139,16 +139,28 @@ pub trait EndSteps: RunSteps {
     async fn keep_letter(&mut self, job: &Job, code: Code, users: i64, by: WorkerId) -> Step<(), Self>;
 }
 
+/// What one transaction of a cancel ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Withdrawn {
+    /// Batches.
+    pub batches: i64,
+    /// Their items.
+    pub items: i64,
+}
+
 /// Steps of a cancel.
 #[async_trait]
 pub trait CancelSteps: RunSteps {
     /// Settles duplicates and makes batches and jobs of what was read so far.
     async fn finish_plan(&mut self, run: RunId) -> Step<(), Self>;
 
-    /// Ends the items of batches that no worker ever held (no token was given out for them):
-    /// there is nothing to read back, so the batches are verified and their jobs done. Returns
-    /// the number of items.
-    async fn withdraw_untouched(&mut self, run: RunId) -> Step<i64, Self>;
+    /// What a cancel settles, and what Auth0 must be asked about.
+    async fn cancellable(&mut self, run: RunId) -> Step<Cancellable, Self>;
+
+    /// Ends the items of at most so many batches that no worker ever held (no token was given out
+    /// for them), those first that would be sent first: there is nothing to read back, so the
+    /// batches are verified and their jobs done.
+    async fn withdraw_untouched(&mut self, run: RunId, most: i64) -> Step<Withdrawn, Self>;
 
     /// Items of the run that are still pending.
     async fn pending(&mut self, run: RunId) -> Step<i64, Self>;

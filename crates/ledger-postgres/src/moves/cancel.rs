@@ -5,61 +5,67 @@ use ferry_domain::{
     JobKind, RunId, RunState,
     ports::{Cancellable, LedgerError},
 };
-use ferry_ledger::{steps::CancelSteps, words};
-use sqlx::{PgConnection, query, query_scalar};
+use ferry_ledger::{
+    steps::{CancelSteps, Withdrawn},
+    words,
+};
+use sqlx::{query, query_as, query_scalar};
 
 use crate::{errors::Tried, planning, transaction::Tx};
 
-/// What a cancel would settle, and what Auth0 must be asked about. While a run is being
-/// planned, its items have no batches yet, and none was ever sent.
-pub(super) async fn count(connection: &mut PgConnection, run: RunId) -> Tried<Cancellable> {
-    let state = query_scalar!("SELECT state FROM ferry.runs WHERE id = $1", run.0)
-        .fetch_optional(&mut *connection)
-        .await?
-        .ok_or_else(|| LedgerError::no_such_run(run))?;
-    if words::run_state(run.0, &state)? == RunState::Planning {
-        let at_once = query_scalar!(
-            r#"SELECT count(*) AS "n!" FROM ferry.planned_items WHERE run_id = $1 AND state = 'pending'"#,
-            run.0,
-        )
-        .fetch_one(connection)
-        .await?;
-        return Ok(Cancellable { at_once, to_ask: 0 });
-    }
-    let counted = query!(
-        r#"
-        SELECT coalesce(sum(pending) FILTER (WHERE untouched), 0)::bigint AS "at_once!",
-               coalesce(sum(pending) FILTER (WHERE NOT untouched), 0)::bigint AS "to_ask!"
-        FROM (
-            SELECT batch.pending, EXISTS (
-                SELECT FROM ferry.jobs AS job
-                WHERE job.batch_id = batch.id AND job.kind = 'provision' AND job.token = 0
-                  AND job.state IN ('ready', 'queued')
-            ) AS untouched
-            FROM ferry.batches AS batch WHERE batch.run_id = $1 AND batch.state = 'open'
-        ) AS judged
-        "#,
-        run.0,
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok(Cancellable { at_once: counted.at_once, to_ask: counted.to_ask })
-}
-
 #[async_trait]
 impl CancelSteps for Tx<'_> {
+    /// While a run is being
+    /// planned, its items have no batches yet, and none was ever sent.
+    async fn cancellable(&mut self, run: RunId) -> Tried<Cancellable> {
+        let state = query_scalar!("SELECT state FROM ferry.runs WHERE id = $1", run.0)
+            .fetch_optional(&mut *self.0)
+            .await?
+            .ok_or_else(|| LedgerError::no_such_run(run))?;
+        if words::run_state(run.0, &state)? == RunState::Planning {
+            let at_once = query_scalar!(
+                r#"SELECT count(*) AS "n!" FROM ferry.planned_items WHERE run_id = $1 AND state = 'pending'"#,
+                run.0,
+            )
+            .fetch_one(&mut *self.0)
+            .await?;
+            return Ok(Cancellable { at_once, to_ask: 0 });
+        }
+        let counted = query!(
+            r#"
+            SELECT coalesce(sum(pending) FILTER (WHERE untouched), 0)::bigint AS "at_once!",
+                   coalesce(sum(pending) FILTER (WHERE NOT untouched), 0)::bigint AS "to_ask!"
+            FROM (
+                SELECT batch.pending, EXISTS (
+                    SELECT FROM ferry.jobs AS job
+                    WHERE job.batch_id = batch.id AND job.kind = 'provision' AND job.token = 0
+                      AND job.state IN ('ready', 'queued')
+                ) AS untouched
+                FROM ferry.batches AS batch WHERE batch.run_id = $1 AND batch.state = 'open'
+            ) AS judged
+            "#,
+            run.0,
+        )
+        .fetch_one(&mut *self.0)
+        .await?;
+        Ok(Cancellable { at_once: counted.at_once, to_ask: counted.to_ask })
+    }
+
     async fn finish_plan(&mut self, run: RunId) -> Tried<()> {
         planning::settle(&mut *self.0, run, &[]).await.map(drop)
     }
 
     /// A job that the relay or a worker touches in this moment is left to the worker, who asks
     /// Auth0.
-    async fn withdraw_untouched(&mut self, run: RunId) -> Tried<i64> {
-        let cancelled = query_scalar!(
+    async fn withdraw_untouched(&mut self, run: RunId, most: i64) -> Tried<Withdrawn> {
+        let withdrawn = query_as!(
+            Withdrawn,
             r#"
             WITH untouched AS (
                 SELECT id, batch_id FROM ferry.jobs
                 WHERE run_id = $1 AND kind = $2 AND token = 0 AND state IN ('ready', 'queued')
+                ORDER BY priority, created_at, id
+                LIMIT $3
                 FOR UPDATE SKIP LOCKED
             ), cancelled AS (
                 INSERT INTO ferry.outcomes (batch_id, seq, state)
@@ -83,14 +89,15 @@ impl CancelSteps for Tx<'_> {
                 FROM untouched
                 WHERE job.id = untouched.id
             )
-            SELECT count(*) AS "cancelled!" FROM cancelled
+            SELECT (SELECT count(*) FROM untouched) AS "batches!", (SELECT count(*) FROM cancelled) AS "items!"
             "#,
             run.0,
             JobKind::Provision.as_str(),
+            most,
         )
         .fetch_one(&mut *self.0)
         .await?;
-        Ok(cancelled)
+        Ok(withdrawn)
     }
 
     async fn pending(&mut self, run: RunId) -> Tried<i64> {

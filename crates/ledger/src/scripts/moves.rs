@@ -2,7 +2,7 @@
 
 use ferry_domain::{
     BatchId, Code, RunId, RunState,
-    ports::{Command, LedgerError, Moved, Retried},
+    ports::{Cancellable, Command, LedgerError, Moved, Retried},
     run::{Asked, RunMove},
     withdrawal,
 };
@@ -21,7 +21,12 @@ pub async fn advance<X: RunSteps>(x: &mut X, run: RunId, step: RunMove) -> Step<
     Ok(after)
 }
 
-/// Moves a run as a person or a threshold asks for. Asking twice changes nothing.
+/// Batches that one transaction of a cancel ends: 25,000 users where batches are as large as they
+/// are by default, which takes a fraction of a second.
+const WITHDRAWN_AT_ONCE: i64 = 100;
+
+/// Moves a run as a person or a threshold asks for. Asking twice changes nothing. A cancel only says
+/// here what it will do: [`withdraw`] does it.
 pub async fn ask<X: CancelSteps>(
     x: &mut X,
     run: RunId,
@@ -46,13 +51,23 @@ pub async fn ask<X: CancelSteps>(
     match step {
         RunMove::Resume => x.count_failures_from_here(run).await?,
         RunMove::Cancel => {
-            moved.cancelled = x.withdraw_untouched(run).await?;
-            moved.to_ask = x.pending(run).await?;
+            let Cancellable { at_once, to_ask } = x.cancellable(run).await?;
+            (moved.cancelled, moved.to_ask) = (at_once, to_ask);
         }
         _ => {}
     }
     x.write_audit(&Line::moved(run, step, &moved, command)).await?;
     Ok(moved)
+}
+
+/// Ends a part of what a cancel settles, in a transaction of its own: a million users in one would
+/// lock their batches, and in SQLite the file, for many seconds. Whether there may be more. A
+/// process that ends in between leaves the rest to the workers, or to the next one that asks.
+pub async fn withdraw<X: CancelSteps>(x: &mut X, run: RunId, moved: &mut Moved) -> Step<bool, X> {
+    let withdrawn = x.withdraw_untouched(run, WITHDRAWN_AT_ONCE).await?;
+    moved.cancelled += withdrawn.items;
+    moved.to_ask = x.pending(run).await?;
+    Ok(withdrawn.batches > 0)
 }
 
 /// Takes failed and conflicting items up again, in new batches of the next round. With nothing
