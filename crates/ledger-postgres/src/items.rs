@@ -160,7 +160,10 @@ impl PostgresLedger {
                        coalesce(outcome.auth0_user_id, item.auth0_user_id) AS auth0_user_id,
                        CASE WHEN outcome.state IS NULL THEN item.other ELSE outcome.other END AS other
                 FROM ferry.planned_items AS item
-                LEFT JOIN ferry.outcomes AS outcome ON outcome.batch_id = $4 AND outcome.seq = item.seq
+                LEFT JOIN LATERAL (
+                    SELECT state, auth0_user_id, other FROM ferry.outcomes
+                    WHERE batch_id = $4 AND seq = item.seq LIMIT 1
+                ) AS outcome ON true
                 WHERE item.batch_id = $4
             ) AS item ON item.state = ANY($3) AND (item.state = 'pending' OR item.auth0_user_id IS NOT NULL)
             WHERE job.id = $1 AND job.token = $2 AND job.state = 'leased'

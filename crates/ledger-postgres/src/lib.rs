@@ -11,7 +11,7 @@
 //! - **A leased write to the ledger begins by locking the job row with its token**
 //!   (`leases::fence`). A token that is merely read in a subquery does not fence: the
 //!   late owner's write waits, and then commits.
-//! - **Locks go in one order**: application rows, job, items, run, batches. Runs are
+//! - **Locks go in one order**: application rows, job, outcomes, run, batches. Runs are
 //!   locked `FOR NO KEY UPDATE`, because inserting a job takes a key share of its run.
 //! - **Locked rows are waited for 500 ms**, then the whole transaction is tried
 //!   again a few times (`transaction`), and at last it is `LedgerError::Busy`.
@@ -34,6 +34,7 @@ mod presence;
 mod processes;
 mod reports;
 mod runs;
+mod statistics;
 mod transaction;
 
 pub use application::PostgresApplication;

@@ -88,15 +88,18 @@ impl Planning for PostgresLedger {
 
     async fn finish_planning(&self, run: RunId, earlier: &[RunId]) -> Result<Planned> {
         let of = self.run_now(run).await?;
-        self.trying("could not finish planning", || async {
-            let mut tx = self.begin_long().await?;
-            scripts::advance(&mut Tx(&mut tx), run, RunMove::Plan).await?;
-            let planned = settle(&mut tx, run, earlier).await?;
-            scripts::settle_known(&mut Tx(&mut tx), run, &of, earlier).await?;
-            tx.commit().await?;
-            Ok(planned)
-        })
-        .await
+        let planned = self
+            .trying("could not finish planning", || async {
+                let mut tx = self.begin_long().await?;
+                scripts::advance(&mut Tx(&mut tx), run, RunMove::Plan).await?;
+                let planned = settle(&mut tx, run, earlier).await?;
+                scripts::settle_known(&mut Tx(&mut tx), run, &of, earlier).await?;
+                tx.commit().await?;
+                Ok(planned)
+            })
+            .await?;
+        self.make_statistics().await;
+        Ok(planned)
     }
 
     async fn moved_users(&self, run: RunId, after: ItemSeq, most: i64) -> Result<Vec<MovedUser>> {

@@ -54,8 +54,12 @@ impl Writer<'_> {
         if !is_each_once(&written) {
             return Err(Fault::KeyShared); // one of the two is somebody else's
         }
-        let left: Vec<AppRow<'_>> =
-            rows.iter().zip(1..).filter(|(_, number)| !written.contains(number)).map(|(row, _)| *row).collect();
+        let left: Vec<AppRow<'_>> = rows
+            .iter()
+            .zip(1..)
+            .filter(|(_, number)| !written.contains(number))
+            .map(|(row, _)| *row)
+            .collect();
         self.update(&left).await
     }
 

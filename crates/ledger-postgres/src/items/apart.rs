@@ -61,10 +61,13 @@ impl PostgresLedger {
     async fn held_and_pending(&self, lease: &Lease<Job>, results: &[ItemResult]) -> Tried<Vec<i64>> {
         let open = query_scalar!(
             r#"
-            SELECT ARRAY(SELECT item.seq FROM ferry.planned_items AS item
+            SELECT ARRAY(SELECT item.seq
+                         FROM ferry.planned_items AS item
+                         LEFT JOIN LATERAL (
+                             SELECT true AS told FROM ferry.outcomes WHERE batch_id = $4 AND seq = item.seq LIMIT 1
+                         ) AS outcome ON true
                          WHERE item.batch_id = $4 AND item.seq = ANY($3) AND item.state = 'pending'
-                           AND NOT EXISTS (SELECT FROM ferry.outcomes AS outcome
-                                           WHERE outcome.batch_id = $4 AND outcome.seq = item.seq)) AS "open!"
+                           AND outcome.told IS NULL) AS "open!"
             FROM ferry.jobs AS job
             WHERE job.id = $1 AND job.token = $2 AND job.state = 'leased'
             "#,

@@ -5,7 +5,8 @@
 //! as dead. It is one transaction, so a late owner, whom the fence refuses, has written nothing.
 //!
 //! **Items are found by their batch alone.** `run_id` beside it lets a planner without statistics
-//! choose the primary key, of which it then reads the whole run for each batch.
+//! choose the primary key, of which it then reads the whole run for each batch. `LATERAL` with a limit
+//! keeps it from comparing each item of a batch with each outcome.
 
 use ferry_domain::{
     Code, ItemResult, ItemSeq, ItemState, Job, Lease, Tally, WriteBackTarget,
@@ -102,10 +103,12 @@ async fn still_pending(
 ) -> Tried<Vec<i64>> {
     let open = query_scalar!(
         r#"
-        SELECT item.seq FROM ferry.planned_items AS item
-        WHERE item.batch_id = $1 AND item.seq = ANY($2) AND item.state = 'pending' AND NOT EXISTS (
-            SELECT FROM ferry.outcomes AS outcome WHERE outcome.batch_id = $1 AND outcome.seq = item.seq
-        )
+        SELECT item.seq
+        FROM ferry.planned_items AS item
+        LEFT JOIN LATERAL (
+            SELECT true AS told FROM ferry.outcomes WHERE batch_id = $1 AND seq = item.seq LIMIT 1
+        ) AS outcome ON true
+        WHERE item.batch_id = $1 AND item.seq = ANY($2) AND item.state = 'pending' AND outcome.told IS NULL
         "#,
         batch_of(&lease.of)?.0,
         &results.iter().map(|result| result.seq.0).collect::<Vec<_>>(),
@@ -143,8 +146,10 @@ pub(super) async fn append(
                result.auth0_user_id, result.made
         FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[])
             AS result (seq, state, code, field, other, auth0_user_id, made)
-        JOIN ferry.planned_items AS item ON item.seq = result.seq
-        WHERE item.batch_id = $1 AND item.state = 'pending'
+        CROSS JOIN LATERAL (
+            SELECT batch_id, seq FROM ferry.planned_items
+            WHERE batch_id = $1 AND seq = result.seq AND state = 'pending' LIMIT 1
+        ) AS item
         ON CONFLICT (batch_id, seq) DO NOTHING
         RETURNING seq
         "#,

@@ -13,10 +13,12 @@ pub(super) async fn halve(tx: &mut PgConnection, job: &Job, into: BatchId) -> Tr
     }
     let pending = query_scalar!(
         r#"
-        SELECT item.seq FROM ferry.planned_items AS item
-        WHERE item.batch_id = $1 AND item.state = 'pending' AND NOT EXISTS (
-            SELECT FROM ferry.outcomes AS outcome WHERE outcome.batch_id = $1 AND outcome.seq = item.seq
-        )
+        SELECT item.seq
+        FROM ferry.planned_items AS item
+        LEFT JOIN LATERAL (
+            SELECT true AS told FROM ferry.outcomes WHERE batch_id = $1 AND seq = item.seq LIMIT 1
+        ) AS outcome ON true
+        WHERE item.batch_id = $1 AND item.state = 'pending' AND outcome.told IS NULL
         ORDER BY item.seq
         "#,
         batch_of(job)?.0,

@@ -11,6 +11,7 @@ mod copying;
 mod fencing;
 mod live_application;
 mod migrating;
+mod plans;
 mod pooler;
 mod preparing;
 mod presence;

@@ -27,7 +27,7 @@ async fn nine_processes_migrate_at_once_and_leave_the_applications_table_alone()
         for one in nine {
             one.await.unwrap().unwrap();
         }
-        assert_eq!(database.ask("SELECT count(*) FROM ferry._migrations WHERE success").await, "5");
+        assert_eq!(database.ask("SELECT count(*) FROM ferry._migrations WHERE success").await, "6");
         assert_eq!(database.ask("SELECT mark FROM _sqlx_migrations").await, "the application's own");
         let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' \
                      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
