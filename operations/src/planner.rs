@@ -194,15 +194,18 @@ async fn fill(
     let mut batcher = Batcher::new(&run, access, how.bound);
     let is_table = run.spec.write_back.is_some();
     let mut seen = Seen::default();
+    // A chunk is read while the one before it is written: source and ledger work at the same time.
+    let mut chunk: Vec<NewItem> = Vec::new();
     loop {
-        let candidates = source.next_chunk(CHUNK).await?;
+        let (candidates, written) = tokio::join!(source.next_chunk(CHUNK), add(access, run.id, &chunk));
+        written?;
+        read(batcher.read());
+        let candidates = candidates?;
         if candidates.is_empty() {
             break;
         }
-        let items: Vec<NewItem> = candidates.into_iter().map(|candidate| batcher.item(candidate)).collect();
-        seen.note(&items, is_table);
-        access.planning.add_items(run.id, &items).await?;
-        read(batcher.read());
+        chunk = candidates.into_iter().map(|candidate| batcher.item(candidate)).collect();
+        seen.note(&chunk, is_table);
     }
     seen.seal();
     let source_digest = source.digest().unwrap_or_default();
@@ -213,6 +216,13 @@ async fn fill(
     let (planned, since) = finish(access, &run, how, &seen).await?;
     let Seen { users, moved, .. } = seen;
     Ok(Outcome { run, planned, users, moved, source_digest, since })
+}
+
+async fn add(access: &Access, run: RunId, items: &[NewItem]) -> Result<(), Error> {
+    if !items.is_empty() {
+        access.planning.add_items(run, items).await?;
+    }
+    Ok(())
 }
 
 /// Ends planning, with what the ledger knows of earlier runs.

@@ -57,13 +57,16 @@ async fn settle_equal_keys(connection: &mut PgConnection, run: Uuid, settled_bat
         UPDATE ferry.planned_items AS item
         SET state = 'failed', code = $3, field = 'key', other = doubled.other, batch_id = $2
         FROM (
-            SELECT seq, count(*) OVER (PARTITION BY key) AS carriers,
-                   coalesce(first_value(place || ':' || line) OVER (PARTITION BY key ORDER BY seq
+            SELECT seq, coalesce(first_value(place || ':' || line) OVER (PARTITION BY key ORDER BY seq
                                 ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),
                             lead(place || ':' || line) OVER (PARTITION BY key ORDER BY seq)) AS other
-            FROM ferry.planned_items WHERE run_id = $1
+            FROM ferry.planned_items
+            WHERE run_id = $1 AND key IN (
+                -- Few: all others need not be sorted.
+                SELECT key FROM ferry.planned_items WHERE run_id = $1 GROUP BY key HAVING count(*) > 1
+            )
         ) AS doubled
-        WHERE item.run_id = $1 AND item.seq = doubled.seq AND doubled.carriers > 1 AND item.state = 'pending'
+        WHERE item.run_id = $1 AND item.seq = doubled.seq AND item.state = 'pending'
         "#,
         run,
         settled_batch,
@@ -84,12 +87,12 @@ async fn settle_equal_addresses(connection: &mut PgConnection, run: Uuid, settle
         SET state = 'failed', code = $3, field = 'email', other = doubled.winner, batch_id = $2
         FROM (
             SELECT seq, row_number() OVER best AS nth, first_value(place || ':' || line) OVER best AS winner
-            FROM (
-                SELECT seq, email, place, line, state, record, count(*) OVER (PARTITION BY email) AS carriers
-                FROM ferry.planned_items
+            FROM ferry.planned_items
+            WHERE run_id = $1 AND state IN ('pending', 'skipped', 'conflict') AND email IN (
+                SELECT email FROM ferry.planned_items
                 WHERE run_id = $1 AND state IN ('pending', 'skipped', 'conflict') AND email IS NOT NULL
-            ) AS addressed
-            WHERE carriers > 1
+                GROUP BY email HAVING count(*) > 1
+            )
             WINDOW best AS (PARTITION BY email
                             ORDER BY state = 'pending', coalesce((record ->> 'blocked')::boolean, false), seq)
         ) AS doubled
