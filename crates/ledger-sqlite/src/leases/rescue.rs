@@ -52,7 +52,7 @@ async fn lost(connection: &mut sqlx::SqliteConnection, me: WorkerId, expired: bo
         SELECT j.id AS "id!: Uuid", j.kind AS "kind!: String", j.holder AS "holder!: Uuid",
                j.rescues + 1 AS "rescues!: i32", coalesce(b.pending, 0) AS "pending!: i64",
                (w.id IS NOT NULL) AS "dead!: bool"
-        FROM ferry_jobs AS j
+        FROM ferry_jobs AS j INDEXED BY ferry_jobs_held
         LEFT JOIN ferry_workers AS w ON w.id = ?1 AND w.watched = 1 AND j.holder <> ?1
         LEFT JOIN ferry_batches AS b ON b.id = j.batch_id AND j.kind = 'provision'
         WHERE j.state = 'leased'

@@ -8,6 +8,7 @@ mod embedded;
 mod file;
 mod lock;
 mod migrating;
+mod plans;
 mod relocating;
 mod scale;
 mod world;
