@@ -6,52 +6,28 @@
 //! created since the last write in one statement. No queue, no ledger, no retry:
 //! whatever it does not expect ends it. It is not made slow to look bad: the rows are
 //! streamed, connections are kept, the statement is prepared, and the request carries
-//! the fields that Ferry sends. sqlx's ping before each use of a connection cost a fifth
-//! of the users/s and is off. A task per user over 16 connections was tried: 6 % more
+//! the fields that Ferry sends. A task per user over 16 connections was tried: 6 % more
 //! users/s for 5 % more CPU on two cores, and no longer the loop one would write first.
 //!
 //! Only against a server on this machine: it creates users without asking.
 
-use std::{future::ready, process::ExitCode, time::Duration};
+mod store;
+
+use std::{future::ready, mem, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
-use futures_util::{Stream, TryStreamExt};
+use futures_util::TryStreamExt;
 use rand::{TryRng, rngs::SysRng};
 use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::json;
-use sqlx::{
-    PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
 use tokio::{sync::mpsc, time::Instant, try_join};
+
+use store::{Store, User};
 
 /// Ticks of `/proc/PID/stat` in a second: Linux shows every program 100.
 const TICKS_PER_SECOND: f64 = 100.0;
-
-/// What to read. The application never checked its addresses, so the loop leaves out
-/// what Auth0 would refuse; its author found that out on the first try.
-const USERS: &str = "
-    SELECT u.id, u.email, u.name, u.blocked, u.role, h.code AS hospital, w.code AS ward
-    FROM users u
-    JOIN hospitals h ON h.id = u.hospital_id
-    LEFT JOIN wards w ON w.id = u.ward_id
-    WHERE u.active
-      AND u.auth0_user_id IS NULL
-      AND u.email ~ '^[^@[:space:]]{1,64}@[^@[:space:]]+[.][^@.[:space:]]{2,}$'
-      AND u.email NOT LIKE '%..%'
-      AND u.email NOT LIKE '%.@%'
-      AND char_length(u.name) <= 300
-    ORDER BY u.id";
-
-const WRITE_BACK: &str = "UPDATE users SET auth0_user_id = $2 WHERE id = $1";
-
-/// With the number of pairs in sight of the planner only at run time, as one writes it.
-const WRITE_GROUP: &str = "
-    UPDATE users SET auth0_user_id = given.auth0_user_id
-    FROM unnest($1::bigint[], $2::text[]) AS given (id, auth0_user_id)
-    WHERE users.id = given.id";
 
 /// Most ids in one statement.
 const GROUP: usize = 500;
@@ -154,22 +130,15 @@ struct Counted {
 }
 
 async fn migrate(options: &Options, database: &str, auth0: &Url) -> anyhow::Result<Counted> {
-    let at_once = options.at_once;
-    // One connection more than users under way: it reads.
-    let pool = PgPoolOptions::new()
-        .max_connections(at_once + 1)
-        .acquire_timeout(Duration::from_secs(10))
-        .test_before_acquire(false)
-        .connect_with(database.parse::<PgConnectOptions>().context("DATABASE_URL can't be read")?)
-        .await
-        .context("the database does not answer")?;
+    let store = &Store::open(database, options.at_once).await?;
     let target = &Target::connect(options, auth0).await?;
+    let most = options.at_once as usize;
     if options.grouped {
-        return grouped(&pool, target, at_once as usize).await;
+        return grouped(store, target, most).await;
     }
-    let (pool, most) = (&pool, at_once as usize);
-    users(pool)
-        .map_ok(|user| bring_across(pool, target, user))
+    store
+        .users()
+        .map_ok(|user| bring_across(store, target, user))
         .try_buffer_unordered(most)
         .try_fold(Counted::default(), |mut counted, created| {
             if created {
@@ -182,19 +151,14 @@ async fn migrate(options: &Options, database: &str, auth0: &Url) -> anyhow::Resu
         .await
 }
 
-fn users(pool: &PgPool) -> impl Stream<Item = anyhow::Result<User>> {
-    sqlx::query_as::<_, User>(USERS)
-        .fetch(pool)
-        .map_err(|error| anyhow::Error::new(error).context("the users can't be read"))
-}
-
 /// Creates users and writes ids at the same time: a group is what was created while the last one
 /// was written.
-async fn grouped(pool: &PgPool, target: &Target, most: usize) -> anyhow::Result<Counted> {
+async fn grouped(store: &Store, target: &Target, most: usize) -> anyhow::Result<Counted> {
     let (send, mut created) = mpsc::channel(2 * GROUP);
     let creating = async move {
         let mut conflicts = 0;
-        let mut answers = users(pool)
+        let mut answers = store
+            .users()
             .map_ok(|user| async move {
                 let answer = target.create(&user).await.with_context(|| format!("user {}", user.id))?;
                 Ok(answer.map(|user_id| (user.id, user_id)))
@@ -211,11 +175,8 @@ async fn grouped(pool: &PgPool, target: &Target, most: usize) -> anyhow::Result<
     let writing = async {
         let (mut group, mut written) = (Vec::with_capacity(GROUP), 0);
         while created.recv_many(&mut group, GROUP).await > 0 {
-            let (ids, user_ids): (Vec<i64>, Vec<String>) = group.drain(..).unzip();
-            let done = sqlx::query(WRITE_GROUP).bind(&ids).bind(&user_ids).execute(pool).await;
-            let rows = done.context("a group can't be written back")?.rows_affected();
-            ensure!(rows == ids.len() as u64, "a row of a group is gone");
-            written += rows;
+            written += group.len() as u64;
+            store.write_group(mem::take(&mut group)).await?;
         }
         Ok(written)
     };
@@ -224,26 +185,12 @@ async fn grouped(pool: &PgPool, target: &Target, most: usize) -> anyhow::Result<
 }
 
 /// True when the user was created, false when the address is taken.
-async fn bring_across(pool: &PgPool, target: &Target, user: User) -> anyhow::Result<bool> {
+async fn bring_across(store: &Store, target: &Target, user: User) -> anyhow::Result<bool> {
     let Some(user_id) = target.create(&user).await.with_context(|| format!("user {}", user.id))? else {
         return Ok(false);
     };
-    let written = sqlx::query(WRITE_BACK).bind(user.id).bind(user_id).execute(pool).await;
-    let rows = written.with_context(|| format!("user {}: the id can't be written back", user.id))?;
-    ensure!(rows.rows_affected() == 1, "user {}: its row is gone", user.id);
+    store.write(user.id, &user_id).await?;
     Ok(true)
-}
-
-/// A user as the application has it. No `Debug`: it holds personal data.
-#[derive(sqlx::FromRow)]
-struct User {
-    id: i64,
-    email: String,
-    name: String,
-    blocked: bool,
-    role: String,
-    hospital: String,
-    ward: Option<String>,
 }
 
 /// Where users go: the API with a token that is asked for once.
