@@ -19,6 +19,7 @@ const ONLY_POSTGRES: &[(&str, &str)] = &[
     ("copy.rs", "items come by COPY"),
     ("pool.rs", "a server's connections are bounded and checked"),
     ("presence.rs", "a lock on the server shows who lives"),
+    ("statistics.rs", "items come faster than the server looks at its tables"),
     ("transaction.rs", "transactions wait for others' locks and are tried again"),
 ];
 const ONLY_SQLITE: &[(&str, &str)] = &[

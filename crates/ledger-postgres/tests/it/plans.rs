@@ -14,6 +14,7 @@ use ferry_domain::{
     JobKind, RunId,
     ports::{BatchVerification, Items, Jobs, Leases, Planning, Processes, Reports, Runs, WorkerRecord},
 };
+use ferry_ledger_postgres::{Options, PostgresLedger};
 use serde_json::Value;
 use tracing::{
     Event, Subscriber,
@@ -24,7 +25,9 @@ use tracing_subscriber::{
     layer::{Context, SubscriberExt},
 };
 
-use crate::world::{Database, LEASE, created, id, in_database, lease, new_run, users_table, worker};
+use crate::world::{
+    Database, LEASE, created, id, in_database, keys, lease, new_run, running, users_table, worker,
+};
 
 /// Users of a batch.
 const BATCH: i64 = 250;
@@ -267,4 +270,39 @@ impl Visit for Hearing<'_> {
     }
 
     fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+}
+
+#[tokio::test]
+async fn the_server_knows_the_items_after_planning() {
+    in_database(|database| async move {
+        let ledger = database.migrated().await;
+        database.execute("ALTER TABLE ferry.planned_items SET (autovacuum_enabled = false)").await;
+        running(&ledger, 1, None, &[keys(1..=200)]).await;
+        let known = "SELECT reltuples::bigint FROM pg_class WHERE oid = 'ferry.planned_items'::regclass";
+        assert_eq!(database.ask(known).await, "200");
+    })
+    .await;
+}
+
+/// A database user with the rights to use the tables, and no more.
+#[tokio::test]
+async fn who_may_not_make_statistics_plans_all_the_same() {
+    in_database(|database| async move {
+        database.migrated().await.close().await;
+        let role = format!("{}_user", database.ask("SELECT current_database()").await);
+        let give = format!(
+            "CREATE ROLE {role} LOGIN PASSWORD '{role}'; GRANT USAGE ON SCHEMA ferry TO {role};
+             GRANT ALL ON ALL TABLES IN SCHEMA ferry TO {role};
+             GRANT ALL ON ALL SEQUENCES IN SCHEMA ferry TO {role}"
+        );
+        database.execute(&give).await;
+        let place = database.url.trim_start_matches("postgres://");
+        let host = place.split_once('@').map_or(place, |(_, host)| host);
+        let url = format!("postgres://{role}:{role}@{host}");
+        let ledger = PostgresLedger::connect(&url, Options::default()).await.unwrap();
+        assert_eq!(running(&ledger, 1, None, &[keys(1..=200)]).await.tally.pending, 200);
+        ledger.close().await;
+        database.execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+    })
+    .await;
 }
