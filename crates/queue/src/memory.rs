@@ -19,7 +19,7 @@ use apalis_core::{
 };
 use async_trait::async_trait;
 use ferry_domain::{
-    Envelope, JobKind, Lane, QUEUES,
+    Envelope, JobKind, Lane, QUEUES, WorkerId,
     ports::{Consumer, Delivery, Handler, Queue, QueueError, Stop, Swept},
 };
 use futures_util::{FutureExt, SinkExt, StreamExt, sink, stream, stream::BoxStream};
@@ -138,6 +138,11 @@ impl Queue for MemoryQueue {
     async fn missing(&self, sends: &[Envelope]) -> Result<Vec<Envelope>, QueueError> {
         let held = self.held.lock();
         Ok(sends.iter().filter(|send| !held.contains(&send.send_name())).cloned().collect())
+    }
+
+    /// The queue is gone with its process, so no other one's deliveries are in it.
+    async fn deliver_again(&self, _dead: &[WorkerId]) -> Result<usize, QueueError> {
+        Ok(0)
     }
 
     async fn probe(&self) -> Result<(), QueueError> {

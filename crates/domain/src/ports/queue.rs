@@ -80,6 +80,11 @@ pub trait Queue: Send + Sync {
     /// Which of these sends the transport no longer holds, neither waiting nor in flight.
     async fn missing(&self, sends: &[Envelope]) -> Result<Vec<Envelope>, QueueError>;
 
+    /// Delivers again what was delivered to these processes, which are dead, and not
+    /// finished: first of all, to others. Returns the number. What they had claimed comes once
+    /// more under the old send, with nothing to do.
+    async fn deliver_again(&self, dead: &[WorkerId]) -> Result<usize, QueueError>;
+
     /// Jobs it holds, waiting and in flight, of all kinds.
     async fn depth(&self) -> Result<usize, QueueError>;
 

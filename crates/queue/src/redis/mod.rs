@@ -25,7 +25,7 @@ use std::{
 use ::redis::Script;
 use async_trait::async_trait;
 use ferry_domain::{
-    Envelope, JobKind, Lane, QUEUES,
+    Envelope, JobKind, Lane, QUEUES, WorkerId,
     ports::{Consumer, Handler, Queue, QueueError, Stop, Swept},
     telemetry::Told,
 };
@@ -226,6 +226,14 @@ impl Queue for RedisQueue {
             missing.extend(positions.iter().filter_map(|at| chunk.get(at - 1)).cloned());
         }
         Ok(missing)
+    }
+
+    async fn deliver_again(&self, dead: &[WorkerId]) -> Result<usize, QueueError> {
+        if dead.is_empty() {
+            return Ok(0);
+        }
+        let dead: Vec<_> = dead.iter().map(|worker| worker.to_string().into_bytes()).collect();
+        self.over_all("did not deliver again", &scripts::AGAIN, &dead).await
     }
 
     async fn depth(&self) -> Result<usize, QueueError> {

@@ -29,6 +29,7 @@ macro_rules! script {
 pub(super) static PUSH: LazyLock<Script> = script!("lua/push.lua");
 pub(super) static DEPTH: LazyLock<Script> = script!("lua/depth.lua");
 pub(super) static MISSING: LazyLock<Script> = script!("lua/missing.lua");
+pub(super) static AGAIN: LazyLock<Script> = script!("lua/again.lua");
 pub(super) static FINISHED: LazyLock<Script> = script!("lua/finished.lua");
 pub(super) static HALVES: LazyLock<Script> = script!("lua/halves.lua");
 pub(super) static STRAYS: LazyLock<Script> = script!("lua/strays.lua");

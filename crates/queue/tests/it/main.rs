@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods)]
 #![allow(clippy::unwrap_used)]
 
+mod dead;
 mod garbage;
 mod memory;
 mod outage;
