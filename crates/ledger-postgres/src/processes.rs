@@ -5,7 +5,7 @@ use std::{future::pending, time::Duration};
 use async_trait::async_trait;
 use ferry_domain::{
     JobId, WorkerId,
-    ports::{Duty, LedgerError, Presence, Processes, WorkerRecord, WorkerView},
+    ports::{Duty, LedgerError, Presence, Processes, Whose, WorkerRecord, WorkerView},
 };
 use ferry_ledger::{Result, lists::WorkerRow, words};
 use sqlx::{query, query_scalar};
@@ -134,6 +134,30 @@ impl Processes for PostgresLedger {
         .fetch_one(&self.pool)
         .await
         .map_err(self.sql_failed("could not count worker slots"))
+    }
+
+    /// Asked many times a second: it reads the few rows of `workers` and tries their locks, in
+    /// shared mode, so that two that ask don't see each other's try as a life.
+    async fn died(&self, me: WorkerId, whose: Whose) -> Result<Vec<WorkerId>> {
+        let leads = match whose {
+            Whose::Leader(duty) => Some(duty.as_str()),
+            Whose::Anyone => None,
+        };
+        let dead = query_scalar!(
+            r#"
+            SELECT worker.id FROM ferry.workers AS worker
+            WHERE CASE WHEN NOT worker.watched OR worker.id = $1 THEN false
+                       WHEN $2::text IS NOT NULL
+                        AND worker.id IS DISTINCT FROM (SELECT holder FROM ferry.leaders WHERE duty = $2) THEN false
+                       ELSE pg_try_advisory_xact_lock_shared(ferry.presence_key(worker.id)) END
+            "#,
+            me.0,
+            leads,
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.sql_failed("could not look for dead processes"))?;
+        Ok(dead.into_iter().map(WorkerId).collect())
     }
 
     /// A leader is followed immediately when its lock is free, or when its row is gone since it

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ferry_domain::{
     JobId, WorkerId,
-    ports::{Duty, Presence, Processes, WorkerRecord, WorkerView},
+    ports::{Duty, Presence, Processes, Whose, WorkerRecord, WorkerView},
 };
 use ferry_ledger::{Result, lists::WorkerRow};
 use uuid::Uuid;
@@ -148,6 +148,11 @@ impl Processes for SqliteLedger {
         .fetch_one(self.reader())
         .await
         .doing("could not count worker slots")
+    }
+
+    /// A file has one process: what others left in it was taken back when that one registered.
+    async fn died(&self, _me: WorkerId, _whose: Whose) -> Result<Vec<WorkerId>> {
+        Ok(Vec::new())
     }
 
     /// Once a process has registered, every other leader is dead.

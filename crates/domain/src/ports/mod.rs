@@ -16,7 +16,7 @@ pub use ledger::{
     LedgerError, Loss, Migration, Moved, MovedAs, MovedOtherwise, MovedUser, Moves, NewRun, Orders, Planned,
     Planning, Presence, Processes, QueueCount, QueueState, Redriven, RefusedRow, Reports, Rescued, Restored,
     Retried, Retryable, RunNow, Runs, SealedRun, SettledGroup, StoredReport, Unclaimed, WaitReason,
-    WatchedRun, WorkerRecord, WorkerView, WriteBack,
+    WatchedRun, Whose, WorkerRecord, WorkerView, WriteBack,
 };
 pub use limiter::{Alone, GroupFigures, Limiter, LimiterFigures, Observed, Used, Waiting};
 pub use queue::{Consumer, Delivery, Handler, Queue, QueueError, Stop, Swept};

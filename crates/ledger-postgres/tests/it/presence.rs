@@ -2,7 +2,7 @@ use std::time::Instant;
 
 use ferry_domain::{
     WorkerId,
-    ports::{Items, Leases, LedgerError, Loss, Processes, WorkerRecord},
+    ports::{Duty, Items, Leases, LedgerError, Loss, Processes, Whose, WorkerRecord},
 };
 use ferry_testbed::until;
 
@@ -51,6 +51,33 @@ async fn a_dead_process_is_seen_at_once_and_the_living_keep_what_they_hold() {
             [held.of.id],
             "given up by dropping"
         );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_sees_the_dead_leader_or_all_dead_before_anything_is_taken_back() {
+    in_database(|database| async move {
+        let (a, b) = (database.migrated().await, database.ledger().await);
+        let (ann, bob, cyd, me) = (worker(1), worker(2), worker(3), worker(4));
+        let _dying = [a.register(&record(ann)).await.unwrap(), a.register(&record(bob)).await.unwrap()];
+        let _living = b.register(&record(cyd)).await.unwrap();
+        b.heartbeat(&record(worker(5)), LEASE, &[]).await.unwrap(); // nobody watches this one
+        let leader = Whose::Leader(Duty::Relay);
+        assert!(a.lead(Duty::Relay, bob, LEASE).await.unwrap());
+        assert_eq!(b.died(me, Whose::Anyone).await.unwrap(), []);
+
+        database.end_presence(ann).await;
+        for _ in 0..2 {
+            assert_eq!(b.died(me, Whose::Anyone).await.unwrap(), [ann], "asking takes nothing");
+        }
+        assert_eq!(b.died(ann, Whose::Anyone).await.unwrap(), [], "nobody asks for itself");
+        assert_eq!(b.died(me, leader).await.unwrap(), [], "another one leads");
+        database.end_presence(bob).await;
+        assert_eq!(b.died(me, leader).await.unwrap(), [bob]);
+        assert_eq!(b.died(me, Whose::Leader(Duty::Exporter)).await.unwrap(), [], "nobody leads it");
+        b.rescue(me, false).await.unwrap();
+        assert_eq!(b.died(me, Whose::Anyone).await.unwrap(), [], "they are struck off");
     })
     .await;
 }

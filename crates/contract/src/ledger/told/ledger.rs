@@ -16,7 +16,7 @@ use ferry_domain::{
         Items, JobCount, Jobs, Leases, LedgerError, Migration, Moved, MovedAs, MovedOtherwise, MovedUser,
         Moves, NewRun, Orders, Planned, Planning, Presence, Processes, QueueCount, Redriven, Reports,
         Rescued, Restored, Retried, Retryable, RunNow, Runs, SealedRun, StoredReport, Unclaimed, WatchedRun,
-        WorkerRecord, WorkerView, WriteBack,
+        Whose, WorkerRecord, WorkerView, WriteBack,
     },
     run::RunMove,
 };
@@ -313,6 +313,10 @@ impl Processes for Told {
     async fn live_slots(&self, fresh: Duration) -> Result<i64> {
         let answer = self.0.ledger.live_slots(fresh).await;
         self.told(format!("live_slots {fresh:?}"), answer, debug).await
+    }
+
+    async fn died(&self, me: WorkerId, whose: Whose) -> Result<Vec<WorkerId>> {
+        self.0.ledger.died(me, whose).await
     }
 
     async fn lead(&self, duty: Duty, me: WorkerId, ttl: Duration) -> Result<bool> {

@@ -29,7 +29,7 @@ pub use planning::{
     ABANDONED, Addressed, MovedAs, MovedOtherwise, MovedUser, NewRun, Planned, Planning, SettledGroup,
 };
 pub use presence::Presence;
-pub use processes::{Duty, Processes, WaitReason, WorkerRecord, WorkerView};
+pub use processes::{Duty, Processes, WaitReason, Whose, WorkerRecord, WorkerView};
 pub use reports::{
     AuditLine, BatchVerification, Discrepancy, Example, FailureGroup, Reports, SealedRun, StoredReport,
 };

@@ -65,6 +65,15 @@ impl Duty {
     }
 }
 
+/// Whose death is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// That of the process which leads a duty.
+    Leader(Duty),
+    /// That of each process.
+    Anyone,
+}
+
 /// What a process tells of itself, and what it learns of the others.
 #[async_trait]
 pub trait Processes: Send + Sync {
@@ -85,6 +94,11 @@ pub trait Processes: Send + Sync {
 
     /// Slots of all workers seen within `fresh`, together.
     async fn live_slots(&self, fresh: Duration) -> Result<i64>;
+
+    /// Registered processes other than `me` that are dead now. Cheap, and changes nothing: what
+    /// they held is taken back by [`super::Leases::rescue`], which also strikes them off. Names
+    /// none whose death can't be seen.
+    async fn died(&self, me: WorkerId, whose: Whose) -> Result<Vec<WorkerId>>;
 
     /// Becomes or stays the leader of a duty for `ttl`; returns whether `me` leads. A leader
     /// that is known to be dead is followed immediately.
