@@ -122,6 +122,8 @@ pub struct Environment {
     pub(crate) send_gate: SendGate,
     pub(crate) held: HeldLeases,
     pub(crate) nudge: Notify,
+    /// Wakes a process that is not the relay: the relay is dead.
+    pub(crate) vacant: Notify,
     pub(crate) start_gate: StartGate,
     pub(crate) take_gate: TakeGate,
     /// Wakes the heartbeat: others should know now why work waits.
@@ -140,6 +142,7 @@ impl Environment {
             identity: Identity::new(worker),
             held: HeldLeases::default(),
             nudge: Notify::new(),
+            vacant: Notify::new(),
             start_gate: StartGate::default(),
             take_gate: TakeGate::new(),
             tell: Notify::new(),

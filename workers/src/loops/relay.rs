@@ -22,8 +22,12 @@ use crate::environment::Environment;
 const TERM: Duration = Duration::from_secs(3);
 /// How often queued sends are compared with the queue.
 const RECONCILE_EVERY: Duration = Duration::from_secs(1);
-/// How often a process that is not the relay asks to become it: a dead relay is replaced within this time.
-const ASK_EVERY: Duration = Duration::from_millis(200);
+/// How often a process that is not the relay asks to become it. Of a relay that is seen dead
+/// it learns at once (`rescue`); this is for one whose death can't be seen, or that stepped down.
+const ASK_EVERY: Duration = Duration::from_millis(500);
+/// Every so many turns the relay looks for rescued jobs unasked. What it rescues itself wakes it;
+/// this is for what other processes took back.
+const LOOK_FOR_RESCUED: u32 = 4;
 /// Sends looked at in one pass.
 const PASS: i64 = 1_000;
 
@@ -36,9 +40,10 @@ enum RelayError {
 }
 
 pub(crate) async fn relay(env: &Environment, end: &CancellationToken) {
-    let mut term = Term { renewed: None, reconciled: Instant::now(), slots: 0, holder: None };
+    let mut term = Term::default();
+    let mut woken = true;
     loop {
-        let wait = match term.turn(env).await {
+        let wait = match term.turn(env, woken).await {
             Ok(_) if term.renewed.is_none() => ASK_EVERY,
             Ok(true) => Duration::ZERO,
             Ok(false) => env.tuning.relay_every,
@@ -48,11 +53,12 @@ pub(crate) async fn relay(env: &Environment, end: &CancellationToken) {
                 Duration::from_millis(500)
             }
         };
-        tokio::select! {
+        woken = tokio::select! {
             () = end.cancelled() => break,
-            () = env.nudge.notified(), if !wait.is_zero() && term.renewed.is_some() => {}
-            () = tokio::time::sleep(wait) => {}
-        }
+            () = env.nudge.notified(), if !wait.is_zero() && term.renewed.is_some() => true,
+            () = env.vacant.notified(), if term.renewed.is_none() => true,
+            () = tokio::time::sleep(wait) => false,
+        };
     }
     if let (Some(_), Some(holder)) = (term.renewed, term.holder)
         && env.processes.step_down(Duty::Relay, holder).await.is_err()
@@ -62,17 +68,21 @@ pub(crate) async fn relay(env: &Environment, end: &CancellationToken) {
 }
 
 /// One process's time as the relay.
+#[derive(Default)]
 struct Term {
     renewed: Option<Instant>,
-    reconciled: Instant,
+    reconciled: Option<Instant>,
     slots: i64,
     /// The identity that leads.
     holder: Option<WorkerId>,
+    turns: u32,
+    /// Nothing is sent and not claimed: only the relay sends, so it need not be counted.
+    none_queued: bool,
 }
 
 impl Term {
     /// One turn; true when it sent as much as it could and there may be more.
-    async fn turn(&mut self, env: &Environment) -> Result<bool, RelayError> {
+    async fn turn(&mut self, env: &Environment, woken: bool) -> Result<bool, RelayError> {
         // Jobs that go to a server that can never be the queue are lost until it is corrected.
         if !env.take_gate.queue_fits() {
             self.renewed = None;
@@ -82,12 +92,37 @@ impl Term {
         if !self.lead(env).await? {
             return Ok(false);
         }
-        if self.reconciled.elapsed() >= RECONCILE_EVERY {
-            self.reconciled = Instant::now();
+        if self.reconciled.is_none_or(|at| at.elapsed() >= RECONCILE_EVERY) {
+            self.reconciled = Some(Instant::now());
             self.slots = env.processes.live_slots(FRESH).await?;
             reconcile(env).await?;
         }
-        send(env, self.window(env)).await
+        self.turns = self.turns.wrapping_add(1);
+        if woken || self.turns.is_multiple_of(LOOK_FOR_RESCUED) {
+            self.send_rescued(env).await?;
+        }
+        self.send_ready(env).await
+    }
+
+    /// Rescued jobs first, even if the window is full: their users were on their way already, and
+    /// they have slots of their own.
+    async fn send_rescued(&mut self, env: &Environment) -> Result<(), RelayError> {
+        let rescued = env.jobs.take_rescued(self.window(env)).await?;
+        self.none_queued &= rescued.is_empty();
+        push(env, rescued).await
+    }
+
+    async fn send_ready(&mut self, env: &Environment) -> Result<bool, RelayError> {
+        let queued = if self.none_queued { 0 } else { env.jobs.queued().await? };
+        self.none_queued = queued == 0;
+        let room = self.window(env) - queued;
+        if room <= 0 {
+            return Ok(false);
+        }
+        let ready = env.jobs.take_ready(room).await?;
+        self.none_queued &= ready.is_empty();
+        push(env, ready).await?;
+        Ok(false)
     }
 
     async fn lead(&mut self, env: &Environment) -> Result<bool, RelayError> {
@@ -104,6 +139,8 @@ impl Term {
         env.figures.relay.set(i64::from(leads));
         if leads && !was {
             info!("this process is the relay now");
+            self.none_queued = false; // the one before may have sent
+            self.turns = LOOK_FOR_RESCUED - 1; // and may have died
             self.slots = env.processes.live_slots(FRESH).await?;
         }
         Ok(leads)
@@ -114,18 +151,6 @@ impl Term {
     fn window(&self, env: &Environment) -> i64 {
         (self.slots.max(i64::from(env.worker().slots)) * 3).clamp(1, env.tuning.window)
     }
-}
-
-/// Rescued jobs first, even if the window is full: their users were on their way already, and
-/// they have slots of their own.
-async fn send(env: &Environment, window: i64) -> Result<bool, RelayError> {
-    push(env, env.jobs.take_rescued(window).await?).await?;
-    let room = window - env.jobs.queued().await?;
-    if room <= 0 {
-        return Ok(false);
-    }
-    push(env, env.jobs.take_ready(room).await?).await?;
-    Ok(false)
 }
 
 async fn push(env: &Environment, ready: Vec<Envelope>) -> Result<(), RelayError> {

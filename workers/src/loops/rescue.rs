@@ -1,12 +1,11 @@
 //! Rescues jobs of holders that are gone, isolates the user that kills them, stops runs in
 //! which too many users fail, and seals runs that have nothing left but were not sealed.
 
-use std::time::Duration;
-
 use ferry_domain::{
-    BatchId, crash,
+    BatchId, WorkerId, crash,
+    liveness::{self, Due},
     poison::{self, Remedy},
-    ports::{Command, LedgerError, Loss, Rescued, WatchedRun},
+    ports::{Command, Duty, LedgerError, Loss, Rescued, WatchedRun, Whose},
     run::RunMove,
 };
 use tokio_util::sync::CancellationToken;
@@ -15,16 +14,13 @@ use tracing::{error, info, warn};
 use super::pause;
 use crate::environment::Environment;
 
-/// How often leases and their holders are looked at.
-const EVERY: Duration = Duration::from_millis(250);
-/// How many looks go by between two sweeps over runs.
-const SWEEP_EVERY: u32 = 4;
-
 pub(crate) async fn rescue(env: &Environment, end: &CancellationToken) {
     let mut looks = 0u32;
     loop {
-        let wait = match look(env, looks.is_multiple_of(SWEEP_EVERY)).await {
-            Ok(()) => EVERY,
+        let relay = env.figures.relay.get() == 1;
+        let due = liveness::due(looks, relay);
+        let wait = match look(env, relay, due).await {
+            Ok(()) => due.wait,
             Err(error) => {
                 // Nobody could renew either, and all registrations may have gone with the
                 // server: an outage must not count as the death of all holders.
@@ -39,9 +35,31 @@ pub(crate) async fn rescue(env: &Environment, end: &CancellationToken) {
     }
 }
 
-async fn look(env: &Environment, sweep: bool) -> Result<(), LedgerError> {
+async fn look(env: &Environment, relay: bool, due: Due) -> Result<(), LedgerError> {
     if !env.identity.is_registered() {
         return Ok(()); // a process that is not registered does not judge others
+    }
+    let whose = if relay { Whose::Anyone } else { Whose::Leader(Duty::Relay) };
+    let dead = env.processes.died(env.identity.id(), whose).await?;
+    if due.take_back || !dead.is_empty() {
+        take_over(env, dead, relay).await?;
+    }
+    if due.sweep {
+        stop_failing(env).await?;
+        let sealing = env.reports.seal_finished().await?;
+        if sealing > 0 {
+            info!(sealing, "runs have nothing left and will be sealed");
+            env.nudge();
+        }
+    }
+    Ok(())
+}
+
+/// Takes back what is held by processes that are gone, and lets it go to others: what they had
+/// claimed through the ledger, what they had only fetched through the queue.
+async fn take_over(env: &Environment, mut dead: Vec<WorkerId>, relay: bool) -> Result<(), LedgerError> {
+    if !relay && !dead.is_empty() {
+        env.vacant.notify_one(); // what is taken back needs a relay
     }
     let rescued = env.leases.rescue(env.identity.id(), true).await?;
     if !rescued.is_empty() {
@@ -51,14 +69,15 @@ async fn look(env: &Environment, sweep: bool) -> Result<(), LedgerError> {
             heal(env, job).await?;
         }
         env.nudge();
+        dead.extend(rescued.iter().filter(|job| job.because == Loss::Dead).map(|job| job.holder));
     }
-    if sweep {
-        stop_failing(env).await?;
-        let sealing = env.reports.seal_finished().await?;
-        if sealing > 0 {
-            info!(sealing, "runs have nothing left and will be sealed");
-            env.nudge();
-        }
+    dead.sort_unstable();
+    dead.dedup();
+    match env.queue.deliver_again(&dead).await {
+        Ok(0) => {}
+        Ok(again) => info!(again, "deliveries to the dead go to others"),
+        // They are missed after a while, and sent again.
+        Err(error) => warn!(%error, "deliveries to the dead could not be given to others yet"),
     }
     Ok(())
 }
