@@ -1,9 +1,10 @@
 //! One worker process: which loops and consumers run, and how they stop.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use ferry_domain::{
     JobKind, Lane, QUEUES, crash,
+    liveness::{FRESH, YOUNG},
     ports::{Consumer, LedgerError, Presence},
 };
 use futures_util::future::join_all;
@@ -31,6 +32,11 @@ use crate::{
 /// batches of this many dead ones at the same time. Suspects wait in these slots too until they
 /// may start, and should not hold up the rescued jobs behind them.
 const RESCUED_SLOTS_FACTOR: usize = 4;
+
+/// How often a process that has just begun looks whether it is the relay.
+const LEADS_EVERY: Duration = Duration::from_millis(10);
+/// How often it asks whether it is the only one.
+const ALONE_EVERY: Duration = Duration::from_millis(100);
 
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -178,6 +184,12 @@ fn start_consumers(env: &Arc<Environment>, roles: &[Role]) -> Vec<tokio::task::J
 /// Takes jobs while the take gate is open, until the process stops.
 async fn take_while_allowed(env: Arc<Environment>, consumer: Consumer, dispatcher: Arc<Dispatcher>) {
     let kind = consumer.kind;
+    if consumer.lane == Lane::Rescued {
+        tokio::select! {
+            () = env.stopping.cancelled() => return,
+            () = may_take_over(&env) => {}
+        }
+    }
     loop {
         tokio::select! {
             biased;
@@ -192,5 +204,27 @@ async fn take_while_allowed(env: Arc<Environment>, consumer: Consumer, dispatche
             }
         });
         env.queue.consume(consumer.clone(), dispatcher.clone(), stop).await;
+    }
+}
+
+/// Waits until a process that has just begun may take what others died with: as soon as it is
+/// the relay, of which there is always one, or the only process, and never for long.
+async fn may_take_over(env: &Environment) {
+    let leads = async {
+        while env.figures.relay.get() != 1 {
+            tokio::time::sleep(LEADS_EVERY).await;
+        }
+    };
+    let alone = async {
+        let mine = i64::from(env.worker().slots);
+        // An error says nothing: the time that is left passes.
+        while !env.processes.live_slots(FRESH).await.is_ok_and(|all| all <= mine) {
+            tokio::time::sleep(ALONE_EVERY).await;
+        }
+    };
+    tokio::select! {
+        () = leads => {}
+        () = alone => {}
+        () = tokio::time::sleep(YOUNG) => {}
     }
 }

@@ -10,9 +10,9 @@ use std::time::Duration;
 /// people are told that no worker runs.
 pub const FRESH: Duration = Duration::from_secs(10);
 
-/// A process that began less than this ago, and has not made progress, leaves the work of the
-/// dead to others. One that is killed again and again soon after its start took the same batches
-/// each time, until they were suspects (`crate::poison`) and waited for one another.
+/// A process that began less than this ago leaves the work of the dead to others. One that is
+/// killed again and again soon after its start took the same batches each time, until they
+/// were suspects (`crate::poison`) and waited for one another.
 pub const YOUNG: Duration = Duration::from_secs(1);
 
 /// How often the relay looks whether others are dead.
