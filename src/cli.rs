@@ -165,7 +165,7 @@ mod tests {
         };
         let start = help(&["run", "start"]);
         for (option, default) in [
-            ("--batch-size", "100"),
+            ("--batch-size", "250"),
             ("--on-existing", "adopt"),
             ("--max-failures", "off"),
             ("--max-failure-rate", "off"),

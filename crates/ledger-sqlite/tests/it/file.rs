@@ -76,7 +76,7 @@ async fn the_applications_own_migrations_are_untouched() {
         .text("SELECT group_concat(version || description || hex(checksum)) FROM _sqlx_migrations")
         .await;
     assert_eq!(before, after);
-    assert_eq!(world.count("migrations").await, 5);
+    assert_eq!(world.count("migrations").await, 6);
     let foreign = world
         .text(
             "SELECT group_concat(name) FROM sqlite_schema WHERE type IN ('table', 'view') \

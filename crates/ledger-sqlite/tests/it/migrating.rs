@@ -57,7 +57,7 @@ async fn a_file_of_the_first_release_keeps_its_rows_and_references() {
     let ledger = SqliteLedger::open_existing(&world.path()).await.unwrap();
     ledger.migrate().await.unwrap();
     ledger.migrate().await.unwrap();
-    assert_eq!(world.count("migrations").await, 5);
+    assert_eq!(world.count("migrations").await, 6);
 
     let runs = ledger.runs(10).await.unwrap();
     let facts: Vec<_> =

@@ -1,0 +1,2 @@
+-- Nothing: PostgreSQL appends outcomes beside its items, since it copies a row that is written. SQLite
+-- changes a row in its page, so an item and what became of it stay one row.
