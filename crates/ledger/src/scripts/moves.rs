@@ -66,7 +66,10 @@ pub async fn ask<X: CancelSteps>(
 pub async fn withdraw<X: CancelSteps>(x: &mut X, run: RunId, moved: &mut Moved) -> Step<bool, X> {
     let withdrawn = x.withdraw_untouched(run, WITHDRAWN_AT_ONCE).await?;
     moved.cancelled += withdrawn.items;
-    moved.to_ask = x.pending(run).await?;
+    // Asked again with nothing left to do, it changes and tells nothing.
+    if withdrawn.batches > 0 || moved.changed() {
+        moved.to_ask = x.pending(run).await?;
+    }
     Ok(withdrawn.batches > 0)
 }
 
