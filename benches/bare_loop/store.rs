@@ -76,7 +76,7 @@ pub enum Store {
 }
 
 impl Store {
-    /// Opens it for so many users at once, and one connection more, which reads.
+    /// Opens it with a connection for each user under way and one that reads.
     pub async fn open(url: &str, at_once: u32) -> anyhow::Result<Store> {
         if url.starts_with("sqlite:") {
             let options = SqliteConnectOptions::from_str(url)

@@ -19,11 +19,11 @@ pub const YOUNG: Duration = Duration::from_secs(1);
 const RELAY_LOOKS: Duration = Duration::from_millis(50);
 /// How often each of the others looks whether the relay is dead.
 const OTHERS_LOOK: Duration = Duration::from_millis(100);
-/// After so many looks the relay takes back what ran out.
+/// Number of looks after which the relay takes back leases that ran out.
 const RELAY_TAKES: u32 = 5;
-/// After so many looks the others take back what ran out, and whatever the relay did not.
+/// Number of looks after which the others take back leases that ran out, those that the relay left too.
 const OTHERS_TAKE: u32 = 10;
-/// After so many looks, which is each second, runs are looked at.
+/// Number of looks after which runs are looked at: once a second.
 const RELAY_SWEEPS: u32 = 20;
 const OTHERS_SWEEP: u32 = 10;
 

@@ -157,7 +157,7 @@ pub trait CancelSteps: RunSteps {
     /// What a cancel settles, and what Auth0 must be asked about.
     async fn cancellable(&mut self, run: RunId) -> Step<Cancellable, Self>;
 
-    /// Ends the items of at most so many batches that no worker ever held (no token was given out
+    /// Ends the items of at most `most` batches that no worker ever held (no token was given out
     /// for them), those first that would be sent first: there is nothing to read back, so the
     /// batches are verified and their jobs done.
     async fn withdraw_untouched(&mut self, run: RunId, most: i64) -> Step<Withdrawn, Self>;

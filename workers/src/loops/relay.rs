@@ -25,7 +25,7 @@ const RECONCILE_EVERY: Duration = Duration::from_secs(1);
 /// How often a process that is not the relay asks to become it. Of a relay that is seen dead
 /// it learns at once (`rescue`); this is for one whose death can't be seen, or that stepped down.
 const ASK_EVERY: Duration = Duration::from_millis(500);
-/// Every so many turns the relay looks for rescued jobs unasked. What it rescues itself wakes it;
+/// Number of turns after which the relay looks for rescued jobs unasked. What it rescues itself wakes it;
 /// this is for what other processes took back.
 const LOOK_FOR_RESCUED: u32 = 4;
 /// Sends looked at in one pass.
