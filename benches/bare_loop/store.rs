@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use futures_util::{Stream, StreamExt, TryStreamExt, stream::BoxStream};
 use serde_json::json;
 use sqlx::{
-    PgPool, SqlitePool,
+    AssertSqlSafe, PgPool, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -20,29 +20,16 @@ const USERS: &str = "
     LEFT JOIN wards w ON w.id = u.ward_id
     WHERE u.active
       AND u.auth0_user_id IS NULL
-      AND u.email ~ '^[^@[:space:]]{1,64}@[^@[:space:]]+[.][^@.[:space:]]{2,}$'
       AND u.email NOT LIKE '%..%'
       AND u.email NOT LIKE '%.@%'
-      AND char_length(u.name) <= 300
-    ORDER BY u.id";
+      AND length(u.name) <= 300";
+
+const LOOKS_RIGHT: &str = "u.email ~ '^[^@[:space:]]{1,64}@[^@[:space:]]+[.][^@.[:space:]]{2,}$'";
 
 /// The same; SQLite has no regular expressions.
-const USERS_OF_SQLITE: &str = "
-    SELECT u.id, u.email, u.name, u.blocked, u.role, h.code AS hospital, w.code AS ward
-    FROM users u
-    JOIN hospitals h ON h.id = u.hospital_id
-    LEFT JOIN wards w ON w.id = u.ward_id
-    WHERE u.active
-      AND u.auth0_user_id IS NULL
-      AND u.email LIKE '_%@%_.__%'
-      AND u.email NOT GLOB '*[ \t]*'
-      AND u.email NOT LIKE '%@%@%'
-      AND u.email NOT LIKE '%..%'
-      AND u.email NOT LIKE '%.@%'
-      AND u.email NOT LIKE '%.'
-      AND instr(u.email, '@') <= 65
-      AND length(u.name) <= 300
-    ORDER BY u.id";
+const LOOKS_RIGHT_IN_SQLITE: &str =
+    "u.email LIKE '_%@%_.__%' AND u.email NOT LIKE '%@%@%' AND u.email NOT LIKE '%.'
+      AND u.email NOT GLOB '*[ \t]*' AND instr(u.email, '@') <= 65";
 
 const WRITE_BACK: &str = "UPDATE users SET auth0_user_id = $2 WHERE id = $1";
 
@@ -100,9 +87,10 @@ impl Store {
 
     /// Users to be created, as they are read.
     pub fn users(&self) -> impl Stream<Item = anyhow::Result<User>> {
+        let of = |looks_right| AssertSqlSafe(format!("{USERS} AND {looks_right} ORDER BY u.id"));
         let users: BoxStream<'_, Result<User, sqlx::Error>> = match self {
-            Store::Postgres(pool) => sqlx::query_as(USERS).fetch(pool).boxed(),
-            Store::Sqlite(reading, _) => sqlx::query_as(USERS_OF_SQLITE).fetch(reading).boxed(),
+            Store::Postgres(pool) => sqlx::query_as(of(LOOKS_RIGHT)).fetch(pool).boxed(),
+            Store::Sqlite(reading, _) => sqlx::query_as(of(LOOKS_RIGHT_IN_SQLITE)).fetch(reading).boxed(),
         };
         users.map_err(|error| anyhow::Error::new(error).context("the users can't be read"))
     }

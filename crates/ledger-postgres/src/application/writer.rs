@@ -1,12 +1,12 @@
 //! Groups of rows, written by one statement, or split around what the table refuses.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use ferry_domain::{
     Code, WriteBackTarget,
     ports::{AppRows, LedgerError, RefusedRow},
 };
-use sqlx::{AssertSqlSafe, Connection, PgConnection, query_as, query_scalar};
+use sqlx::{AssertSqlSafe, Connection, FromRow, PgConnection, postgres::PgRow, query_as, query_scalar};
 
 use super::{
     AppRow, fault, look,
@@ -46,20 +46,17 @@ pub(super) struct Writer<'a> {
 impl Writer<'_> {
     /// All in one statement, which waits for locks. Rows that it did not write are told one by one.
     pub async fn quick(&mut self, rows: &[AppRow<'_>]) -> Tried<AppRows> {
-        let written = quick_update(self.connection, &self.statements.quick, rows).await;
-        let written = written.map_err(|error| fault::of_update(error, &self.target.table))?;
-        if written.len() == rows.len() && is_each_once(&written) {
-            return Ok(AppRows::default());
-        }
-        if !is_each_once(&written) {
+        let written = update(self.connection, &self.statements.quick, rows).await;
+        let written: Vec<(i64,)> = written.map_err(|error| fault::of_update(error, &self.target.table))?;
+        let numbers: HashSet<i64> = written.iter().map(|(number,)| *number).collect();
+        if numbers.len() < written.len() {
             return Err(Fault::KeyShared); // one of the two is somebody else's
         }
-        let left: Vec<AppRow<'_>> = rows
-            .iter()
-            .zip(1..)
-            .filter(|(_, number)| !written.contains(number))
-            .map(|(row, _)| *row)
-            .collect();
+        let is_left = |(_, number): &(_, i64)| !numbers.contains(number);
+        let left: Vec<AppRow<'_>> = rows.iter().zip(1..).filter(is_left).map(|(row, _)| *row).collect();
+        if left.is_empty() {
+            return Ok(AppRows::default());
+        }
         self.update(&left).await
     }
 
@@ -142,31 +139,15 @@ impl Writer<'_> {
     }
 }
 
-fn is_each_once(numbers: &[i64]) -> bool {
-    let mut sorted = numbers.to_vec();
-    sorted.sort_unstable();
-    sorted.windows(2).all(|pair| pair[0] != pair[1])
-}
-
-/// Positions of the rows that were written.
-async fn quick_update(
+/// Asks a statement for these rows.
+async fn update<T>(
     connection: &mut PgConnection,
     statement: &Arc<str>,
     rows: &[AppRow<'_>],
-) -> Result<Vec<i64>, sqlx::Error> {
-    let keys: Vec<&str> = rows.iter().map(|row| row.key).collect();
-    let ids: Vec<&str> = rows.iter().map(|row| row.id).collect();
-    let emails: Vec<&str> = rows.iter().map(|row| row.email).collect();
-    // Names come quoted from the catalogue, values are bound.
-    let update = query_scalar(AssertSqlSafe(statement.clone())).bind(&keys).bind(&ids).bind(&emails);
-    update.fetch_all(connection).await
-}
-
-async fn update(
-    connection: &mut PgConnection,
-    statement: &Arc<str>,
-    rows: &[AppRow<'_>],
-) -> Result<Vec<Hit>, sqlx::Error> {
+) -> Result<Vec<T>, sqlx::Error>
+where
+    T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
     let keys: Vec<&str> = rows.iter().map(|row| row.key).collect();
     let ids: Vec<&str> = rows.iter().map(|row| row.id).collect();
     let emails: Vec<&str> = rows.iter().map(|row| row.email).collect();
