@@ -1,13 +1,16 @@
 use ferry_domain::{
     Code, RunState,
     ports::{
-        Controls, DeadFilter, DeadKind, DeadLetters, DeadState, Duty, Leases, Planning, Processes, Runs,
+        Controls, DeadFilter, DeadKind, DeadLetters, DeadState, Duty, Items, Leases, Planning, Processes,
+        Runs,
     },
 };
 
 use ferry_ledger_postgres::{Options, PostgresLedger};
 
-use crate::world::{LEASE, in_database, worker};
+use sqlx::AssertSqlSafe;
+
+use crate::world::{LEASE, created, id, in_database, keys, lease_all, running, worker};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nine_processes_migrate_at_once_and_leave_the_applications_table_alone() {
@@ -204,6 +207,51 @@ async fn rows_of_the_version_before_are_read_also_when_they_come_late() {
         }
         assert_eq!(letters.len(), 2);
         assert!(ledger.watched_runs().await.unwrap().is_empty());
+    })
+    .await;
+}
+
+/// The statements are those of the version before `outcomes`, which may run beside this one.
+#[tokio::test]
+async fn what_an_older_process_writes_to_items_lands_where_it_belongs() {
+    in_database(|database| async move {
+        let ledger = database.migrated().await;
+        running(&ledger, 1, None, &[keys(1..=4)]).await;
+        let lease = lease_all(&ledger, worker(1), LEASE).await.remove(0);
+        let results = created(&ledger, &lease).await;
+        ledger.write_back(&lease, &results[..2], 2).await.unwrap();
+
+        let batch = id(1001);
+        let write = format!(
+            "UPDATE ferry.items AS item
+             SET state = result.state, code = NULL, field = NULL, other = NULL,
+                 auth0_user_id = coalesce(result.id, item.auth0_user_id),
+                 made_by_ferry = item.made_by_ferry OR result.state = 'created'
+             FROM unnest(ARRAY[2, 3]::bigint[], ARRAY['created', 'created'], ARRAY['auth0|x', 'auth0|3']) AS result (seq, state, id)
+             WHERE item.batch_id = '{batch}' AND item.seq = result.seq AND item.state = 'pending'
+             RETURNING item.seq"
+        );
+        let mut old = database.connect().await;
+        let taken: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(write)).fetch_all(&mut old).await.unwrap();
+        assert_eq!(taken, [3], "the second is settled already");
+        let now = "SELECT string_agg(seq || ' ' || state || ' ' || coalesce(auth0_user_id, ''), ', ' ORDER BY seq) FROM ferry.items";
+        assert_eq!(database.ask(now).await, "1 created auth0|1, 2 created auth0|2, 3 created auth0|3, 4 pending ");
+        assert_eq!(ledger.pending_items(&lease).await.unwrap().len(), 1, "and this version knows it");
+
+        database.execute("UPDATE ferry.items SET state = 'pending', code = NULL WHERE seq = 1").await;
+        assert_eq!(ledger.pending_items(&lease).await.unwrap().len(), 2, "a retry takes an outcome back");
+
+        let mut copy = old
+            .copy_in_raw("COPY ferry.items (run_id, seq, batch_id, key, place, line, digest, state, code) FROM STDIN")
+            .await
+            .unwrap();
+        let row = format!("{}\t5\t{batch}\t5\tusers.csv\t6\td\tfailed\tEMAIL_MISSING\n", id(1));
+        copy.send(row.as_bytes()).await.unwrap();
+        assert_eq!(copy.finish().await.unwrap(), 1);
+        assert_eq!(database.ask("SELECT code FROM ferry.planned_items WHERE seq = 5").await, "EMAIL_MISSING");
+        database.execute("DELETE FROM ferry.items WHERE seq IN (2, 5)").await;
+        let left = "SELECT (SELECT count(*) FROM ferry.planned_items) || ' ' || (SELECT count(*) FROM ferry.outcomes)";
+        assert_eq!(database.ask(left).await, "3 0");
     })
     .await;
 }
