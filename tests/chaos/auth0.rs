@@ -145,12 +145,13 @@ async fn s34_tokens_are_refused_and_the_secret_is_rotated() {
         let refused_now = "SELECT count(*) FROM ferry.workers WHERE waits LIKE '%refuses the token%'";
         let used_up = async || {
             let before = scene.simulator.users().len();
-            sleep(Duration::from_secs(3)).await;
+            // Longer than the 5 s that a job waits for a token: each has asked again.
+            sleep(Duration::from_secs(8)).await;
             scene.number(refused_now).await == 2 && scene.simulator.users().len() == before
         };
         scene.until("both wait for a token", used_up).await;
         let created = scene.simulator.users().len();
-        sleep(Duration::from_secs(3)).await;
+        sleep(Duration::from_secs(6)).await;
         assert_eq!(scene.simulator.users().len(), created, "nothing is created with the old secret");
         assert_eq!(scene.state().await, "running", "the run waits");
         let failed = "SELECT count(*) FROM ferry.items WHERE state = 'failed' AND code = 'TOKEN_REFUSED'";
