@@ -134,9 +134,6 @@ impl PostgresLedger {
                 Err(fault) => fault,
                 written => return written,
             };
-            if fault.is_a_lock() {
-                self.pace.met_a_lock();
-            }
             match (how.after(&fault, part.len()), &fault, told) {
                 (Some(next), ..) => (how, told) = (next, Told::Perhaps),
                 (None, Fault::ToldBefore, Told::Never) => told = Told::Perhaps,

@@ -11,6 +11,7 @@ pub mod apart;
 pub mod audit;
 pub mod lists;
 pub mod refusals;
+pub mod results;
 pub mod rows;
 pub mod scripts;
 pub mod steps;

@@ -51,9 +51,6 @@ impl PostgresApplication {
                 Err(fault) => fault,
                 written => return written,
             };
-            if fault.is_a_lock() {
-                self.server.pace.met_a_lock();
-            }
             match how.after(&fault, part.len()) {
                 Some(next) => how = next,
                 None if tries.again(&fault).await => {}

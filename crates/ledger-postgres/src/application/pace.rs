@@ -18,8 +18,9 @@ const QUICK: Duration = Duration::from_secs(1);
 /// A part that took too long is divided by this.
 const PARTS: usize = 4;
 
-/// An application that locked a row of ours locks others soon: for this time rows are written by
-/// the statement that waits for none.
+/// An application that holds a row of ours locked holds others soon: for this time rows are written by
+/// the statement that waits for none. A lock that is gone at the second look was no row's: the
+/// server takes some itself, for instance while a table grows.
 const AFTER_A_LOCK: Duration = Duration::from_secs(5);
 
 /// What the application's table was like lately.

@@ -13,11 +13,12 @@ use sqlx::query_scalar;
 
 use super::{
     WRITING,
-    results::{append, sorted, tally, without},
+    results::{append, sorted, those_of},
 };
 use crate::{PostgresLedger, errors::Tried, leases::fence::fence, transaction::Tx};
 use ferry_ledger::{
     refusals::batch_of,
+    results::tally,
     steps::{End, EndSteps},
 };
 
@@ -31,28 +32,25 @@ impl PostgresLedger {
         target: &WriteBackTarget,
     ) -> Result<WriteBack, LedgerError> {
         let open = self.held_and_pending(lease, results).await.map_err(self.failed(WRITING))?;
-        let rows: Vec<&ItemResult> = results
-            .iter()
-            .filter(|result| open.binary_search(&result.seq.0).is_ok())
-            .filter(|result| result.outcome.auth0_user_id.is_some())
-            .collect();
+        let mut stored = those_of(results, &open);
+        let has_id = |result: &&&ItemResult| result.outcome.auth0_user_id.is_some();
+        let rows: Vec<&ItemResult> = stored.iter().filter(has_id).copied().collect();
         let AppRows { refused, locked } = match rows.is_empty() {
             true => AppRows::default(),
             false => application.write_ids(target, &rows).await?,
         };
         crash::pass("apart.written");
-        let (stored, locked) = (&without(results, &locked), &locked);
+        stored.retain(|result| !locked.contains(&result.seq));
+        let (stored, locked, refused) = (&stored, &locked, &refused);
         self.trying(WRITING, || async {
             let mut tx = self.begin().await?;
             let held = fence(&mut tx, lease).await?;
-            let taken = append(&mut tx, lease, stored, &refused).await?;
-            let of_taken = refused.iter().filter(|row| taken.binary_search(&row.seq.0).is_ok());
-            let refused_rows: Vec<_> = of_taken.cloned().collect();
-            let ended = tally(stored, &taken, &refused_rows);
+            append(&mut tx, lease, stored, refused).await?;
+            let ended = tally(stored, refused);
             let pending = Tx(&mut tx).count_in(&lease.of, &ended, requests, End::Done).await?;
             tx.commit().await?;
             let run = held.run.seen_by_holder(held.all_stopped);
-            Ok(WriteBack { refused_rows, locked: locked.clone(), pending, run })
+            Ok(WriteBack { refused_rows: refused.clone(), locked: locked.clone(), pending, run })
         })
         .await
     }

@@ -9,19 +9,20 @@
 //! keeps it from comparing each item of a batch with each outcome.
 
 use ferry_domain::{
-    Code, ItemResult, ItemSeq, ItemState, Job, Lease, Tally, WriteBackTarget,
+    Code, ItemResult, ItemSeq, Job, Lease, WriteBackTarget,
     ports::{AppRows, RefusedRow, WriteBack},
 };
 use ferry_ledger::{
     refusals::batch_of,
+    results::{kept, tally},
     steps::{End, EndSteps},
 };
-use sqlx::{PgConnection, query_scalar};
+use sqlx::{PgConnection, postgres::PgDatabaseError, query, query_scalar};
 
 use crate::{
     PostgresLedger,
     application::How,
-    errors::{Fault, Tried},
+    errors::{Fault, Tried, database},
     leases::fence::fence,
     transaction::Tx,
 };
@@ -80,14 +81,11 @@ impl PostgresLedger {
             }
             None => AppRows::default(),
         };
-        let stored = without(results, &locked);
         open.retain(|seq| !locked.contains(&ItemSeq(*seq)));
+        let stored = those_of(results, &open);
         let held = fence(tx, lease).await?;
-        let taken = append(tx, lease, &stored, &refused_rows).await?;
-        if taken != open {
-            return Err(Fault::ToldBefore); // the application's rows of the others are not ours to touch
-        }
-        let ended = tally(&stored, &taken, &refused_rows);
+        append(tx, lease, &stored, &refused_rows).await?;
+        let ended = tally(&stored, &refused_rows);
         let pending = Tx(tx).count_in(&lease.of, &ended, requests, End::Done).await?;
         let run = held.run.seen_by_holder(held.all_stopped);
         Ok(WriteBack { refused_rows, locked, pending, run })
@@ -118,9 +116,9 @@ async fn still_pending(
     Ok(sorted(open))
 }
 
-/// Results but those of rows that others hold locked.
-pub(super) fn without<'r>(results: &'r [ItemResult], locked: &[ItemSeq]) -> Vec<&'r ItemResult> {
-    results.iter().filter(|result| !locked.contains(&result.seq)).collect()
+/// The results of these positions, which are sorted.
+pub(super) fn those_of<'r>(results: &'r [ItemResult], open: &[i64]) -> Vec<&'r ItemResult> {
+    results.iter().filter(|result| open.binary_search(&result.seq.0).is_ok()).collect()
 }
 
 pub(super) fn sorted(mut seqs: Vec<i64>) -> Vec<i64> {
@@ -128,30 +126,29 @@ pub(super) fn sorted(mut seqs: Vec<i64>) -> Vec<i64> {
     seqs
 }
 
-/// Appends what became of the items that are still pending; returns their positions,
-/// sorted. The others were written by an earlier call whose answer was lost. An item whose
-/// application row refused the id is a conflict; the id stays with it: the user exists, and
-/// `made_by_ferry` says whose work it is.
+/// Appends what became of items, all of which are pending and of this batch.
+///
+/// # Errors
+/// `ToldBefore` when one of them is not: mostly an earlier call, whose answer was lost, wrote it. The
+/// transaction is undone, for the application's row of that item is not ours to touch. That an item has an
+/// outcome the key alone finds out: to look for each beforehand made this statement half as dear again.
 pub(super) async fn append(
     connection: &mut PgConnection,
     lease: &Lease<Job>,
     results: &[&ItemResult],
     refused: &[RefusedRow],
-) -> Tried<Vec<i64>> {
+) -> Tried<()> {
     let rows = Columns::of(results, refused);
-    let taken = query_scalar!(
+    let appended = query!(
         r#"
         INSERT INTO ferry.outcomes (batch_id, seq, state, code, field, other, auth0_user_id, made_by_ferry)
-        SELECT item.batch_id, item.seq, result.state, result.code, result.field, result.other,
-               result.auth0_user_id, result.made
+        SELECT item.batch_id, result.*
         FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[])
             AS result (seq, state, code, field, other, auth0_user_id, made)
         CROSS JOIN LATERAL (
-            SELECT batch_id, seq FROM ferry.planned_items
+            SELECT batch_id FROM ferry.planned_items
             WHERE batch_id = $1 AND seq = result.seq AND state = 'pending' LIMIT 1
         ) AS item
-        ON CONFLICT (batch_id, seq) DO NOTHING
-        RETURNING seq
         "#,
         batch_of(&lease.of)?.0,
         &rows.seqs,
@@ -162,9 +159,13 @@ pub(super) async fn append(
         &rows.ids as &[Option<&str>],
         &rows.made,
     )
-    .fetch_all(connection)
-    .await?;
-    Ok(sorted(taken))
+    .execute(connection)
+    .await
+    .map_err(|error| match database(&error).and_then(PgDatabaseError::constraint) {
+        Some("outcomes_pkey") => Fault::ToldBefore,
+        _ => error.into(),
+    })?;
+    if appended.rows_affected() == results.len() as u64 { Ok(()) } else { Err(Fault::ToldBefore) }
 }
 
 /// Outcomes as columns, which is how they are sent.
@@ -182,28 +183,15 @@ struct Columns<'r> {
 impl<'r> Columns<'r> {
     fn of(results: &[&'r ItemResult], refused: &'r [RefusedRow]) -> Self {
         let mut columns = Columns::default();
-        for ItemResult { seq, outcome, .. } in results {
-            let (state, code, field, other) = match refused.iter().find(|row| row.seq == *seq) {
-                Some(row) => (ItemState::Conflict, Some(row.code), row.said.as_deref(), None),
-                None => (outcome.state, outcome.code, outcome.field.as_deref(), outcome.other.as_deref()),
-            };
-            columns.seqs.push(seq.0);
-            columns.states.push(state.as_str());
-            columns.codes.push(code.map(Code::as_str));
-            columns.fields.push(field);
-            columns.others.push(other);
-            columns.ids.push(outcome.auth0_user_id.as_ref().map(|id| id.0.as_str()));
-            columns.made.push(outcome.state == ItemState::Created);
+        for kept in results.iter().map(|result| kept(result, refused)) {
+            columns.seqs.push(kept.seq);
+            columns.states.push(kept.state.as_str());
+            columns.codes.push(kept.code.map(Code::as_str));
+            columns.fields.push(kept.field);
+            columns.others.push(kept.other);
+            columns.ids.push(kept.auth0_user_id.map(|id| id.0.as_str()));
+            columns.made.push(kept.made_by_ferry);
         }
         columns
     }
-}
-
-pub(super) fn tally(results: &[&ItemResult], taken: &[i64], refused: &[RefusedRow]) -> Tally {
-    let mut tally = Tally::default();
-    for result in results.iter().filter(|r| taken.binary_search(&r.seq.0).is_ok()) {
-        let turned_down = refused.iter().any(|row| row.seq == result.seq);
-        tally.add(if turned_down { ItemState::Conflict } else { result.outcome.state });
-    }
-    tally
 }
