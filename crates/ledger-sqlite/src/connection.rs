@@ -16,6 +16,9 @@ pub(crate) const BUSY: Duration = Duration::from_secs(5);
 /// How long a write may queue in this process. Ending a plan of a million users takes a part of it.
 const QUEUE: Duration = Duration::from_secs(120);
 const OPENING: &str = "could not be opened";
+/// Rows that a statement hands over before it waits for whoever reads them: a batch and more. With fewer,
+/// two threads woke each other for each row.
+const ROWS_AHEAD: usize = 1024;
 /// Connections that read beside the writer.
 const READERS: u32 = 4;
 
@@ -88,6 +91,7 @@ impl SqliteLedger {
             .create_if_missing(create)
             .foreign_keys(true)
             .busy_timeout(BUSY)
+            .row_buffer_size(ROWS_AHEAD)
             .synchronous(synchronous)
             .disable_statement_logging();
         let mut first = options.connect().await.doing(OPENING)?;

@@ -11,6 +11,7 @@ use ferry_domain::{
 };
 use ferry_ledger::{
     Result, refusals,
+    results::tally,
     rows::{self, ItemRow, ItemViewRow},
     steps::{End, EndSteps},
 };
@@ -114,7 +115,8 @@ impl SqliteLedger {
             }
             None => Vec::new(),
         };
-        let ended = results::write_items(&mut tx, lease, &fresh, &refused_rows).await?;
+        results::write_items(&mut tx, lease, &fresh, &refused_rows).await?;
+        let ended = tally(&fresh, &refused_rows);
         let pending = Tx(&mut tx).count_in(&lease.of, &ended, requests, End::Done).await?;
         tx.commit().await.doing(WRITING)?;
         let (run, locked) = (held.run.seen_by_holder(held.all_stopped), Vec::new()); // SQLite locks no rows

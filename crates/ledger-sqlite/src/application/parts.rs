@@ -26,8 +26,17 @@ impl Parts {
         self.0.clone()
     }
 
-    /// One of these rows ended the transaction: they are parts of their own from now on.
+    /// Whether no row has ended the transaction yet.
+    pub(super) fn is_whole(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// One of these rows ended the transaction: they are parts of their own from now on. The first time they
+    /// are the whole group.
     pub(super) fn divide(&mut self, ended: &Range<usize>, said: &str) {
+        if self.0.is_empty() {
+            self.0.push(Part { rows: ended.clone(), refused: None });
+        }
         let Some(at) = self.0.iter().position(|part| part.rows.contains(&ended.start)) else { return };
         let whole = self.0[at].rows.clone();
         let middle = ended.start + ended.len() / 2;

@@ -1,7 +1,8 @@
 //! Writing ids into the application's rows.
 //!
-//! Rows are looked for first: **a key that several rows carry is written to none of them**, for
-//! one of the rows is somebody else's. **A row with another address than was planned gets no id**:
+//! Where no two rows can carry one key, one statement writes a group. If that does not write each of its
+//! rows it is undone, and rows are looked for first: **a key that several rows carry is written to
+//! none of them**, for one of the rows is somebody else's. **A row with another address than was planned gets no id**:
 //! the account is another's, or the person's old one. Blanks are written over like NULL, and so are
 //! the words that tools write for it. A row that the table
 //! refuses costs itself only: the group is halved until that row is alone.
@@ -59,8 +60,19 @@ pub(super) async fn write_ids(
 ) -> std::result::Result<Vec<RefusedRow>, Trouble> {
     let found = look(connection, target).await?;
     found.table.check_writing()?;
+    if parts.is_whole() {
+        match write_all(connection, &found, rows).await? {
+            All::Written => return Ok(Vec::new()),
+            All::Ended(said) => {
+                parts.divide(&(0..rows.len()), &said);
+                return Err(Trouble::Ended);
+            }
+            All::NotSo => {}
+        }
+    }
     let hits = find(connection, &found, rows).await?;
-    let mut writer = Writer { connection, sql: update_sql(target), found: &found, rows, hits };
+    let sql = format!("{} RETURNING {}", update_sql(target), quoted(&target.id_column));
+    let mut writer = Writer { connection, sql, found: &found, rows, hits };
     let mut refused = Vec::new();
     for part in parts.of(rows.len()) {
         match part.refused {
@@ -76,6 +88,56 @@ pub(super) async fn write_ids(
     }
     refused.sort_unstable_by_key(|row| row.seq);
     Ok(refused)
+}
+
+/// What became of a whole group in one statement.
+enum All {
+    /// Each row has its id.
+    Written,
+    /// Nothing is written: not each row could be, or more than those of the group.
+    NotSo,
+    /// The whole transaction was undone.
+    Ended(String),
+}
+
+/// Writes a group without a look at its rows. Counting is enough where a key is one value, and its
+/// column unique: no row is counted twice, so as many as there are users are the users' own.
+async fn write_all(connection: &mut SqliteConnection, found: &Found, rows: &[AppRow<'_>]) -> Result<All> {
+    let given: Vec<Value> = rows.iter().enumerate().flat_map(|(at, row)| given(found, at, row)).collect();
+    if found.table.key != Some(true) || given.len() != rows.len() {
+        return Ok(All::NotSo);
+    }
+    let sql = format!("{} AND {}", update_sql(&found.table.target), same(found));
+    run(connection, "SAVEPOINT ferry_rows".to_owned()).await.doing(WRITING)?;
+    let written = sqlx::query(AssertSqlSafe(sql)).bind(Value::from(given).to_string());
+    let said = match written.execute(&mut *connection).await {
+        Ok(written) if written.rows_affected() == rows.len() as u64 => {
+            run(connection, "RELEASE ferry_rows".to_owned()).await.doing(WRITING)?;
+            return Ok(All::Written);
+        }
+        Ok(_) => String::new(),
+        Err(error) if is_about_rows(&error) => code_of(&error),
+        Err(error) => return Err(error).doing(WRITING),
+    };
+    // Without a transaction there is no savepoint either.
+    if run(connection, "ROLLBACK TO ferry_rows".to_owned()).await.is_err() {
+        return Ok(All::Ended(said));
+    }
+    run(connection, "RELEASE ferry_rows".to_owned()).await.doing(WRITING)?;
+    Ok(All::NotSo)
+}
+
+/// SQLite's code, for people: its message may quote values.
+fn code_of(error: &sqlx::Error) -> String {
+    format!("SQLite code {}", extended_code(error).unwrap_or_default())
+}
+
+/// Whether a row has the address that was planned. As the reader compares; planned ones are ASCII.
+fn same(found: &Found) -> String {
+    match &found.email {
+        Some(email) => format!("coalesce(lower(trim({email}, char(32, 9, 10, 13))) = new.email, false)"),
+        None => "true".to_owned(),
+    }
 }
 
 fn refusal(row: &AppRow<'_>, said: String) -> RefusedRow {
@@ -99,15 +161,11 @@ async fn find(
 ) -> Result<HashMap<usize, Hit>> {
     let target = &found.table.target;
     let (table, key, id) = (quoted(&target.table), quoted(&target.key_column), quoted(&target.id_column));
-    let same = match &found.email {
-        // As the reader does it; addresses that were planned are ASCII.
-        Some(email) => format!("coalesce(lower(trim({email}, char(32, 9, 10, 13))) = new.email, false)"),
-        None => "true".to_owned(),
-    };
     let sql = format!(
-        "SELECT new.number, count(*), min({}), min({same}) FROM {GIVEN} AS new \
+        "SELECT new.number, count(*), min({}), min({}) FROM {GIVEN} AS new \
          CROSS JOIN main.{table} AS app ON app.{key} = new.source GROUP BY new.number",
-        free(&id)
+        free(&id),
+        same(found)
     );
     let given: Vec<Value> = rows.iter().enumerate().flat_map(|(at, row)| given(found, at, row)).collect();
     let hits = sqlx::query_as::<_, (i64, i64, bool, bool)>(AssertSqlSafe(sql))
@@ -198,7 +256,7 @@ impl Writer<'_> {
             Err(error) if is_about_rows(&error) => error,
             Err(error) => return Err(error).doing(WRITING),
         };
-        let said = format!("SQLite code {}", extended_code(&error).unwrap_or_default());
+        let said = code_of(&error);
         tracing::warn!(said, "the application's table refused a row");
         // Without a transaction there is no savepoint either.
         if run(self.connection, "ROLLBACK TO ferry_rows".to_owned()).await.is_err() {
@@ -233,7 +291,7 @@ pub(super) fn update_sql(target: &WriteBackTarget) -> String {
     let (table, key, id) = (quoted(&target.table), quoted(&target.key_column), quoted(&target.id_column));
     format!(
         "UPDATE main.{table} AS app SET {id} = new.auth0 FROM {GIVEN} AS new \
-         WHERE app.{key} = new.source AND {} RETURNING {id}",
+         WHERE app.{key} = new.source AND {}",
         free(&id)
     )
 }

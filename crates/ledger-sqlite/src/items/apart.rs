@@ -9,6 +9,7 @@ use ferry_domain::{
 };
 use ferry_ledger::{
     Result,
+    results::tally,
     steps::{End, EndSteps},
 };
 
@@ -48,7 +49,8 @@ impl SqliteLedger {
         fresh.retain(|result| !locked.contains(&result.seq));
         let is_fresh = |row: &RefusedRow| fresh.iter().any(|of| of.seq == row.seq);
         let refused_rows: Vec<_> = refused.into_iter().filter(is_fresh).collect();
-        let ended = results::write_items(&mut tx, lease, &fresh, &refused_rows).await?;
+        results::write_items(&mut tx, lease, &fresh, &refused_rows).await?;
+        let ended = tally(&fresh, &refused_rows);
         let pending = Tx(&mut tx).count_in(&lease.of, &ended, requests, End::Done).await?;
         tx.commit().await.doing(WRITING)?;
         let run = held.run.seen_by_holder(held.all_stopped);

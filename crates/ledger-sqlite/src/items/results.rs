@@ -1,9 +1,7 @@
 //! Writing results back: the application's rows, items, and what the batch's tally gains.
 
-use std::collections::HashSet;
-
-use ferry_domain::{Code, ItemResult, ItemState, Job, Lease, Tally, ports::RefusedRow};
-use ferry_ledger::{Result, refusals::batch_of, words};
+use ferry_domain::{Code, ItemResult, Job, Lease, ports::RefusedRow};
+use ferry_ledger::{Result, refusals::batch_of, results::kept, words};
 use sqlx::SqliteConnection;
 
 use crate::{errors::Doing, values::json};
@@ -19,49 +17,45 @@ pub(super) async fn still_pending<'a>(
 ) -> Result<Vec<&'a ItemResult>> {
     let batch = batch_of(&lease.of)?;
     let seqs = json(&results.iter().map(|result| result.seq).collect::<Vec<_>>());
-    let pending: HashSet<i64> = sqlx::query_scalar!(
+    // One row: each row more is handed from one thread to another, which costs more than finding it.
+    let pending = sqlx::query_scalar!(
         r#"
-        SELECT seq AS "seq!: i64" FROM ferry_items
+        SELECT json_group_array(seq) AS "seqs!: String" FROM ferry_items
         WHERE run_id = ?1 AND seq IN (SELECT value FROM json_each(?3)) AND +batch_id = ?2 AND state = 'pending'
         "#,
         lease.of.run.0,
         batch.0,
         seqs
     )
-    .fetch_all(connection)
+    .fetch_one(connection)
     .await
-    .doing(DOING)?
-    .into_iter()
-    .collect();
-    Ok(results.iter().filter(|result| pending.contains(&result.seq.0)).collect())
+    .doing(DOING)?;
+    let mut pending: Vec<i64> = words::json("items", batch.0, "seq", &pending)?;
+    pending.sort_unstable();
+    Ok(results.iter().filter(|result| pending.binary_search(&result.seq.0).is_ok()).collect())
 }
 
-/// Writes what became of the items; returns their tally. An item whose row refused the id is a
-/// conflict; the id stays on it: the user exists, and `made_by_ferry` says whose work it is.
+/// Writes what became of items that are pending.
 pub(super) async fn write_items(
     connection: &mut SqliteConnection,
     lease: &Lease<Job>,
     results: &[&ItemResult],
     refused: &[RefusedRow],
-) -> Result<Tally> {
+) -> Result<()> {
     let batch = batch_of(&lease.of)?;
     let rows: Vec<_> = results
         .iter()
-        .map(|ItemResult { seq, outcome, .. }| {
-            let made = i32::from(outcome.state == ItemState::Created);
-            let id = outcome.auth0_user_id.as_ref();
-            let (state, code, field, other) = match refused.iter().find(|row| row.seq == *seq) {
-                Some(row) => (ItemState::Conflict, Some(row.code), row.said.as_deref(), None),
-                None => (outcome.state, outcome.code, outcome.field.as_deref(), outcome.other.as_deref()),
-            };
-            (seq.0, state.as_str(), code.map(Code::as_str), field, other, id, made)
+        .map(|result| {
+            let kept = kept(result, refused);
+            let (code, made) = (kept.code.map(Code::as_str), i32::from(kept.made_by_ferry));
+            (kept.seq, kept.state.as_str(), code, kept.field, kept.other, kept.auth0_user_id, made)
         })
         .collect();
     let rows = json(&rows);
     // `LIMIT -1` stops SQLite from flattening the subquery; `+batch_id` keeps it from using
     // that index. So each result finds its item by the primary key. SQLite's own choice was to
     // walk the batch and to parse the list anew for each of its items.
-    let stored = sqlx::query!(
+    sqlx::query!(
         r#"
         UPDATE ferry_items
         SET state = new.state, code = new.code, field = new.field, other = new.other,
@@ -73,18 +67,13 @@ pub(super) async fn write_items(
             FROM json_each(?3) LIMIT -1
         ) AS new
         WHERE run_id = ?1 AND seq = new.at AND +batch_id = ?2 AND ferry_items.state = 'pending'
-        RETURNING seq AS "seq!: i64", ferry_items.state AS "state!: String"
         "#,
         lease.of.run.0,
         batch.0,
         rows
     )
-    .fetch_all(connection)
+    .execute(connection)
     .await
     .doing(DOING)?;
-    let mut tally = Tally::default();
-    for row in stored {
-        tally.add(words::item_state(row.seq, &row.state)?);
-    }
-    Ok(tally)
+    Ok(())
 }

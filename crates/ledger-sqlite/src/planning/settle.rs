@@ -48,13 +48,16 @@ async fn settle_equal_keys(connection: &mut SqliteConnection, run: RunId, settle
         UPDATE ferry_items
         SET state = 'failed', code = 'DUPLICATE_KEY', field = 'key', other = doubled.another, batch_id = ?2
         FROM (
-            SELECT seq AS at, count(*) OVER (PARTITION BY key) AS carriers,
+            SELECT seq AS at,
                    coalesce(first_value(place || ':' || line) OVER (PARTITION BY key ORDER BY seq
                                 ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),
                             lead(place || ':' || line) OVER (PARTITION BY key ORDER BY seq)) AS another
-            FROM ferry_items WHERE run_id = ?1
+            FROM ferry_items WHERE run_id = ?1 AND key IN (
+                -- Few: all others need not be sorted.
+                SELECT key FROM ferry_items WHERE run_id = ?1 GROUP BY key HAVING count(*) > 1
+            )
         ) AS doubled
-        WHERE run_id = ?1 AND seq = doubled.at AND doubled.carriers > 1 AND state = 'pending'
+        WHERE run_id = ?1 AND seq = doubled.at AND state = 'pending'
         "#,
         run.0,
         settled.0
@@ -79,12 +82,12 @@ async fn settle_equal_addresses(
         SET state = 'failed', code = 'DUPLICATE_EMAIL', field = 'email', other = doubled.winner, batch_id = ?2
         FROM (
             SELECT seq AS at, row_number() OVER best AS nth, first_value(place || ':' || line) OVER best AS winner
-            FROM (
-                SELECT seq, email, place, line, state, record, count(*) OVER (PARTITION BY email) AS carriers
-                FROM ferry_items
+            FROM ferry_items
+            WHERE run_id = ?1 AND state IN ('pending', 'skipped', 'conflict') AND email IN (
+                SELECT email FROM ferry_items
                 WHERE run_id = ?1 AND state IN ('pending', 'skipped', 'conflict') AND email IS NOT NULL
+                GROUP BY email HAVING count(*) > 1
             )
-            WHERE carriers > 1
             WINDOW best AS (PARTITION BY email
                             ORDER BY state = 'pending', coalesce(record ->> 'blocked', false), seq)
         ) AS doubled
