@@ -107,12 +107,12 @@ END {
   print "# Ferry and a bare loop"
   print ""
   printf "%d under way at once, %d ms latency, %d rounds. ", at_once, latency, rounds
-  printf "%d cores, shared by all: the simulator and PostgreSQL take theirs from both sides.\n", cores
+  printf "%d cores, shared by all: the simulator and %s take theirs from both sides.\n", cores, database
   for (s = 1; s <= sizes; s++) table(size_of[s])
   growth()
   print ""
   for (s = 1; s <= sizes; s++) {
-    printf "{\"users\":%d,\"at_once\":%d,\"latency_ms\":%d,\"rounds\":%d,\"cores\":%d", size_of[s], at_once, latency, rounds, cores
+    printf "{\"database\":\"%s\",\"users\":%d,\"at_once\":%d,\"latency_ms\":%d,\"rounds\":%d,\"cores\":%d", database, size_of[s], at_once, latency, rounds, cores
     for (l = 1; l <= many; l++) printf ",\"%s\":%s", leg_of[l], json_leg(size_of[s], leg_of[l])
     for (l = 1; l <= many; l++) if (leg_of[l] != "grouped")
       printf ",\"%s_ratio\":%.3f", leg_of[l], ratio(size_of[s], leg_of[l], "users_per_second")

@@ -246,6 +246,12 @@ start_postgres() {
 
 redis_is_ready() { grep -q 'Ready to accept connections' "$scratch/redis.log"; }
 
+need_sqlite() {
+  if command -v sqlite3 >/dev/null; then return; fi
+  if can_install; then install_packages sqlite3; fi
+  command -v sqlite3 >/dev/null || die 2 "sqlite3 is not installed (Debian, Ubuntu: apt-get install sqlite3)."
+}
+
 # start_redis [OPTION...]: sets redis_url. The working folder is ours; without options nothing is saved.
 start_redis() {
   if (($# == 0)); then set -- --appendonly no; fi
