@@ -7,7 +7,7 @@ mod results;
 use async_trait::async_trait;
 use ferry_domain::{
     Item, ItemResult, ItemSeq, Job, JobKind, Lease, RunId,
-    ports::{ItemFilter, ItemView, Items, WriteBack},
+    ports::{ItemFilter, ItemView, Items, LedgerError, WriteBack},
 };
 use ferry_ledger::{
     Result, refusals,
@@ -115,7 +115,9 @@ impl SqliteLedger {
             }
             None => Vec::new(),
         };
-        results::write_items(&mut tx, lease, &fresh, &refused_rows).await?;
+        if !results::write_items(&mut tx, lease, &fresh, &refused_rows).await? {
+            return Err(LedgerError::Busy.into()); // can't be: nobody else writes in this transaction
+        }
         let ended = tally(&fresh, &refused_rows);
         let pending = Tx(&mut tx).count_in(&lease.of, &ended, requests, End::Done).await?;
         tx.commit().await.doing(WRITING)?;

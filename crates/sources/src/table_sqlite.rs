@@ -22,7 +22,7 @@ use crate::{
     mapping::Mapping,
     presets,
     rules::Raw,
-    table::{Case, Cell, Plan, Table, is_hash, quote},
+    table::{Case, Cell, PAGE, Plan, Table, is_hash, quote},
     table_source::{Pages, TableSource},
 };
 
@@ -59,6 +59,8 @@ impl SqlitePages {
             .read_only(true)
             .create_if_missing(false)
             .busy_timeout(BUSY)
+            // A page is handed over without a pause: two threads woke each other for each row of it.
+            .row_buffer_size(PAGE)
             .disable_statement_logging();
         let mut connection =
             SqliteConnection::connect_with(&options).await.map_err(|e| broken(&shown, &e))?;

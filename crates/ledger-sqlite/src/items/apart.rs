@@ -5,7 +5,7 @@
 
 use ferry_domain::{
     ItemResult, Job, Lease, WriteBackTarget, crash,
-    ports::{AppRows, Application, RefusedRow, WriteBack},
+    ports::{AppRows, Application, LedgerError, WriteBack},
 };
 use ferry_ledger::{
     Result,
@@ -35,22 +35,22 @@ impl SqliteLedger {
         target: &WriteBackTarget,
     ) -> Result<WriteBack> {
         let mut connection = self.reader().acquire().await.doing(WRITING)?;
-        let mut rows = results::still_pending(&mut connection, lease, all).await?;
+        let mut pending = results::still_pending(&mut connection, lease, all).await?;
         drop(connection);
-        rows.retain(|result| result.outcome.auth0_user_id.is_some());
-        let AppRows { refused, locked } = match rows.is_empty() {
+        let has_id = |result: &&&ItemResult| result.outcome.auth0_user_id.is_some();
+        let rows: Vec<&ItemResult> = pending.iter().filter(has_id).copied().collect();
+        let AppRows { refused: refused_rows, locked } = match rows.is_empty() {
             true => AppRows::default(),
             false => application.write_ids(target, &rows).await?,
         };
         crash::pass("apart.written");
+        pending.retain(|result| !locked.contains(&result.seq));
         let mut tx = self.write(WRITING).await?;
         let held = fence(&mut tx, lease).await?;
-        let mut fresh = results::still_pending(&mut tx, lease, all).await?;
-        fresh.retain(|result| !locked.contains(&result.seq));
-        let is_fresh = |row: &RefusedRow| fresh.iter().any(|of| of.seq == row.seq);
-        let refused_rows: Vec<_> = refused.into_iter().filter(is_fresh).collect();
-        results::write_items(&mut tx, lease, &fresh, &refused_rows).await?;
-        let ended = tally(&fresh, &refused_rows);
+        if !results::write_items(&mut tx, lease, &pending, &refused_rows).await? {
+            return Err(LedgerError::Busy); // one ended meanwhile: again, without it
+        }
+        let ended = tally(&pending, &refused_rows);
         let pending = Tx(&mut tx).count_in(&lease.of, &ended, requests, End::Done).await?;
         tx.commit().await.doing(WRITING)?;
         let run = held.run.seen_by_holder(held.all_stopped);

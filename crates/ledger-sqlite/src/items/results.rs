@@ -35,13 +35,13 @@ pub(super) async fn still_pending<'a>(
     Ok(results.iter().filter(|result| pending.binary_search(&result.seq.0).is_ok()).collect())
 }
 
-/// Writes what became of items that are pending.
+/// Writes what became of items; whether all of them were pending. Otherwise the transaction must be undone.
 pub(super) async fn write_items(
     connection: &mut SqliteConnection,
     lease: &Lease<Job>,
     results: &[&ItemResult],
     refused: &[RefusedRow],
-) -> Result<()> {
+) -> Result<bool> {
     let batch = batch_of(&lease.of)?;
     let rows: Vec<_> = results
         .iter()
@@ -55,7 +55,7 @@ pub(super) async fn write_items(
     // `LIMIT -1` stops SQLite from flattening the subquery; `+batch_id` keeps it from using
     // that index. So each result finds its item by the primary key. SQLite's own choice was to
     // walk the batch and to parse the list anew for each of its items.
-    sqlx::query!(
+    let written = sqlx::query!(
         r#"
         UPDATE ferry_items
         SET state = new.state, code = new.code, field = new.field, other = new.other,
@@ -75,5 +75,5 @@ pub(super) async fn write_items(
     .execute(connection)
     .await
     .doing(DOING)?;
-    Ok(())
+    Ok(written.rows_affected() == results.len() as u64)
 }
