@@ -67,10 +67,10 @@ pub(crate) async fn open(
             return Err(unreachable(why, true));
         }
     }
-    // Compiling a statement takes longer than any of ours runs. A plan that reads a whole table is made
-    // while the table is small, and is kept while it grows.
+    // Compiling a statement takes longer than any of ours runs. A plan that reads a whole table, or all of an
+    // index to sort it, is made while the table is small, and is kept while it grows.
     let limits: Arc<str> = format!(
-        "SET jit = off; SET enable_seqscan = off; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; {WHILE_WE_LIVE}",
+        "SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; {WHILE_WE_LIVE}",
         options.statement_timeout.as_millis(),
         options.idle_in_transaction_timeout.as_millis(),
     )

@@ -81,7 +81,7 @@ impl PostgresLedger {
 
     /// A transaction whose statements take as long as they need.
     pub(crate) async fn begin_long(&self) -> Tried<PgTransaction<'static>> {
-        self.begin_with("BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL work_mem = '64MB'; SET LOCAL enable_seqscan = on").await
+        self.begin_with("BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL work_mem = '64MB'; SET LOCAL enable_seqscan = on; SET LOCAL enable_bitmapscan = on").await
     }
 
     async fn begin_with(&self, statement: &'static str) -> Tried<Transaction<'static, Postgres>> {

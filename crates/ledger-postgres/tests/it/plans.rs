@@ -119,7 +119,9 @@ async fn move_a_batch(database: &Database) {
     ledger.rescue(me, false).await.unwrap();
     ledger.live_slots(LEASE).await.unwrap();
     ledger.watched_runs().await.unwrap();
-    database.execute("UPDATE ferry.jobs SET priority = -1 WHERE kind = 'verify'").await;
+    let batch = held.of.batch.unwrap();
+    let first = format!("UPDATE ferry.jobs SET priority = -1 WHERE kind = 'verify' AND batch_id = '{batch}'");
+    database.execute(&first).await;
     let sent = ledger.take_ready(1).await.unwrap().remove(0);
     assert_eq!(sent.kind, JobKind::Verify);
     let held = lease(&ledger, &sent, me, LEASE).await;
