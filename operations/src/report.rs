@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use ferry_domain::{
     ItemSeq, ItemState, RunId, RunView,
-    ports::{Discrepancy, ItemFilter, ItemView},
+    ports::{Discrepancy, ItemFilter, ItemPages, ItemView},
 };
 use ferry_report::{Report, Table};
 use time::OffsetDateTime;
@@ -168,13 +168,11 @@ async fn pages(
     mut each: impl AsyncFnMut(&[ItemView]) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let filter = ItemFilter { states, codes: Vec::new() };
-    let mut after = ItemSeq(0);
-    loop {
-        let page = access.items.items(run, &filter, after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = last.seq;
+    let mut pages = ItemPages::of(&*access.items, run, filter, PAGE);
+    while let Some(page) = pages.next().await? {
         each(&page).await?;
     }
+    Ok(())
 }
 
 /// Discrepancies beside items, both in source order.

@@ -15,7 +15,7 @@ use std::fmt;
 use ferry_domain::{
     Auth0UserId, ItemSeq, ItemState, RunId, RunState, RunView, SourceKey, WriteBackTarget,
     application::{RowId, RowIds},
-    ports::{Application, ItemFilter, ItemView},
+    ports::{Application, ItemFilter, ItemPages, ItemView},
 };
 
 use crate::{Access, Error, units::counted};
@@ -102,8 +102,9 @@ pub async fn ask(
         .into());
     }
     let mut question = Question { run, target, rows: RowIds::default() };
-    let mut after = ItemSeq(0);
-    while let Some(users) = page(access, question.run.id, &mut after).await? {
+    let mut pages = pages(access, question.run.id);
+    while let Some(page) = pages.next().await? {
+        let users = page.into_iter().filter_map(User::of).collect();
         for (_, found) in looked_at(application, &question.target, users).await? {
             question.rows.add(found);
         }
@@ -124,15 +125,12 @@ impl User {
     }
 }
 
-/// The next users of the run that have an account; `None` at the end.
-async fn page(access: &Access, run: RunId, after: &mut ItemSeq) -> Result<Option<Vec<User>>, Error> {
+/// Users of the run that may have an account.
+fn pages(access: &Access, run: RunId) -> ItemPages<'_> {
     use ItemState::{Adopted, Created, Skipped};
     // Conflicts are left out: their rows did not take the id for a reason.
     let filter = ItemFilter { states: vec![Created, Adopted, Skipped], codes: Vec::new() };
-    let page = access.items.items(run, &filter, *after, GROUP).await?;
-    let Some(last) = page.last() else { return Ok(None) };
-    *after = last.seq;
-    Ok(Some(page.into_iter().filter_map(User::of).collect()))
+    ItemPages::of(&*access.items, run, filter, GROUP)
 }
 
 async fn looked_at(

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use ferry_domain::{
-    Code, ItemSeq, ItemState, RunId,
-    ports::{FailureGroup, ItemFilter, Items, LedgerError},
+    Code, ItemState, RunId,
+    ports::{FailureGroup, ItemFilter, ItemPages, Items, LedgerError},
 };
 use serde::{Deserialize, Serialize};
 
@@ -75,11 +75,8 @@ pub(crate) async fn of_groups(
         codes: counts.iter().map(|of| of.1).collect(),
     };
     filter.states.dedup();
-    let mut after = ItemSeq(0);
-    loop {
-        let page = items.items(run, &filter, after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = last.seq;
+    let mut pages = ItemPages::of(items, run, filter, PAGE);
+    while let Some(page) = pages.next().await? {
         for item in &page {
             let alike = |of: &&mut (ItemState, Code, Counts)| (of.0, Some(of.1)) == (item.state, item.code);
             if let (Some(of), Some(field)) = (counts.iter_mut().find(alike), item.field.as_deref()) {

@@ -4,9 +4,9 @@
 use std::fmt;
 
 use ferry_domain::{
-    ItemSeq, ItemState, RunId, RunView,
+    ItemState, RunId, RunView,
     application::RowIds,
-    ports::{AuditLine, ItemFilter, Items, LedgerError, Reports},
+    ports::{AuditLine, ItemFilter, ItemPages, Items, LedgerError, Reports},
 };
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -142,11 +142,8 @@ pub async fn of_table(
     };
     // Conflicts are left out: their rows did not take the id for a reason, which is in the report.
     let filter = ItemFilter { states: vec![Created, Adopted, Skipped], codes: Vec::new() };
-    let mut after = ItemSeq(0);
-    loop {
-        let page = items.items(run.id, &filter, after, GROUP).await?;
-        let Some(last) = page.last() else { return Ok(Some(found)) };
-        after = last.seq;
+    let mut pages = ItemPages::of(items, run.id, filter, GROUP);
+    while let Some(page) = pages.next().await? {
         let users: Vec<_> =
             page.into_iter().filter_map(|item| Some((item.key, item.auth0_user_id?))).collect();
         match reports.row_ids(target, &users).await {
@@ -157,6 +154,7 @@ pub async fn of_table(
             }
         }
     }
+    Ok(Some(found))
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use ferry_domain::{
-    Code, ItemSeq, ItemState, RunId,
-    ports::{ItemFilter, ItemView, Planned, SettledGroup},
+    Code, ItemState, RunId,
+    ports::{ItemFilter, ItemPages, ItemView, Planned, SettledGroup},
 };
 use ferry_report::BY_FIELD;
 use serde::Serialize;
@@ -88,13 +88,11 @@ async fn each(
     filter: ItemFilter,
     see: &mut (dyn FnMut(&ItemView) + Send),
 ) -> Result<(), Error> {
-    let mut after = ItemSeq(0);
-    loop {
-        let page = access.items.items(run, &filter, after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = last.seq;
+    let mut pages = ItemPages::of(&*access.items, run, filter, PAGE);
+    while let Some(page) = pages.next().await? {
         page.iter().for_each(&mut *see);
     }
+    Ok(())
 }
 
 /// A record that would not be sent.

@@ -3,13 +3,13 @@
 use std::{future::ready, time::Duration};
 
 use ferry_domain::{
-    Email, ItemResult, ItemSeq, Outcome as ItemOutcome, WriteBackTarget,
+    Email, ItemResult, Outcome as ItemOutcome, WriteBackTarget,
     application::RowId,
     ports::{AppRows, Application, Directory, Ended, Restored},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::{NotRestored, Question, User, Why, looked_at, page};
+use super::{NotRestored, Question, User, Why, looked_at, pages};
 use crate::{Access, Error};
 
 /// Users that Auth0 is asked for at the same time.
@@ -90,10 +90,11 @@ impl Outcome {
         stopped: Stopped<'_>,
         at: &mut (dyn FnMut(i64) + Send),
     ) -> Result<(), Error> {
-        let mut after = ItemSeq(0);
+        let mut pages = pages(access, question.run.id);
         while !stopped()
-            && let Some(users) = page(access, question.run.id, &mut after).await?
+            && let Some(page) = pages.next().await?
         {
+            let users = page.into_iter().filter_map(User::of).collect();
             let mut lacking = Vec::new();
             for (user, found) in looked_at(servers.application, &question.target, users).await? {
                 self.restored.rows.add(found);

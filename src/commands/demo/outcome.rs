@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, path::Path};
 
 use ferry_domain::{
-    ItemSeq, RunId, RunView, Tally,
-    ports::{ItemFilter, ItemView, Items},
+    RunId, RunView, Tally,
+    ports::{ItemFilter, ItemPages, ItemView, Items},
 };
 use ferry_seed::Population;
 use serde::Serialize;
@@ -20,11 +20,9 @@ pub async fn not_as_planted(
     population: &Population,
 ) -> anyhow::Result<Vec<String>> {
     let mut odd: BTreeMap<String, u64> = BTreeMap::new();
-    let (mut seen, mut after) = (0, ItemSeq(0));
-    loop {
-        let page = items.items(run.id, &ItemFilter::default(), after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = last.seq;
+    let mut seen = 0;
+    let mut pages = ItemPages::of(items, run.id, ItemFilter::default(), PAGE);
+    while let Some(page) = pages.next().await? {
         seen += page.len() as u64;
         for item in &page {
             if let Some(line) = compare(item, population) {

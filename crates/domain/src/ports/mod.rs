@@ -12,10 +12,10 @@ pub use directory::{Connection, Directory, DirectoryError, DirectoryUser, NewUse
 pub use ledger::{
     ABANDONED, ActiveRun, Addressed, AppRows, AuditLine, BatchVerification, Cancellable, Command, Controls,
     DeadCount, DeadFilter, DeadKind, DeadLetter, DeadLetters, DeadState, DeadTry, DeadView, Discrepancy,
-    Duty, Ended, Example, FailureGroup, ItemFilter, ItemView, Items, JobCount, Jobs, Leases, Ledger,
-    LedgerError, Loss, Migration, Moved, MovedAs, MovedOtherwise, MovedUser, Moves, NewRun, Orders, Planned,
-    Planning, Presence, Processes, QueueCount, QueueState, Redriven, RefusedRow, Reports, Rescued, Restored,
-    Retried, Retryable, RunNow, Runs, SealedRun, SettledGroup, StoredReport, Unclaimed, WaitReason,
+    Duty, Ended, Example, FailureGroup, ItemFilter, ItemPages, ItemView, Items, JobCount, Jobs, Leases,
+    Ledger, LedgerError, Loss, Migration, Moved, MovedAs, MovedOtherwise, MovedUser, Moves, NewRun, Orders,
+    Planned, Planning, Presence, Processes, QueueCount, QueueState, Redriven, RefusedRow, Reports, Rescued,
+    Restored, Retried, Retryable, RunNow, Runs, SealedRun, SettledGroup, StoredReport, Unclaimed, WaitReason,
     WatchedRun, Whose, WorkerRecord, WorkerView, WriteBack,
 };
 pub use limiter::{Alone, GroupFigures, Limiter, LimiterFigures, Observed, Used, Waiting};

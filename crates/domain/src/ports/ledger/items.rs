@@ -99,6 +99,39 @@ pub struct ItemFilter {
     pub codes: Vec<Code>,
 }
 
+/// The items of a run, page by page.
+pub struct ItemPages<'a> {
+    items: &'a dyn Items,
+    run: RunId,
+    filter: ItemFilter,
+    after: ItemSeq,
+    most: i64,
+    ended: bool,
+}
+
+impl<'a> ItemPages<'a> {
+    /// Those that `filter` lets through, at most `most` in a page.
+    pub fn of(items: &'a dyn Items, run: RunId, filter: ItemFilter, most: i64) -> Self {
+        ItemPages { items, run, filter, after: ItemSeq(0), most, ended: false }
+    }
+
+    /// The next page in source order, never empty; `None` after the last. No question is asked after a
+    /// page that was not full: to find nothing, a ledger reads all that is left of the run.
+    ///
+    /// # Errors
+    /// When the ledger fails.
+    pub async fn next(&mut self) -> Result<Option<Vec<ItemView>>> {
+        if self.ended {
+            return Ok(None);
+        }
+        let page = self.items.items(self.run, &self.filter, self.after, self.most).await?;
+        self.ended = (page.len() as i64) < self.most;
+        let Some(last) = page.last() else { return Ok(None) };
+        self.after = last.seq;
+        Ok(Some(page))
+    }
+}
+
 /// Questions about items, and results written back. What a holder asks is fenced.
 #[async_trait]
 pub trait Items: Send + Sync {
