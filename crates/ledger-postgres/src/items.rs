@@ -100,6 +100,16 @@ impl Items for PostgresLedger {
             FROM ferry.items
             WHERE run_id = $1 AND seq > $2
               AND (cardinality($3::text[]) = 0 OR state = ANY($3))
+              -- What became of a user is looked up where its batch has such users. Without batches a run
+              -- is being planned.
+              AND (cardinality($3::text[]) = 0 OR batch_id IN (
+                      SELECT id FROM ferry.batches
+                      WHERE run_id = $1
+                        AND $3::text[] && ARRAY[CASE WHEN pending > 0 THEN 'pending' END,
+                            CASE WHEN created > 0 THEN 'created' END, CASE WHEN adopted > 0 THEN 'adopted' END,
+                            CASE WHEN skipped > 0 THEN 'skipped' END, CASE WHEN conflict > 0 THEN 'conflict' END,
+                            CASE WHEN failed > 0 THEN 'failed' END, CASE WHEN cancelled > 0 THEN 'cancelled' END]
+                  ) OR NOT EXISTS (SELECT FROM ferry.batches WHERE run_id = $1))
               AND (cardinality($4::text[]) = 0 OR code = ANY($4))
             ORDER BY seq
             LIMIT $5

@@ -135,6 +135,9 @@ impl Reports for PostgresLedger {
                        row_number() OVER (PARTITION BY state, code ORDER BY seq) AS number
                 FROM ferry.items
                 WHERE run_id = $1 AND state IN ('failed', 'conflict', 'skipped')
+                  AND (batch_id IN (
+                          SELECT id FROM ferry.batches WHERE run_id = $1 AND failed + conflict + skipped > 0
+                      ) OR NOT EXISTS (SELECT FROM ferry.batches WHERE run_id = $1)) -- it is being planned
                 WINDOW alike AS (PARTITION BY state, code)
             ) AS numbered
             WHERE number <= 3
