@@ -10,8 +10,9 @@ use ferry_domain::{
     hex::hex_digest,
     migration::people::{Planned as PlannedRun, Sample},
     plan::{Fingerprints, MadeWith},
-    ports::{NewRun, Planned, Source},
+    ports::{LedgerError, NewRun, Planned, Source},
 };
+use tokio::{sync::mpsc, task::JoinSet};
 
 pub use self::since::Since;
 
@@ -20,6 +21,9 @@ use crate::{Access, Error, accept::Accept, changed, people};
 
 /// Records read and written in one transaction.
 const CHUNK: usize = 2_000;
+
+/// Chunks that wait to be written. A few: their records are all in memory.
+const WAITING: usize = 1;
 
 /// Earlier runs that are looked at, the newest first.
 const RUNS: i64 = 1_000;
@@ -194,19 +198,18 @@ async fn fill(
     let mut batcher = Batcher::new(&run, access, how.bound);
     let is_table = run.spec.write_back.is_some();
     let mut seen = Seen::default();
-    // A chunk is read while the one before it is written: source and ledger work at the same time.
-    let mut chunk: Vec<NewItem> = Vec::new();
+    let mut writer = Writer::of(access, run.id);
     loop {
-        let (candidates, written) = tokio::join!(source.next_chunk(CHUNK), add(access, run.id, &chunk));
-        written?;
+        let candidates = source.next_chunk(CHUNK).await?;
         read(batcher.read());
-        let candidates = candidates?;
         if candidates.is_empty() {
             break;
         }
-        chunk = candidates.into_iter().map(|candidate| batcher.item(candidate)).collect();
+        let chunk: Vec<_> = candidates.into_iter().map(|candidate| batcher.item(candidate)).collect();
         seen.note(&chunk, is_table);
+        writer.add(chunk).await?;
     }
+    writer.written().await?;
     seen.seal();
     let source_digest = source.digest().unwrap_or_default();
     if !run.spec.source_digest.is_empty() && run.spec.source_digest != source_digest {
@@ -218,9 +221,45 @@ async fn fill(
     Ok(Outcome { run, planned, users, moved, source_digest, since })
 }
 
-async fn add(access: &Access, run: RunId, items: &[NewItem]) -> Result<(), Error> {
-    if !items.is_empty() {
-        access.planning.add_items(run, items).await?;
+/// Writes chunks while the next are read: source, ledger and we work at the same time.
+struct Writer {
+    chunks: mpsc::Sender<Vec<NewItem>>,
+    /// One task. What it does ends with this.
+    task: JoinSet<Result<(), LedgerError>>,
+}
+
+impl Writer {
+    fn of(access: &Access, run: RunId) -> Self {
+        let (chunks, mut waiting) = mpsc::channel::<Vec<NewItem>>(WAITING);
+        let planning = access.planning.clone();
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            while let Some(chunk) = waiting.recv().await {
+                planning.add_items(run, &chunk).await?;
+            }
+            Ok(())
+        });
+        Writer { chunks, task }
+    }
+
+    async fn add(&mut self, chunk: Vec<NewItem>) -> Result<(), Error> {
+        match self.chunks.send(chunk).await {
+            Ok(()) => Ok(()),
+            Err(_) => ended(&mut self.task).await, // by an error
+        }
+    }
+
+    /// Waits until all that was added is written.
+    async fn written(self) -> Result<(), Error> {
+        let Writer { chunks, mut task } = self;
+        drop(chunks);
+        ended(&mut task).await
+    }
+}
+
+async fn ended(task: &mut JoinSet<Result<(), LedgerError>>) -> Result<(), Error> {
+    while let Some(ended) = task.join_next().await {
+        ended.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))?;
     }
     Ok(())
 }

@@ -81,15 +81,19 @@ impl Rows {
 }
 
 fn escape(text: &str, into: &mut Vec<u8>) {
-    for &byte in text.as_bytes() {
-        match byte {
-            b'\\' => into.extend_from_slice(b"\\\\"),
-            b'\t' => into.extend_from_slice(b"\\t"),
-            b'\n' => into.extend_from_slice(b"\\n"),
-            b'\r' => into.extend_from_slice(b"\\r"),
-            other => into.push(other),
-        }
+    let mut rest = text.as_bytes();
+    // What needs none is copied as a whole: byte by byte cost a tenth of planning.
+    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'\\' | b'\t' | b'\n' | b'\r')) {
+        into.extend_from_slice(&rest[..at]);
+        into.extend_from_slice(match rest[at] {
+            b'\t' => b"\\t",
+            b'\n' => b"\\n",
+            b'\r' => b"\\r",
+            _ => b"\\\\",
+        });
+        rest = &rest[at + 1..];
     }
+    into.extend_from_slice(rest);
 }
 
 /// Whether JSON text holds the escape of NUL: `\u0000` behind an even number of backslashes.

@@ -32,8 +32,8 @@ use crate::{
     transaction::Tx,
 };
 
-/// COPY data is sent in pieces of about this many bytes.
-const PIECE: usize = 1 << 20;
+/// COPY data is sent in pieces of about this many bytes: the server works on one while the next is made.
+const PIECE: usize = 64 << 10;
 
 #[async_trait]
 impl Planning for PostgresLedger {

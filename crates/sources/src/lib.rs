@@ -10,6 +10,7 @@
 //! How to add another format: write a reader that delivers values in the order
 //! of the mapping's fields, and name it in [`open`].
 
+mod ahead;
 mod csv;
 mod digits;
 mod email;

@@ -11,10 +11,14 @@ use async_trait::async_trait;
 use ferry_domain::{Code, SourceIdentity, ports::SourceError};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgConnectOptions};
+use sqlx::{
+    AssertSqlSafe, Connection, PgConnection, Row,
+    postgres::{PgConnectOptions, PgRow},
+};
 use time::OffsetDateTime;
 
 use crate::{
+    ahead::{Ahead, Reader},
     digits,
     error::{listed, refuse},
     found::Found,
@@ -26,14 +30,33 @@ use crate::{
 };
 
 pub(crate) struct PostgresPages {
-    connection: PgConnection,
+    reader: Ahead<PostgresReader>,
     place: String,
     plan: Plan,
+    encoding: Encoding,
+}
+
+struct PostgresReader {
+    connection: PgConnection,
     first_page: String,
     next_page: String,
     /// Last key read, as text; as hex of its bytes from a server that does not know its encoding.
     last: Option<String>,
-    encoding: Encoding,
+}
+
+#[async_trait]
+impl Reader for PostgresReader {
+    type Row = PgRow;
+
+    async fn page(&mut self) -> Result<Vec<PgRow>, sqlx::Error> {
+        let query = match &self.last {
+            None => sqlx::query(AssertSqlSafe(self.first_page.as_str())),
+            Some(last) => sqlx::query(AssertSqlSafe(self.next_page.as_str())).bind(last),
+        };
+        let rows = query.fetch_all(&mut self.connection).await?;
+        self.last = rows.last().map(|row| row.try_get(0)).transpose()?;
+        Ok(rows)
+    }
 }
 
 /// What the server says of the bytes of its texts.
@@ -119,7 +142,8 @@ impl PostgresPages {
         let first_page = plan.page(&select, None);
         let next_page = plan.page(&select, Some(&format!("CAST({after} AS {key_type})")));
         let identity = SourceIdentity { kind: "postgres".to_owned(), location: place.clone() };
-        let pages = PostgresPages { connection, place, plan, first_page, next_page, last: None, encoding };
+        let reader = Ahead::Resting(PostgresReader { connection, first_page, next_page, last: None });
+        let pages = PostgresPages { reader, place, plan, encoding };
         Ok(TableSource::new(pages, identity, wanted, mapping, now))
     }
 }
@@ -127,24 +151,21 @@ impl PostgresPages {
 #[async_trait]
 impl Pages for PostgresPages {
     async fn next_page(&mut self) -> Result<Vec<Raw>, SourceError> {
-        let query = match &self.last {
-            None => sqlx::query(AssertSqlSafe(self.first_page.as_str())),
-            Some(last) => sqlx::query(AssertSqlSafe(self.next_page.as_str())).bind(last),
-        };
         let failed = |e: sqlx::Error| broken(&self.place, &e);
-        let rows = query.fetch_all(&mut self.connection).await.map_err(failed)?;
+        let rows = self.reader.page().await.map_err(failed)?;
         let mut page = Vec::with_capacity(rows.len());
         for row in &rows {
             let json: &str = row.try_get(1).map_err(failed)?;
             page.push(values(&mut self.plan, json, self.encoding));
         }
-        self.last = rows.last().map(|row| row.try_get(0)).transpose().map_err(failed)?;
         Ok(page)
     }
 
     async fn without_key(&mut self) -> Result<u64, SourceError> {
+        let failed = |e: sqlx::Error| broken(&self.place, &e);
         let query = sqlx::query_scalar::<_, i64>(AssertSqlSafe(self.plan.without_key()));
-        let count = query.fetch_one(&mut self.connection).await.map_err(|e| broken(&self.place, &e))?;
+        let connection = &mut self.reader.resting().map_err(failed)?.connection;
+        let count = query.fetch_one(connection).await.map_err(failed)?;
         Ok(u64::try_from(count).unwrap_or(0)) // a count is never negative
     }
 

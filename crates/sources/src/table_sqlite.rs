@@ -16,6 +16,7 @@ use sqlx::{
 use time::OffsetDateTime;
 
 use crate::{
+    ahead::{Ahead, Reader},
     error::{listed, refuse},
     file::existing,
     found::Found,
@@ -30,12 +31,35 @@ use crate::{
 const BUSY: Duration = Duration::from_secs(10);
 
 pub(crate) struct SqlitePages {
-    connection: SqliteConnection,
+    reader: Ahead<SqliteReader>,
     place: String,
     plan: Plan,
+}
+
+struct SqliteReader {
+    connection: SqliteConnection,
     first_page: String,
     next_page: String,
     last: Option<Key>,
+}
+
+#[async_trait]
+impl Reader for SqliteReader {
+    type Row = SqliteRow;
+
+    async fn page(&mut self) -> Result<Vec<SqliteRow>, sqlx::Error> {
+        let next = || sqlx::query(AssertSqlSafe(self.next_page.as_str()));
+        let query = match self.last.take() {
+            None => sqlx::query(AssertSqlSafe(self.first_page.as_str())),
+            Some(Key::Int(key)) => next().bind(key),
+            Some(Key::Real(key)) => next().bind(key),
+            Some(Key::Text(key)) => next().bind(key),
+            Some(Key::Blob(key)) => next().bind(key),
+        };
+        let rows = query.fetch_all(&mut self.connection).await?;
+        self.last = rows.last().map(key).transpose()?;
+        Ok(rows)
+    }
 }
 
 /// A key as SQLite stores it.
@@ -95,7 +119,8 @@ impl SqlitePages {
         let select = format!("{{key}}, {}", plan.select(expression));
         let (first_page, next_page) = (plan.page(&select, None), plan.page(&select, Some("?1")));
         let location = format!("{}#{wanted}", canonical.display());
-        let pages = SqlitePages { connection, place, plan, first_page, next_page, last: None };
+        let reader = Ahead::Resting(SqliteReader { connection, first_page, next_page, last: None });
+        let pages = SqlitePages { reader, place, plan };
         let identity = SourceIdentity { kind: "sqlite".to_owned(), location };
         Ok(TableSource::new(pages, identity, wanted, mapping, now))
     }
@@ -104,16 +129,7 @@ impl SqlitePages {
 #[async_trait]
 impl Pages for SqlitePages {
     async fn next_page(&mut self) -> Result<Vec<Raw>, SourceError> {
-        let next = || sqlx::query(AssertSqlSafe(self.next_page.as_str()));
-        let query = match self.last.take() {
-            None => sqlx::query(AssertSqlSafe(self.first_page.as_str())),
-            Some(Key::Int(key)) => next().bind(key),
-            Some(Key::Real(key)) => next().bind(key),
-            Some(Key::Text(key)) => next().bind(key),
-            Some(Key::Blob(key)) => next().bind(key),
-        };
-        let rows = query.fetch_all(&mut self.connection).await.map_err(|e| broken(&self.place, &e))?;
-        self.last = rows.last().map(key).transpose().map_err(|e| broken(&self.place, &e))?;
+        let rows = self.reader.page().await.map_err(|e| broken(&self.place, &e))?;
         let is_key: Vec<bool> = self.plan.cells.iter().flatten().map(|cell| cell.is_key).collect();
         let read = |row: &SqliteRow| {
             is_key
@@ -130,8 +146,10 @@ impl Pages for SqlitePages {
     }
 
     async fn without_key(&mut self) -> Result<u64, SourceError> {
+        let failed = |e: sqlx::Error| broken(&self.place, &e);
         let query = sqlx::query_scalar::<_, i64>(AssertSqlSafe(self.plan.without_key()));
-        let count = query.fetch_one(&mut self.connection).await.map_err(|e| broken(&self.place, &e))?;
+        let connection = &mut self.reader.resting().map_err(failed)?.connection;
+        let count = query.fetch_one(connection).await.map_err(failed)?;
         Ok(u64::try_from(count).unwrap_or(0)) // a count is never negative
     }
 }
