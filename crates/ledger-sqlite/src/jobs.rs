@@ -154,7 +154,7 @@ impl Jobs for SqliteLedger {
         let back = sqlx::query!(
             r#"
             UPDATE ferry_jobs SET state = 'ready', queued_at = NULL
-            FROM json_each(?1)
+            FROM jsonb_each(?1)
             WHERE ferry_jobs.id = unhex(value ->> 0) AND send = value ->> 1 AND state = 'queued'
             "#,
             sends

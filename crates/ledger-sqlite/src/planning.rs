@@ -262,7 +262,7 @@ async fn insert_items(connection: &mut SqliteConnection, run: RunId, items: &[Ne
                                  field, auth0_user_id)
         SELECT ?1, value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4, value ->> 5,
                value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11
-        FROM json_each(?2)
+        FROM jsonb_each(?2)
         "#,
         run.0,
         rows

@@ -351,7 +351,7 @@ async fn insert_discrepancies(
         r#"
         INSERT OR REPLACE INTO ferry_discrepancies (run_id, seq, batch_id, key, auth0_user_id, fields, found_at)
         SELECT ?1, value ->> 0, ?2, value ->> 1, value ->> 2, value ->> 3, at
-        FROM json_each(?3) CROSS JOIN ferry_now
+        FROM jsonb_each(?3) CROSS JOIN ferry_now
         "#,
         lease.of.run.0,
         batch.0,

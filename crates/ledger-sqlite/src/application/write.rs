@@ -272,7 +272,7 @@ impl Writer<'_> {
 pub(super) const GIVEN: &str = "(SELECT value ->> 0 AS number, \
      CASE WHEN value ->> 2 THEN unhex(value ->> 1) ELSE value ->> 1 END AS source, value ->> 3 AS auth0, \
      value ->> 4 AS email \
-     FROM json_each(?1))";
+     FROM jsonb_each(?1))";
 
 /// One entry for each value that the key may have in its column.
 pub(super) fn given(found: &Found, at: usize, row: &AppRow<'_>) -> Vec<Value> {

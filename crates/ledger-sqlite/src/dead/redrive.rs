@@ -44,7 +44,7 @@ impl RedriveSteps for Tx<'_> {
             UPDATE ferry_batches SET source = source - taken, failed = failed - taken
             FROM (
                 SELECT batch_id AS old, count(*) AS taken
-                FROM json_each(?2) CROSS JOIN ferry_items ON batch_id = unhex(value ->> 0) AND code = value ->> 1
+                FROM jsonb_each(?2) CROSS JOIN ferry_items ON batch_id = unhex(value ->> 0) AND code = value ->> 1
                 WHERE run_id = ?1 AND state = 'failed' AND record IS NOT NULL
                 GROUP BY batch_id
             )
@@ -62,7 +62,7 @@ impl RedriveSteps for Tx<'_> {
             SET state = 'pending', code = NULL, field = NULL, other = NULL, batch_id = new
             FROM (
                 SELECT seq AS taken, unhex(value ->> 2) AS new
-                FROM json_each(?2) CROSS JOIN ferry_items ON batch_id = unhex(value ->> 0) AND code = value ->> 1
+                FROM jsonb_each(?2) CROSS JOIN ferry_items ON batch_id = unhex(value ->> 0) AND code = value ->> 1
                 WHERE run_id = ?1 AND state = 'failed' AND record IS NOT NULL
             )
             WHERE run_id = ?1 AND seq = taken

@@ -64,7 +64,7 @@ pub(super) async fn write_items(
         FROM (
             SELECT value ->> 0 AS at, value ->> 1 AS state, value ->> 2 AS code, value ->> 3 AS field,
                    value ->> 4 AS other, value ->> 5 AS auth0, value ->> 6 AS made
-            FROM json_each(?3) LIMIT -1
+            FROM jsonb_each(?3) LIMIT -1
         ) AS new
         WHERE run_id = ?1 AND seq = new.at AND +batch_id = ?2 AND ferry_items.state = 'pending'
         "#,

@@ -58,7 +58,7 @@ impl ChangedSteps for Tx<'_> {
         sqlx::query!(
             r#"
             UPDATE ferry_items SET auth0_user_id = given.account
-            FROM (SELECT value ->> 0 AS at, value ->> 1 AS account FROM json_each(?2) LIMIT -1) AS given
+            FROM (SELECT value ->> 0 AS at, value ->> 1 AS account FROM jsonb_each(?2) LIMIT -1) AS given
             WHERE run_id = ?1 AND seq = given.at
             "#,
             run.0,
@@ -75,7 +75,7 @@ impl ChangedSteps for Tx<'_> {
         sqlx::query!(
             r#"
             UPDATE ferry_items SET other = given.other
-            FROM (SELECT value ->> 0 AS at, value ->> 1 AS other FROM json_each(?2) LIMIT -1) AS given
+            FROM (SELECT value ->> 0 AS at, value ->> 1 AS other FROM jsonb_each(?2) LIMIT -1) AS given
             WHERE run_id = ?1 AND seq = given.at
             "#,
             run.0,
