@@ -124,7 +124,7 @@ async fn work(auth0: &str, redis: &str, tenant: &str, plan: &str, number: u32) -
         Arc::new(SharedLimiter::new(redis, tenant, &plan, &SharedOptions::default())?);
     let mut settings = Auth0Settings::for_base_url(auth0.parse()?, "ferry", "simulated".to_owned().into())?;
     settings.throttle_patience = Duration::from_secs(3_600);
-    let directory = Arc::new(Auth0::new(settings, limiter.clone())?);
+    let directory = Arc::new(Auth0::new(settings, limiter.clone(), Arc::default())?);
     let mut callers = tokio::task::JoinSet::new();
     for caller in 0..AT_ONCE {
         let directory = directory.clone();

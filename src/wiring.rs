@@ -75,7 +75,12 @@ pub struct Target {
 
 /// Auth0, behind the tenant's limits: one process with a SQLite ledger keeps them alone,
 /// processes with a PostgreSQL ledger together, over Redis. It need not answer yet.
-pub fn target(auth0: Auth0Settings, place: &Place, setup: &Setup) -> anyhow::Result<Target> {
+pub fn target(
+    auth0: Auth0Settings,
+    place: &Place,
+    setup: &Setup,
+    figures: &Arc<Figures>,
+) -> anyhow::Result<Target> {
     let limits = &setup.settings.limits()?;
     let limiter: Arc<dyn Limiter> = match place {
         Place::Sqlite(_) => Arc::new(LocalLimiter::new(limits)),
@@ -87,7 +92,7 @@ pub fn target(auth0: Auth0Settings, place: &Place, setup: &Setup) -> anyhow::Res
         }
     };
     let limiter: Arc<dyn Limiter> = Arc::new(TenantLimiter::new(limiter, limits));
-    let directory = Arc::new(Auth0::new(auth0, limiter.clone()).map_err(usage)?);
+    let directory = Arc::new(Auth0::new(auth0, limiter.clone(), figures.clone()).map_err(usage)?);
     Ok(Target { directory, limiter })
 }
 

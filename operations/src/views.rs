@@ -300,6 +300,7 @@ pub(crate) mod tests {
             why: None,
             abandoned: false,
             created_at: OffsetDateTime::UNIX_EPOCH,
+            moved_at: OffsetDateTime::UNIX_EPOCH,
             started_at: None,
             provisioned_at: None,
             sealed_at: None,

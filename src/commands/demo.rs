@@ -179,8 +179,9 @@ async fn work(
     let transport = wiring::transport(&place, Some(&application), setup).await?;
     let url = simulator.base_url().parse().context("the simulator's address")?;
     let auth0 = Auth0Settings::for_base_url(url, CLIENT, CLIENT.to_owned().into())?;
-    let target = wiring::target(auth0, &place, setup)?;
-    let (ending, limiter, figures) = (stop.child_token(), target.limiter.clone(), Arc::default());
+    let figures = Arc::default();
+    let target = wiring::target(auth0, &place, setup, &figures)?;
+    let (ending, limiter) = (stop.child_token(), target.limiter.clone());
     let env = wiring::worker(
         setup,
         &transport,

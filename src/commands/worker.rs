@@ -53,7 +53,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let Some(transport) = transport_once_there(&place, setup, &stop, &figures).await? else {
         return Ok(Exit::Done);
     };
-    let target = wiring::target(auth0, &place, setup)?;
+    let target = wiring::target(auth0, &place, setup, &figures)?;
     let limiter = target.limiter.clone();
     let tenant = tenant::named(&setup.servers)?;
     let env = wiring::worker(setup, &transport, target, tenant, &roles, figures, stop)?;

@@ -16,8 +16,8 @@ use std::{
 
 use ferry_domain::{
     Figures, ItemState, JobKind, RunId, Tally,
-    figures::{RunFigures, StoreFigures},
-    ports::{GroupFigures, LimiterFigures, QueueCount, QueueState, WaitReason},
+    figures::{Answered, JobEnd, LedgerStep, Operation, RunFigures, StoreFigures, Timed},
+    ports::{Group, GroupFigures, LimiterFigures, QueueCount, QueueState, WaitReason},
     telemetry::metrics::{ALL, Kind},
 };
 use ferry_telemetry::{Exposition, Patience, Sources, serve};
@@ -38,7 +38,6 @@ fn rate() -> LimiterFigures {
         groups: [group(Some(12.5)), group(Some(20.0)), group(None), group(Some(20.0))],
         throttled: 2,
         factor: 0.5,
-        waited_seconds: 1.25,
         waiters: 3,
         processes: 2,
         foreign: 7,
@@ -52,7 +51,10 @@ fn rate() -> LimiterFigures {
 /// Sources in which every metric has a number.
 fn full() -> Sources {
     let figures = Arc::new(Figures::default());
-    figures.jobs_done.add(5);
+    (0..5).for_each(|_| figures.job_ended(JobKind::Provision, JobEnd::Done));
+    figures.user_settled(ItemState::Created);
+    figures.slots.set(8);
+    figures.set_clock_ahead_ms(-250);
     figures.rescues_dead.one();
     figures.renewed_at_ms.set(1);
     figures.set_waiting_for(Some(WaitReason(format!("waiting for {PRIVATE}"))));
@@ -65,6 +67,7 @@ fn full() -> Sources {
         runs: vec![RunFigures {
             run: A_RUN.parse::<RunId>().unwrap(),
             tally: Tally { source: 10, created: 6, failed: 1, pending: 3, ..Tally::default() },
+            paused_for: Duration::from_secs(90),
         }],
     });
     sources(figures, Patience::default())
@@ -84,8 +87,19 @@ fn sources(figures: Arc<Figures>, patience: Patience) -> Sources {
     }
 }
 
+/// One of each kind of what is timed.
+const TIMED: [Timed; 5] = [
+    Timed::JobWait(JobKind::Provision),
+    Timed::JobRun(JobKind::Provision, JobEnd::Done),
+    Timed::Request(Operation::CreateUser, Answered::Success),
+    Timed::LimitWait(Group::UserWrites),
+    Timed::Ledger(LedgerStep::WriteBack),
+];
+
 fn page(sources: &Sources) -> BTreeMap<String, strict::Family> {
-    let page = Exposition::new(sources).unwrap().page().unwrap();
+    let exposition = Exposition::new(sources).unwrap();
+    TIMED.into_iter().for_each(|what| sources.figures.took(what, Duration::from_millis(1_250)));
+    let page = exposition.page().unwrap();
     strict::read(&page).unwrap_or_else(|error| panic!("{error}\n{page}"))
 }
 
@@ -107,8 +121,14 @@ fn queue_jobs(page: &BTreeMap<String, strict::Family>, queue: &str, state: &str)
 #[test]
 fn the_page_shows_what_was_counted() {
     let page = page(&full());
-    assert_eq!(number(&page, "ferry_jobs_finished_total", Some("done")), 5.0);
-    assert_eq!(number(&page, "ferry_jobs_finished_total", Some("dead")), 0.0, "at zero from the start");
+    let finished = &page["ferry_jobs_finished_total"].series;
+    assert_eq!(finished.len(), 12, "each queue and end at zero from the start");
+    assert_eq!(finished.iter().map(|(_, number)| number).sum::<f64>(), 5.0);
+    assert_eq!(number(&page, "ferry_users_settled_total", Some("created")), 1.0);
+    assert_eq!(number(&page, "ferry_users_settled_total", Some("failed")), 0.0);
+    assert_eq!(number(&page, "ferry_run_paused_seconds", Some(A_RUN)), 90.0);
+    assert_eq!(number(&page, "ferry_worker_slots", None), 8.0);
+    assert_eq!(number(&page, "ferry_clock_skew_seconds", None), -0.25);
     assert_eq!(number(&page, "ferry_rescues_total", Some("dead")), 1.0);
     assert_eq!(queue_jobs(&page, "provision", "ready"), Some(40.0));
     assert_eq!(queue_jobs(&page, "verify", "ready"), Some(0.0), "a queue without jobs is no hole");
@@ -125,9 +145,27 @@ fn the_page_shows_what_was_counted() {
         "a group without a limit has none"
     );
     assert_eq!(number(&page, "ferry_ratelimit_factor", None), 0.5);
-    assert_eq!(number(&page, "ferry_ratelimit_wait_seconds_total", None), 1.25);
     assert_eq!(number(&page, "ferry_worker_waiting", None), 1.0);
     assert_eq!(number(&page, "ferry_build_info", None), 1.0);
+}
+
+#[test]
+fn times_are_counted_by_their_bounds_once_there_is_one() {
+    let sources = full();
+    let exposition = Exposition::new(&sources).unwrap();
+    let page = || strict::read(&exposition.page().unwrap()).unwrap();
+    assert!(!page().contains_key("ferry_auth0_request_seconds"), "no series before the first value");
+    for millis in [3, 700, 60_000] {
+        let what = Timed::Request(Operation::GetUser, Answered::Throttled);
+        sources.figures.took(what, Duration::from_millis(millis));
+    }
+    let times = &page()["ferry_auth0_request_seconds"];
+    assert_eq!((times.kind.as_str(), times.series.len()), ("histogram", 1));
+    let (labels, sum) = &times.series[0];
+    assert_eq!((labels["operation"].as_str(), labels["status"].as_str()), ("get_user", "429"));
+    assert!((sum - 60.703).abs() < 1e-6, "{sum}");
+    let below = |bound: &str| times.buckets.iter().find(|(labels, _)| labels["le"] == bound).unwrap().1;
+    assert_eq!(["0.005", "0.5", "1", "30", "+Inf"].map(below), [1.0, 1.0, 2.0, 2.0, 3.0]);
 }
 
 #[test]
@@ -146,6 +184,7 @@ fn only_the_elected_exporter_shows_the_store_and_stops_when_it_is_not() {
             "ferry_exporter_reading_age_seconds",
             "ferry_queue_jobs",
             "ferry_queue_oldest_ready_age_seconds",
+            "ferry_run_paused_seconds",
             "ferry_users",
             "ferry_users_remaining"
         ]
@@ -174,6 +213,9 @@ fn labels_come_from_closed_lists_and_carry_nothing_private() {
         "user_reads",
         "rest",
         "read_back",
+        "create_user",
+        "2xx",
+        "write_back",
         "scheduled",
         "retrying",
         A_RUN,
@@ -202,7 +244,11 @@ fn documents_and_page_name_the_same_metrics() {
             (name.to_owned(), cells.next().unwrap(), cells.next().unwrap())
         })
         .collect();
-    let kind = |kind: Kind| if kind == Kind::Counter { "counter" } else { "gauge" }.to_owned();
+    let kind = |kind: Kind| match kind {
+        Kind::Counter => "counter".to_owned(),
+        Kind::Gauge => "gauge".to_owned(),
+        Kind::Histogram(_) => "histogram".to_owned(),
+    };
     let named: BTreeSet<(String, String, String)> = ALL
         .iter()
         .map(|metric| (metric.name.to_owned(), kind(metric.kind), metric.labels.join(", ")))

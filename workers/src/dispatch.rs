@@ -8,12 +8,12 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use async_trait::async_trait;
 use ferry_domain::{
-    Attempt, Code, Envelope, Job, Lease, Verdict, crash,
+    Attempt, Code, Envelope, Job, JobKind, Lease, Verdict, crash,
+    figures::{JobEnd, LedgerStep, Timed},
     ports::{DeadLetter, Delivery, Handler, LedgerError},
     retry,
 };
 use futures_util::FutureExt;
-use time::OffsetDateTime;
 use tokio::time::Instant;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
@@ -69,7 +69,8 @@ impl Dispatcher {
         // Before the claim: a job that waits here is not leased, so no death is charged to it.
         let permit = env.start_gate.permit(envelope.kind, envelope.rescues).await;
         let began = Instant::now();
-        let claim = env.leases.claim(envelope.job, envelope.send, me, env.tuning.lease).await;
+        let claim = env.leases.claim(envelope.job, envelope.send, me, env.tuning.lease);
+        let claim = env.timed(LedgerStep::Lease, claim).await;
         env.send_gate.note(&claim);
         let lease = match claim {
             Ok(Some(lease)) => lease,
@@ -77,6 +78,7 @@ impl Dispatcher {
             Err(error) => return warn!(%error, "could not claim the job; it will be sent again"),
         };
         crash::pass("worker.leased");
+        env.figures.took(Timed::JobWait(lease.of.kind), lease.waited);
         if (lease.of.run, lease.of.batch, lease.of.kind) != (envelope.run, envelope.batch, envelope.kind) {
             self.mismatched(envelope).await;
         }
@@ -84,13 +86,13 @@ impl Dispatcher {
         if env.identity.id() != me {
             env.held.lose_all(); // the registration was lost on the way
         }
-        let started = env.clock.now();
+        let leased = Instant::now();
         match self.ended(&lease, &hold, permit).await {
-            Ended::With(verdict) => self.conclude(&lease, &verdict, started).await,
-            Ended::InLedger => env.figures.jobs_done.one(),
+            Ended::With(verdict) => self.conclude(&lease, &verdict, leased).await,
+            Ended::InLedger => self.count(lease.of.kind, JobEnd::Done, leased),
             // Perhaps lost by our own clock only: then it is handed back. If another worker holds
             // it, the fence refuses.
-            Ended::Lost => self.conclude(&lease, &handed_back(), started).await,
+            Ended::Lost => self.conclude(&lease, &handed_back(), leased).await,
         }
         env.held.drop(lease.of.id);
         env.nudge();
@@ -170,19 +172,18 @@ impl Dispatcher {
         retry::after_failure(lease.of.attempts, max, code, &*self.env.random)
     }
 
-    async fn conclude(&self, lease: &Lease<Job>, verdict: &Verdict, started: OffsetDateTime) {
+    async fn conclude(&self, lease: &Lease<Job>, verdict: &Verdict, leased: Instant) {
         let attempt = match verdict {
-            Verdict::Retry { code, .. } | Verdict::Discard { code } => Some(Attempt {
-                number: lease.of.attempts + 1,
-                code: *code,
-                took: (self.env.clock.now() - started).try_into().unwrap_or_default(),
-            }),
+            Verdict::Retry { code, .. } | Verdict::Discard { code } => {
+                Some(Attempt { number: lease.of.attempts + 1, code: *code, took: leased.elapsed() })
+            }
             Verdict::Done | Verdict::Snooze { .. } | Verdict::Stop { .. } => None,
         };
-        match self.env.leases.conclude(lease, verdict, attempt.as_ref()).await {
+        let concluded = self.env.leases.conclude(lease, verdict, attempt.as_ref());
+        match self.env.timed(LedgerStep::Conclude, concluded).await {
             Ok(()) => {
                 crash::pass("worker.concluded");
-                self.count(verdict);
+                self.count(lease.of.kind, end_by(verdict), leased);
                 log(verdict);
             }
             Err(LedgerError::LeaseLost) => {
@@ -193,14 +194,9 @@ impl Dispatcher {
         }
     }
 
-    fn count(&self, verdict: &Verdict) {
-        let figures = &self.env.figures;
-        match verdict {
-            Verdict::Done => figures.jobs_done.one(),
-            Verdict::Snooze { .. } | Verdict::Stop { .. } => figures.jobs_snoozed.one(),
-            Verdict::Retry { .. } => figures.jobs_retried.one(),
-            Verdict::Discard { .. } => figures.jobs_dead.one(),
-        }
+    fn count(&self, kind: JobKind, end: JobEnd, leased: Instant) {
+        self.env.figures.job_ended(kind, end);
+        self.env.figures.took(Timed::JobRun(kind, end), leased.elapsed());
     }
 
     async fn bury(&self, queue: String, payload: Vec<u8>, code: Code, reason: String) {
@@ -210,6 +206,15 @@ impl Dispatcher {
         if let Err(error) = self.env.dead.bury(&letter).await {
             error!(%error, "the dead letter could not be kept");
         }
+    }
+}
+
+fn end_by(verdict: &Verdict) -> JobEnd {
+    match verdict {
+        Verdict::Done => JobEnd::Done,
+        Verdict::Snooze { .. } | Verdict::Stop { .. } => JobEnd::Snoozed,
+        Verdict::Retry { .. } => JobEnd::Retried,
+        Verdict::Discard { .. } => JobEnd::Dead,
     }
 }
 

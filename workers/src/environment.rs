@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use ferry_domain::{
     Figures,
+    figures::{LedgerStep, Timed},
     limits::LimitPlan,
     ports::{
         Clock, Controls, DeadLetters, Directory, Items, Jobs, Leases, Ledger, Limiter, LimiterFigures, Moves,
@@ -179,6 +180,14 @@ impl Environment {
     /// Wakes the relay of this process: there is something to send.
     pub(crate) fn nudge(&self) {
         self.nudge.notify_one();
+    }
+
+    /// Waits for a step of the ledger, and tells how long it took.
+    pub(crate) async fn timed<T>(&self, step: LedgerStep, answer: impl Future<Output = T>) -> T {
+        let asked = Instant::now();
+        let answer = answer.await;
+        self.figures.took(Timed::Ledger(step), asked.elapsed());
+        answer
     }
 
     /// Milliseconds since the process began, by its steady clock.

@@ -16,6 +16,7 @@ use crate::{
     dispatch::Dispatcher,
     environment::Environment,
     loops::{
+        clock_watch::clock_watch,
         controls::controls,
         exporter::exporter,
         heartbeat::heartbeat,
@@ -116,6 +117,7 @@ pub async fn run(env: Arc<Environment>, roles: &[Role]) -> Result<(), LedgerErro
     let consumers = start_consumers(&env, roles);
     info!(worker = %env.identity.id(), roles = ?roles, "working");
 
+    env.figures.slots.set(env.worker().slots.into());
     env.figures.ready.set(1);
     env.stopping.cancelled().await;
     env.figures.ready.set(0);
@@ -149,6 +151,8 @@ fn start_loops(
     loops.spawn(async move { heartbeat(&e, &t).await });
     let (e, t) = (env.clone(), end.clone());
     loops.spawn(async move { controls(&e, &t).await });
+    let (e, t) = (env.clone(), end.clone());
+    loops.spawn(async move { clock_watch(&e, &t).await });
     let (e, t) = (env.clone(), end.clone());
     loops.spawn(async move { queue_watch(&e, &t).await });
     let (e, t) = (env.clone(), end.clone());

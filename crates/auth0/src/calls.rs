@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use ferry_domain::{
     Auth0UserId, Code,
+    figures::Operation,
     ports::{self, Directory, DirectoryError, DirectoryUser, Group, NewUser, Silence},
 };
 use reqwest::Method;
@@ -30,6 +31,7 @@ impl Directory for Auth0 {
         let body = json(&wire::NewUser::from(user))?;
         let answer = self.send(Call {
             group: Group::UserWrites,
+            operation: Operation::CreateUser,
             method: Method::POST,
             url: self.urls.users.clone(),
             template: USERS,
@@ -51,6 +53,7 @@ impl Directory for Auth0 {
         url.query_pairs_mut().append_pair("email", &email.trim().to_lowercase());
         let answer = self.send(Call {
             group: Group::UserReads,
+            operation: Operation::SearchUsers,
             method: Method::GET,
             url,
             template: USERS_BY_EMAIL,
@@ -67,6 +70,7 @@ impl Directory for Auth0 {
     ) -> Result<DirectoryUser, DirectoryError> {
         let answer = self.send(Call {
             group: Group::UserWrites,
+            operation: Operation::UpdateUser,
             method: Method::PATCH,
             url: self.user_url(id)?,
             template: USER,
@@ -78,6 +82,7 @@ impl Directory for Auth0 {
     async fn delete(&self, id: &Auth0UserId) -> Result<(), DirectoryError> {
         let answer = self.send(Call {
             group: Group::UserWrites,
+            operation: Operation::DeleteUser,
             method: Method::DELETE,
             url: self.user_url(id)?,
             template: USER,
@@ -94,6 +99,7 @@ impl Directory for Auth0 {
         url.query_pairs_mut().append_pair("name", name).append_pair("fields", "id,name,strategy");
         let answer = self.send(Call {
             group: Group::Rest,
+            operation: Operation::GetConnections,
             method: Method::GET,
             url,
             template: CONNECTIONS,
@@ -126,6 +132,7 @@ impl Auth0 {
     async fn get_as(&self, group: Group, id: &Auth0UserId) -> Result<Option<DirectoryUser>, DirectoryError> {
         let answer = self.send(Call {
             group,
+            operation: Operation::GetUser,
             method: Method::GET,
             url: self.user_url(id)?,
             template: USER,

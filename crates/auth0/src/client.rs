@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use ferry_domain::ports::Limiter;
+use ferry_domain::{Figures, ports::Limiter};
 use reqwest::redirect;
 use url::Url;
 
@@ -29,6 +29,7 @@ pub struct Auth0 {
     pub(crate) patience: Duration,
     pub(crate) requests: AtomicU64,
     pub(crate) unanswered: Unanswered,
+    pub(crate) figures: Arc<Figures>,
     pub(crate) urls: Urls,
 }
 
@@ -41,17 +42,22 @@ pub(crate) struct Urls {
 }
 
 impl Auth0 {
-    /// Makes the client; sends nothing yet.
+    /// Makes the client; sends nothing yet. `figures` is told how long requests take.
     ///
     /// # Errors
     /// When the settings can't work, or TLS can't be set up.
-    pub fn new(settings: Auth0Settings, limiter: Arc<dyn Limiter>) -> Result<Auth0, SettingsError> {
+    pub fn new(
+        settings: Auth0Settings,
+        limiter: Arc<dyn Limiter>,
+        figures: Arc<Figures>,
+    ) -> Result<Auth0, SettingsError> {
         settings.check()?;
         let http =
             http_client(&settings).map_err(|error| SettingsError::Client(error.without_url().to_string()))?;
         let unanswered = Unanswered::default();
         Ok(Auth0 {
-            tokens: Tokens::new(http.clone(), &settings, unanswered.clone()),
+            tokens: Tokens::new(http.clone(), &settings, unanswered.clone(), figures.clone()),
+            figures,
             unanswered,
             http,
             limiter,

@@ -3,6 +3,7 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use ferry_domain::{
+    figures::{Answered, Operation, Timed},
     ports::{DirectoryError, Group, Observed},
     telemetry::SPAN_REQUEST,
 };
@@ -27,6 +28,7 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 /// What is to be sent.
 pub(crate) struct Call {
     pub(crate) group: Group,
+    pub(crate) operation: Operation,
     pub(crate) method: Method,
     pub(crate) url: Url,
     /// The path without a user's data, for traces.
@@ -51,9 +53,11 @@ impl Auth0 {
         // Before the permit, so that callers that wait for a first token don't all send together after it.
         self.tokens.current().await?;
         loop {
+            let asked = Instant::now();
             self.limiter.acquire(call.group).await;
+            self.figures.took(Timed::LimitWait(call.group), asked.elapsed());
             let token = self.tokens.current().await?;
-            let answer = self.send_once(&call, &token).await?;
+            let answer = self.send_timed(&call, &token).await?;
             match answer.status {
                 429 => {
                     self.limiter.throttled(call.group, answer.retry_after);
@@ -71,6 +75,15 @@ impl Auth0 {
                 _ => return Ok(answer),
             }
         }
+    }
+
+    /// Also tells how long the answer took.
+    async fn send_timed(&self, call: &Call, token: &Token) -> Result<Answer, DirectoryError> {
+        let sent = Instant::now();
+        let answer = self.send_once(call, token).await;
+        let answered = Answered::of(answer.as_ref().ok().map(|answer| answer.status));
+        self.figures.took(Timed::Request(call.operation, answered), sent.elapsed());
+        answer
     }
 
     async fn send_once(&self, call: &Call, token: &Token) -> Result<Answer, DirectoryError> {

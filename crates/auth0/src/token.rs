@@ -14,7 +14,10 @@ use std::{
     time::Duration,
 };
 
-use ferry_domain::Code;
+use ferry_domain::{
+    Code, Figures,
+    figures::{Answered, Operation, Timed},
+};
 use reqwest::header::{DATE, HeaderValue, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{sync::Mutex, time::Instant};
@@ -63,6 +66,7 @@ pub(crate) struct Tokens {
     client_secret: SecretString,
     patience: Duration,
     unanswered: Unanswered,
+    figures: Arc<Figures>,
     held: RwLock<Held>,
     renewal: Mutex<()>,
     /// Number of renewals that ended, successful or not.
@@ -78,7 +82,12 @@ struct Held {
 }
 
 impl Tokens {
-    pub(crate) fn new(http: reqwest::Client, settings: &Auth0Settings, unanswered: Unanswered) -> Tokens {
+    pub(crate) fn new(
+        http: reqwest::Client,
+        settings: &Auth0Settings,
+        unanswered: Unanswered,
+        figures: Arc<Figures>,
+    ) -> Tokens {
         Tokens {
             http,
             url: settings.url("/oauth/token"),
@@ -87,6 +96,7 @@ impl Tokens {
             client_secret: settings.client_secret.clone(),
             patience: settings.throttle_patience,
             unanswered,
+            figures,
             held: RwLock::default(),
             renewal: Mutex::new(()),
             ended: AtomicU64::new(0),
@@ -173,7 +183,7 @@ impl Tokens {
         let until = Instant::now() + self.patience;
         let mut wait = FIRST_WAIT;
         loop {
-            match self.ask_once().await {
+            match self.ask_timed().await {
                 Err(TokenError::Throttled { retry_after }) => {
                     let pause = retry_after.unwrap_or(wait);
                     if Instant::now() + pause > until {
@@ -186,6 +196,14 @@ impl Tokens {
                 other => return other,
             }
         }
+    }
+
+    /// Also tells how long the answer took.
+    async fn ask_timed(&self) -> Result<wire::TokenAnswer, TokenError> {
+        let asked = Instant::now();
+        let answer = self.ask_once().await;
+        self.figures.took(Timed::Request(Operation::Token, answered(&answer)), asked.elapsed());
+        answer
     }
 
     async fn ask_once(&self) -> Result<wire::TokenAnswer, TokenError> {
@@ -217,6 +235,17 @@ impl Tokens {
             500.. => Err(TokenError::Unavailable(Code::ServerError)),
             _ => Err(TokenError::Refused { status }),
         }
+    }
+}
+
+fn answered(answer: &Result<wire::TokenAnswer, TokenError>) -> Answered {
+    match answer {
+        Ok(_) => Answered::Success,
+        Err(TokenError::Throttled { .. }) => Answered::Throttled,
+        Err(TokenError::CredentialsWrong | TokenError::GrantMissing) => Answered::Refused,
+        Err(TokenError::Refused { status }) => Answered::of(Some(*status)),
+        Err(TokenError::Unavailable(Code::ServerError)) => Answered::ServerError,
+        Err(TokenError::Unavailable(_)) => Answered::Nothing,
     }
 }
 

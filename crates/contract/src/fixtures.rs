@@ -119,6 +119,7 @@ pub fn run_view(number: u128, state: RunState) -> RunView {
         why: None,
         abandoned: false,
         created_at: OffsetDateTime::UNIX_EPOCH,
+        moved_at: OffsetDateTime::UNIX_EPOCH,
         started_at: None,
         provisioned_at: None,
         sealed_at: None,

@@ -2,14 +2,19 @@
 //! reads them here, and nothing that works depends on how they are exported.
 
 mod store;
+mod timings;
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicI64, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
-use crate::ports::WaitReason;
+use crate::{item::ItemState, job::JobKind, ports::WaitReason};
 pub use store::{ENDED_RUNS_STAY, MOST_RUNS, RunFigures, StoreBoard, StoreFigures};
+pub use timings::{Answered, JobEnd, LedgerStep, Operation, Timed, Timings};
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -57,16 +62,6 @@ pub struct Figures {
     pub stale_deliveries: Count,
     /// Deliveries that no ledger row of ours explains; dead-lettered.
     pub foreign_deliveries: Count,
-    /// Jobs that ended well.
-    pub jobs_done: Count,
-    /// Jobs handed back without an attempt spent.
-    pub jobs_snoozed: Count,
-    /// Tries that counted as attempts.
-    pub jobs_retried: Count,
-    /// Jobs given up.
-    pub jobs_dead: Count,
-    /// Users settled, whatever the outcome.
-    pub users_settled: Count,
     /// Leases taken back from holders known to be dead.
     pub rescues_dead: Count,
     /// Leases taken back because they ran out.
@@ -79,6 +74,8 @@ pub struct Figures {
     pub identities_lost: Count,
     /// Leases held now.
     pub leases: Level,
+    /// Batches worked on at the same time, at most.
+    pub slots: Level,
     /// 1 while the breaker of Auth0 lets only probes pass.
     pub auth0_breaker_open: Level,
     /// 1 while the ledger can't take results.
@@ -100,6 +97,12 @@ pub struct Figures {
     pub queue_reachable: Level,
     /// What the store holds, where this process is the elected exporter.
     pub store: StoreBoard,
+    /// In the orders of [`JobKind::ALL`] and [`JobEnd::ALL`].
+    jobs_ended: [[Count; 4]; 3],
+    /// In the order of [`ItemState::ALL`].
+    users_settled: [Count; 7],
+    clock_ahead_ms: Mutex<Option<i64>>,
+    timings: OnceLock<Arc<dyn Timings>>,
     waiting_for: Mutex<Option<WaitReason>>,
     queue_lacks: Mutex<Option<String>>,
     token_lacks: Mutex<Option<String>>,
@@ -108,6 +111,53 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// One more try of a job that ended so.
+    pub fn job_ended(&self, kind: JobKind, end: JobEnd) {
+        self.jobs_ended[kind as usize][end as usize].one();
+    }
+
+    /// Tries of jobs that ended so.
+    pub fn jobs_ended(&self, kind: JobKind, end: JobEnd) -> u64 {
+        self.jobs_ended[kind as usize][end as usize].get()
+    }
+
+    /// One more user with this outcome.
+    pub fn user_settled(&self, outcome: ItemState) {
+        self.users_settled[outcome as usize].one();
+    }
+
+    /// Users that this process settled with this outcome.
+    pub fn users_settled(&self, outcome: ItemState) -> u64 {
+        self.users_settled[outcome as usize].get()
+    }
+
+    /// Sets by how many milliseconds the clock of this process is ahead of the ledger's.
+    pub fn set_clock_ahead_ms(&self, ahead: i64) {
+        *self.clock_ahead_ms.lock().unwrap_or_else(PoisonError::into_inner) = Some(ahead);
+    }
+
+    /// By how many milliseconds the clock of this process is ahead of the ledger's, once compared.
+    pub fn clock_ahead_ms(&self) -> Option<i64> {
+        *self.clock_ahead_ms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on `timings` is told how long things take. Only the first call counts.
+    pub fn time_with(&self, timings: Arc<dyn Timings>) {
+        let _ = self.timings.set(timings);
+    }
+
+    /// Whether somebody is told how long things take.
+    pub fn are_timed(&self) -> bool {
+        self.timings.get().is_some()
+    }
+
+    /// Tells how long something took.
+    pub fn took(&self, what: Timed, took: Duration) {
+        if let Some(timings) = self.timings.get() {
+            timings.took(what, took);
+        }
+    }
+
     /// Sets what the process waits for before it begins to work; `None` once it has begun.
     pub fn set_not_begun(&self, why: Option<String>) {
         *self.not_begun.lock().unwrap_or_else(PoisonError::into_inner) = why;

@@ -212,6 +212,8 @@ pub struct Lease<T> {
     pub token: i64,
     /// How long from the claim on, by the store's clock.
     pub lasts: Duration,
+    /// How long it had waited at the claim, since it might run.
+    pub waited: Duration,
 }
 
 /// A job as its holder sees it.

@@ -396,6 +396,8 @@ pub struct RunView {
     pub abandoned: bool,
     /// When it was opened.
     pub created_at: OffsetDateTime,
+    /// When its state last changed; while it is planned, when its `run start` last showed a sign.
+    pub moved_at: OffsetDateTime,
     /// When it was started.
     pub started_at: Option<OffsetDateTime>,
     /// When the newest batch was provisioned.

@@ -221,7 +221,7 @@ async fn lock_unheld(connection: &mut PgConnection, job: JobId) -> Tried<Option<
     let row = query_as!(
         JobRow,
         r#"
-        SELECT id, run_id, batch_id, kind, attempts, rescues, traceparent, token
+        SELECT id, run_id, batch_id, kind, attempts, rescues, traceparent
         FROM ferry.jobs WHERE id = $1 AND state IN ('ready', 'queued')
         FOR UPDATE
         "#,

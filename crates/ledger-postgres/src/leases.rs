@@ -13,7 +13,7 @@ use ferry_domain::{
 };
 use ferry_ledger::{
     Result,
-    rows::{JobRow, SendRow},
+    rows::{ClaimedRow, SendRow},
     scripts,
 };
 use sqlx::{query, query_as};
@@ -30,13 +30,14 @@ impl Leases for PostgresLedger {
         lease: Duration,
     ) -> Result<Option<Lease<Job>>> {
         let claimed = query_as!(
-            JobRow,
+            ClaimedRow,
             r#"
             UPDATE ferry.jobs
             SET state = 'leased', queued_at = NULL, holder = $3, token = token + 1,
                 expires_at = clock_timestamp() + make_interval(secs => $4)
             WHERE id = $1 AND send = $2 AND state = 'queued'
-            RETURNING id, run_id, batch_id, kind, attempts, rescues, traceparent, token
+            RETURNING id, run_id, batch_id, kind, attempts, rescues, traceparent, token,
+                      extract(epoch FROM clock_timestamp() - not_before)::float8 AS "waited!"
             "#,
             job.0,
             send,
@@ -46,8 +47,7 @@ impl Leases for PostgresLedger {
         .fetch_optional(&self.pool)
         .await
         .map_err(self.sql_failed("could not lease a job"))?;
-        let Some(row) = claimed else { return Ok(None) };
-        Ok(Some(Lease { token: row.token, of: row.job()?, holder, lasts: lease }))
+        claimed.map(|row| row.lease(holder, lease)).transpose()
     }
 
     async fn why_unclaimed(&self, envelope: &Envelope) -> Result<Unclaimed> {

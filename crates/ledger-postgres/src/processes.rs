@@ -9,6 +9,7 @@ use ferry_domain::{
 };
 use ferry_ledger::{Result, lists::WorkerRow, words};
 use sqlx::{query, query_scalar};
+use time::OffsetDateTime;
 
 use crate::{
     PostgresLedger,
@@ -82,6 +83,13 @@ impl Processes for PostgresLedger {
         .await
         .map_err(self.sql_failed("could not renew leases"))?;
         Ok(held.into_iter().map(JobId).collect())
+    }
+
+    async fn clock(&self) -> Result<OffsetDateTime> {
+        query_scalar!(r#"SELECT clock_timestamp() AS "at!""#)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(self.sql_failed("could not read its clock"))
     }
 
     async fn retire(&self, worker: WorkerId) -> Result<u64> {

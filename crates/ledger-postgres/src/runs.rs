@@ -92,7 +92,8 @@ impl PostgresLedger {
             RunRow,
             r#"
             SELECT run.id, run.migration, run.source_kind, run.source_location, run.spec::text AS "spec!",
-                   run.state, run.round, run.revision, run.rate, run.why, run.created_at, run.started_at, run.sealed_at,
+                   run.state, run.round, run.revision, run.rate, run.why, run.created_at, run.touched_at AS moved_at,
+                   run.started_at, run.sealed_at,
                    run.state IN ('planning', 'planned')
                        AND run.touched_at < clock_timestamp() - make_interval(secs => $3) AS "abandoned!",
                    sums.source AS "source!", sums.created AS "created!", sums.adopted AS "adopted!",

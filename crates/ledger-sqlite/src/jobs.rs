@@ -236,7 +236,7 @@ async fn unheld(connection: &mut SqliteConnection, job: JobId) -> Result<Option<
         r#"
         SELECT id AS "id!: Uuid", run_id AS "run_id!: Uuid", batch_id AS "batch_id?: Uuid",
                kind AS "kind!: String", attempts AS "attempts!: i32", rescues AS "rescues!: i32",
-               traceparent AS "traceparent?: String", token AS "token!: i64"
+               traceparent AS "traceparent?: String"
         FROM ferry_jobs WHERE id = ?1 AND state IN ('ready', 'queued')
         "#,
         job.0

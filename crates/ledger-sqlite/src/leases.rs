@@ -13,7 +13,7 @@ use ferry_domain::{
 };
 use ferry_ledger::{
     Result,
-    rows::{JobRow, SendRow},
+    rows::{ClaimedRow, SendRow},
     scripts,
 };
 use uuid::Uuid;
@@ -38,7 +38,7 @@ impl Leases for SqliteLedger {
     ) -> Result<Option<Lease<Job>>> {
         let lasts = micros(lease);
         let row = sqlx::query_as!(
-            JobRow,
+            ClaimedRow,
             r#"
             UPDATE ferry_jobs
             SET state = 'leased', holder = ?3, token = token + 1, queued_at = NULL,
@@ -46,7 +46,8 @@ impl Leases for SqliteLedger {
             WHERE id = ?1 AND send = ?2 AND state = 'queued'
             RETURNING id AS "id!: Uuid", run_id AS "run_id!: Uuid", batch_id AS "batch_id?: Uuid",
                       kind AS "kind!: String", attempts AS "attempts!: i32", rescues AS "rescues!: i32",
-                      traceparent AS "traceparent?: String", token AS "token!: i64"
+                      traceparent AS "traceparent?: String", token AS "token!: i64",
+                      ((SELECT at FROM ferry_now) - not_before) / 1e6 AS "waited!: f64"
             "#,
             job.0,
             send,
@@ -56,8 +57,7 @@ impl Leases for SqliteLedger {
         .fetch_optional(self.writer())
         .await
         .doing("could not take a job")?;
-        let Some(row) = row else { return Ok(None) };
-        Ok(Some(Lease { token: row.token, of: row.job()?, holder, lasts: lease }))
+        row.map(|row| row.lease(holder, lease)).transpose()
     }
 
     async fn why_unclaimed(&self, envelope: &Envelope) -> Result<Unclaimed> {

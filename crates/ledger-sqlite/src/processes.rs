@@ -7,7 +7,8 @@ use ferry_domain::{
     JobId, WorkerId,
     ports::{Duty, Presence, Processes, Whose, WorkerRecord, WorkerView},
 };
-use ferry_ledger::{Result, lists::WorkerRow};
+use ferry_ledger::{Result, lists::WorkerRow, words::StoredTime};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
@@ -89,6 +90,14 @@ impl Processes for SqliteLedger {
         .doing(BEATING)?;
         tx.commit().await.doing(BEATING)?;
         Ok(held.into_iter().map(JobId).collect())
+    }
+
+    async fn clock(&self) -> Result<OffsetDateTime> {
+        let at = sqlx::query_scalar!(r#"SELECT at AS "at!: i64" FROM ferry_now"#)
+            .fetch_one(self.reader())
+            .await
+            .doing("could not read its clock")?;
+        at.moment("ferry_now", &"")
     }
 
     async fn retire(&self, worker: WorkerId) -> Result<u64> {

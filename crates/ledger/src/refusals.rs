@@ -131,6 +131,7 @@ mod tests {
             token: 1,
             holder: ferry_domain::WorkerId(uuid::Uuid::nil()),
             lasts: std::time::Duration::ZERO,
+            waited: std::time::Duration::ZERO,
             of: job,
         };
         assert!(only(&lease, JobKind::Provision).is_ok() && only(&lease, JobKind::Verify).is_err());

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ferry_domain::{
-    Auth0UserId, BatchId, Envelope, Item, ItemSeq, ItemState, Job, JobId, JobKind, RunId, RunView,
-    SourceIdentity, SourceKey, Tally,
+    Auth0UserId, BatchId, Envelope, Item, ItemSeq, ItemState, Job, JobId, JobKind, Lease, RunId, RunView,
+    SourceIdentity, SourceKey, Tally, WorkerId,
     ports::{
         DeadKind, DeadState, DeadTry, DeadView, Discrepancy, ItemView, MovedAs, MovedOtherwise, MovedUser,
         RunNow, Unclaimed,
@@ -54,6 +54,7 @@ pub struct RunRow<T> {
     pub why: Option<String>,
     pub abandoned: bool,
     pub created_at: T,
+    pub moved_at: T,
     pub started_at: Option<T>,
     pub sealed_at: Option<T>,
     pub source: i64,
@@ -94,6 +95,7 @@ impl<T: StoredTime> RunRow<T> {
             why: self.why,
             abandoned: self.abandoned,
             created_at: self.created_at.moment("runs", &id)?,
+            moved_at: self.moved_at.moment("runs", &id)?,
             started_at: at(self.started_at)?,
             provisioned_at: at(self.provisioned_at)?,
             sealed_at: at(self.sealed_at)?,
@@ -295,7 +297,6 @@ pub struct JobRow {
     pub attempts: i32,
     pub rescues: i32,
     pub traceparent: Option<String>,
-    pub token: i64,
 }
 
 impl JobRow {
@@ -310,6 +311,31 @@ impl JobRow {
             rescues: self.rescues,
             traceparent: self.traceparent,
         })
+    }
+}
+
+/// A row of `jobs` that was just leased.
+#[expect(missing_docs, reason = "columns under their own names")]
+#[derive(Debug)]
+pub struct ClaimedRow {
+    pub id: Uuid,
+    pub run_id: Uuid,
+    pub batch_id: Option<Uuid>,
+    pub kind: String,
+    pub attempts: i32,
+    pub rescues: i32,
+    pub traceparent: Option<String>,
+    pub token: i64,
+    /// Seconds since it might run.
+    pub waited: f64,
+}
+
+impl ClaimedRow {
+    /// The lease.
+    pub fn lease(self, holder: WorkerId, lasts: Duration) -> Result<Lease<Job>> {
+        let ClaimedRow { id, run_id, batch_id, kind, attempts, rescues, traceparent, token, waited } = self;
+        let of = JobRow { id, run_id, batch_id, kind, attempts, rescues, traceparent }.job()?;
+        Ok(Lease { of, holder, token, lasts, waited: words::span(waited) })
     }
 }
 

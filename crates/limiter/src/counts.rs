@@ -1,9 +1,6 @@
 //! What both limiters count, without a lock.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::Duration,
-};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use ferry_domain::ports::{Group, LimiterFigures};
 
@@ -14,7 +11,6 @@ use crate::meter::Totals;
 pub(crate) struct Counts {
     granted: [AtomicU64; 4],
     waiting: [AtomicU64; 4],
-    waited_micros: AtomicU64,
     throttled: AtomicU64,
     foreign: AtomicU64,
 }
@@ -26,9 +22,8 @@ impl Counts {
         Waiter(&self.waiting[group as usize])
     }
 
-    pub(crate) fn served(&self, group: Group, waited: Duration) {
+    pub(crate) fn served(&self, group: Group) {
         self.granted[group as usize].fetch_add(1, Relaxed);
-        self.waited_micros.fetch_add(waited.as_micros() as u64, Relaxed);
     }
 
     pub(crate) fn throttled(&self) {
@@ -69,7 +64,6 @@ impl Counts {
         LimiterFigures {
             throttled: self.throttled.load(Relaxed),
             factor: 1.0,
-            waited_seconds: self.waited_micros.load(Relaxed) as f64 / 1e6,
             waiters: Group::ALL.map(|group| self.waiting(group)).iter().sum(),
             processes: 1,
             foreign: self.foreign.load(Relaxed),

@@ -129,9 +129,8 @@ impl LocalLimiter {
 impl Limiter for LocalLimiter {
     async fn acquire(&self, group: Group) {
         let waiting = self.counts.wait(group);
-        let asked = self.time.now();
         while !self.pass(group).await {}
-        self.counts.served(group, self.time.now().saturating_sub(asked));
+        self.counts.served(group);
         drop(waiting);
     }
 

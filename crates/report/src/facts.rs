@@ -285,6 +285,7 @@ mod tests {
             why: None,
             abandoned: false,
             created_at: OffsetDateTime::UNIX_EPOCH + Duration::hours(1),
+            moved_at: OffsetDateTime::UNIX_EPOCH + Duration::hours(1),
             started_at: None,
             provisioned_at: None,
             sealed_at: None,

@@ -1,10 +1,10 @@
 //! The page of metrics, in the Prometheus text format.
 //!
-//! Each metric is an observable instrument of OpenTelemetry that reads its figure at
-//! a scrape, so that metrics cost the work nothing. Series without a number at a scrape are
-//! missing from that page (ADR 0012).
+//! Counters and gauges are observable instruments of OpenTelemetry that read their figures at
+//! a scrape, so that they cost the work nothing. Series without a number at a scrape are
+//! missing from that page (ADR 0012). Histograms are told of each value by the work.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use ferry_domain::telemetry::metrics::{Kind, Label, Metric};
 use opentelemetry::{
@@ -17,6 +17,7 @@ use prometheus::{Registry, TextEncoder};
 use crate::{
     Sources,
     readings::{READINGS, Row},
+    timings::Histograms,
 };
 
 /// The metrics of one process.
@@ -55,6 +56,7 @@ impl Exposition {
             let (metric, read, sources) = (*metric, *read, sources.clone());
             instrument(&meter, metric, move || read(&sources));
         }
+        sources.figures.time_with(Arc::new(Histograms::of(&meter)));
         Ok(Exposition { registry, _provider: provider })
     }
 
@@ -101,6 +103,7 @@ fn instrument(meter: &Meter, metric: Metric, rows: impl Fn() -> Vec<Row> + Send 
                 .with_callback(observe)
                 .build();
         }
+        Kind::Histogram(_) => unreachable!("{} is not read, but told of: timings.rs", metric.name),
     }
 }
 

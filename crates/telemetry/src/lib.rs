@@ -12,6 +12,7 @@ mod process;
 mod readings;
 mod serve;
 mod sources;
+mod timings;
 
 pub use exposition::{Exposition, MetricsError};
 pub use health::Patience;

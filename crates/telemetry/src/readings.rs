@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use ferry_domain::{
-    ItemState, JobKind,
-    figures::{Count, Level, StoreFigures},
+    Figures, ItemState, JobKind,
+    figures::{Count, JobEnd, Level, StoreFigures},
     ports::{Group, GroupFigures, QueueState},
     telemetry::metrics::{self as m, Label, Metric},
 };
@@ -19,27 +19,23 @@ pub(crate) type Row = (Vec<Label>, f64);
 /// Reads a metric's series.
 pub(crate) type Read = fn(&Sources) -> Vec<Row>;
 
-/// All metrics with their sources. Those without a number now have no series.
+/// All counters and gauges with their sources; histograms are in `timings`. Those without a number now have no series.
 pub(crate) const READINGS: &[(Metric, Read)] = &[
     (m::QUEUE_JOBS, |s| store(s).map_or_else(Vec::new, |store| queue_jobs(&store))),
     (m::QUEUE_OLDEST_READY, |s| store(s).map_or_else(Vec::new, |store| oldest_ready(&store))),
     (m::USERS, |s| store(s).map_or_else(Vec::new, |store| users(&store))),
     (m::USERS_REMAINING, |s| store(s).map_or_else(Vec::new, |store| remaining(&store))),
+    (m::RUN_PAUSED, |s| store(s).map_or_else(Vec::new, |store| paused(&store))),
     (m::EXPORTER_ACTIVE, |s| one(if store(s).is_some() { 1.0 } else { 0.0 })),
     (m::EXPORTER_AGE, |s| some(store(s).map(|store| age(s, store.taken_at_ms)))),
-    (m::JOBS_FINISHED, |s| {
-        let f = &s.figures;
-        vec![
-            word("done", count(&f.jobs_done)),
-            word("retried", count(&f.jobs_retried)),
-            word("snoozed", count(&f.jobs_snoozed)),
-            word("dead", count(&f.jobs_dead)),
-        ]
-    }),
+    (m::JOBS_FINISHED, |s| jobs_finished(&s.figures)),
     (m::DELIVERIES, |s| one(count(&s.figures.deliveries))),
     (m::STALE_DELIVERIES, |s| one(count(&s.figures.stale_deliveries))),
     (m::FOREIGN_DELIVERIES, |s| one(count(&s.figures.foreign_deliveries))),
-    (m::USERS_SETTLED, |s| one(count(&s.figures.users_settled))),
+    (m::USERS_SETTLED, |s| {
+        let settled = |outcome: ItemState| (vec![outcome.into()], whole(s.figures.users_settled(outcome)));
+        outcomes().map(settled).collect()
+    }),
     (m::RESCUES, |s| {
         vec![word("dead", count(&s.figures.rescues_dead)), word("expired", count(&s.figures.rescues_expired))]
     }),
@@ -56,6 +52,7 @@ pub(crate) const READINGS: &[(Metric, Read)] = &[
     }),
     (m::WORKER_READY, |s| one(if health::lacking(&s.figures).is_empty() { 1.0 } else { 0.0 })),
     (m::WORKER_LEASES, |s| one(level(&s.figures.leases))),
+    (m::WORKER_SLOTS, |s| one(level(&s.figures.slots))),
     (m::WORKER_WATCHED, |s| one(level(&s.figures.watched))),
     // The reason of waiting is a free text, so it is no label.
     (m::WORKER_WAITING, |s| one(if s.figures.waiting_for().is_some() { 1.0 } else { 0.0 })),
@@ -64,12 +61,12 @@ pub(crate) const READINGS: &[(Metric, Read)] = &[
         let renewed_at = s.figures.renewed_at_ms.get();
         some((renewed_at > 0).then(|| age(s, renewed_at)))
     }),
+    (m::CLOCK_SKEW, |s| some(s.figures.clock_ahead_ms().map(|ahead| signed(ahead) / 1_000.0))),
     (m::TURN_AGE, |s| one(age(s, s.figures.turned_at_ms.get()))),
     (m::RATE_ALLOWED, |s| groups(s, |group| group.allowed_per_second)),
     (m::RATE_GRANTED, |s| groups(s, |group| Some(whole(group.granted)))),
     (m::RATE_THROTTLED, |s| one(whole((s.limiter)().throttled))),
     (m::RATE_FACTOR, |s| one((s.limiter)().factor)),
-    (m::RATE_WAITED, |s| one((s.limiter)().waited_seconds)),
     (m::RATE_WAITERS, |s| one(whole((s.limiter)().waiters))),
     (m::RATE_PROCESSES, |s| one(whole((s.limiter)().processes))),
     (m::RATE_FOREIGN, |s| one(whole((s.limiter)().foreign))),
@@ -106,8 +103,17 @@ fn oldest_ready(store: &StoreFigures) -> Vec<Row> {
     JobKind::ALL.into_iter().map(of_kind).collect()
 }
 
+/// What can become of a user.
+fn outcomes() -> impl Iterator<Item = ItemState> {
+    ItemState::ALL.into_iter().filter(|state| *state != ItemState::Pending)
+}
+
+fn jobs_finished(figures: &Figures) -> Vec<Row> {
+    let ends = JobKind::ALL.into_iter().flat_map(|kind| JobEnd::ALL.map(|end| (kind, end)));
+    ends.map(|(kind, end)| (vec![kind.into(), end.into()], whole(figures.jobs_ended(kind, end)))).collect()
+}
+
 fn users(store: &StoreFigures) -> Vec<Row> {
-    let outcomes = || ItemState::ALL.into_iter().filter(|state| *state != ItemState::Pending);
     let of_run = |run: &ferry_domain::figures::RunFigures| {
         let run = *run;
         outcomes().map(move |state| (vec![run.run.into(), state.into()], signed(run.tally.count(state))))
@@ -117,6 +123,10 @@ fn users(store: &StoreFigures) -> Vec<Row> {
 
 fn remaining(store: &StoreFigures) -> Vec<Row> {
     store.runs.iter().map(|run| (vec![run.run.into()], signed(run.tally.pending))).collect()
+}
+
+fn paused(store: &StoreFigures) -> Vec<Row> {
+    store.runs.iter().map(|run| (vec![run.run.into()], run.paused_for.as_secs_f64())).collect()
 }
 
 fn groups(sources: &Sources, number: fn(&GroupFigures) -> Option<f64>) -> Vec<Row> {

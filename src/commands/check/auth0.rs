@@ -104,7 +104,7 @@ fn client(setup: &Setup) -> anyhow::Result<(Auth0, Arc<TenantLimiter>)> {
     let limits = setup.settings.limits()?;
     let limiter = Arc::new(TenantLimiter::new(Arc::new(LocalLimiter::new(&limits)), &limits));
     let sign_in = tenant::sign_in(&setup.servers, &setup.settings)?;
-    Ok((Auth0::new(sign_in, limiter.clone()).map_err(usage)?, limiter))
+    Ok((Auth0::new(sign_in, limiter.clone(), Arc::default()).map_err(usage)?, limiter))
 }
 
 /// Reads a user that nobody has.

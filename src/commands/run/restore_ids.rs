@@ -1,6 +1,6 @@
 //! `ferry run restore-ids`: writes ids back again into the application's table.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use ferry_domain::ports::{Ended, Restored};
 use ferry_operations::{
@@ -53,7 +53,7 @@ pub async fn run(setup: &Setup, options: Order) -> anyhow::Result<Exit> {
             None => return Ok(interrupted()),
         }
     }
-    let target = wiring::target(auth0, &ledger, setup)?;
+    let target = wiring::target(auth0, &ledger, setup, &Arc::default())?;
     let servers = Servers { application: &*application, directory: &*target.directory };
     let done = with_progress(&access, servers, &question, &options, &stop).await?;
     match options.output {

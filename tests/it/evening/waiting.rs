@@ -34,7 +34,7 @@ async fn shows(world: &World, run: &str, words: &str) {
     assert!(told.await, "run show was expected to say {words:?}: {last}");
 }
 
-const SNOOZED: &str = "ferry_jobs_finished_total{outcome=\"snoozed\"}";
+const SNOOZED: &str = "ferry_jobs_finished_total{outcome=\"snoozed\",queue=\"provision\"}";
 
 /// The number of a counter on the page of metrics.
 async fn metric(at: &str, name: &str) -> f64 {

@@ -7,8 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Default)]
 pub struct Family {
     pub kind: String,
-    /// Labels and number of each series.
+    /// Labels and number of each series; of a histogram the sums.
     pub series: Vec<(BTreeMap<String, String>, f64)>,
+    /// Of a histogram: labels with `le`, and how many values are not above it.
+    pub buckets: Vec<(BTreeMap<String, String>, f64)>,
+    counts: Vec<(BTreeMap<String, String>, f64)>,
 }
 
 /// Reads a whole page.
@@ -30,25 +33,54 @@ pub fn read(page: &str) -> Result<BTreeMap<String, Family>, String> {
             let kind = kind.strip_prefix(&current).and_then(|rest| rest.strip_prefix(' '));
             let family = families.get_mut(&current).ok_or_else(|| format!("no HELP before: {line}"))?;
             match kind {
-                Some("counter" | "gauge") if family.kind.is_empty() => {
+                Some("counter" | "gauge" | "histogram") if family.kind.is_empty() => {
                     kind.unwrap().clone_into(&mut family.kind)
                 }
                 _ => return Err(format!("no type of this family: {line}")),
             }
         } else {
             let (name, labels, number) = sample(line).ok_or_else(|| format!("no sample: {line}"))?;
-            let family =
-                families.get_mut(&current).filter(|family| name == current && !family.kind.is_empty());
-            let family = family.ok_or_else(|| format!("outside of its family: {line}"))?;
+            let family = families.get_mut(&current).filter(|family| !family.kind.is_empty());
+            let part = family.and_then(|family| family.part(name.strip_prefix(&current)?));
+            let part = part.ok_or_else(|| format!("outside of its family: {line}"))?;
             if !seen.insert((name.to_owned(), labels.clone())) {
                 return Err(format!("the series is there twice: {line}"));
             }
-            family.series.push((labels, number));
+            part.push((labels, number));
         }
     }
-    match families.iter().find(|(_, family)| family.series.is_empty()) {
-        Some((name, _)) => Err(format!("{name} has no series")),
+    if let Some((name, _)) = families.iter().find(|(_, family)| family.series.is_empty()) {
+        return Err(format!("{name} has no series"));
+    }
+    match families.iter().find(|(_, family)| family.kind == "histogram" && !family.adds_up()) {
+        Some((name, _)) => Err(format!("the buckets of {name} do not add up")),
         None => Ok(families),
+    }
+}
+
+impl Family {
+    /// Where a sample belongs whose name has this ending.
+    fn part(&mut self, ending: &str) -> Option<&mut Vec<(BTreeMap<String, String>, f64)>> {
+        match (self.kind.as_str(), ending) {
+            ("counter" | "gauge", "") | ("histogram", "_sum") => Some(&mut self.series),
+            ("histogram", "_bucket") => Some(&mut self.buckets),
+            ("histogram", "_count") => Some(&mut self.counts),
+            _ => None,
+        }
+    }
+
+    /// Whether each series has growing buckets up to `+Inf`, which has all values.
+    fn adds_up(&self) -> bool {
+        self.series.iter().all(|(labels, _)| {
+            let of_it = self
+                .buckets
+                .iter()
+                .filter(|(with, _)| labels.iter().all(|(name, value)| with.get(name) == Some(value)));
+            let numbers: Vec<f64> = of_it.clone().map(|(_, number)| *number).collect();
+            let all = self.counts.iter().find(|(of, _)| of == labels).map(|(_, count)| *count);
+            let last = of_it.last().and_then(|(with, _)| with.get("le"));
+            numbers.is_sorted() && numbers.last().copied() == all && last.is_some_and(|le| le == "+Inf")
+        })
     }
 }
 
@@ -96,7 +128,8 @@ fn quoted(text: &str) -> Option<(String, &str)> {
 }
 
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    let letter = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+    name.bytes().next().is_some_and(letter) && name.bytes().all(|byte| letter(byte) || byte.is_ascii_digit())
 }
 
 #[test]
@@ -115,6 +148,9 @@ fn wrong_pages_are_refused() {
         ("# HELP a A.\n# TYPE a gauge\na NaN\n", "no number"),
         ("# HELP a A.\n# TYPE a gauge\n", "no series"),
         ("# HELP a A.\n# TYPE a gauge\na 1\n# HELP a A.\n", "family twice"),
+        ("# HELP a A.\n# TYPE a histogram\na_sum 1\na_count 2\na_bucket{le=\"+Inf\"} 1\n", "count"),
+        ("# HELP a A.\n# TYPE a histogram\na_sum 1\na_count 2\na_bucket{le=\"1\"} 2\n", "no last"),
+        ("# HELP a A.\n# TYPE a histogram\na 1\n", "no histogram"),
         ("# HELP a A.\n# TYPE b gauge\na 1\n", "type of another"),
     ] {
         assert!(read(bad).is_err(), "{what}: {bad:?}");

@@ -3,7 +3,8 @@
 use std::{collections::VecDeque, time::Duration};
 
 use ferry_domain::{
-    Code, Item, Job, JobKind, Lease, RunState, Verdict, crash, poison, ports::LedgerError, retry,
+    Code, Item, Job, JobKind, Lease, RunState, Verdict, crash, figures::LedgerStep, poison,
+    ports::LedgerError, retry,
 };
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -41,7 +42,7 @@ pub(crate) async fn provision(
     if run.state != RunState::Running {
         return Ok(Ended::With(handed_back()));
     }
-    let mut items = env.items.pending_items(lease).await?;
+    let mut items = env.timed(LedgerStep::ReadBatch, env.items.pending_items(lease)).await?;
     if items.is_empty() {
         return Ok(Ended::With(Verdict::Done));
     }

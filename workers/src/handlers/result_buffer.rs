@@ -6,6 +6,7 @@ use std::{future::pending, mem, time::Duration};
 
 use ferry_domain::{
     ItemResult, ItemState, Job, Lease, Outcome, RunState, crash,
+    figures::LedgerStep,
     ports::{LedgerError, RefusedRow, WriteBack},
     retry,
 };
@@ -167,7 +168,7 @@ impl<'a> ResultBuffer<'a> {
     fn note(&mut self, mut results: Vec<ItemResult>, written: WriteBack) {
         let is_locked = |result: &mut ItemResult| written.locked.contains(&result.seq);
         self.locked = results.extract_if(.., is_locked).collect();
-        self.env.figures.users_settled.add(results.len() as u64);
+        results.iter().for_each(|result| self.env.figures.user_settled(result.outcome.state));
         self.run = written.run;
         self.finished = written.finished();
         if !self.finished {
@@ -203,7 +204,7 @@ async fn write(
         if !hold.is_ours() {
             return Err(LedgerError::LeaseLost);
         }
-        let answer = env.items.write_back(lease, &results, requests).await;
+        let answer = env.timed(LedgerStep::WriteBack, env.items.write_back(lease, &results, requests)).await;
         env.send_gate.note(&answer);
         env.send_gate.note_table(&answer);
         match answer {

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use ferry_domain::{
     Item, ItemSeq, Job, JobKind, Lease, RunState, Verdict, crash, ending,
+    figures::LedgerStep,
     ports::{BatchVerification, Directory, DirectoryError, Discrepancy, LedgerError, RunNow},
     retry,
     verification::{Verification, compare},
@@ -30,7 +31,7 @@ pub(crate) async fn verify(
     if !matches!(run.state, RunState::Running | RunState::Cancelling) {
         return Ok(Ended::With(handed_back()));
     }
-    let items = env.items.items_at_target(lease).await?;
+    let items = env.timed(LedgerStep::ReadBatch, env.items.items_at_target(lease)).await?;
     let items = left(items, env.reports.unread(lease).await?);
     let mut unread: BTreeMap<ItemSeq, Discrepancy> = items.iter().filter_map(not_read).collect();
     let mut found = BatchVerification::default();
@@ -79,7 +80,7 @@ pub(crate) async fn verify(
     if !hold.is_ours() {
         return Err(LedgerError::LeaseLost);
     }
-    env.reports.record_verification(lease, &found).await?;
+    env.timed(LedgerStep::WriteReadings, env.reports.record_verification(lease, &found)).await?;
     crash::pass("verify.recorded");
     Ok(Ended::InLedger)
 }
@@ -132,7 +133,7 @@ async fn keep(
     info!(matched = found.matched, unread = unread.len(), "what was read back is kept");
     found.discrepancies.extend(unread.into_values());
     found.discrepancies.sort_by_key(|d| d.seq);
-    env.reports.keep_readings(lease, &found).await?;
+    env.timed(LedgerStep::WriteReadings, env.reports.keep_readings(lease, &found)).await?;
     Ok(())
 }
 

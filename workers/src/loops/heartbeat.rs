@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ferry_domain::figures::LedgerStep;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -15,7 +16,8 @@ pub(crate) async fn heartbeat(env: &Environment, end: &CancellationToken) {
     loop {
         if env.identity.is_registered() {
             let ((round, held), began) = (env.held.begin_heartbeat(), Instant::now());
-            let answer = env.processes.heartbeat(&env.record(), lease, &held).await;
+            let record = env.record();
+            let answer = env.timed(LedgerStep::Renew, env.processes.heartbeat(&record, lease, &held)).await;
             env.send_gate.note(&answer);
             match answer {
                 Ok(jobs) => {

@@ -1,5 +1,6 @@
 //! The loops that run beside the handlers in a worker process.
 
+pub(crate) mod clock_watch;
 pub(crate) mod controls;
 pub(crate) mod exporter;
 pub(crate) mod heartbeat;

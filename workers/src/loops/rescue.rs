@@ -3,6 +3,7 @@
 
 use ferry_domain::{
     BatchId, WorkerId, crash,
+    figures::JobEnd,
     liveness::{self, Due},
     poison::{self, Remedy},
     ports::{Command, Duty, LedgerError, Loss, Rescued, WatchedRun, Whose},
@@ -106,7 +107,7 @@ async fn heal(env: &Environment, rescued: &Rescued) -> Result<(), LedgerError> {
         }
         Remedy::GiveUp(code) => {
             if env.jobs.give_up(job, code, env.identity.id()).await? {
-                env.figures.jobs_dead.one();
+                env.figures.job_ended(rescued.kind, JobEnd::Dead);
                 error!(job.id = %job, rescues, code = code.as_str(), remedy = code.remedy(), "given up");
             }
         }

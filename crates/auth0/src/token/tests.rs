@@ -12,7 +12,12 @@ fn tokens(server: &StandIn) -> Tokens {
     let mut settings =
         Auth0Settings::for_base_url(server.url.parse().unwrap(), "id", "secret".into()).unwrap();
     settings.throttle_patience = Duration::ZERO;
-    Tokens::new(reqwest::Client::builder().no_proxy().build().unwrap(), &settings, Default::default())
+    Tokens::new(
+        reqwest::Client::builder().no_proxy().build().unwrap(),
+        &settings,
+        Default::default(),
+        Default::default(),
+    )
 }
 
 /// A server that gives one good token, and then this.

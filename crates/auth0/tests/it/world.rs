@@ -65,7 +65,7 @@ pub fn settings(url: &str) -> Auth0Settings {
 
 pub fn client_with(settings: Auth0Settings) -> (Auth0, Arc<Open>) {
     let limiter = Arc::new(Open::default());
-    (Auth0::new(settings, limiter.clone()).unwrap(), limiter)
+    (Auth0::new(settings, limiter.clone(), Arc::default()).unwrap(), limiter)
 }
 
 pub fn client(url: &str) -> Auth0 {

@@ -4,9 +4,15 @@ use std::time::Duration;
 
 use super::{
     LedgerWorld,
-    scene::{LEASE, Scene},
+    scene::{ANN, LEASE, Scene},
 };
-use ferry_domain::{ids::JobId, ports::Duty};
+use ferry_domain::{
+    code::Code,
+    ids::JobId,
+    job::{JobKind, Verdict},
+    ports::Duty,
+    run::RunMove,
+};
 
 const NOW: Duration = Duration::ZERO;
 
@@ -31,6 +37,33 @@ pub async fn a_rescue_from_a_living_process_is_undone(world: impl LedgerWorld) {
         rescues.push(scene.claim(send, scene.worker().id).await.of.rescues);
     }
     assert_eq!(rescues, [1, 0, 2]);
+}
+
+/// From when it might run, so that a try again counts from its own time.
+pub async fn a_lease_says_how_long_its_job_waited(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    scene.running("a.csv", 1, 1).await;
+    world.advance(Duration::from_secs(90)).await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    assert_eq!(lease.waited.as_secs() / 10, 9, "{:?}", lease.waited);
+    let later = Verdict::Snooze { after: Duration::from_secs(60), code: Code::Interrupted };
+    scene.ledger.conclude(&lease, &later, None).await.unwrap();
+    world.advance(Duration::from_secs(80)).await;
+    let lease = scene.take_one(JobKind::Provision).await;
+    assert_eq!(lease.waited.as_secs() / 10, 2, "{:?}", lease.waited);
+}
+
+/// Both by one clock: the difference is how long a pause has lasted.
+pub async fn the_ledger_tells_its_time_and_when_a_run_was_paused(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 1, 1).await;
+    scene.ledger.move_run(run, RunMove::Pause, &ANN).await.unwrap();
+    world.advance(Duration::from_secs(3_600)).await;
+    let paused_for = scene.ledger.clock().await.unwrap() - scene.view(run).await.moved_at;
+    assert!((3_600.0..3_660.0).contains(&paused_for.as_seconds_f64()), "{paused_for}");
+    scene.ledger.move_run(run, RunMove::Resume, &ANN).await.unwrap();
+    let moved_ago = scene.ledger.clock().await.unwrap() - scene.view(run).await.moved_at;
+    assert!(moved_ago.as_seconds_f64() < 60.0, "{moved_ago}");
 }
 
 /// Who is not registered sees no death before a lease runs out, and is itself not taken for dead.

@@ -218,6 +218,8 @@ macro_rules! ledger_suite {
                 only_the_registered_take_back_in_time,
                 a_role_is_followed_at_once_where_a_death_is_seen,
                 a_registration_is_a_sign_of_life,
+                a_lease_says_how_long_its_job_waited,
+                the_ledger_tells_its_time_and_when_a_run_was_paused,
                 nobody_renews_what_another_holds;
             cancelling:
                 a_run_that_was_not_started_is_cancelled_at_once,

@@ -31,6 +31,8 @@ pub struct RunFigures {
     pub run: RunId,
     /// Its users by state.
     pub tally: Tally,
+    /// How long it has been paused or stopped; zero while it is not.
+    pub paused_for: Duration,
 }
 
 /// One reading of the store.
@@ -54,8 +56,19 @@ impl StoreFigures {
             .collect();
         shown.sort_by_key(|run| (!run.state.is_active(), std::cmp::Reverse(run.created_at)));
         shown.truncate(MOST_RUNS);
-        let runs = shown.into_iter().map(|run| RunFigures { run: run.id, tally: run.tally }).collect();
+        let runs = shown
+            .into_iter()
+            .map(|run| RunFigures { run: run.id, tally: run.tally, paused_for: paused_for(run, now) })
+            .collect();
         StoreFigures { taken_at_ms, queues, runs }
+    }
+}
+
+/// A clock that is behind the ledger's makes it zero.
+fn paused_for(run: &RunView, now: OffsetDateTime) -> Duration {
+    match run.state {
+        RunState::Paused | RunState::Stopped => (now - run.moved_at).try_into().unwrap_or_default(),
+        _ => Duration::ZERO,
     }
 }
 
@@ -126,6 +139,19 @@ mod tests {
         let shown = shown(&runs);
         assert_eq!(shown.len(), MOST_RUNS);
         assert_eq!((shown[0], shown[19]), (39, 20), "the newest stay");
+    }
+
+    #[test]
+    fn only_a_run_that_is_held_up_is_paused_and_no_clock_makes_it_less_than_zero() {
+        let held = |state, minutes_ago| {
+            let moved_at = NOW - time::Duration::minutes(minutes_ago);
+            let run = RunView { moved_at, ..run(1, state, None) };
+            StoreFigures::read(vec![], &[run], NOW, 0).runs[0].paused_for
+        };
+        assert_eq!(held(RunState::Paused, 90), Duration::from_secs(90 * 60));
+        assert_eq!(held(RunState::Stopped, 1), Duration::from_secs(60));
+        assert_eq!(held(RunState::Running, 90), Duration::ZERO);
+        assert_eq!(held(RunState::Paused, -1), Duration::ZERO);
     }
 
     #[test]

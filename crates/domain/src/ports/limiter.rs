@@ -80,8 +80,6 @@ pub struct LimiterFigures {
     pub throttled: u64,
     /// Share of the plan's rate that is used at present, above 0 up to 1.
     pub factor: f64,
-    /// Seconds that callers have waited for permits, summed over callers.
-    pub waited_seconds: f64,
     /// Callers that wait now.
     pub waiters: u64,
     /// Whether the shared store answers; `None` for a limiter that has none.

@@ -5,6 +5,7 @@
 //! `docs/TELEMETRY.md` has the same list for people; a test compares the two.
 
 use crate::{
+    figures::JobEnd,
     ids::RunId,
     item::ItemState,
     job::JobKind,
@@ -12,16 +13,28 @@ use crate::{
 };
 
 /// How a metric behaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
     /// Only grows while the process lives; its name ends in `_total`.
     Counter,
     /// Goes up and down.
     Gauge,
+    /// How long things took, counted by these bounds, in seconds.
+    Histogram(&'static [f64]),
 }
 
+/// Bounds for jobs: a batch takes from a moment to many minutes, where a tenant's limit is small.
+const OF_JOBS: &[f64] =
+    &[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0];
+/// Bounds for requests: 2 s is where Auth0 counts as slow.
+const OF_REQUESTS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
+/// Bounds for the wait at a limit: at 2 requests a second it takes seconds.
+const OF_LIMITS: &[f64] = &[0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+/// Bounds for statements.
+const OF_LEDGERS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
 /// One metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Metric {
     /// Name as scraped, in base units.
     pub name: &'static str,
@@ -62,12 +75,23 @@ impl From<ItemState> for Label {
 
 impl From<Group> for Label {
     fn from(group: Group) -> Self {
-        Label::Word(match group {
-            Group::UserWrites => "user_writes",
-            Group::UserReads => "user_reads",
-            Group::Rest => "rest",
-            Group::ReadBack => "read_back",
-        })
+        Label::Word(group_word(group))
+    }
+}
+
+/// The word of a group in labels.
+pub const fn group_word(group: Group) -> &'static str {
+    match group {
+        Group::UserWrites => "user_writes",
+        Group::UserReads => "user_reads",
+        Group::Rest => "rest",
+        Group::ReadBack => "read_back",
+    }
+}
+
+impl From<JobEnd> for Label {
+    fn from(end: JobEnd) -> Self {
+        Label::Word(end.as_str())
     }
 }
 
@@ -84,11 +108,11 @@ impl From<&'static str> for Label {
 }
 
 macro_rules! metrics {
-    ($($constant:ident: $kind:ident $name:literal [$($label:literal),*] $help:literal;)+) => {
+    ($($constant:ident: $kind:ident$(($bounds:ident))? $name:literal [$($label:literal),*] $help:literal;)+) => {
         $(
             #[doc = $help]
             pub const $constant: Metric =
-                Metric { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help };
+                Metric { name: $name, kind: Kind::$kind$(($bounds))?, labels: &[$($label),*], help: $help };
         )+
 
         /// All of them, in the order in which documents list them.
@@ -105,21 +129,31 @@ metrics! {
         "Users of a run with this outcome; a retry takes failed ones out again. From the elected exporter only.";
     USERS_REMAINING: Gauge "ferry_users_remaining" ["run"]
         "Users of a run without an outcome yet. From the elected exporter only.";
+    RUN_PAUSED: Gauge "ferry_run_paused_seconds" ["run"]
+        "How long a run has been paused or stopped, 0 while it is not. From the elected exporter only.";
     EXPORTER_ACTIVE: Gauge "ferry_exporter_active" []
         "1 while this process is the elected exporter and has a reading of the store.";
     EXPORTER_AGE: Gauge "ferry_exporter_reading_age_seconds" []
         "Age of the reading behind the store's metrics. From the elected exporter only.";
 
-    JOBS_FINISHED: Counter "ferry_jobs_finished_total" ["outcome"]
+    JOBS_FINISHED: Counter "ferry_jobs_finished_total" ["queue", "outcome"]
         "Tries of jobs that ended, by what became of the job.";
+    JOB_WAIT: Histogram(OF_JOBS) "ferry_job_wait_seconds" ["queue"]
+        "From when a job might run until a worker had leased it.";
+    JOB_RUN: Histogram(OF_JOBS) "ferry_job_run_seconds" ["queue", "outcome"]
+        "From the lease of a job to its end, by what became of it.";
+    REQUESTS: Histogram(OF_REQUESTS) "ferry_auth0_request_seconds" ["operation", "status"]
+        "Requests to Auth0, without the wait for a permit.";
+    LEDGER_STEPS: Histogram(OF_LEDGERS) "ferry_ledger_operation_seconds" ["operation"]
+        "What the ledger was asked for in the course of jobs.";
     DELIVERIES: Counter "ferry_deliveries_total" []
         "Deliveries that came from the queue.";
     STALE_DELIVERIES: Counter "ferry_stale_deliveries_total" []
         "Deliveries with nothing to do: stale or repeated.";
     FOREIGN_DELIVERIES: Counter "ferry_foreign_deliveries_total" []
         "Deliveries that no ledger row of ours explains.";
-    USERS_SETTLED: Counter "ferry_users_settled_total" []
-        "Users settled by this process, whatever the outcome.";
+    USERS_SETTLED: Counter "ferry_users_settled_total" ["outcome"]
+        "Users settled by this process, by outcome.";
     RESCUES: Counter "ferry_rescues_total" ["because"]
         "Leases this process took back from others.";
     BATCHES_HALVED: Counter "ferry_batches_halved_total" []
@@ -137,6 +171,8 @@ metrics! {
         "1 while /readyz says ready.";
     WORKER_LEASES: Gauge "ferry_worker_leases" []
         "Leases this process holds.";
+    WORKER_SLOTS: Gauge "ferry_worker_slots" []
+        "Batches this process works on at the same time, at most.";
     WORKER_WATCHED: Gauge "ferry_worker_watched" []
         "1 when others see this process's death immediately, 0 when only lease expiry can tell.";
     WORKER_WAITING: Gauge "ferry_worker_waiting" []
@@ -145,6 +181,8 @@ metrics! {
         "Times this process lost its registration and took a new identity.";
     RENEWAL_AGE: Gauge "ferry_worker_renewal_age_seconds" []
         "Time since leases were last renewed; absent before the first time.";
+    CLOCK_SKEW: Gauge "ferry_clock_skew_seconds" []
+        "By how much the clock of this process is ahead of the ledger's; absent before they were compared.";
     TURN_AGE: Gauge "ferry_worker_turn_age_seconds" []
         "Time since the runtime last got round to an idle task.";
 
@@ -156,8 +194,8 @@ metrics! {
         "429s that this process received.";
     RATE_FACTOR: Gauge "ferry_ratelimit_factor" []
         "Part of the allowed rate that is used: 1, and less after a 429.";
-    RATE_WAITED: Counter "ferry_ratelimit_wait_seconds_total" []
-        "Time that requests waited for permits, summed over all requests.";
+    RATE_WAITED: Histogram(OF_LIMITS) "ferry_ratelimit_wait_seconds" ["group"]
+        "Wait of a request for its permit.";
     RATE_WAITERS: Gauge "ferry_ratelimit_waiters" []
         "Requests that wait for a permit now.";
     RATE_PROCESSES: Gauge "ferry_ratelimit_processes" []
@@ -192,12 +230,16 @@ mod tests {
         for Metric { name, kind, labels, help } in ALL {
             assert_eq!(*kind == Kind::Counter, name.ends_with("_total"), "{name}");
             assert!(name.starts_with("ferry_") || name.starts_with("process_"), "{name}");
-            assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{name}");
+            assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'), "{name}");
             for not_base in ["_ms", "_millis", "_minutes", "_kb", "_percent"] {
                 assert!(!name.contains(not_base), "{name}");
             }
             assert!(help.ends_with('.'), "{name}: {help}");
             assert!(labels.iter().all(|label| label.chars().all(|c| c.is_ascii_lowercase())), "{name}");
+            if let Kind::Histogram(bounds) = kind {
+                assert!(name.ends_with("_seconds"), "{name}");
+                assert!(bounds.is_sorted() && bounds.iter().all(|bound| bound.is_finite()), "{name}");
+            }
         }
     }
 }

@@ -271,15 +271,14 @@ async fn exchange_slots(client: Arc<StoreClient>) {
 #[async_trait]
 impl Limiter for SharedLimiter {
     async fn acquire(&self, group: Group) {
-        let asked = Instant::now();
         let waiting = self.client.counts.wait(group);
-        let served = self.client.reservations().enqueue(group, asked);
+        let served = self.client.reservations().enqueue(group, Instant::now());
         if let Some(served) = served {
             self.client.wake_up.notify_one();
             // An error means that the runtime ends: only then is the sender dropped unsent.
             let _ = served.await;
         }
-        self.client.counts.served(group, asked.elapsed());
+        self.client.counts.served(group);
         drop(waiting);
     }
 

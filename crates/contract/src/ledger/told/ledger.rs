@@ -21,6 +21,8 @@ use ferry_domain::{
     run::RunMove,
 };
 
+use time::OffsetDateTime;
+
 use super::Told;
 
 type Result<T> = std::result::Result<T, LedgerError>;
@@ -229,6 +231,10 @@ impl Processes for Told {
 
     async fn workers(&self) -> Result<Vec<WorkerView>> {
         self.0.ledger.workers().await
+    }
+
+    async fn clock(&self) -> Result<OffsetDateTime> {
+        self.0.ledger.clock().await
     }
 
     async fn live_slots(&self, fresh: Duration) -> Result<i64> {

@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
+use time::OffsetDateTime;
 
 use super::{Presence, Result};
 use crate::ids::{JobId, WorkerId};
@@ -99,6 +100,9 @@ pub trait Processes: Send + Sync {
     /// they held is taken back by [`super::Leases::rescue`], which also strikes them off. Names
     /// none whose death can't be seen.
     async fn died(&self, me: WorkerId, whose: Whose) -> Result<Vec<WorkerId>>;
+
+    /// The ledger's clock.
+    async fn clock(&self) -> Result<OffsetDateTime>;
 
     /// Becomes or stays the leader of a duty for `ttl`; returns whether `me` leads. A leader
     /// that is known to be dead is followed immediately.
