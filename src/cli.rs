@@ -66,6 +66,10 @@ const WORKER: &str = "Examples:
   ferry worker                                       all roles; on SQLite the only process
   ferry worker --listen 0.0.0.0:9464                 with /metrics, /livez and /readyz";
 
+const HEALTH: &str = "Examples:
+  ferry health                                       the worker whose --listen is FERRY_LISTEN, or 127.0.0.1:9464
+  ferry health --at 127.0.0.1:9465 --live            whether another one has to be started again";
+
 /// Moves an application's users into Auth0 through a durable job queue.
 #[derive(Debug, Parser)]
 #[command(name = "ferry", version, about, max_term_width = 100)]
@@ -105,6 +109,9 @@ pub enum Command {
     /// Create and verify users. SIGTERM or Ctrl-C stops it and hands unfinished work back; a second one ends it immediately
     #[command(after_help = WORKER)]
     Worker(worker::Options),
+    /// Ask a worker on this machine whether it takes work. Exit code 0: yes, 1: no, and why; for probes of containers
+    #[command(after_help = HEALTH)]
+    Health(health::Options),
     /// Serve a simulated Auth0 on this machine until SIGTERM or Ctrl-C
     Simulate(simulate::Options),
     /// Write an example application with made-up users (MedLogistics) into a database

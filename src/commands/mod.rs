@@ -6,6 +6,7 @@ pub mod check;
 pub mod config;
 pub mod dead;
 pub mod demo;
+pub mod health;
 pub mod migrate;
 pub mod plan;
 pub mod queue;
@@ -41,6 +42,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Queue(command) => queue::run(setup, command).await,
         Command::Dead(command) => dead::run(setup, command).await,
         Command::Worker(options) => worker::run(setup, options).await,
+        Command::Health(options) => health::run(options).await,
         Command::Simulate(options) => simulate::run(options).await,
         Command::Seed(options) => seed::run(options).await,
         Command::Migrate(options) => migrate::run(setup, options).await,

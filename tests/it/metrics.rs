@@ -26,6 +26,8 @@ use tokio::{
     sync::oneshot,
 };
 
+use crate::world::new_place;
+
 /// The id of a run.
 const A_RUN: &str = "0193f3a0-0000-7000-8000-000000000001";
 
@@ -361,6 +363,31 @@ fn readiness_names_what_lacks_and_no_page_stays_after_the_stop() {
     stop.send(()).unwrap();
     runtime.block_on(pages.ended());
     assert!(TcpStream::connect(address).is_err(), "the port is free again");
+}
+
+#[test]
+fn health_asks_a_worker_and_says_why_it_takes_no_work() {
+    let figures = Arc::new(Figures::default());
+    let (_runtime, pages, _stop) = served(sources(figures.clone(), Patience::default()));
+    let mut place = new_place();
+    let at = pages.address().to_string();
+    let asked = place.run(&["health", "--at", &at]);
+    assert_eq!((asked.code, asked.out.as_str()), (1, ""));
+    assert!(asked.err.contains("not ready: "), "{}", asked.err);
+    let live = place.run(&["health", "--live", "--at", &at]);
+    assert_eq!((live.code, live.out.as_str()), (0, "alive\n"));
+
+    figures.ready.set(1);
+    figures.ledger_reachable.set(1);
+    figures.set_queue_lacks(None);
+    place.set("FERRY_LISTEN", &format!("0.0.0.0:{}", pages.address().port()));
+    let ready = place.run(&["health"]);
+    assert_eq!((ready.code, ready.out.as_str()), (0, "ready\n"), "{}", ready.err);
+
+    let nobody = place.run(&["health", "--at", "127.0.0.1:1"]);
+    assert_eq!(nobody.code, 1);
+    assert!(nobody.err.contains("no worker answers at http://127.0.0.1:1/readyz"), "{}", nobody.err);
+    assert!(nobody.err.contains("--at"), "{}", nobody.err);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! import this crate. Names and labels are in `ferry_domain::telemetry`, for people in
 //! `docs/TELEMETRY.md`.
 
+mod ask;
 mod exposition;
 mod health;
 mod logs;
@@ -14,6 +15,7 @@ mod serve;
 mod sources;
 mod timings;
 
+pub use ask::ask;
 pub use exposition::{Exposition, MetricsError};
 pub use health::Patience;
 pub use logs::{Format, LogError, start};
