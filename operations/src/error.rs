@@ -7,7 +7,7 @@ use ferry_domain::{
     ports::{DirectoryError, LedgerError, QueueError, SourceError},
 };
 
-use crate::{dead, filter, named, plan, planner, rate, report, restore};
+use crate::{dead, filter, named, plan, planner, rate, report, restore, user};
 
 /// There is no run with this id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +44,9 @@ pub enum Error {
     /// Ids can't be restored.
     #[error(transparent)]
     Restore(#[from] restore::Refusal),
+    /// No run has such a user.
+    #[error(transparent)]
+    User(#[from] user::Unknown),
     /// There is no such report.
     #[error(transparent)]
     Report(#[from] report::Refusal),
@@ -85,7 +88,7 @@ impl Error {
             Error::Plan(refusal) => refusal.kind(),
             Error::Migration(_) | Error::ChangedWhileRead(_) => Kind::Refused,
             Error::Rate(refusal) => refusal.kind(),
-            Error::Dead(_) => Kind::Wrong,
+            Error::Dead(_) | Error::User(_) => Kind::Wrong,
             Error::Restore(restore::Refusal::NotEnded(..)) => Kind::Refused,
             Error::Restore(_) => Kind::Wrong,
             Error::Report(refusal) => refusal.kind(),

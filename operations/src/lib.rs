@@ -24,7 +24,8 @@ pub mod rate; // other limits while a run goes on
 pub mod report; // the report of a run: kept, or made from the state now
 pub mod restore; // writes ids back again where they are gone
 pub mod retry; // takes failed and conflicting users up again
-pub mod stop_all; // one brake for every run and worker
+pub mod stop_all;
+pub mod user; // all that is known of one user // one brake for every run and worker
 
 pub mod cost; // the least time of a run under a plan of limits
 pub mod filter; // the language of `--where`

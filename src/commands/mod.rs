@@ -14,6 +14,7 @@ pub mod run;
 pub mod seed;
 pub mod simulate;
 pub mod stop_all;
+pub mod user;
 pub mod worker;
 
 use crate::{
@@ -41,6 +42,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::ResumeAll(options) => stop_all::run(setup, false, options).await,
         Command::Queue(command) => queue::run(setup, command).await,
         Command::Dead(command) => dead::run(setup, command).await,
+        Command::User(command) => user::run(setup, command).await,
         Command::Worker(options) => worker::run(setup, options).await,
         Command::Health(options) => health::run(options).await,
         Command::Simulate(options) => simulate::run(options).await,

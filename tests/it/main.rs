@@ -19,6 +19,7 @@ mod layers;
 mod locked_rows;
 mod lost_ids;
 mod metrics;
+mod one_user;
 mod operators;
 mod places;
 mod plans;

@@ -10,16 +10,17 @@ mod results;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    Item, ItemResult, ItemSeq, ItemState, Job, JobKind, Lease, RunId, WriteBackTarget,
-    ports::{AppRows, ItemFilter, ItemView, Items, LedgerError, WriteBack},
+    Item, ItemResult, ItemSeq, ItemState, Job, JobKind, Lease, RunId, SourceKey, WriteBackTarget,
+    ports::{AppRows, ItemFilter, ItemView, Items, LedgerError, UserInRun, WriteBack},
 };
 use ferry_ledger::{
     Result, refusals,
-    rows::{self, ItemRow, ItemViewRow},
+    rows::{self, ItemRow, ItemViewRow, UserJobRow, UserRow},
     words,
 };
 use sqlx::{query, query_as};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use self::results::Told;
 use crate::{
@@ -29,6 +30,7 @@ use crate::{
 };
 
 const WRITING: &str = "could not write results back";
+const LOOKING: &str = "could not look for a user";
 
 #[async_trait]
 impl Items for PostgresLedger {
@@ -125,9 +127,48 @@ impl Items for PostgresLedger {
         .map_err(self.sql_failed("could not list items"))?;
         rows.into_iter().map(ItemViewRow::view).collect()
     }
+
+    async fn users(&self, run: RunId, key: &SourceKey) -> Result<Vec<UserInRun>> {
+        let rows = query_as!(
+            UserRow,
+            r#"
+            SELECT item.seq AS "seq!", item.batch_id AS "batch_id!", item.key AS "key!", item.place AS "place!",
+                   item.line AS "line!", item.record::text AS record, item.state AS "state!", item.code, item.field,
+                   item.other, item.auth0_user_id, found.fields::text AS "differing?"
+            FROM ferry.items AS item
+            LEFT JOIN ferry.discrepancies AS found ON found.run_id = item.run_id AND found.seq = item.seq
+            WHERE item.run_id = $1 AND item.key = $2
+            ORDER BY item.seq
+            "#,
+            run.0,
+            key.0,
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.sql_failed(LOOKING))?;
+        let mut users = Vec::new();
+        for row in rows {
+            let jobs = self.jobs_of_batch(row.batch_id).await.map_err(self.sql_failed(LOOKING))?;
+            users.push(row.user(jobs)?);
+        }
+        Ok(users)
+    }
 }
 
 impl PostgresLedger {
+    async fn jobs_of_batch(&self, batch: Uuid) -> std::result::Result<Vec<UserJobRow>, sqlx::Error> {
+        query_as!(
+            UserJobRow,
+            r#"
+            SELECT id, kind, state, attempts, rescues, code FROM ferry.jobs
+            WHERE batch_id = $1 ORDER BY created_at, id
+            "#,
+            batch,
+        )
+        .fetch_all(&self.pool)
+        .await
+    }
+
     /// Writes a part of a group in one transaction, again where others' locks or rows that the
     /// application's table refuses stopped it.
     async fn write_part(

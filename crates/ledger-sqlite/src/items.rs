@@ -6,15 +6,16 @@ mod results;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    Item, ItemResult, ItemSeq, Job, JobKind, Lease, RunId,
-    ports::{ItemFilter, ItemView, Items, LedgerError, WriteBack},
+    Item, ItemResult, ItemSeq, Job, JobKind, Lease, RunId, SourceKey,
+    ports::{ItemFilter, ItemView, Items, LedgerError, UserInRun, WriteBack},
 };
 use ferry_ledger::{
     Result, refusals,
     results::tally,
-    rows::{self, ItemRow, ItemViewRow},
+    rows::{self, ItemRow, ItemViewRow, UserJobRow, UserRow},
     steps::{End, EndSteps},
 };
+use uuid::Uuid;
 
 use crate::{
     SqliteLedger,
@@ -27,6 +28,7 @@ use crate::{
 
 const READING: &str = "could not read a batch";
 const LISTING: &str = "could not read items";
+const LOOKING: &str = "could not look for a user";
 const WRITING: &str = "could not write results back";
 
 #[async_trait]
@@ -95,9 +97,52 @@ impl Items for SqliteLedger {
         .doing(LISTING)?;
         rows.into_iter().map(ItemViewRow::view).collect()
     }
+
+    async fn users(&self, run: RunId, key: &SourceKey) -> Result<Vec<UserInRun>> {
+        let rows = sqlx::query_as!(
+            UserRow,
+            r#"
+            SELECT item.seq AS "seq!: i64", item.batch_id AS "batch_id!: Uuid", item.key AS "key!: String",
+                   item.place AS "place!: String", item.line AS "line!: i64", item.record AS "record?: String",
+                   item.state AS "state!: String", item.code AS "code?: String", item.field AS "field?: String",
+                   item.other AS "other?: String", item.auth0_user_id AS "auth0_user_id?: String",
+                   found.fields AS "differing?: String"
+            FROM ferry_items AS item
+            LEFT JOIN ferry_discrepancies AS found ON found.run_id = item.run_id AND found.seq = item.seq
+            WHERE item.run_id = ?1 AND item.key = ?2
+            ORDER BY item.seq
+            "#,
+            run.0,
+            key.0
+        )
+        .fetch_all(self.reader())
+        .await
+        .doing(LOOKING)?;
+        let mut users = Vec::new();
+        for row in rows {
+            let jobs = self.jobs_of_batch(row.batch_id).await?;
+            users.push(row.user(jobs)?);
+        }
+        Ok(users)
+    }
 }
 
 impl SqliteLedger {
+    async fn jobs_of_batch(&self, batch: Uuid) -> Result<Vec<UserJobRow>> {
+        sqlx::query_as!(
+            UserJobRow,
+            r#"
+            SELECT id AS "id!: Uuid", kind AS "kind!: String", state AS "state!: String",
+                   attempts AS "attempts!: i32", rescues AS "rescues!: i32", code AS "code?: String"
+            FROM ferry_jobs WHERE batch_id = ?1 ORDER BY created_at, id
+            "#,
+            batch
+        )
+        .fetch_all(self.reader())
+        .await
+        .doing(LOOKING)
+    }
+
     async fn write_results(
         &self,
         lease: &Lease<Job>,

@@ -7,7 +7,7 @@ use ferry_domain::{
     SourceIdentity, SourceKey, Tally, WorkerId,
     ports::{
         DeadKind, DeadState, DeadTry, DeadView, Discrepancy, ItemView, MovedAs, MovedOtherwise, MovedUser,
-        RunNow, Unclaimed,
+        RunNow, Unclaimed, UserInRun, UserJob,
     },
 };
 use uuid::Uuid;
@@ -218,6 +218,67 @@ impl ItemViewRow {
             field: self.field,
             other: self.other,
             auth0_user_id: self.auth0_user_id.map(Auth0UserId),
+        })
+    }
+}
+
+/// A row of `items` in full, for people.
+#[expect(missing_docs, reason = "columns under their own names")]
+#[derive(Debug)]
+pub struct UserRow {
+    pub seq: i64,
+    pub batch_id: Uuid,
+    pub key: String,
+    pub place: String,
+    pub line: i64,
+    pub record: Option<String>,
+    pub state: String,
+    pub code: Option<String>,
+    pub field: Option<String>,
+    pub other: Option<String>,
+    pub auth0_user_id: Option<String>,
+    /// JSON; `None` without a discrepancy.
+    pub differing: Option<String>,
+}
+
+impl UserRow {
+    /// The user, with the jobs of its batch.
+    pub fn user(self, jobs: Vec<UserJobRow>) -> Result<UserInRun> {
+        let UserRow { seq, key, place, line, state, code, field, other, auth0_user_id, .. } = self;
+        let item = ItemViewRow { seq, key, place, line, state, code, field, other, auth0_user_id };
+        let record = self.record.as_deref().map(|record| words::json("items", seq, "record", record));
+        let differing = self.differing.as_deref();
+        let differing = differing.map(|fields| words::json("discrepancies", seq, "fields", fields));
+        Ok(UserInRun {
+            item: item.view()?,
+            record: record.transpose()?,
+            batch: BatchId(self.batch_id),
+            jobs: jobs.into_iter().map(UserJobRow::job).collect::<Result<_>>()?,
+            discrepancies: differing.transpose()?,
+        })
+    }
+}
+
+/// A row of `jobs`, for people.
+#[expect(missing_docs, reason = "columns under their own names")]
+#[derive(Debug)]
+pub struct UserJobRow {
+    pub id: Uuid,
+    pub kind: String,
+    pub state: String,
+    pub attempts: i32,
+    pub rescues: i32,
+    pub code: Option<String>,
+}
+
+impl UserJobRow {
+    fn job(self) -> Result<UserJob> {
+        Ok(UserJob {
+            kind: words::job_kind(self.id, &self.kind)?,
+            state: words::job_state(self.id, &self.state)?,
+            attempts: self.attempts,
+            rescues: self.rescues,
+            code: self.code.map(|word| words::code("jobs", self.id, &word)).transpose()?,
         })
     }
 }

@@ -194,6 +194,7 @@ macro_rules! ledger_suite {
             operating:
                 failures_are_grouped_with_examples,
                 items_are_paged_and_filtered,
+                a_user_is_found_by_its_key_with_all_that_is_known,
                 runs_are_listed_newest_first,
                 failures_of_equal_number_are_in_order_of_their_codes,
                 a_run_says_when_its_newest_batch_ended;

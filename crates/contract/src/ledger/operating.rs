@@ -2,14 +2,14 @@
 
 use super::{
     LedgerWorld,
-    scene::{Scene, created},
+    scene::{Scene, created, id},
 };
 use ferry_domain::{
     code::Code,
-    ids::ItemSeq,
+    ids::{ItemSeq, SourceKey},
     item::{ItemState, Outcome},
-    job::JobKind,
-    ports::ItemFilter,
+    job::{JobKind, JobState},
+    ports::{BatchVerification, Discrepancy, ItemFilter},
 };
 
 async fn mixed(scene: &Scene<'_>) -> ferry_domain::ids::RunId {
@@ -103,4 +103,37 @@ pub async fn a_run_says_when_its_newest_batch_ended(world: impl LedgerWorld) {
         assert!(now > last, "{now:?} after {last:?}");
         last = now;
     }
+}
+
+/// What a person asks about one user, in one run and not in another.
+pub async fn a_user_is_found_by_its_key_with_all_that_is_known(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 3, 3).await;
+    let key = |seq: i64| SourceKey(seq.to_string());
+    let of = async |seq| scene.ledger.users(run, &key(seq)).await.unwrap();
+    let before = &of(2).await[0];
+    assert_eq!((before.item.seq, before.item.state), (ItemSeq(2), ItemState::Pending));
+    assert_eq!(before.record.as_ref().map(|record| record.key.clone()), Some(key(2)));
+    assert_eq!(before.discrepancies, None);
+
+    let decide = |seq| if seq == 3 { Outcome::failed(Code::UserRefused) } else { created(seq) };
+    let lease = scene.take_one(JobKind::Provision).await;
+    scene.provision(&lease, decide).await;
+    let lease = scene.take_one(JobKind::Verify).await;
+    let differs =
+        Discrepancy { seq: ItemSeq(2), key: key(2), auth0_user_id: id(2), fields: vec!["blocked".into()] };
+    let found = BatchVerification { matched: 1, discrepancies: vec![differs], requests: 2 };
+    scene.ledger.record_verification(&lease, &found).await.unwrap();
+
+    let second = &of(2).await[0];
+    assert_eq!((second.item.state, &second.item.auth0_user_id), (ItemState::Created, &Some(id(2))));
+    assert_eq!(second.discrepancies, Some(vec!["blocked".to_owned()]));
+    assert_eq!(second.batch, before.batch);
+    let jobs: Vec<_> = second.jobs.iter().map(|job| (job.kind, job.state, job.attempts)).collect();
+    assert_eq!(jobs, [(JobKind::Provision, JobState::Done, 0), (JobKind::Verify, JobState::Done, 0)]);
+    let third = &of(3).await[0];
+    assert_eq!((third.item.state, third.item.code), (ItemState::Failed, Some(Code::UserRefused)));
+    assert_eq!((of(4).await.len(), of(1).await.len()), (0, 1));
+    let other = scene.planned("b.csv", 1, 1).await;
+    assert_eq!(scene.ledger.users(other, &key(2)).await.unwrap().len(), 0, "each run by itself");
 }

@@ -15,8 +15,8 @@ pub use ledger::{
     Duty, Ended, Example, FailureGroup, ItemFilter, ItemPages, ItemView, Items, JobCount, Jobs, Leases,
     Ledger, LedgerError, Loss, Migration, Moved, MovedAs, MovedOtherwise, MovedUser, Moves, NewRun, Orders,
     Planned, Planning, Presence, Processes, QueueCount, QueueState, Redriven, RefusedRow, Reports, Rescued,
-    Restored, Retried, Retryable, RunNow, Runs, SealedRun, SettledGroup, StoredReport, Unclaimed, WaitReason,
-    WatchedRun, Whose, WorkerRecord, WorkerView, WriteBack,
+    Restored, Retried, Retryable, RunNow, Runs, SealedRun, SettledGroup, StoredReport, Unclaimed, UserInRun,
+    UserJob, WaitReason, WatchedRun, Whose, WorkerRecord, WorkerView, WriteBack,
 };
 pub use limiter::{Alone, GroupFigures, Limiter, LimiterFigures, Observed, Used, Waiting};
 pub use queue::{Consumer, Delivery, Handler, Queue, QueueError, Stop, Swept};

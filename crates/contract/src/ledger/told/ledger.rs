@@ -16,7 +16,7 @@ use ferry_domain::{
         DeadLetters, DeadTry, DeadView, Discrepancy, Duty, FailureGroup, ItemFilter, ItemView, Items,
         JobCount, Jobs, Leases, LedgerError, Migration, Moved, Moves, Orders, Presence, Processes,
         QueueCount, Redriven, Reports, Rescued, Restored, Retried, Retryable, RunNow, Runs, SealedRun,
-        StoredReport, Unclaimed, WatchedRun, Whose, WorkerRecord, WorkerView, WriteBack,
+        StoredReport, Unclaimed, UserInRun, WatchedRun, Whose, WorkerRecord, WorkerView, WriteBack,
     },
     run::RunMove,
 };
@@ -132,6 +132,10 @@ impl Items for Told {
         most: i64,
     ) -> Result<Vec<ItemView>> {
         self.0.ledger.items(run, filter, after, most).await
+    }
+
+    async fn users(&self, run: RunId, key: &SourceKey) -> Result<Vec<UserInRun>> {
+        self.0.ledger.users(run, key).await
     }
 }
 

@@ -5,9 +5,10 @@ use async_trait::async_trait;
 use super::Result;
 use crate::{
     code::Code,
-    ids::{Auth0UserId, ItemSeq, RunId, SourceKey},
+    ids::{Auth0UserId, BatchId, ItemSeq, RunId, SourceKey},
     item::{Item, ItemResult, ItemState, Origin},
-    job::{Job, Lease},
+    job::{Job, JobKind, JobState, Lease},
+    record::UserRecord,
     run::RunState,
 };
 
@@ -90,6 +91,37 @@ pub struct ItemView {
     pub auth0_user_id: Option<Auth0UserId>,
 }
 
+/// All that the ledger knows of one user in one run.
+#[derive(Clone, Debug)]
+pub struct UserInRun {
+    /// The item.
+    pub item: ItemView,
+    /// Its record, where it has one, to compare with the account.
+    pub record: Option<UserRecord>,
+    /// The batch that it is in.
+    pub batch: BatchId,
+    /// Jobs of that batch, the oldest first.
+    pub jobs: Vec<UserJob>,
+    /// Fields that were not as written when it was read back: none at all where the account was
+    /// not there. `None` where nothing was found.
+    pub discrepancies: Option<Vec<String>>,
+}
+
+/// A job of a user's batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UserJob {
+    /// What it does.
+    pub kind: JobKind,
+    /// Its state.
+    pub state: JobState,
+    /// Tries that did not succeed and counted.
+    pub attempts: i32,
+    /// Rescues since the last progress.
+    pub rescues: i32,
+    /// Why it was handed back or given up last.
+    pub code: Option<Code>,
+}
+
 /// Which items to list.
 #[derive(Clone, Debug, Default)]
 pub struct ItemFilter {
@@ -166,4 +198,8 @@ pub trait Items: Send + Sync {
         after: ItemSeq,
         most: i64,
     ) -> Result<Vec<ItemView>>;
+
+    /// The users of a run with this key, in source order; several only where the source has
+    /// several rows of one key. Reads the whole run: no index holds keys, which each plan would pay for.
+    async fn users(&self, run: RunId, key: &SourceKey) -> Result<Vec<UserInRun>>;
 }

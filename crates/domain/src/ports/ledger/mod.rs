@@ -21,7 +21,7 @@ pub use controls::{ActiveRun, Controls, Ended, Migration, Orders, Restored};
 pub use dead::{
     DeadCount, DeadFilter, DeadKind, DeadLetter, DeadLetters, DeadState, DeadTry, DeadView, Redriven,
 };
-pub use items::{AppRows, ItemFilter, ItemPages, ItemView, Items, RefusedRow, WriteBack};
+pub use items::{AppRows, ItemFilter, ItemPages, ItemView, Items, RefusedRow, UserInRun, UserJob, WriteBack};
 pub use jobs::{JobCount, Jobs, QueueCount, QueueState};
 pub use leases::{Leases, Loss, Rescued, Unclaimed};
 pub use moves::{Cancellable, Command, Moved, Moves, Retried, Retryable};
