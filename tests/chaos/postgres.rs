@@ -51,6 +51,29 @@ async fn s24_postgres_crashes_and_comes_back() {
     .await;
 }
 
+/// Nothing can be handed back to a ledger that is away: its leases run out, and the process ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn s44_sigterm_while_postgres_is_down() {
+    play(Setup::new(44, "SIGTERM while Postgres is down").own_postgres(&[]), async |scene| {
+        scene.start(&[]);
+        scene.workers(1);
+        scene.until_done(20).await;
+        scene.postgres.as_mut().unwrap().down();
+        // Until it knows that its registration is gone.
+        scene.until("the loss is noticed", async || scene.logs_say("could not register")).await;
+        let asked = Instant::now();
+        scene.workers[0].signal("TERM");
+        let ended = scene.workers[0].ended(Duration::from_secs(60)).await;
+        let took = asked.elapsed();
+        assert_eq!(ended.code(), Some(0), "{}", tail(&scene.workers[0].said()));
+        scene.postgres.as_mut().unwrap().up();
+        scene.workers(1);
+        scene.until_sealed().await;
+        Told::note(format!("ended after {} ms", took.as_millis()))
+    })
+    .await;
+}
+
 /// How long PostgreSQL is away; `tests/chaos/run --outage S` makes it longer.
 fn outage() -> Duration {
     let seconds = std::env::var("FERRY_CHAOS_OUTAGE").ok().map_or(20, |seconds| seconds.parse().unwrap());

@@ -43,6 +43,12 @@ pub(crate) async fn relay(env: &Environment, end: &CancellationToken) {
     let mut term = Term::default();
     let mut woken = true;
     loop {
+        // A process that never gets its registration back has to end as well.
+        tokio::select! {
+            biased;
+            () = end.cancelled() => break,
+            _ = env.identity.registered() => {}
+        }
         let wait = match term.turn(env, woken).await {
             Ok(_) if term.renewed.is_none() => ASK_EVERY,
             Ok(true) => Duration::ZERO,
@@ -126,7 +132,11 @@ impl Term {
     }
 
     async fn lead(&mut self, env: &Environment) -> Result<bool, RelayError> {
-        let me = env.identity.registered().await;
+        if !env.identity.is_registered() {
+            self.renewed = None;
+            return Ok(false); // lost just now
+        }
+        let me = env.identity.id();
         let same = self.holder == Some(me);
         if same && self.renewed.is_some_and(|at| at.elapsed() < TERM / 3) {
             return Ok(true);
