@@ -17,7 +17,7 @@ use crate::{
     setup::Setup,
 };
 
-fn libfaketime() -> Option<PathBuf> {
+pub fn libfaketime() -> Option<PathBuf> {
     let folders = fs::read_dir("/usr/lib").ok()?.flatten().map(|folder| folder.path());
     folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1")).find(|library| library.is_file())
 }

@@ -8,12 +8,14 @@
 // Tests take their servers and tools from the environment, and wait by the real clock.
 #![allow(clippy::disallowed_methods)]
 
+mod alerts;
 mod auth0;
 mod crash_points;
 mod crashes;
 mod deploy;
 mod embedded;
 mod invariants;
+mod monitoring;
 mod operators;
 mod payloads;
 mod postgres;
