@@ -193,4 +193,42 @@ mod tests {
         }
         assert_eq!(settings::default_of("source.table"), None);
     }
+
+    /// Words of a line of a shell, with double quotes and nothing else.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut quoted) = (vec![String::new()], false);
+        for letter in line.chars() {
+            match letter {
+                '"' => quoted = !quoted,
+                ' ' if !quoted => words.push(String::new()),
+                other => words.last_mut().unwrap().push(other),
+            }
+        }
+        words.retain(|word| !word.is_empty());
+        words
+    }
+
+    fn version_is_told(error: clap::Error) -> Result<(), clap::Error> {
+        if error.kind() == clap::error::ErrorKind::DisplayVersion { Ok(()) } else { Err(error) }
+    }
+
+    #[test]
+    fn every_command_of_a_runbook_can_be_typed() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("ops/runbooks");
+        let mut read = 0;
+        for page in std::fs::read_dir(folder).unwrap() {
+            let page = page.unwrap().path();
+            let text = std::fs::read_to_string(&page).unwrap();
+            for line in text.lines().filter(|line| line.starts_with("ferry ")) {
+                let line = line.replace("RUN", "0193f3a0-0000-7000-8000-000000000001");
+                let line = line.split(" | ").next().unwrap_or_default().replace(" ID", " 7");
+                let parsed = command().try_get_matches_from(words(&line));
+                if let Err(error) = parsed.map(drop).or_else(version_is_told) {
+                    panic!("{}: {line}\n{error}", page.display());
+                }
+                read += 1;
+            }
+        }
+        assert!(read > 40, "only {read} commands were found");
+    }
 }
