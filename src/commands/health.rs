@@ -8,7 +8,7 @@ use crate::{exit::Exit, output};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// The worker's --listen; 0.0.0.0 and [::] are asked on this machine
+    /// The worker's --listen; an address for all networks is asked on this machine
     #[arg(long, env = "FERRY_LISTEN", default_value = "127.0.0.1:9464", value_name = "ADDRESS")]
     pub at: SocketAddr,
     /// Ask whether it has to be started again, and not whether it takes work

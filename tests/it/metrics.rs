@@ -380,7 +380,7 @@ fn health_asks_a_worker_and_says_why_it_takes_no_work() {
     figures.ready.set(1);
     figures.ledger_reachable.set(1);
     figures.set_queue_lacks(None);
-    place.set("FERRY_LISTEN", &format!("0.0.0.0:{}", pages.address().port()));
+    place.set("FERRY_LISTEN", format!("0.0.0.0:{}", pages.address().port()));
     let ready = place.run(&["health"]);
     assert_eq!((ready.code, ready.out.as_str()), (0, "ready\n"), "{}", ready.err);
 

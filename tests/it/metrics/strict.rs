@@ -78,7 +78,7 @@ impl Family {
                 .filter(|(with, _)| labels.iter().all(|(name, value)| with.get(name) == Some(value)));
             let numbers: Vec<f64> = of_it.clone().map(|(_, number)| *number).collect();
             let all = self.counts.iter().find(|(of, _)| of == labels).map(|(_, count)| *count);
-            let last = of_it.last().and_then(|(with, _)| with.get("le"));
+            let last = of_it.clone().next_back().and_then(|(with, _)| with.get("le"));
             numbers.is_sorted() && numbers.last().copied() == all && last.is_some_and(|le| le == "+Inf")
         })
     }
