@@ -1,0 +1,71 @@
+"""One run: how far it is, and what it waits for."""
+from board import *
+from limits import *
+from panels import *
+
+RUN_BOARD = Dashboard(
+    "ferry-run", "Ferry: Run", "How far a run is, how fast it is, and why it waits.",
+    variables=[RUN],
+    sections=[
+        Section("Progress", 5, [
+            Bars("Share done", "Users of each run that have an outcome, of all its users. Shows runs of the last hour, at most 20.",
+                 [Query('sum by (run) (ferry:users:max{run=~"$run"}) / '
+                        '(sum by (run) (ferry:users:max{run=~"$run"}) + on (run) ferry:users_remaining:max{run=~"$run"} > 0)', "{{run}}")],
+                 "percentunit", 8, low=0, high=1, decimals=1, nothing="no run"),
+            Stat("Users remaining", "Users of the chosen runs that have no outcome yet.",
+                 [Query('sum(ferry:users_remaining:max{run=~"$run"})')], "locale", 4, nothing="no run"),
+            Stat("Users per second now", "Users settled by all workers in the last minute, over all runs.",
+                 [Query("sum(rate(ferry_users_settled_total[1m]))")], "short", 4, decimals=1),
+            Stat("Time left", "Until the last of the chosen runs is done, at the speed of the last 30 minutes. Nothing while no user is moved.",
+                 [Query('max(ferry:run_seconds_left:30m{run=~"$run"})', quiet=True)], "dtdhms", 4, limits=FAR_AWAY, nothing="no estimate"),
+            Stat("Need a person", "Users that failed or conflict. The report names each of them.",
+                 [Query('sum(ferry:users_need_person:sum{run=~"$run"})')], "locale", 4, limits=NEEDS_PERSON, nothing="no run"),
+        ]),
+        Section("Users", 8, [
+            Lines("Users by outcome", "Users of the chosen runs by outcome. A retry takes failed users out again.",
+                  [Query('sum by (outcome) (ferry:users:max{run=~"$run"})', "{{outcome}}")], "short", 12, low=0, colors=OUTCOMES, stacked=True),
+            Lines("Users per second by outcome", "Users settled by all workers, over all runs.",
+                  [Query("sum by (outcome) (rate(ferry_users_settled_total[$__rate_interval]))", "{{outcome}}")],
+                  "short", 12, low=0, colors=OUTCOMES, stacked=True),
+            Lines("Users remaining by run", "Users without an outcome. The line of a run that is done stays at 0 for an hour.",
+                  [Query('ferry:users_remaining:max{run=~"$run"}', "{{run}}")], "short", 8, low=0),
+            Lines("Users per second by run", "How fast the number of remaining users falls, over 5 minutes.",
+                  [Query('clamp_min(-deriv(ferry:users_remaining:max{run=~"$run"}[5m]), 0)', "{{run}}")], "short", 8, low=0),
+            Lines("Time left by run", "At the speed of the last 30 minutes. An alert fires above the dashed line while the end moves away.",
+                  [Query('ferry:run_seconds_left:30m{run=~"$run"}', "{{run}}", quiet=True)], "dtdhms", 8, low=0, limits=FAR_AWAY),
+        ]),
+        Section("Why it waits", 4, [
+            Stat("Processes that wait", "Processes whose work waits now. `ferry run show` prints the reason.",
+                 [Query("sum(ferry_worker_waiting)")], "short", 4, limits=[Limit(1)]),
+            Stat("Limit factor", "Part of the planned rate that is used. It is 1, and less after answers with 429.",
+                 [Query("min(ferry_ratelimit_factor)")], "percentunit", 4, base=WARN,
+                 limits=[Limit(limit.value, limit.alert, color=GOOD) for limit in SLOWED_DOWN]),
+            Stat("Breakers", "Open means that only probes are sent to Auth0 or the ledger.",
+                 [Query("max by (dependency) (ferry_breaker_open)", "{{dependency}}")], "short", 4, limits=BREAKER, words=OPEN),
+            Stat("Stores", "Down means that at least one process gets no answer from the ledger or the queue.",
+                 [Query("min by (store) (ferry_store_up)", "{{store}}")], "short", 4, base=BAD, limits=STORE_UP, words=UP),
+            Stat("Paused for", "The longest pause of the chosen runs, by a person or by their own limits.",
+                 [Query('max(ferry:run_paused_seconds:max{run=~"$run"})')], "dtdhms", 4, limits=PAUSED,
+                 words=Words({0: ("not paused", GOOD)}), nothing="no run"),
+            Stat("Failed, last 5 minutes", "Users that failed or conflict, of all settled. Nothing while no user is settled.",
+                 [Query("ferry:users_failed:ratio5m", quiet=True)], "percentunit", 4, limits=FAILING, decimals=1, nothing="no users"),
+            Lines("Waiting", "Processes whose work waits, and requests that wait for a permit.",
+                  [Query("sum(ferry_worker_waiting)", "processes"), Query("sum(ferry_ratelimit_waiters)", "requests")],
+                  "short", 8, 7, low=0, colors={"processes": ORANGE, "requests": SKY}),
+            Lines("Paused by run", "How long each run has been paused. An alert fires above the dashed line while users remain.",
+                  [Query('ferry:run_paused_seconds:max{run=~"$run"}', "{{run}}")], "dtdhms", 8, 7, low=0, limits=PAUSED),
+            Lines("Failed or in conflict", "Share of the users settled within 5 minutes. The dashed lines are those of the alerts.",
+                  [Query("ferry:users_failed:ratio5m", "share", quiet=True)], "percentunit", 8, 7, low=0, limits=FAILING, colors={"share": RED}),
+        ]),
+        Section("The rate limit", 8, [
+            Lines("Rate allowed and used", "Requests a second that all processes together may send (dashed) and do send. Allowed is absent without a limit.",
+                  [Query("max by (group) (ferry_ratelimit_allowed_per_second)", "allowed {{group}}", quiet=True),
+                   Query("sum by (group) (rate(ferry_ratelimit_granted_total[$__rate_interval]))", "used {{group}}")],
+                  "reqps", 12, low=0, colors=GROUPS, dashed="allowed"),
+            Lines("Answers with 429", "Answers a second by which Auth0 refused a request for the rate.",
+                  [Query("sum(rate(ferry_ratelimit_throttled_total[$__rate_interval]))", "429")], "reqps", 6, low=0, colors={"429": ORANGE}),
+            Lines("Share of 429", "Answers with 429, of all permits of 5 minutes. An alert fires above the dashed line.",
+                  [Query("ferry:ratelimit_throttled:ratio5m", "share", quiet=True)], "percentunit", 6, low=0, limits=THROTTLED,
+                  colors={"share": ORANGE}),
+        ]),
+    ])
