@@ -146,6 +146,11 @@ impl Command {
         matches!(self, Command::Run(run::Command::RestoreIds(_)))
     }
 
+    /// Whether it has spans: it begins a run, or works on one.
+    pub fn is_traced(&self) -> bool {
+        matches!(self, Command::Demo(_) | Command::Worker(_) | Command::Run(run::Command::Start(_)))
+    }
+
     /// What it takes from a plan before settings are read.
     pub fn carried(&self) -> anyhow::Result<Carried> {
         match self {

@@ -22,6 +22,7 @@ mod setup;
 mod shown;
 mod system;
 mod tenant;
+mod traces;
 mod wiring;
 
 use std::process::ExitCode;

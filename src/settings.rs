@@ -50,6 +50,7 @@ pub struct Settings {
     pub ledger: Ledger,
     pub dead: Dead,
     pub log: Log,
+    pub traces: Traces,
 }
 
 /// `[migration]`.
@@ -138,6 +139,14 @@ pub struct Log {
     pub level: String,
     /// text or json.
     pub format: String,
+}
+
+/// `[traces]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Traces {
+    /// From 0, nobody, to 1, everybody.
+    pub user_share: f64,
 }
 
 /// The default of a key, as a person types it; `None` where it has none.
@@ -290,6 +299,9 @@ impl Settings {
         self.stop_after()?;
         if !(self.auth0.floor_share > 0.0 && self.auth0.floor_share <= 1.0) {
             return Err(usage("auth0.floor_share is a share of the limits: above 0, at most 1"));
+        }
+        if !(0.0..=1.0).contains(&self.traces.user_share) {
+            return Err(usage("traces.user_share is a share of the users: 0 to 1"));
         }
         self.limits()?;
         self.log.format.parse::<ferry_telemetry::Format>().map_err(usage)?;

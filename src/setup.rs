@@ -1,5 +1,10 @@
 //! What each command is given: settings and servers, each read once.
 
+use std::sync::Arc;
+
+use ferry_domain::WorkerId;
+use ferry_telemetry::Traces;
+
 use crate::{
     servers::Servers,
     settings::{Origins, Settings},
@@ -14,4 +19,8 @@ pub struct Setup {
     pub origins: Origins,
     /// What the environment says.
     pub servers: Servers,
+    /// This process: as it registers first if it is a worker, and in its traces.
+    pub process: WorkerId,
+    /// Spans of this process.
+    pub traces: Arc<Traces>,
 }

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use ferry_auth0::{Auth0, Auth0Settings};
 use ferry_domain::{
-    Figures, WorkerId,
+    Figures,
     ports::{Directory, Ledger, LedgerError, Limiter, Queue, QueueError, WorkerRecord},
 };
 use ferry_ledger_sqlite::EmbeddedLock;
@@ -24,6 +24,7 @@ use crate::{
     setup::Setup,
     system::{SystemClock, SystemRandom},
     tenant,
+    traces::Joined,
 };
 
 pub use ledgers::{
@@ -143,6 +144,7 @@ fn tuning(settings: &Settings) -> anyhow::Result<Tuning> {
         batches: settings.worker.batches,
         users: settings.worker.users,
         group: settings.worker.group,
+        user_spans: settings.traces.user_share,
         group_wait: Duration::from_millis(settings.worker.group_wait_ms),
         lease: Duration::from_secs(settings.worker.lease_seconds),
         window: settings.queue.window,
@@ -155,7 +157,7 @@ fn tuning(settings: &Settings) -> anyhow::Result<Tuning> {
 /// This process as the ledger registers it.
 pub fn record(setup: &Setup, slots: i32) -> WorkerRecord {
     WorkerRecord {
-        id: WorkerId::new(&SystemClock, &SystemRandom),
+        id: setup.process,
         host: setup.servers.host.clone(),
         pid: i32::try_from(std::process::id()).unwrap_or(0),
         slots,
@@ -184,6 +186,7 @@ pub fn worker(
         worker: record(setup, ferry_workers::slots(roles, tuning.batches)),
         tuning,
         figures,
+        traces: Arc::new(Joined(setup.traces.clone())),
         stopping,
     })))
 }

@@ -32,7 +32,7 @@ use crate::{
     setup::Setup,
     shown,
     system::SystemClock,
-    wiring,
+    traces, wiring,
 };
 
 const CLIENT: &str = "demo";
@@ -158,12 +158,14 @@ async fn plan_and_start(setup: &Setup, file: &std::path::Path) -> anyhow::Result
     let Opened { mut subject, .. } =
         reading::open(setup, &text, &Reading::default(), TENANT.to_owned()).await?;
     let access = wiring::access_to(ledger, setup);
+    let began = SystemClock.now();
     let mut progress = Progress::new("reading", 0);
     let read = &mut |read| progress.at(read, "records");
     let question =
         start::ask(&access, &mut subject, start::Wish::default(), read, std::future::pending()).await?;
     progress.done();
     let started = start::begin(&access, &question).await?;
+    traces::record_start(&setup.traces, started.run, began, question.outcome.planned.tally.pending);
     Ok(access.run(started.run).await?)
 }
 

@@ -17,12 +17,16 @@ pub mod stop_all;
 pub mod user;
 pub mod worker;
 
+use ferry_domain::WorkerId;
+
 use crate::{
     cli::{Cli, Command},
     exit::{Exit, usage},
     servers::Servers,
     settings,
     setup::Setup,
+    system::{SystemClock, SystemRandom},
+    traces,
 };
 
 /// Runs a command; its settings and logs are ready before it begins.
@@ -31,8 +35,14 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         (Err(error), Command::Check(options)) => return check::unreadable(&error, options),
         (setup, _) => &setup?,
     };
-    start_logs(&setup.settings.log, cli.command.tells_itself() && setup.origins.is_default("log.level"))?;
-    match cli.command {
+    start_logs(setup, cli.command.tells_itself() && setup.origins.is_default("log.level"))?;
+    let ended = run_command(setup, cli.command).await;
+    setup.traces.end(traces::PATIENCE).await;
+    ended
+}
+
+async fn run_command(setup: &Setup, command: Command) -> anyhow::Result<Exit> {
+    match command {
         Command::Demo(options) => demo::run(setup, options).await,
         Command::Plan(options) => plan::run(setup, options).await,
         Command::Check(options) => check::run(setup, options).await,
@@ -53,7 +63,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
 }
 
 /// `told` says that the command tells people itself what a log would warn of.
-fn start_logs(log: &settings::Log, told: bool) -> anyhow::Result<()> {
+fn start_logs(setup: &Setup, told: bool) -> anyhow::Result<()> {
+    let log = &setup.settings.log;
     let format = log.format.parse().map_err(usage)?;
     let mut quiet = ferry_auth0::QUIET_TARGETS.to_vec();
     if ["error", "warn", "info"].contains(&log.level.as_str()) {
@@ -61,7 +72,7 @@ fn start_logs(log: &settings::Log, told: bool) -> anyhow::Result<()> {
         quiet.extend(["apalis_core=off", "sqlx::query=error", "sqlx::postgres::notice=error"]);
     }
     let level = if told { "error" } else { &log.level };
-    ferry_telemetry::start(format, level, &quiet).map_err(usage)
+    ferry_telemetry::start(format, level, &quiet, &setup.traces).map_err(usage)
 }
 
 fn setup(cli: &Cli) -> anyhow::Result<Setup> {
@@ -71,5 +82,7 @@ fn setup(cli: &Cli) -> anyhow::Result<Setup> {
     let flags = [carried.flags, cli.global.flags(), cli.command.flags()].concat();
     let file = cli.global.config.clone().or(carried.settings_file);
     let (settings, origins) = settings::load(file.as_deref(), flags, &servers)?;
-    Ok(Setup { settings, origins, servers })
+    let process = WorkerId::new(&SystemClock, &SystemRandom);
+    let traces = traces::start(&cli.command, &process.to_string())?;
+    Ok(Setup { settings, origins, servers, process, traces })
 }

@@ -32,4 +32,5 @@ mod schema_tools;
 mod schemas;
 mod secrets;
 mod shapes;
+mod traces;
 mod world;

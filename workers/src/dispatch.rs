@@ -15,7 +15,7 @@ use ferry_domain::{
 };
 use futures_util::FutureExt;
 use tokio::time::Instant;
-use tracing::{Instrument, debug, error, info, info_span, warn};
+use tracing::{Instrument, Span, debug, error, info, info_span, warn};
 
 use crate::{
     environment::Environment,
@@ -25,6 +25,7 @@ use crate::{
     },
     held::HeldLease,
     start_gate::Permit,
+    traces,
 };
 
 /// Hands deliveries to handlers.
@@ -43,7 +44,6 @@ impl Handler for Dispatcher {
                     run.id = %envelope.run,
                     batch.id = envelope.batch.map(|b| b.to_string()),
                     job.id = %envelope.job,
-                    traceparent = envelope.traceparent.as_deref(),
                 );
                 self.work(&envelope).instrument(span).await;
             }
@@ -86,16 +86,21 @@ impl Dispatcher {
         if env.identity.id() != me {
             env.held.lose_all(); // the registration was lost on the way
         }
-        let leased = Instant::now();
-        match self.ended(&lease, &hold, permit).await {
-            Ended::With(verdict) => self.conclude(&lease, &verdict, leased).await,
-            Ended::InLedger => self.count(lease.of.kind, JobEnd::Done, leased),
-            // Perhaps lost by our own clock only: then it is handed back. If another worker holds
-            // it, the fence refuses.
-            Ended::Lost => self.conclude(&lease, &handed_back(), leased).await,
-        }
+        let span = traces::process(&*env.traces, envelope, &lease);
+        self.process(&lease, &hold, permit).instrument(span).await;
         env.held.drop(lease.of.id);
         env.nudge();
+    }
+
+    async fn process(&self, lease: &Lease<Job>, hold: &HeldLease, permit: Permit<'_>) {
+        let leased = Instant::now();
+        match self.ended(lease, hold, permit).await {
+            Ended::With(verdict) => self.conclude(lease, &verdict, leased).await,
+            Ended::InLedger => self.count(lease.of.kind, JobEnd::Done, None, leased),
+            // Perhaps lost by our own clock only: then it is handed back. If another worker holds
+            // it, the fence refuses.
+            Ended::Lost => self.conclude(lease, &handed_back(), leased).await,
+        }
     }
 
     /// Runs the handler; other jobs may start as soon as this one makes progress.
@@ -183,7 +188,7 @@ impl Dispatcher {
         match self.env.timed(LedgerStep::Conclude, concluded).await {
             Ok(()) => {
                 crash::pass("worker.concluded");
-                self.count(lease.of.kind, end_by(verdict), leased);
+                self.count(lease.of.kind, end_by(verdict), code_of(verdict), leased);
                 log(verdict);
             }
             Err(LedgerError::LeaseLost) => {
@@ -194,7 +199,8 @@ impl Dispatcher {
         }
     }
 
-    fn count(&self, kind: JobKind, end: JobEnd, leased: Instant) {
+    fn count(&self, kind: JobKind, end: JobEnd, code: Option<Code>, leased: Instant) {
+        traces::ended(&Span::current(), end, code.map(Code::as_str));
         self.env.figures.job_ended(kind, end);
         self.env.figures.took(Timed::JobRun(kind, end), leased.elapsed());
     }
@@ -215,6 +221,14 @@ fn end_by(verdict: &Verdict) -> JobEnd {
         Verdict::Snooze { .. } | Verdict::Stop { .. } => JobEnd::Snoozed,
         Verdict::Retry { .. } => JobEnd::Retried,
         Verdict::Discard { .. } => JobEnd::Dead,
+    }
+}
+
+fn code_of(verdict: &Verdict) -> Option<Code> {
+    match verdict {
+        Verdict::Done => None,
+        Verdict::Snooze { code, .. } | Verdict::Stop { code } => Some(*code),
+        Verdict::Retry { code, .. } | Verdict::Discard { code } => Some(*code),
     }
 }
 

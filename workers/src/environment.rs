@@ -14,10 +14,16 @@ use ferry_domain::{
 };
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::{
-    guarded::Guarded, held::HeldLeases, identity::Identity, send_gate::SendGate, start_gate::StartGate,
+    guarded::Guarded,
+    held::HeldLeases,
+    identity::Identity,
+    send_gate::SendGate,
+    start_gate::StartGate,
     take_gate::TakeGate,
+    traces::{self, Traces},
 };
 
 /// Figures that decide how work is paced. Defaults are those of the settings file.
@@ -50,6 +56,8 @@ pub struct Tuning {
     pub keep_dead: Option<Duration>,
     /// The tenant's limits unless an operator set others.
     pub limits: LimitPlan,
+    /// Share of the users who have spans of their own in traces: 0 none, 1 all.
+    pub user_spans: f64,
     /// The tenant that requests go to, as runs name it; `None` where it is not to be compared.
     pub tenant: Option<String>,
 }
@@ -70,6 +78,7 @@ impl Default for Tuning {
             grace: Duration::from_secs(30),
             keep_dead: Some(Duration::from_secs(90 * 86_400)),
             limits: LimitPlan::off(),
+            user_spans: 0.01,
             tenant: None,
         }
     }
@@ -95,6 +104,8 @@ pub struct Parts {
     pub tuning: Tuning,
     /// Counters for metrics.
     pub figures: Arc<Figures>,
+    /// Ties spans to those of other processes.
+    pub traces: Arc<dyn Traces>,
     /// Cancelled when the process should end: take nothing new, hand back.
     pub stopping: CancellationToken,
 }
@@ -118,6 +129,7 @@ pub struct Environment {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) tuning: Tuning,
     pub(crate) figures: Arc<Figures>,
+    pub(crate) traces: Arc<dyn Traces>,
     pub(crate) stopping: CancellationToken,
     pub(crate) identity: Identity,
     pub(crate) send_gate: SendGate,
@@ -135,8 +147,19 @@ pub struct Environment {
 impl Environment {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
-        let Parts { ledger, queue, directory, limiter, clock, random, worker, tuning, figures, stopping } =
-            parts;
+        let Parts {
+            ledger,
+            queue,
+            directory,
+            limiter,
+            clock,
+            random,
+            worker,
+            tuning,
+            figures,
+            traces,
+            stopping,
+        } = parts;
         Environment {
             directory: Guarded::new(directory, random.clone(), figures.clone()),
             send_gate: SendGate::new(figures.clone()),
@@ -163,6 +186,7 @@ impl Environment {
             random,
             tuning,
             figures,
+            traces,
             stopping,
         }
     }
@@ -185,7 +209,7 @@ impl Environment {
     /// Waits for a step of the ledger, and tells how long it took.
     pub(crate) async fn timed<T>(&self, step: LedgerStep, answer: impl Future<Output = T>) -> T {
         let asked = Instant::now();
-        let answer = answer.await;
+        let answer = answer.instrument(traces::step(step)).await;
         self.figures.took(Timed::Ledger(step), asked.elapsed());
         answer
     }

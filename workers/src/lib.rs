@@ -15,6 +15,8 @@ mod process;
 mod send_gate;
 mod start_gate;
 mod take_gate;
+mod traces;
 
 pub use environment::{Environment, Parts, Tuning};
 pub use process::{Role, UnknownRole, run, slots};
+pub use traces::{NoTraces, Traces};

@@ -5,14 +5,14 @@ use std::{sync::atomic::Ordering, time::Duration};
 use ferry_domain::{
     figures::{Answered, Operation, Timed},
     ports::{DirectoryError, Group, Observed},
-    telemetry::SPAN_REQUEST,
+    telemetry::traces::{TARGET, TARGET_USER},
 };
 use reqwest::{
     Method, Request,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
 };
 use tokio::time::Instant;
-use tracing::{Instrument, field};
+use tracing::{Instrument, Span, field::Empty};
 use url::Url;
 
 use crate::{
@@ -50,6 +50,7 @@ impl Auth0 {
     pub(crate) async fn send(&self, call: Call) -> Result<Answer, DirectoryError> {
         let mut patience_ends = None;
         let mut refused = None;
+        let mut sent = 0;
         // Before the permit, so that callers that wait for a first token don't all send together after it.
         self.tokens.current().await?;
         loop {
@@ -57,7 +58,9 @@ impl Auth0 {
             self.limiter.acquire(call.group).await;
             self.figures.took(Timed::LimitWait(call.group), asked.elapsed());
             let token = self.tokens.current().await?;
-            let answer = self.send_timed(&call, &token).await?;
+            let span = self.span(&call, sent);
+            sent += 1;
+            let answer = self.send_timed(&call, &token).instrument(span).await?;
             match answer.status {
                 429 => {
                     self.limiter.throttled(call.group, answer.retry_after);
@@ -83,37 +86,67 @@ impl Auth0 {
         let answer = self.send_once(call, token).await;
         let answered = Answered::of(answer.as_ref().ok().map(|answer| answer.status));
         self.figures.took(Timed::Request(call.operation, answered), sent.elapsed());
+        note(&Span::current(), &answer);
         answer
     }
 
     async fn send_once(&self, call: &Call, token: &Token) -> Result<Answer, DirectoryError> {
-        let span = tracing::info_span!(
-            SPAN_REQUEST,
+        let request = request(call, token);
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let _out = self.unanswered.sent();
+        let response = self.http.execute(request).await.map_err(|error| Broken::sending(&error))?;
+        self.unanswered.answered();
+        let status = response.status().as_u16();
+        let retry_after = seconds(response.headers().get(RETRY_AFTER));
+        if let Some(observed) = observed(response.headers()) {
+            self.limiter.observe(call.group, observed);
+        }
+        match body(response).await {
+            Ok(body) => Ok(Answer { status, body, retry_after }),
+            Err(_) if status >= 300 => Ok(Answer { status, body: Vec::new(), retry_after }),
+            Err(broken) => Err(broken.into()),
+        }
+    }
+
+    /// Around one request, if the user that it is for has a span. Named by the path's template:
+    /// the path holds an id, and a query may hold an address.
+    fn span(&self, call: &Call, resent: u32) -> Span {
+        if Span::current().metadata().is_none_or(|metadata| metadata.target() != TARGET_USER) {
+            return Span::none();
+        }
+        tracing::info_span!(
+            target: TARGET,
+            "request",
+            otel.name = format!("{} {}", call.method, call.template),
+            otel.kind = "client",
+            otel.status_code = Empty,
             http.request.method = call.method.as_str(),
+            http.request.resend_count = (resent > 0).then_some(resent),
+            http.response.status_code = Empty,
             url.template = call.template,
             server.address = self.urls.host,
-            http.response.status_code = field::Empty,
-        );
-        let request = request(call, token);
-        async {
-            self.requests.fetch_add(1, Ordering::Relaxed);
-            let _out = self.unanswered.sent();
-            let response = self.http.execute(request).await.map_err(|error| Broken::sending(&error))?;
-            self.unanswered.answered();
-            let status = response.status().as_u16();
-            tracing::Span::current().record("http.response.status_code", status);
-            let retry_after = seconds(response.headers().get(RETRY_AFTER));
-            if let Some(observed) = observed(response.headers()) {
-                self.limiter.observe(call.group, observed);
-            }
-            match body(response).await {
-                Ok(body) => Ok(Answer { status, body, retry_after }),
-                Err(_) if status >= 300 => Ok(Answer { status, body: Vec::new(), retry_after }),
-                Err(broken) => Err(broken.into()),
+            "error.type" = Empty,
+        )
+    }
+}
+
+/// Takes note of the answer in the span around its request.
+fn note(span: &Span, answer: &Result<Answer, DirectoryError>) {
+    if span.is_none() || span.metadata().is_none_or(|metadata| metadata.name() != "request") {
+        return;
+    }
+    match answer {
+        Ok(answer) => {
+            span.record("http.response.status_code", answer.status);
+            if answer.status >= 400 {
+                span.record("otel.status_code", "error");
+                span.record("error.type", answer.status.to_string());
             }
         }
-        .instrument(span)
-        .await
+        Err(error) => {
+            span.record("otel.status_code", "error");
+            span.record("error.type", error.code().as_str());
+        }
     }
 }
 

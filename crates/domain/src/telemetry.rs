@@ -1,9 +1,7 @@
-//! Names of spans and metrics: one name per thing everywhere.
+//! Spans and metrics: one name per thing everywhere.
 
 pub mod metrics;
 mod told;
+pub mod traces;
 
 pub use told::Told;
-
-/// Span around one request to Auth0.
-pub const SPAN_REQUEST: &str = "auth0.request";

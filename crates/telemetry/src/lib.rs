@@ -1,5 +1,5 @@
-//! Telemetry of a process: logs on stderr, and on request three pages over HTTP with
-//! metrics and health.
+//! Telemetry of a process: logs on stderr, and on request traces over OTLP, and three pages
+//! over HTTP with metrics and health.
 //!
 //! The numbers are [`Figures`](ferry_domain::Figures) that the workers count; they don't
 //! import this crate. Names and labels are in `ferry_domain::telemetry`, for people in
@@ -8,12 +8,14 @@
 mod ask;
 mod exposition;
 mod health;
+mod lines;
 mod logs;
 mod process;
 mod readings;
 mod serve;
 mod sources;
 mod timings;
+mod traces;
 
 pub use ask::ask;
 pub use exposition::{Exposition, MetricsError};
@@ -21,3 +23,4 @@ pub use health::Patience;
 pub use logs::{Format, LogError, start};
 pub use serve::{Pages, serve};
 pub use sources::Sources;
+pub use traces::{TraceSettings, Traces, TracesError, WrongVariable};

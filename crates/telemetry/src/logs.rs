@@ -6,7 +6,15 @@
 
 use std::{io::IsTerminal, str::FromStr};
 
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use ferry_domain::telemetry::traces::TARGET;
+use tracing_subscriber::{
+    EnvFilter, Layer, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+};
+
+use crate::{Traces, lines::WithIds};
+
+/// Spans that are for traces alone would lengthen each line. Equal to [`TARGET`].
+const NO_TRACES: &str = "ferry_trace=off";
 
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,22 +51,36 @@ pub enum LogError {
     Started,
 }
 
-/// Starts logs on stderr.
+/// Starts logs on stderr, and hands spans to `traces`.
 ///
-/// `quiet` are directives appended to the filter whatever the operator asks for.
-pub fn start(format: Format, filter: &str, quiet: &[&str]) -> Result<(), LogError> {
-    let mut layers = EnvFilter::builder().parse(filter).map_err(|_| LogError::Filter(filter.to_owned()))?;
-    for directive in quiet {
-        let directive = directive.parse().map_err(|_| LogError::Filter((*directive).to_owned()))?;
-        layers = layers.add_directive(directive);
+/// `quiet` are directives appended to the filter whatever the operator asks for. The filter is
+/// that of the logs alone: a trace has all its spans at any log level.
+///
+/// # Errors
+/// When the filter can't be read, or logs were started before.
+pub fn start(format: Format, filter: &str, quiet: &[&str], traces: &Traces) -> Result<(), LogError> {
+    let mut shown = EnvFilter::builder().parse(filter).map_err(|_| LogError::Filter(filter.to_owned()))?;
+    for directive in quiet.iter().copied().chain([NO_TRACES]) {
+        let directive = directive.parse().map_err(|_| LogError::Filter(directive.to_owned()))?;
+        shown = shown.add_directive(directive);
     }
-    let registry = tracing_subscriber::registry().with(layers);
     let lines = fmt::layer().with_writer(std::io::stderr);
-    let started = match format {
-        Format::Json => registry.with(lines.json().flatten_event(true)).try_init(),
-        Format::Text => registry.with(lines.with_ansi(colours())).try_init(),
+    let lines = match format {
+        Format::Json => {
+            lines.json().flatten_event(true).map_event_format(WithIds::json).with_filter(shown).boxed()
+        }
+        Format::Text => lines.with_ansi(colours()).map_event_format(WithIds::text).with_filter(shown).boxed(),
     };
-    started.map_err(|_| LogError::Started)
+    let spans = traces.tracer().map(|tracer| {
+        let layer = tracing_opentelemetry::layer().with_tracer(tracer);
+        // What costs most of a span and says nothing here: places in the source code, threads.
+        let layer =
+            layer.with_location(false).with_threads(false).with_tracked_inactivity(false).with_level(false);
+        layer
+            .with_target(false)
+            .with_filter(filter_fn(|what| what.is_span() && what.target().starts_with(TARGET)))
+    });
+    tracing_subscriber::registry().with(lines).with(spans).try_init().map_err(|_| LogError::Started)
 }
 
 #[expect(clippy::disallowed_methods, reason = "NO_COLOR is asked for here and nowhere else")]

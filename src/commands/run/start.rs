@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use clap::Args;
 use ferry_domain::{
     plan::PlanFile,
-    ports::{Ledger, LedgerError},
+    ports::{Clock, Ledger, LedgerError},
 };
 use ferry_operations::{
     Access, Error, plan,
@@ -13,6 +13,7 @@ use ferry_operations::{
     start::{self, Question, Wish},
 };
 use ferry_sources::Location;
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -26,7 +27,9 @@ use crate::{
     servers::Servers,
     settings::{self, Flag},
     setup::Setup,
-    shown, tenant, wiring,
+    shown,
+    system::SystemClock,
+    tenant, traces, wiring,
 };
 
 #[derive(Clone, Debug, Args)]
@@ -108,6 +111,7 @@ async fn plan_and_begin(
     places: &Places,
 ) -> anyhow::Result<Exit> {
     let access = wiring::access_to(open_ledger(places, setup).await?, setup);
+    let began = SystemClock.now();
     let mut progress = Progress::new("reading", 0);
     let stop = lifecycle::stop_on_signal()?;
     let read = &mut |read| progress.at(read, "records");
@@ -121,10 +125,11 @@ async fn plan_and_begin(
     let mut warnings = subject.source.warnings();
     warnings.extend(question.outcome.since.warnings());
     shown::warnings(&warnings);
-    begin(&access, &question, options, places, setup, &stop).await
+    begin(began, &access, &question, options, places, setup, &stop).await
 }
 
 async fn begin(
+    began: OffsetDateTime,
     access: &Access,
     question: &Question,
     options: &Options,
@@ -148,6 +153,7 @@ async fn begin(
         return Ok(if interrupted { Exit::Interrupted } else { Exit::Refused });
     }
     let started = start::begin(access, question).await?;
+    traces::record_start(&setup.traces, started.run, began, planned.tally.pending);
     match options.output {
         Output::Json => output::json(&started)?,
         Output::Table => {

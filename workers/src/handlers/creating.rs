@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use ferry_domain::{
-    Auth0UserId, Code, Item, ItemResult, Outcome, RunId,
+    Auth0UserId, Code, Item, ItemResult, JobKind, Outcome, RunId,
     adoption::Claimant,
     crash, password,
     ports::{Directory, DirectoryError, NewUser, Random, RunNow},
@@ -15,7 +15,10 @@ use ferry_domain::{
 };
 use tokio::time::{Instant, timeout_at};
 
+use tracing::Instrument;
+
 use super::answers::{Trouble, trouble};
+use crate::traces;
 
 /// How one try with one user ended.
 #[derive(Debug, PartialEq)]
@@ -34,16 +37,24 @@ pub(crate) struct CreateUser<'a> {
     pub(crate) run: &'a RunNow,
     /// How long a user may take from the first answer on.
     pub(crate) deadline: Duration,
+    /// Share of the users who have spans of their own.
+    pub(crate) spans: f64,
 }
 
 impl CreateUser<'_> {
     /// Creates one user, or finds the one that is there. The second figure is the number of
     /// requests it took.
     pub(crate) async fn create(&self, item: Item) -> (Tried, i64) {
+        let span = traces::user(JobKind::Provision, self.id, &item, self.spans);
+        self.tried(item).instrument(span).await
+    }
+
+    async fn tried(&self, item: Item) -> (Tried, i64) {
         let mut requests = 0;
         let tried = match self.outcome(&item, &mut requests).await {
             Ok(outcome) => {
                 crash::pass("provision.sent");
+                traces::outcome(&outcome);
                 Tried::Settled(ItemResult::of(item, outcome))
             }
             Err(trouble) => Tried::Unsettled(trouble, Box::new(item)),
@@ -152,7 +163,7 @@ mod tests {
     async fn create_item(directory: &FakeDirectory, item: Item) -> Tried {
         let run = run_now();
         let (random, deadline) = (SeededRandom::new(1), Duration::from_secs(120));
-        let creating = CreateUser { directory, random: &random, id: RUN, run: &run, deadline };
+        let creating = CreateUser { directory, random: &random, id: RUN, run: &run, deadline, spans: 0.0 };
         creating.create(item).await.0
     }
 

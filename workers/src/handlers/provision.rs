@@ -58,6 +58,7 @@ pub(crate) async fn provision(
         id: lease.of.run,
         run: &run,
         deadline: env.tuning.user_deadline,
+        spans: env.tuning.user_spans,
     };
     let mut results = ResultBuffer::new(env, lease, hold, run.state);
     let mut progress = BatchProgress::new(env, lease, items);

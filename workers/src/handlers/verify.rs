@@ -11,10 +11,10 @@ use ferry_domain::{
     verification::{Verification, compare},
 };
 use futures_util::{StreamExt, stream};
-use tracing::{info, warn};
+use tracing::{Instrument, info, warn};
 
 use super::answers::{Ended, Trouble, handed_back, of_another_tenant, trouble};
-use crate::{environment::Environment, held::HeldLease};
+use crate::{environment::Environment, held::HeldLease, traces};
 
 /// Pause of a batch that can't go on because of the limit or the token.
 const BLOCKED_FOR: Duration = Duration::from_secs(2);
@@ -37,7 +37,10 @@ pub(crate) async fn verify(
     let mut found = BatchVerification::default();
     let mut failure = None;
     let mut readings = stream::iter(items)
-        .map(|item| read_back(env, &run.spec.connection, item))
+        .map(|item| {
+            let span = traces::user(JobKind::Verify, lease.of.run, &item, env.tuning.user_spans);
+            read_back(env, &run.spec.connection, item).instrument(span)
+        })
         .buffer_unordered(env.tuning.users);
     loop {
         let reading = tokio::select! {

@@ -11,12 +11,13 @@ use ferry_domain::{
     Envelope, WorkerId, crash,
     liveness::FRESH,
     ports::{Duty, LedgerError, QueueError},
+    telemetry::traces::of_run,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{Span, info, warn};
 
-use crate::environment::Environment;
+use crate::{environment::Environment, traces};
 
 /// How long the process stays the relay without renewal.
 const TERM: Duration = Duration::from_secs(3);
@@ -163,20 +164,30 @@ impl Term {
     }
 }
 
-async fn push(env: &Environment, ready: Vec<Envelope>) -> Result<(), RelayError> {
+async fn push(env: &Environment, mut ready: Vec<Envelope>) -> Result<(), RelayError> {
     if ready.is_empty() {
         return Ok(());
     }
     crash::pass("relay.claimed");
+    // They end when the queue has the jobs.
+    let spans: Vec<_> = ready.iter_mut().map(|job| sent_with_trace(env, job)).collect();
     let pushed = env.queue.push(&ready, usize::try_from(env.tuning.window).unwrap_or(usize::MAX)).await;
     let taken = match &pushed {
         Ok(taken) => *taken,
         Err(_) => 0,
     };
+    drop(spans);
     take_back(env, &ready[taken.min(ready.len())..]).await?;
     pushed?;
     crash::pass("relay.pushed");
     Ok(())
+}
+
+/// The span of a job on its way; whoever takes the job goes on from there.
+fn sent_with_trace(env: &Environment, job: &mut Envelope) -> Span {
+    let span = traces::send(&*env.traces, job);
+    job.traceparent = env.traces.traceparent(&span).or_else(|| Some(of_run(job.run)));
+    span
 }
 
 async fn take_back(env: &Environment, unsent: &[Envelope]) -> Result<(), RelayError> {

@@ -1,0 +1,121 @@
+//! Sends spans and counts what became of them. The provider's `shutdown` says `Ok` though every
+//! span was lost, and each failed group would be told for itself; both are put right here.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use opentelemetry::Context;
+use opentelemetry_sdk::{
+    Resource,
+    error::OTelSdkResult,
+    trace::{BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor},
+};
+use tracing::{info, warn};
+
+/// What became of this process's spans.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// Spans that ended.
+    ended: AtomicU64,
+    /// Those that the collector took.
+    sent: AtomicU64,
+    /// Whether the last group was refused or not answered.
+    away: AtomicBool,
+}
+
+impl Counts {
+    /// Spans that ended and were not taken.
+    pub(crate) fn missing(&self) -> u64 {
+        self.ended.load(Relaxed).saturating_sub(self.sent.load(Relaxed))
+    }
+}
+
+/// The exporter of OTLP, which says once that the collector is away, and once that it is back.
+pub(crate) struct Told<E> {
+    pub(crate) inner: E,
+    pub(crate) counts: Arc<Counts>,
+    /// The endpoint for people.
+    pub(crate) endpoint: String,
+}
+
+/// Not the exporter's own: that prints the values of headers.
+impl<E> fmt::Debug for Told<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "exporter to {}", self.endpoint)
+    }
+}
+
+impl<E: SpanExporter> SpanExporter for Told<E> {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let spans = batch.len() as u64;
+        let sent = self.inner.export(batch).await;
+        match &sent {
+            Ok(()) => {
+                self.counts.sent.fetch_add(spans, Relaxed);
+                if self.counts.away.swap(false, Relaxed) {
+                    info!("traces are taken again by {}", self.endpoint);
+                }
+            }
+            Err(error) => {
+                if !self.counts.away.swap(true, Relaxed) {
+                    warn!(
+                        "traces can't be sent to {}: {error}. They are lost until it answers; the work goes on",
+                        self.endpoint
+                    );
+                }
+            }
+        }
+        sent
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.inner.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.inner.set_resource(resource);
+    }
+}
+
+/// The queue of spans, which counts those that end: what it has no room for never gets to the
+/// exporter.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    pub(crate) inner: BatchSpanProcessor,
+    pub(crate) counts: Arc<Counts>,
+}
+
+impl SpanProcessor for Counted {
+    fn on_start(&self, span: &mut Span, context: &Context) {
+        self.inner.on_start(span, context);
+    }
+
+    fn on_end(&self, span: SpanData) {
+        if span.span_context.is_sampled() {
+            self.counts.ended.fetch_add(1, Relaxed);
+        }
+        self.inner.on_end(span);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.inner.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.inner.set_resource(resource);
+    }
+}
