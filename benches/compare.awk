@@ -18,10 +18,10 @@ function middle(size, leg, figure,    r, list) {
   return median(list, rounds)
 }
 
-# Ratios to the grouped loop in all rounds: sets low, high, and returns the median.
+# Ratios to the leg `base` in all rounds: sets low, high, and returns the median.
 function ratio(size, leg, figure,    r, list, under) {
   for (r = 1; r <= rounds; r++) {
-    under = at[size, r, "grouped", figure]
+    under = at[size, r, base, figure]
     list[r] = at[size, r, leg, figure] / (under > 0 ? under : 0.01)
   }
   r = median(list, rounds)
@@ -52,9 +52,9 @@ function table(size,    r, l, q) {
   for (r = 1; r <= rounds; r++) for (l = 1; l <= many; l++) row(r, size, leg_of[l], r)
   for (l = 1; l <= many; l++) row("**median**", size, leg_of[l], 0)
   print ""
-  print "| against the grouped loop: median (lowest to highest) | users/s | CPU | PostgreSQL CPU |"
+  print "| against " title[base] ": median (lowest to highest) | users/s | CPU | PostgreSQL CPU |"
   print "|---|---:|---:|---:|"
-  for (l = 1; l <= many; l++) if (leg_of[l] != "grouped") {
+  for (l = 1; l <= many; l++) if (leg_of[l] != base) {
     printf "| %s", title[leg_of[l]]
     for (q = 1; q <= 3; q++) printf " | %s", spread(ratio(size, leg_of[l], compared[q]))
     print " |"
@@ -84,6 +84,9 @@ BEGIN {
   title["loop"] = "loop, user by user"
   title["grouped"] = "loop, in groups"
   title["create"] = "Ferry, creation only"
+  title["metrics"] = "the same, metrics read each second"
+  title["traces"] = "the same, traces, of 1 % of the users"
+  title["traces_of_all"] = "the same, traces, of all users"
   title["all"] = "Ferry, all roles, until sealed"
 }
 
@@ -114,7 +117,7 @@ END {
   for (s = 1; s <= sizes; s++) {
     printf "{\"database\":\"%s\",\"users\":%d,\"at_once\":%d,\"latency_ms\":%d,\"rounds\":%d,\"cores\":%d", database, size_of[s], at_once, latency, rounds, cores
     for (l = 1; l <= many; l++) printf ",\"%s\":%s", leg_of[l], json_leg(size_of[s], leg_of[l])
-    for (l = 1; l <= many; l++) if (leg_of[l] != "grouped")
+    for (l = 1; l <= many; l++) if (leg_of[l] != base)
       printf ",\"%s_ratio\":%.3f", leg_of[l], ratio(size_of[s], leg_of[l], "users_per_second")
     print "}"
   }

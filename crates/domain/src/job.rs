@@ -173,7 +173,7 @@ pub struct Envelope {
     /// ([`crate::poison::is_suspect`]).
     #[serde(default, skip_serializing_if = "never")]
     pub rescues: i32,
-    /// W3C trace context of the request that made the job.
+    /// W3C trace context: what is done with the job continues it. The relay adds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
 }
@@ -231,8 +231,6 @@ pub struct Job {
     pub attempts: i32,
     /// Rescues since the last progress; see [`crate::poison`].
     pub rescues: i32,
-    /// Trace context of the request that made the job.
-    pub traceparent: Option<String>,
 }
 
 /// What a handler returns.

@@ -40,9 +40,9 @@ impl Jobs for PostgresLedger {
                 SET state = 'queued', send = job.send + 1, queued_at = clock_timestamp()
                 FROM due
                 WHERE job.id = due.id
-                RETURNING job.id, job.run_id, job.batch_id, job.kind, job.send, job.rescues, job.traceparent
+                RETURNING job.id, job.run_id, job.batch_id, job.kind, job.send, job.rescues
             )
-            SELECT sent.id, sent.run_id, sent.batch_id, sent.kind, sent.send, sent.rescues, sent.traceparent
+            SELECT sent.id, sent.run_id, sent.batch_id, sent.kind, sent.send, sent.rescues
             FROM sent JOIN due ON due.id = sent.id
             ORDER BY due.priority, due.created_at, due.id
             "#,
@@ -75,9 +75,9 @@ impl Jobs for PostgresLedger {
                 SET state = 'queued', send = job.send + 1, queued_at = clock_timestamp()
                 FROM due
                 WHERE job.id = due.id
-                RETURNING job.id, job.run_id, job.batch_id, job.kind, job.send, job.rescues, job.traceparent
+                RETURNING job.id, job.run_id, job.batch_id, job.kind, job.send, job.rescues
             )
-            SELECT sent.id, sent.run_id, sent.batch_id, sent.kind, sent.send, sent.rescues, sent.traceparent
+            SELECT sent.id, sent.run_id, sent.batch_id, sent.kind, sent.send, sent.rescues
             FROM sent JOIN due ON due.id = sent.id
             ORDER BY due.priority, due.created_at, due.id
             "#,
@@ -101,7 +101,7 @@ impl Jobs for PostgresLedger {
         let rows = query_as!(
             SendRow,
             r#"
-            SELECT id, run_id, batch_id, kind, send, rescues, traceparent
+            SELECT id, run_id, batch_id, kind, send, rescues
             FROM ferry.jobs
             WHERE state = 'queued'
               AND queued_at < (SELECT clock_timestamp() - make_interval(secs => $1))
@@ -221,7 +221,7 @@ async fn lock_unheld(connection: &mut PgConnection, job: JobId) -> Tried<Option<
     let row = query_as!(
         JobRow,
         r#"
-        SELECT id, run_id, batch_id, kind, attempts, rescues, traceparent
+        SELECT id, run_id, batch_id, kind, attempts, rescues
         FROM ferry.jobs WHERE id = $1 AND state IN ('ready', 'queued')
         FOR UPDATE
         "#,

@@ -36,7 +36,7 @@ impl Leases for PostgresLedger {
             SET state = 'leased', queued_at = NULL, holder = $3, token = token + 1,
                 expires_at = clock_timestamp() + make_interval(secs => $4)
             WHERE id = $1 AND send = $2 AND state = 'queued'
-            RETURNING id, run_id, batch_id, kind, attempts, rescues, traceparent, token,
+            RETURNING id, run_id, batch_id, kind, attempts, rescues, token,
                       extract(epoch FROM clock_timestamp() - not_before)::float8 AS "waited!"
             "#,
             job.0,
@@ -53,7 +53,7 @@ impl Leases for PostgresLedger {
     async fn why_unclaimed(&self, envelope: &Envelope) -> Result<Unclaimed> {
         let row = query_as!(
             SendRow,
-            "SELECT id, run_id, batch_id, kind, send, rescues, traceparent FROM ferry.jobs WHERE id = $1",
+            "SELECT id, run_id, batch_id, kind, send, rescues FROM ferry.jobs WHERE id = $1",
             envelope.job.0,
         )
         .fetch_optional(&self.pool)

@@ -39,7 +39,6 @@ struct TakenRow {
     kind: String,
     send: i32,
     rescues: i32,
-    traceparent: Option<String>,
     priority: i64,
     created_at: i64,
     number: i64,
@@ -48,8 +47,8 @@ struct TakenRow {
 fn in_order(mut rows: Vec<TakenRow>) -> Result<Vec<Envelope>> {
     rows.sort_unstable_by_key(|row| (row.priority, row.created_at, row.number));
     rows.into_iter()
-        .map(|TakenRow { id, run_id, batch_id, kind, send, rescues, traceparent, .. }| {
-            SendRow { id, run_id, batch_id, kind, send, rescues, traceparent }.envelope()
+        .map(|TakenRow { id, run_id, batch_id, kind, send, rescues, .. }| {
+            SendRow { id, run_id, batch_id, kind, send, rescues }.envelope()
         })
         .collect()
 }
@@ -75,7 +74,6 @@ impl Jobs for SqliteLedger {
             )
             RETURNING id AS "id!: Uuid", run_id AS "run_id!: Uuid", batch_id AS "batch_id?: Uuid",
                       kind AS "kind!: String", send AS "send!: i32", rescues AS "rescues!: i32",
-                      traceparent AS "traceparent?: String",
                       priority AS "priority!: i64", created_at AS "created_at!: i64", number AS "number!: i64"
             "#,
             most
@@ -108,7 +106,6 @@ impl Jobs for SqliteLedger {
             )
             RETURNING id AS "id!: Uuid", run_id AS "run_id!: Uuid", batch_id AS "batch_id?: Uuid",
                       kind AS "kind!: String", send AS "send!: i32", rescues AS "rescues!: i32",
-                      traceparent AS "traceparent?: String",
                       priority AS "priority!: i64", created_at AS "created_at!: i64", number AS "number!: i64"
             "#,
             most
@@ -132,8 +129,7 @@ impl Jobs for SqliteLedger {
             SendRow,
             r#"
             SELECT id AS "id!: Uuid", run_id AS "run_id!: Uuid", batch_id AS "batch_id?: Uuid",
-                   kind AS "kind!: String", send AS "send!: i32", rescues AS "rescues!: i32",
-                   traceparent AS "traceparent?: String"
+                   kind AS "kind!: String", send AS "send!: i32", rescues AS "rescues!: i32"
             FROM ferry_jobs
             WHERE state = 'queued' AND queued_at <= (SELECT at FROM ferry_now) - ?1
             ORDER BY queued_at, number
@@ -235,8 +231,7 @@ async fn unheld(connection: &mut SqliteConnection, job: JobId) -> Result<Option<
         JobRow,
         r#"
         SELECT id AS "id!: Uuid", run_id AS "run_id!: Uuid", batch_id AS "batch_id?: Uuid",
-               kind AS "kind!: String", attempts AS "attempts!: i32", rescues AS "rescues!: i32",
-               traceparent AS "traceparent?: String"
+               kind AS "kind!: String", attempts AS "attempts!: i32", rescues AS "rescues!: i32"
         FROM ferry_jobs WHERE id = ?1 AND state IN ('ready', 'queued')
         "#,
         job.0

@@ -46,7 +46,7 @@ impl Leases for SqliteLedger {
             WHERE id = ?1 AND send = ?2 AND state = 'queued'
             RETURNING id AS "id!: Uuid", run_id AS "run_id!: Uuid", batch_id AS "batch_id?: Uuid",
                       kind AS "kind!: String", attempts AS "attempts!: i32", rescues AS "rescues!: i32",
-                      traceparent AS "traceparent?: String", token AS "token!: i64",
+                      token AS "token!: i64",
                       ((SELECT at FROM ferry_now) - not_before) / 1e6 AS "waited!: f64"
             "#,
             job.0,
@@ -65,8 +65,7 @@ impl Leases for SqliteLedger {
             SendRow,
             r#"
             SELECT id AS "id!: Uuid", run_id AS "run_id!: Uuid", batch_id AS "batch_id?: Uuid",
-                   kind AS "kind!: String", send AS "send!: i32", rescues AS "rescues!: i32",
-                   traceparent AS "traceparent?: String"
+                   kind AS "kind!: String", send AS "send!: i32", rescues AS "rescues!: i32"
             FROM ferry_jobs WHERE id = ?1
             "#,
             envelope.job.0

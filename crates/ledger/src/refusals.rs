@@ -124,7 +124,6 @@ mod tests {
             kind: JobKind::Provision,
             attempts: 0,
             rescues: 0,
-            traceparent: None,
         };
         assert!(complete(&job, 0).is_ok() && complete(&job, 1).is_err());
         let lease = Lease {

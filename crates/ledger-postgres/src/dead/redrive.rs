@@ -59,9 +59,8 @@ impl RedriveSteps for Tx<'_> {
                 FROM chosen GROUP BY new, n
                 RETURNING id, ordinal
             ), made AS (
-                INSERT INTO ferry.jobs (run_id, batch_id, kind, priority, token, traceparent, created_at)
-                SELECT $1::uuid, id, 'provision', $6::smallint, 1, ferry.new_traceparent(),
-                       now() + ordinal * interval '1 microsecond'
+                INSERT INTO ferry.jobs (run_id, batch_id, kind, priority, token, created_at)
+                SELECT $1::uuid, id, 'provision', $6::smallint, 1, now() + ordinal * interval '1 microsecond'
                 FROM grown
             )
             SELECT count(*) AS "users!" FROM chosen
@@ -97,8 +96,8 @@ impl RedriveSteps for Tx<'_> {
             ), forgotten AS (
                 DELETE FROM ferry.discrepancies WHERE run_id = $2 AND batch_id = ANY($1)
             )
-            INSERT INTO ferry.jobs (run_id, batch_id, kind, priority, traceparent)
-            SELECT $2::uuid, id, 'verify', $3::smallint, ferry.new_traceparent() FROM opened
+            INSERT INTO ferry.jobs (run_id, batch_id, kind, priority)
+            SELECT $2::uuid, id, 'verify', $3::smallint FROM opened
             "#,
             &batches,
             run.0,

@@ -56,11 +56,10 @@ async fn split(connection: &mut PgConnection, job: &Job, gone: &[i64], into: Bat
             FROM shrunk
         ), relieved AS (
             UPDATE ferry.jobs SET rescues = $6 WHERE id = $1
-            RETURNING priority, token, attempts, code, traceparent, created_at
+            RETURNING priority, token, attempts, code, created_at
         )
-        INSERT INTO ferry.jobs (run_id, batch_id, kind, priority, token, attempts, rescues, code, traceparent,
-                                created_at)
-        SELECT $2::uuid, $4::uuid, 'provision', priority, token, attempts, $6, code, traceparent,
+        INSERT INTO ferry.jobs (run_id, batch_id, kind, priority, token, attempts, rescues, code, created_at)
+        SELECT $2::uuid, $4::uuid, 'provision', priority, token, attempts, $6, code,
                created_at + interval '1 microsecond'
         FROM relieved
         "#,

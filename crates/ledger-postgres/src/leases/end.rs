@@ -71,13 +71,13 @@ impl EndSteps for Tx<'_> {
                 SET state = $10, code = coalesce($11, code), ended_at = clock_timestamp(), holder = NULL,
                     expires_at = NULL, queued_at = NULL
                 WHERE id = $1 AND EXISTS (SELECT FROM counted WHERE pending = 0)
-                RETURNING traceparent
+                RETURNING id
             ), progressed AS (
                 UPDATE ferry.jobs SET rescues = 0
                 WHERE id = $1 AND rescues > 0 AND $8 > 0 AND EXISTS (SELECT FROM counted WHERE pending > 0)
             ), verify AS (
-                INSERT INTO ferry.jobs (run_id, batch_id, kind, priority, traceparent)
-                SELECT counted.run_id, counted.id, 'verify', $12, ended.traceparent
+                INSERT INTO ferry.jobs (run_id, batch_id, kind, priority)
+                SELECT counted.run_id, counted.id, 'verify', $12
                 FROM counted CROSS JOIN ended
                 ON CONFLICT (batch_id, kind) WHERE batch_id IS NOT NULL DO NOTHING
             )
@@ -147,8 +147,8 @@ impl EndSteps for Tx<'_> {
         }
         let made = query!(
             r#"
-            INSERT INTO ferry.jobs (run_id, kind, priority, traceparent)
-            VALUES ($1, 'report', $2, ferry.new_traceparent())
+            INSERT INTO ferry.jobs (run_id, kind, priority)
+            VALUES ($1, 'report', $2)
             ON CONFLICT (run_id) WHERE kind = 'report' AND state NOT IN ('done', 'dead') DO NOTHING
             "#,
             run.0,

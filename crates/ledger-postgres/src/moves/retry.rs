@@ -114,9 +114,8 @@ impl RetrySteps for Tx<'_> {
                 FROM chosen GROUP BY slot
                 RETURNING id, ordinal
             )
-            INSERT INTO ferry.jobs (run_id, batch_id, kind, priority, token, traceparent, created_at)
-            SELECT $1::uuid, id, 'provision', $10::smallint, 1, ferry.new_traceparent(),
-                   now() + ordinal * interval '1 microsecond'
+            INSERT INTO ferry.jobs (run_id, batch_id, kind, priority, token, created_at)
+            SELECT $1::uuid, id, 'provision', $10::smallint, 1, now() + ordinal * interval '1 microsecond'
             FROM grown
             "#,
             run.0,

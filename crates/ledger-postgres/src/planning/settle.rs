@@ -149,9 +149,8 @@ async fn make_batches(connection: &mut PgConnection, run: Uuid, settled_batch: U
 async fn make_jobs(connection: &mut PgConnection, run: Uuid) -> Tried<()> {
     query!(
         r#"
-        INSERT INTO ferry.jobs (run_id, batch_id, kind, priority, traceparent, created_at)
-        SELECT run_id, id, 'provision', $2, ferry.new_traceparent(),
-               now() + ordinal * interval '1 microsecond'
+        INSERT INTO ferry.jobs (run_id, batch_id, kind, priority, created_at)
+        SELECT run_id, id, 'provision', $2, now() + ordinal * interval '1 microsecond'
         FROM ferry.batches WHERE run_id = $1 AND state = 'open'
         "#,
         run,

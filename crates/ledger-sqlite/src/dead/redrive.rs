@@ -119,9 +119,8 @@ impl RedriveSteps for Tx<'_> {
         let priority = JobKind::Verify.priority();
         let made = sqlx::query!(
             r#"
-            INSERT INTO ferry_jobs (id, run_id, batch_id, kind, state, priority, not_before, created_at, traceparent)
-            SELECT randomblob(16), ?1, unhex(value), 'verify', 'ready', ?3, at, at,
-                   '00-' || lower(hex(randomblob(16))) || '-' || lower(hex(randomblob(8))) || '-01'
+            INSERT INTO ferry_jobs (id, run_id, batch_id, kind, state, priority, not_before, created_at)
+            SELECT randomblob(16), ?1, unhex(value), 'verify', 'ready', ?3, at, at
             FROM json_each(?2) CROSS JOIN ferry_now
             "#,
             run.0,

@@ -72,9 +72,8 @@ pub(super) async fn halve(connection: &mut SqliteConnection, job: &Job, into: Ba
     sqlx::query!(
         r#"
         INSERT INTO ferry_jobs (id, run_id, batch_id, kind, state, priority, not_before, token, attempts, rescues,
-                                code, created_at, traceparent)
-        SELECT randomblob(16), run_id, ?2, kind, 'ready', priority, at, token, attempts, rescues, code, created_at,
-               traceparent
+                                code, created_at)
+        SELECT randomblob(16), run_id, ?2, kind, 'ready', priority, at, token, attempts, rescues, code, created_at
         FROM ferry_jobs CROSS JOIN ferry_now WHERE id = ?1
         "#,
         job.id.0,

@@ -147,9 +147,8 @@ impl EndSteps for Tx<'_> {
         let priority = JobKind::Report.priority();
         let made = sqlx::query!(
             r#"
-            INSERT INTO ferry_jobs (id, run_id, kind, state, priority, not_before, created_at, traceparent)
-            SELECT randomblob(16), ?1, 'report', 'ready', ?2, at, at,
-                   '00-' || lower(hex(randomblob(16))) || '-' || lower(hex(randomblob(8))) || '-01'
+            INSERT INTO ferry_jobs (id, run_id, kind, state, priority, not_before, created_at)
+            SELECT randomblob(16), ?1, 'report', 'ready', ?2, at, at
             FROM ferry_now
             WHERE NOT EXISTS (
                 SELECT 1 FROM ferry_jobs WHERE run_id = ?1 AND kind = 'report' AND state NOT IN ('done', 'dead')
@@ -276,14 +275,13 @@ async fn provisioned(connection: &mut SqliteConnection, job: &Job) -> Result<()>
     .doing(ENDING)?;
     sqlx::query!(
         r#"
-        INSERT INTO ferry_jobs (id, run_id, batch_id, kind, state, priority, not_before, created_at, traceparent)
-        SELECT randomblob(16), ?1, ?2, 'verify', 'ready', ?3, at, at, ?4 FROM ferry_now WHERE true
+        INSERT INTO ferry_jobs (id, run_id, batch_id, kind, state, priority, not_before, created_at)
+        SELECT randomblob(16), ?1, ?2, 'verify', 'ready', ?3, at, at FROM ferry_now WHERE true
         ON CONFLICT DO NOTHING
         "#,
         job.run.0,
         batch.0,
-        priority,
-        job.traceparent
+        priority
     )
     .execute(connection)
     .await

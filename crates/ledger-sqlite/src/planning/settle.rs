@@ -149,9 +149,8 @@ pub(crate) async fn insert_provision_jobs(
     let priority = JobKind::Provision.priority();
     sqlx::query!(
         r#"
-        INSERT INTO ferry_jobs (id, run_id, batch_id, kind, state, priority, not_before, token, created_at, traceparent)
-        SELECT randomblob(16), run_id, id, 'provision', 'ready', ?3, at, min(round - 1, 1), at,
-               '00-' || lower(hex(randomblob(16))) || '-' || lower(hex(randomblob(8))) || '-01'
+        INSERT INTO ferry_jobs (id, run_id, batch_id, kind, state, priority, not_before, token, created_at)
+        SELECT randomblob(16), run_id, id, 'provision', 'ready', ?3, at, min(round - 1, 1), at
         FROM ferry_batches CROSS JOIN ferry_now
         WHERE run_id = ?1 AND round = ?2 AND state = 'open'
         ORDER BY ordinal

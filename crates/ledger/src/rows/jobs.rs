@@ -45,11 +45,10 @@ pub struct SendRow {
     pub kind: String,
     pub send: i32,
     pub rescues: i32,
-    pub traceparent: Option<String>,
 }
 
 impl SendRow {
-    /// What travels.
+    /// What travels; the relay adds the trace.
     pub fn envelope(self) -> Result<Envelope> {
         Ok(Envelope {
             version: Envelope::VERSION,
@@ -59,7 +58,7 @@ impl SendRow {
             batch: self.batch_id.map(BatchId),
             send: self.send,
             rescues: self.rescues,
-            traceparent: self.traceparent,
+            traceparent: None,
         })
     }
 
@@ -86,7 +85,6 @@ pub struct JobRow {
     pub kind: String,
     pub attempts: i32,
     pub rescues: i32,
-    pub traceparent: Option<String>,
 }
 
 impl JobRow {
@@ -99,7 +97,6 @@ impl JobRow {
             batch: self.batch_id.map(BatchId),
             attempts: self.attempts,
             rescues: self.rescues,
-            traceparent: self.traceparent,
         })
     }
 }
@@ -114,7 +111,6 @@ pub struct ClaimedRow {
     pub kind: String,
     pub attempts: i32,
     pub rescues: i32,
-    pub traceparent: Option<String>,
     pub token: i64,
     /// Seconds since it might run.
     pub waited: f64,
@@ -123,8 +119,8 @@ pub struct ClaimedRow {
 impl ClaimedRow {
     /// The lease.
     pub fn lease(self, holder: WorkerId, lasts: Duration) -> Result<Lease<Job>> {
-        let ClaimedRow { id, run_id, batch_id, kind, attempts, rescues, traceparent, token, waited } = self;
-        let of = JobRow { id, run_id, batch_id, kind, attempts, rescues, traceparent }.job()?;
+        let ClaimedRow { id, run_id, batch_id, kind, attempts, rescues, token, waited } = self;
+        let of = JobRow { id, run_id, batch_id, kind, attempts, rescues }.job()?;
         Ok(Lease { of, holder, token, lasts, waited: words::span(waited) })
     }
 }
