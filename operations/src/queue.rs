@@ -36,7 +36,7 @@ pub struct Listing {
 /// When the ledger fails.
 pub async fn list(access: &Access, window: Option<Window>) -> Result<Listing, Error> {
     let kinds = jobs_of_kinds(&access.jobs.queue_counts().await?);
-    let stop_all = access.controls.orders().await?.stop_all;
+    let stop_all = access.controls.orders().await?.stop_all();
     let workers = access.processes.workers().await?.iter().map(Worker::from).collect();
     Ok(Listing { stop_all, kinds, window, workers })
 }

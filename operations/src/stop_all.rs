@@ -21,7 +21,7 @@ pub struct Question {
 impl Question {
     /// Whether there is anything to change, and so to ask about.
     pub fn is_needed(&self) -> bool {
-        self.orders.stop_all != self.stop
+        self.orders.stop_all() != self.stop
     }
 
     /// `2 runs: 1 running, 1 paused; 3 workers`
@@ -114,7 +114,7 @@ mod tests {
     fn nothing_is_asked_where_nothing_would_change() {
         let mut question = Question { stop: true, orders: Orders::default(), workers: 0 };
         assert!(question.is_needed());
-        question.orders.stop_all = true;
+        question.orders.stopped_since = Some(time::OffsetDateTime::UNIX_EPOCH);
         assert!(!question.is_needed());
         question.stop = false;
         assert!(question.is_needed() && question.to_string().contains("sent again"), "{question}");

@@ -40,7 +40,7 @@ impl Around {
             RunState::Planned => {
                 return Some("waits for the answer to ferry run start, which asks whether to begin".into());
             }
-            _ if self.orders.stop_all => {
+            _ if self.orders.stop_all() => {
                 return Some("waits: all sending is stopped: ferry resume-all".into());
             }
             _ => {}
@@ -166,7 +166,7 @@ mod tests {
         assert!(of(RunState::Planning).contains("reads its source"));
         assert_eq!(of(RunState::Sealed), "");
         assert_eq!(of(RunState::Running), "waits: Auth0 does not answer");
-        let stopped = Orders { stop_all: true, ..Orders::default() };
+        let stopped = Orders { stopped_since: Some(time::OffsetDateTime::UNIX_EPOCH), ..Orders::default() };
         let text = why(&run_view(RunState::Running), stopped, busy()).unwrap();
         assert!(text.contains("ferry resume-all"), "{text}");
         let mut paused = run_view(RunState::Paused);

@@ -124,7 +124,7 @@ fn allowed(orders: &Orders, run: RunId, kind: JobKind) -> bool {
         Some(RunState::Sealing) => kind == JobKind::Report,
         Some(_) => false,
     };
-    may_run && !orders.stop_all
+    may_run && !orders.stop_all()
 }
 
 #[cfg(test)]
@@ -144,7 +144,14 @@ mod tests {
         for kind in JobKind::ALL {
             assert!(allowed(&Orders::default(), RUN, kind), "a run that is not listed");
             assert!(!allowed(&orders(RunState::Paused), RUN, kind));
-            assert!(!allowed(&Orders { stop_all: true, ..orders(RunState::Running) }, RUN, kind));
+            assert!(!allowed(
+                &Orders {
+                    stopped_since: Some(time::OffsetDateTime::UNIX_EPOCH),
+                    ..orders(RunState::Running)
+                },
+                RUN,
+                kind
+            ));
         }
         assert!(!allowed(&orders(RunState::Cancelling), RUN, JobKind::Provision));
         assert!(allowed(&orders(RunState::Cancelling), RUN, JobKind::Verify));

@@ -14,6 +14,7 @@ use ferry_ledger::{
     steps::RunSteps,
 };
 use sqlx::{query, query_as};
+use time::OffsetDateTime;
 
 use crate::{PostgresLedger, transaction::Tx};
 
@@ -21,10 +22,10 @@ use crate::{PostgresLedger, transaction::Tx};
 impl Controls for PostgresLedger {
     /// One statement; it has a row even when no run is active. The newest run's rate counts.
     async fn orders(&self) -> Result<Orders> {
-        let rows = query_as!(
+        let rows: Vec<OrderRow<OffsetDateTime>> = query_as!(
             OrderRow,
             r#"
-            SELECT EXISTS (SELECT FROM ferry.controls WHERE name = 'stop_all' AND value = 'true') AS "stop_all!",
+            SELECT (SELECT set_at FROM ferry.controls WHERE name = 'stop_all' AND value = 'true') AS stopped_since,
                    run.id AS "id?", run.state AS "state?", run.rate
             FROM (VALUES (true)) AS always (so)
             LEFT JOIN ferry.runs AS run ON run.state NOT IN ('sealed', 'cancelled')

@@ -168,14 +168,16 @@ impl Jobs for PostgresLedger {
         let rows = query!(
             r#"
             SELECT kind AS "kind!", state AS "state!", count(*) AS "count!",
-                   extract(epoch FROM clock_timestamp() - min(since))::float8 AS age
+                   CASE WHEN NOT EXISTS (
+                       SELECT FROM ferry.controls WHERE name = 'stop_all' AND value = 'true'
+                   ) THEN extract(epoch FROM clock_timestamp() - min(since))::float8 END AS age
             FROM (
                 SELECT job.kind,
                        CASE WHEN job.not_before <= clock_timestamp() THEN 'ready'
                             WHEN job.attempts > 0 THEN 'retrying' ELSE 'scheduled' END AS state,
                        CASE WHEN run.state IN ('running', 'sealing', 'cancelling')
-                                                      AND job.not_before <= clock_timestamp()
-                                                 THEN job.not_before END AS since
+                                 AND job.not_before <= clock_timestamp()
+                            THEN job.not_before END AS since
                 FROM ferry.jobs AS job JOIN ferry.runs AS run ON run.id = job.run_id
                 WHERE job.state = 'ready'
                 UNION ALL

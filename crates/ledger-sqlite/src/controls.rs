@@ -24,13 +24,13 @@ const SETTING: &str = "could not set a control";
 impl Controls for SqliteLedger {
     /// One statement; it has a row even when no run is active. The newest run's rate counts.
     async fn orders(&self) -> Result<Orders> {
-        let rows = sqlx::query_as!(
+        let rows: Vec<OrderRow<i64>> = sqlx::query_as!(
             OrderRow,
             r#"
-            SELECT s.stop_all AS "stop_all!: bool", r.id AS "id?: Uuid", r.state AS "state?: String",
+            SELECT s.stopped_since AS "stopped_since?: i64", r.id AS "id?: Uuid", r.state AS "state?: String",
                    r.rate AS "rate?: String"
             FROM (
-                SELECT EXISTS (SELECT 1 FROM ferry_controls WHERE name = 'stop_all' AND value = 'true') AS stop_all
+                SELECT (SELECT set_at FROM ferry_controls WHERE name = 'stop_all' AND value = 'true') AS stopped_since
             ) AS s
             LEFT JOIN ferry_runs AS r ON r.state NOT IN ('sealed', 'cancelled')
             ORDER BY r.created_at DESC, r.id DESC

@@ -186,11 +186,13 @@ impl Jobs for SqliteLedger {
                    CASE WHEN j.state <> 'ready' OR j.not_before <= n.at THEN j.state
                         WHEN j.attempts > 0 THEN 'retrying' ELSE 'scheduled' END AS "state!: String",
                    count(*) AS "count!: i64",
-                   n.at - min(CASE
+                   CASE WHEN NOT EXISTS (
+                       SELECT 1 FROM ferry_controls WHERE name = 'stop_all' AND value = 'true'
+                   ) THEN n.at - min(CASE
                        WHEN j.state = 'queued' THEN j.not_before
                        WHEN j.state = 'ready' AND j.not_before <= n.at
                             AND r.state IN ('running', 'sealing', 'cancelling') THEN j.not_before
-                   END) AS "oldest?: i64"
+                   END) END AS "oldest?: i64"
             FROM ferry_jobs AS j JOIN ferry_runs AS r ON r.id = j.run_id CROSS JOIN ferry_now AS n
             WHERE j.state <> 'done'
             GROUP BY 1, 2

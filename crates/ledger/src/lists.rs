@@ -12,7 +12,10 @@ use ferry_domain::{
 };
 use uuid::Uuid;
 
-use crate::{Result, words};
+use crate::{
+    Result,
+    words::{self, StoredTime},
+};
 
 /// A settled item that is an example of its group; rows of a group follow one another.
 #[expect(missing_docs, reason = "columns under their own names")]
@@ -118,18 +121,19 @@ impl WorkerRow {
 /// whose run is empty.
 #[expect(missing_docs, reason = "columns under their own names")]
 #[derive(Debug)]
-pub struct OrderRow {
-    pub stop_all: bool,
+pub struct OrderRow<T> {
+    pub stopped_since: Option<T>,
     pub id: Option<Uuid>,
     pub state: Option<String>,
     pub rate: Option<String>,
 }
 
 /// The orders that rows hold together. The newest run's rate counts.
-pub fn orders(rows: Vec<OrderRow>) -> Result<Orders> {
+pub fn orders<T: StoredTime>(rows: Vec<OrderRow<T>>) -> Result<Orders> {
     let mut orders = Orders::default();
     for row in rows {
-        orders.stop_all = row.stop_all;
+        let since = row.stopped_since.map(|since| since.moment("controls", &"stop_all"));
+        orders.stopped_since = since.transpose()?;
         let (Some(id), Some(state)) = (row.id, row.state) else { continue };
         orders.runs.push(ActiveRun { id: RunId(id), state: words::run_state(id, &state)? });
         orders.rate = orders.rate.or(row.rate);
@@ -162,15 +166,21 @@ mod tests {
 
     #[test]
     fn the_newest_run_with_a_rate_decides() {
+        let since = time::macros::datetime!(2026-11-27 18:30 UTC);
         let row = |id: u128, rate: Option<&str>| OrderRow {
-            stop_all: true,
+            stopped_since: Some(since),
             id: Some(Uuid::from_u128(id)),
             state: Some("running".into()),
             rate: rate.map(str::to_owned),
         };
         let both = orders(vec![row(3, None), row(2, Some("free")), row(1, Some("public"))]).unwrap();
-        assert_eq!((both.stop_all, both.runs.len(), both.rate.as_deref()), (true, 3, Some("free")));
-        let none = orders(vec![OrderRow { stop_all: false, id: None, state: None, rate: None }]).unwrap();
+        assert_eq!(
+            (both.stopped_since, both.runs.len(), both.rate.as_deref()),
+            (Some(since), 3, Some("free"))
+        );
+        let none =
+            OrderRow::<time::OffsetDateTime> { stopped_since: None, id: None, state: None, rate: None };
+        let none = orders(vec![none]).unwrap();
         assert_eq!(none, Orders::default());
     }
 }

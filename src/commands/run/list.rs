@@ -39,7 +39,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
         Output::Json => output::json(&runs.iter().map(RunLine::from).collect::<Vec<_>>())?,
         Output::Table if runs.is_empty() => output::say("No runs yet. Begin with ferry run start."),
         Output::Table => {
-            if Around::of(&access).await?.orders.stop_all {
+            if Around::of(&access).await?.orders.stop_all() {
                 output::say("All sending is stopped: ferry resume-all");
             }
             output::data(&table(&runs, access.clock.now()));

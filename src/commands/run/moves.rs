@@ -27,7 +27,7 @@ pub async fn run(setup: &Setup, step: RunMove, options: Order) -> anyhow::Result
         Output::Table => output::say(&told(&moved)),
     }
     match moved.after {
-        RunState::Running if Around::of(&access).await?.orders.stop_all => {
+        RunState::Running if Around::of(&access).await?.orders.stop_all() => {
             output::say("All sending is stopped, this run's too: ferry resume-all");
         }
         RunState::Cancelling => {

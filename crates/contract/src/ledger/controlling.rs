@@ -168,14 +168,14 @@ pub async fn all_sending_is_stopped_and_released(world: impl LedgerWorld) {
     let run = scene.running("a.csv", 4, 2).await;
     let lines = world.count("audit").await;
     assert!(!scene.ledger.stop_all(false, &ANN).await.unwrap(), "it was never stopped");
-    assert!(!scene.ledger.orders().await.unwrap().stop_all);
+    assert!(!scene.ledger.orders().await.unwrap().stop_all());
     let sends = scene.ledger.take_ready(1).await.unwrap();
     let lease = scene.claim(&sends[0], scene.worker().id).await;
 
     assert!(scene.ledger.stop_all(true, &ANN).await.unwrap());
     assert!(!scene.ledger.stop_all(true, &ANN).await.unwrap());
     let controls = world.other().orders().await.unwrap();
-    assert_eq!((controls.stop_all, controls.state_of(run)), (true, Some(RunState::Running)));
+    assert_eq!((controls.stop_all(), controls.state_of(run)), (true, Some(RunState::Running)));
     assert!(scene.ledger.take_ready(10).await.unwrap().is_empty());
     let results = scene.results(&lease, created).await;
     let written = scene.ledger.write_back(&lease, &results[..1], 1).await.unwrap();

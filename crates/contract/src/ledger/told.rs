@@ -148,7 +148,7 @@ impl Inner {
             );
         }
         let orders = self.ledger.orders().await.unwrap();
-        let _ = writeln!(text, "orders: stop all {}, rate {:?}", orders.stop_all, orders.rate);
+        let _ = writeln!(text, "orders: stop all {}, rate {:?}", orders.stop_all(), orders.rate);
         text
     }
 }

@@ -21,7 +21,7 @@ pub async fn controls_are_there_without_any_run(world: impl LedgerWorld) {
     assert_eq!(scene.ledger.orders().await.unwrap(), ferry_domain::ports::Orders::default());
     scene.ledger.stop_all(true, &ANN).await.unwrap();
     let controls = scene.ledger.orders().await.unwrap();
-    assert!(controls.stop_all && controls.runs.is_empty());
+    assert!(controls.stop_all() && controls.runs.is_empty());
 }
 
 /// The limit is the tenant's, so one plan holds: that of the newest run which has one.
@@ -91,6 +91,10 @@ pub async fn queues_are_counted_with_the_age_of_what_is_due(world: impl LedgerWo
     scene.ledger.conclude(&lease, &retry, None).await.unwrap();
     assert_eq!(count(QueueState::Retrying).await, Some((1, false)));
     assert_eq!(count(QueueState::Queued).await, None);
+    scene.ledger.stop_all(true, &ANN).await.unwrap();
+    assert_eq!(count(QueueState::Ready).await, Some((1, false)), "all sending is stopped by a person");
+    scene.ledger.stop_all(false, &ANN).await.unwrap();
+    assert_eq!(count(QueueState::Ready).await, Some((1, true)));
     scene.ledger.move_run(run, RunMove::Pause, &ANN).await.unwrap();
     assert_eq!(count(QueueState::Ready).await, Some((1, false)), "a paused run's jobs wait for a person");
 }

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 
 use crate::{
     ids::RunId,
-    ports::QueueCount,
+    ports::{Orders, QueueCount},
     run::{RunState, RunView},
     tally::Tally,
 };
@@ -31,7 +31,8 @@ pub struct RunFigures {
     pub run: RunId,
     /// Its users by state.
     pub tally: Tally,
-    /// How long it has been paused or stopped; zero while it is not.
+    /// How long a person keeps it from going on: it is paused or stopped, or all sending is. Zero
+    /// while nobody does.
     pub paused_for: Duration,
 }
 
@@ -47,9 +48,15 @@ pub struct StoreFigures {
 }
 
 impl StoreFigures {
-    /// Puts together what `Jobs::queue_counts` and `Runs::runs` returned. Of the runs stay those that have not ended, then those that ended within the last hour, the
+    /// Puts together what `Jobs::queue_counts`, `Runs::runs` and `Controls::orders` returned. Of the runs stay those that have not ended, then those that ended within the last hour, the
     /// newest first.
-    pub fn read(queues: Vec<QueueCount>, runs: &[RunView], now: OffsetDateTime, taken_at_ms: i64) -> Self {
+    pub fn read(
+        queues: Vec<QueueCount>,
+        runs: &[RunView],
+        orders: &Orders,
+        now: OffsetDateTime,
+        taken_at_ms: i64,
+    ) -> Self {
         let mut shown: Vec<&RunView> = runs
             .iter()
             .filter(|run| run.state.is_active() || now - last_moment(run) < ENDED_RUNS_STAY)
@@ -58,18 +65,20 @@ impl StoreFigures {
         shown.truncate(MOST_RUNS);
         let runs = shown
             .into_iter()
-            .map(|run| RunFigures { run: run.id, tally: run.tally, paused_for: paused_for(run, now) })
+            .map(|run| RunFigures { run: run.id, tally: run.tally, paused_for: paused_for(run, orders, now) })
             .collect();
         StoreFigures { taken_at_ms, queues, runs }
     }
 }
 
 /// A clock that is behind the ledger's makes it zero.
-fn paused_for(run: &RunView, now: OffsetDateTime) -> Duration {
-    match run.state {
-        RunState::Paused | RunState::Stopped => (now - run.moved_at).try_into().unwrap_or_default(),
-        _ => Duration::ZERO,
-    }
+fn paused_for(run: &RunView, orders: &Orders, now: OffsetDateTime) -> Duration {
+    let since = match run.state {
+        RunState::Paused | RunState::Stopped => Some(run.moved_at),
+        state if state.is_active() => orders.stopped_since,
+        _ => None,
+    };
+    since.and_then(|since| (now - since).try_into().ok()).unwrap_or_default()
 }
 
 /// When a run ended, or the last moment that is known of it: a cancelled one has no time of its own.
@@ -132,7 +141,11 @@ mod tests {
             run(4, RunState::Cancelled, None),
         ];
         let shown = |runs: &[RunView]| -> Vec<u128> {
-            StoreFigures::read(vec![], runs, NOW, 0).runs.iter().map(|r| r.run.0.as_u128()).collect()
+            StoreFigures::read(vec![], runs, &Orders::default(), NOW, 0)
+                .runs
+                .iter()
+                .map(|r| r.run.0.as_u128())
+                .collect()
         };
         assert_eq!(shown(&runs), [3, 2], "what has not ended comes first");
         runs.extend((10..40).map(|number| run(number, RunState::Running, None)));
@@ -143,15 +156,21 @@ mod tests {
 
     #[test]
     fn only_a_run_that_is_held_up_is_paused_and_no_clock_makes_it_less_than_zero() {
-        let held = |state, minutes_ago| {
+        let held_with = |orders: &Orders, state, minutes_ago| {
             let moved_at = NOW - time::Duration::minutes(minutes_ago);
-            let run = RunView { moved_at, ..run(1, state, None) };
-            StoreFigures::read(vec![], &[run], NOW, 0).runs[0].paused_for
+            let run = RunView { moved_at, ..run(1, state, Some(minutes_ago)) };
+            StoreFigures::read(vec![], &[run], orders, NOW, 0).runs[0].paused_for
         };
+        let held = |state, minutes_ago| held_with(&Orders::default(), state, minutes_ago);
         assert_eq!(held(RunState::Paused, 90), Duration::from_secs(90 * 60));
         assert_eq!(held(RunState::Stopped, 1), Duration::from_secs(60));
         assert_eq!(held(RunState::Running, 90), Duration::ZERO);
         assert_eq!(held(RunState::Paused, -1), Duration::ZERO);
+        let all_stopped =
+            Orders { stopped_since: Some(NOW - time::Duration::minutes(5)), ..Orders::default() };
+        assert_eq!(held_with(&all_stopped, RunState::Running, 90), Duration::from_secs(5 * 60));
+        assert_eq!(held_with(&all_stopped, RunState::Paused, 90), Duration::from_secs(90 * 60));
+        assert_eq!(held_with(&all_stopped, RunState::Sealed, 1), Duration::ZERO);
     }
 
     #[test]

@@ -188,7 +188,7 @@ async fn rows_of_the_version_before_are_read_also_when_they_come_late() {
         );
         assert!(runs.iter().all(|run| run.rate.is_none() && run.why.is_none()));
         let controls = ledger.orders().await.unwrap();
-        assert_eq!((controls.stop_all, controls.runs.len(), controls.rate), (false, 2, None));
+        assert_eq!((controls.stop_all(), controls.runs.len(), controls.rate), (false, 2, None));
         let workers = ledger.workers().await.unwrap();
         assert_eq!(
             workers.iter().map(|view| (view.watched, view.leases)).collect::<Vec<_>>(),

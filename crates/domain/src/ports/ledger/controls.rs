@@ -3,6 +3,7 @@
 
 use async_trait::async_trait;
 use serde::Serialize;
+use time::OffsetDateTime;
 
 use super::{Command, Result};
 use crate::{application::RowIds, ids::RunId, run::RunState};
@@ -19,8 +20,8 @@ pub struct ActiveRun {
 /// What every process obeys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Orders {
-    /// Nothing may be sent, by anybody.
-    pub stop_all: bool,
+    /// Since when nothing may be sent, by anybody; `None` while it may.
+    pub stopped_since: Option<OffsetDateTime>,
     /// Runs that have not ended, newest first.
     pub runs: Vec<ActiveRun>,
     /// Name of the plan that replaces the configured limits, set by `run rate`: that
@@ -29,6 +30,11 @@ pub struct Orders {
 }
 
 impl Orders {
+    /// Whether nothing may be sent, by anybody.
+    pub fn stop_all(&self) -> bool {
+        self.stopped_since.is_some()
+    }
+
     /// The state of a run that has not ended.
     pub fn state_of(&self, run: RunId) -> Option<RunState> {
         self.runs.iter().find(|active| active.id == run).map(|active| active.state)

@@ -68,7 +68,7 @@ pub struct QueueCount {
     /// Number of jobs.
     pub jobs: i64,
     /// Age of the oldest that waits for nothing but its turn: `ready`, due, of a run that
-    /// sends, or `queued`; since it was due.
+    /// sends, or `queued`; since it was due. None waits for its turn while all sending is stopped.
     pub oldest: Option<Duration>,
 }
 
