@@ -6,7 +6,10 @@ use ferry_domain::{
     RunState, RunView,
     ports::{LedgerError, SourceError},
 };
-use ferry_operations::{Kind, plan::PlanView};
+use ferry_operations::{
+    Kind,
+    plan::{PlanView, target::Predicted},
+};
 use ferry_report::Table;
 
 /// How a command ended.
@@ -46,8 +49,10 @@ impl From<Exit> for ExitCode {
 
 impl Exit {
     /// What a plan found, for `plan --detailed-exitcode`.
-    pub fn of_plan(plan: &PlanView) -> Self {
-        match (plan.accepted, plan.rejected + plan.conflicting) {
+    pub fn of_plan(plan: &PlanView, target: Option<&Predicted>) -> Self {
+        let to_move = target.map_or(plan.accepted, Predicted::to_move);
+        let conflicts = target.map_or(0, |target| target.conflict);
+        match (to_move, plan.rejected + plan.conflicting + conflicts) {
             (0, 0) => Exit::Done,
             (0, _) => Exit::NeedsPerson,
             _ => Exit::SomethingToDo,

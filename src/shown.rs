@@ -1,14 +1,17 @@
 //! What several commands print in the same way.
 
+use std::time::Duration;
+
 use ferry_domain::{
-    RunView,
+    ItemState, RunView,
     ports::{DeadView, SourceWarning},
 };
 use ferry_operations::{
     Access, Error,
     cost::Cost,
-    plan::{Record, Settled},
+    plan::{Record, Settled, target::Predicted},
     report::{self, Shown},
+    units,
 };
 use ferry_report::{FieldCount, Report};
 
@@ -89,6 +92,44 @@ pub fn cost(users: i64, settings: &Settings) {
     }
 }
 
+/// What asking Auth0 for each of these users takes, within the limits.
+pub fn asking(users: i64, settings: &Settings) {
+    let takes = settings.limits().ok().and_then(|limits| ferry_operations::cost::asking(users, &limits));
+    let takes = takes.map(|takes| format!(", which takes up to {takes}")).unwrap_or_default();
+    output::say(
+        &folded(
+            &format!("Asking Auth0 for {users} users, by reading only: up to {} requests{takes}.", users * 2 + 1),
+            0,
+        )
+        .join("\n"),
+    );
+}
+
+/// What would become of the users to send, as Auth0 is now.
+pub fn predicted(found: &Predicted) -> String {
+    let mut rows = vec![("create", found.create), ("adopt", found.adopt)];
+    rows.retain(|(_, users)| *users > 0);
+    let mut rows: Vec<_> = rows
+        .into_iter()
+        .map(|(what, users)| vec![what.to_owned(), String::new(), users.to_string()])
+        .collect();
+    let mut below = vec![Vec::new(); rows.len() + 1];
+    for settled in found.by_code.iter().filter(|settled| settled.state != ItemState::Adopted) {
+        let (state, code) = (settled.state.as_str().to_owned(), settled.code.to_string());
+        rows.push(vec![state, code, settled.count.to_string()]);
+        below.push(folded(settled.remedy, 2));
+    }
+    let table = output::table(&["at Auth0 now", "code", "users"], rows, &[2]);
+    let lines = table.lines().zip(below);
+    let lines = lines.flat_map(|(line, below)| std::iter::once(line.to_owned()).chain(below));
+    let said = format!(
+        "{} requests in {}; nothing was changed. The run asks again: what changes until then is not in this.",
+        found.requests,
+        units::rounded(Duration::from_millis(found.took_ms))
+    );
+    lines.chain(folded(&said, 0)).collect::<Vec<_>>().join("\n")
+}
+
 /// What a person should know of a source as a whole; talk, not data.
 pub fn warnings(warnings: &[SourceWarning]) {
     for warning in warnings {
@@ -104,6 +145,11 @@ pub struct Lines {
 }
 
 impl Lines {
+    /// Whether none was written yet.
+    pub fn is_first(&self) -> bool {
+        self.place == 0
+    }
+
     /// One record: place, code and field, key, and the other record where there is one. What a
     /// line has no room for is below it, indented: many fields, or the other record.
     pub fn record(&mut self, record: &Record) -> String {

@@ -29,6 +29,14 @@ impl<'a> Cost<'a> {
     }
 }
 
+/// The least time of reading each of these users twice under a plan, for people; `None` without a
+/// limit.
+pub fn asking(users: i64, plan: &LimitPlan) -> Option<String> {
+    let rate = plan.per_second_of(Group::UserReads)?;
+    let took = Duration::from_secs_f64(2.0 * users.max(0) as f64 / rate);
+    Some(format!("{} under {plan}", units::rounded(took)))
+}
+
 impl fmt::Display for Cost<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (creating, more) = (units::rounded(self.creating), units::rounded(self.reading_back));
@@ -62,5 +70,8 @@ mod tests {
         let apart = told(2_000, "essentials").unwrap();
         assert!(apart.contains("at least 10 min") && apart.contains("read back meanwhile"), "{apart}");
         assert_eq!(told(10, "off"), None);
+        let asked = |users, plan: &str| asking(users, &plan.parse().unwrap());
+        assert_eq!(asked(2_900, "private-100").as_deref(), Some("116 s under private-100"));
+        assert_eq!(asked(10, "off"), None);
     }
 }

@@ -8,8 +8,8 @@
 mod access; // what an operation may use
 mod changed; // who changed since they were moved, for a plan
 pub mod error; // refusals in words, and what kind each is
-pub mod named;
-mod people; // whether a migration's name fits its users // a run as people name it
+pub mod named; // a run as people name it
+mod people; // whether a migration's name fits its users
 
 pub mod accept; // what a person accepts by name
 pub mod plan; // what a run would do with each record, as a file with a digest
@@ -24,8 +24,8 @@ pub mod rate; // other limits while a run goes on
 pub mod report; // the report of a run: kept, or made from the state now
 pub mod restore; // writes ids back again where they are gone
 pub mod retry; // takes failed and conflicting users up again
-pub mod stop_all;
-pub mod user; // all that is known of one user // one brake for every run and worker
+pub mod stop_all; // one brake for every run and worker
+pub mod user; // all that is known of one user
 
 pub mod cost; // the least time of a run under a plan of limits
 pub mod filter; // the language of `--where`

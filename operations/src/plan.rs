@@ -5,6 +5,7 @@
 //! the run. A set of addresses in memory would grow with the source.
 
 mod listed;
+pub mod target;
 
 use ferry_domain::{
     Code, ItemState, RunId, SourceIdentity, Tally,

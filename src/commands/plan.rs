@@ -4,22 +4,34 @@
 //! `run start`, so that the counts (duplicates over the whole source included)
 //! are those of the run. A set of addresses in memory would grow with the source.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use ferry_domain::{WriteBackTarget, plan::PlanFile};
+use ferry_domain::{
+    ItemState, WriteBackTarget,
+    plan::PlanFile,
+    ports::{Directory, ItemView},
+};
 use ferry_operations::{
     Access,
     accept::Accept,
-    plan::{self, Made, PlanView, Record},
+    plan::{
+        self, Made, PlanView, Record,
+        target::{self, Predicted},
+    },
     planner::Subject,
     start,
 };
 use ferry_sources::Location;
+use serde::Serialize;
 
 use crate::{
     exit::Exit,
+    lifecycle,
     output::{self, Progress},
     reading::{self, Opened, Reading},
     settings::Settings,
@@ -51,6 +63,10 @@ pub struct Options {
     /// List each record that would not be sent: its place, why, and its key
     #[arg(long)]
     pub list: bool,
+    /// Ask Auth0 for each user too, by reading only: who would be created, adopted, skipped, or need a
+    /// person. Takes up to two requests for each user, within the limits
+    #[arg(long)]
+    pub target: bool,
     /// Exit with 7 if there are users to move; with 3 if there are none, but records that need a person;
     /// with 0 if there is nothing to do. 2 means here, as always, that the source can't be read
     #[arg(long)]
@@ -60,29 +76,92 @@ pub struct Options {
     pub output: Form,
 }
 
+/// Interrupted, it ends in order: the records in the temporary folder must not stay.
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
+    let stop = lifecycle::stop_on_signal()?;
+    tokio::select! {
+        ended = plan(setup, &options) => ended,
+        () = stop.cancelled() => Ok(Exit::Interrupted),
+    }
+}
+
+async fn plan(setup: &Setup, options: &Options) -> anyhow::Result<Exit> {
     let folder = scratch()?;
     let access = wiring::access_to(wiring::sqlite(&folder.path().join("plan.db")).await?, setup);
-    let made = make(setup, &options, &access).await?;
+    let (made, target) = make(setup, options, &access).await?;
     if let Some(path) = &options.out {
         write(path, &made.plan)?;
     }
     let view = PlanView::from(&made);
-    match options.output {
-        Form::Csv => list_csv(&access, &made).await?,
-        Form::Json if options.list => list_json(&access, &made, &view).await?,
-        Form::Json => output::json(&view)?,
-        Form::Table => print(&access, &made, &view, &options, &setup.settings).await?,
-    }
-    Ok(if options.detailed_exitcode { Exit::of_plan(&view) } else { Exit::Done })
+    let asked =
+        Asked { access: &access, made: &made, directory: target.as_ref().map(|target| &*target.directory) };
+    let predicted = match options.output {
+        Form::Csv => list_csv(&asked).await?,
+        Form::Json if options.list => list_json(&asked, &view).await?,
+        Form::Json => {
+            let predicted = asked.predict(&mut |_| {}).await?;
+            output::json(&WithTarget { plan: &view, target: predicted.as_ref() })?;
+            predicted
+        }
+        Form::Table => print(&asked, &view, options, &setup.settings).await?,
+    };
+    Ok(if options.detailed_exitcode { Exit::of_plan(&view, predicted.as_ref()) } else { Exit::Done })
 }
 
-async fn make(setup: &Setup, options: &Options, scratch: &Access) -> anyhow::Result<Made> {
+/// A plan, with what Auth0 has of its users.
+#[derive(Serialize)]
+struct WithTarget<'a> {
+    #[serde(flatten)]
+    plan: &'a PlanView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'a Predicted>,
+}
+
+/// What was planned, and whom to ask for its users, if anybody.
+struct Asked<'a> {
+    access: &'a Access,
+    made: &'a Made,
+    directory: Option<&'a dyn Directory>,
+}
+
+impl Asked<'_> {
+    /// Asks for each user to send; `see` gets each with what would become of it.
+    async fn predict(&self, see: &mut (dyn FnMut(&ItemView) + Send)) -> anyhow::Result<Option<Predicted>> {
+        let Some(directory) = self.directory else { return Ok(None) };
+        let users = u64::try_from(self.made.plan.tally.pending).unwrap_or_default();
+        let mut progress = Progress::new("asking Auth0", users);
+        let asked = &mut |asked| progress.at(asked, "users");
+        let predicted = target::predict(self.access, self.made, directory, see, asked).await;
+        progress.done();
+        Ok(Some(predicted?))
+    }
+
+    /// Each record that would not be sent, then each user who would not be created.
+    async fn each_left(&self, see: &mut (dyn FnMut(&ItemView) + Send)) -> anyhow::Result<Option<Predicted>> {
+        plan::each_settled(self.access, self.made.run, see).await?;
+        self.predict(&mut |item| {
+            if item.state != ItemState::Created {
+                see(item);
+            }
+        })
+        .await
+    }
+}
+
+async fn make(
+    setup: &Setup,
+    options: &Options,
+    scratch: &Access,
+) -> anyhow::Result<(Made, Option<wiring::Target>)> {
     let reading = &options.reading;
     reading.check_accepted(&[Accept::RowSecurity, Accept::MigrationTaken, Accept::MigrationRenamed])?;
-    let tenant = tenant::named(&setup.servers)?.unwrap_or_default();
+    let tenant = match options.target {
+        true => tenant::required(&setup.servers)?,
+        false => tenant::named(&setup.servers)?.unwrap_or_default(),
+    };
     let source = reading::named(options.source.as_deref(), &setup.servers)?;
     let Opened { mut subject, location } = reading::open(setup, &source, reading, tenant).await?;
+    let target = if options.target { Some(ask_at(setup, &location).await?) } else { None };
     let ledger = known(setup, &location, &subject, &reading.accept).await?;
     if let Some(target) = &subject.spec.write_back {
         look_at_table(setup, &location, target).await?;
@@ -91,7 +170,14 @@ async fn make(setup: &Setup, options: &Options, scratch: &Access) -> anyhow::Res
     let read = &mut |read| progress.at(read, "records");
     let made = plan::make(scratch, ledger.as_ref(), &mut subject, &reading.accept, read).await;
     progress.done();
-    Ok(made?)
+    Ok((made?, target))
+}
+
+/// Auth0, within the limits that workers keep to.
+async fn ask_at(setup: &Setup, location: &Location) -> anyhow::Result<wiring::Target> {
+    let auth0 = tenant::sign_in(&setup.servers, &setup.settings)?;
+    let place = wiring::ledger_of(location, &setup.servers).await?;
+    wiring::target(auth0, &place, setup, &Arc::default())
 }
 
 /// Refuses a name that another source has, as `run start` will; answers with the ledger where
@@ -142,49 +228,70 @@ fn write(path: &Path, plan: &PlanFile) -> anyhow::Result<()> {
 }
 
 /// The same lines as `run report --output csv`, so that one script reads both.
-async fn list_csv(access: &Access, made: &Made) -> anyhow::Result<()> {
+async fn list_csv(asked: &Asked<'_>) -> anyhow::Result<Option<Predicted>> {
     output::data(ferry_report::header().trim_end());
-    let line = &mut |item: &_| output::data(ferry_report::row(item, None).trim_end_matches('\n'));
-    Ok(plan::each_settled(access, made.run, line).await?)
+    let line = &mut |item: &ItemView| output::data(ferry_report::row(item, None).trim_end_matches('\n'));
+    asked.each_left(line).await
 }
 
-/// The plan's object with one more member, `list`, written while it is read.
-async fn list_json(access: &Access, made: &Made, view: &PlanView) -> anyhow::Result<()> {
+/// The plan's object with one more member, `list`, written while it is read, and one with what
+/// Auth0 has.
+async fn list_json(asked: &Asked<'_>, view: &PlanView) -> anyhow::Result<Option<Predicted>> {
     let object = serde_json::to_string(view)?;
     output::part(object.strip_suffix('}').unwrap_or(&object)); // an object ends with it
     output::part(",\"list\":[");
     let mut separator = "";
-    let line = &mut |item: &_| {
+    let line = &mut |item: &ItemView| {
         let json = serde_json::to_string(&Record::from(item)).unwrap_or_default(); // can't fail: texts only
         output::part(&format!("{separator}{json}"));
         separator = ",";
     };
-    plan::each_settled(access, made.run, line).await?;
-    output::data("]}");
-    Ok(())
+    plan::each_settled(asked.access, asked.made.run, line).await?;
+    let predicted = asked.predict(line).await?;
+    match &predicted {
+        None => output::data("]}"),
+        Some(predicted) => output::data(&format!("],\"target\":{}}}", serde_json::to_string(predicted)?)),
+    }
+    Ok(predicted)
 }
 
 async fn print(
-    access: &Access,
-    made: &Made,
+    asked: &Asked<'_>,
     plan: &PlanView,
     options: &Options,
     settings: &Settings,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<Predicted>> {
     output::say(&format!("{} by {}: {} records", plan.source, plan.mapping, plan.records));
     output::data(&shown::planned(plan.accepted, &plan.by_code));
     shown::warnings(&plan.warnings);
-    if options.list && !plan.by_code.is_empty() {
-        output::data("");
+    if asked.directory.is_some() {
+        shown::asking(plan.accepted, settings);
+    }
+    let predicted = if options.list {
         let mut lines = shown::Lines::default();
-        let line = &mut |item: &_| output::data(&lines.record(&Record::from(item)));
-        plan::each_settled(access, made.run, line).await?;
-    } else if !plan.by_code.is_empty() {
+        let line = &mut |item: &ItemView| {
+            if lines.is_first() {
+                output::data("");
+            }
+            output::data(&lines.record(&Record::from(item)));
+        };
+        asked.each_left(line).await?
+    } else {
+        asked.predict(&mut |_| {}).await?
+    };
+    if let Some(predicted) = &predicted {
+        output::data("");
+        output::data(&shown::predicted(predicted));
+    }
+    let left_out =
+        !plan.by_code.is_empty() || predicted.as_ref().is_some_and(|found| !found.by_code.is_empty());
+    if left_out && !options.list {
         output::say("Which records: add --list, or --output csv for a spreadsheet.");
     }
-    shown::cost(plan.accepted, settings);
+    let to_send = predicted.as_ref().map_or(plan.accepted, |found| found.create);
+    shown::cost(to_send, settings);
     say_next(plan, options);
-    Ok(())
+    Ok(predicted)
 }
 
 fn say_next(plan: &PlanView, options: &Options) {

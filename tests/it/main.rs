@@ -23,6 +23,7 @@ mod one_user;
 mod operators;
 mod places;
 mod plans;
+mod predictions;
 mod production;
 mod reasons;
 mod redis_servers;

@@ -128,6 +128,26 @@ impl Items for PostgresLedger {
         rows.into_iter().map(ItemViewRow::view).collect()
     }
 
+    async fn to_send(&self, run: RunId, after: ItemSeq, most: i64) -> Result<Vec<Item>> {
+        let rows = query_as!(
+            ItemRow,
+            r#"
+            SELECT seq, record::text AS record, auth0_user_id, other, state
+            FROM ferry.planned_items
+            WHERE run_id = $1 AND seq > $2 AND state = 'pending'
+            ORDER BY seq
+            LIMIT $3
+            "#,
+            run.0,
+            after.0,
+            most,
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.sql_failed("could not read who would be sent"))?;
+        rows.into_iter().map(|row| row.item(run)).collect()
+    }
+
     async fn users(&self, run: RunId, key: &SourceKey) -> Result<Vec<UserInRun>> {
         let rows = query_as!(
             UserRow,

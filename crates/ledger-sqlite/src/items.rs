@@ -98,6 +98,27 @@ impl Items for SqliteLedger {
         rows.into_iter().map(ItemViewRow::view).collect()
     }
 
+    async fn to_send(&self, run: RunId, after: ItemSeq, most: i64) -> Result<Vec<Item>> {
+        let rows = sqlx::query_as!(
+            ItemRow,
+            r#"
+            SELECT seq AS "seq!: i64", record AS "record?: String", auth0_user_id AS "auth0_user_id?: String",
+                   other AS "other?: String", state AS "state!: String"
+            FROM ferry_items
+            WHERE run_id = ?1 AND seq > ?2 AND state = 'pending'
+            ORDER BY seq
+            LIMIT ?3
+            "#,
+            run.0,
+            after.0,
+            most
+        )
+        .fetch_all(self.reader())
+        .await
+        .doing(READING)?;
+        rows.into_iter().map(|row| row.item(run)).collect()
+    }
+
     async fn users(&self, run: RunId, key: &SourceKey) -> Result<Vec<UserInRun>> {
         let rows = sqlx::query_as!(
             UserRow,

@@ -267,6 +267,8 @@ pub async fn a_plan_is_told_who_changed_by_the_ledger_that_moved_them(world: imp
         moved(&plan, 4, id(44), |_| ()),
         moved(&plan, 5, id(5), |_| ()),
         user(6, scene.batch(), "6", "person-2@example.com"),
+        user(7, scene.batch(), "7", "person-7@example.com"),
+        user(8, scene.batch(), "8", "person-8@example.com"),
     ];
     scene.ledger.add_items(plan.id, &rows).await.unwrap();
     let users = scene.ledger.moved_users(plan.id, ItemSeq(0), 3).await.unwrap();
@@ -281,6 +283,12 @@ pub async fn a_plan_is_told_who_changed_by_the_ledger_that_moved_them(world: imp
     let then = found.into_iter().filter_map(|user| Some((user.seq, user.then?))).collect::<Vec<_>>();
     scene.ledger.settle_changed(plan.id, &then).await.unwrap();
     let planned = scene.ledger.finish_planning(plan.id, &[]).await.unwrap();
+    let sent = async |after, most| {
+        let items = scene.ledger.to_send(plan.id, ItemSeq(after), most).await.unwrap();
+        items.into_iter().map(|item| (item.seq.0, item.record.key.0)).collect::<Vec<_>>()
+    };
+    assert_eq!(sent(0, 10).await, [(7, "7".to_owned()), (8, "8".to_owned())]);
+    assert_eq!((sent(0, 1).await, sent(8, 1).await), (vec![(7, "7".to_owned())], vec![]));
     let group = |state, code, count| SettledGroup { state, code, count };
     let expected = [
         group(ItemState::Skipped, Code::AlreadyMigrated, 2),

@@ -134,6 +134,10 @@ impl Items for Told {
         self.0.ledger.items(run, filter, after, most).await
     }
 
+    async fn to_send(&self, run: RunId, after: ItemSeq, most: i64) -> Result<Vec<Item>> {
+        self.0.ledger.to_send(run, after, most).await
+    }
+
     async fn users(&self, run: RunId, key: &SourceKey) -> Result<Vec<UserInRun>> {
         self.0.ledger.users(run, key).await
     }

@@ -199,6 +199,10 @@ pub trait Items: Send + Sync {
         most: i64,
     ) -> Result<Vec<ItemView>>;
 
+    /// Users of a run that a worker would send, as they were planned, in source order after a
+    /// position. For a plan, which has no batch at hand: what has come of users since is not looked at.
+    async fn to_send(&self, run: RunId, after: ItemSeq, most: i64) -> Result<Vec<Item>>;
+
     /// The users of a run with this key, in source order; several only where the source has
     /// several rows of one key. Reads the whole run: no index holds keys, which each plan would pay for.
     async fn users(&self, run: RunId, key: &SourceKey) -> Result<Vec<UserInRun>>;
