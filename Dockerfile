@@ -56,7 +56,7 @@ LABEL org.opencontainers.image.title="Ferry" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"
 COPY --from=build /image/ /
-# Only `ferry worker` reads FERRY_LISTEN.
+# Read by `ferry worker`, which listens there, and by `ferry health`, which asks there.
 ENV PATH=/usr/local/bin \
     FERRY_LISTEN=0.0.0.0:9464
 USER 65532:65532
@@ -65,6 +65,6 @@ WORKDIR /etc/ferry
 EXPOSE 9464
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
-    CMD ["ferry", "health", "--at", "127.0.0.1:9464"]
+    CMD ["ferry", "health"]
 ENTRYPOINT ["ferry"]
 CMD ["worker"]

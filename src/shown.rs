@@ -98,7 +98,10 @@ pub fn asking(users: i64, settings: &Settings) {
     let takes = takes.map(|takes| format!(", which takes up to {takes}")).unwrap_or_default();
     output::say(
         &folded(
-            &format!("Asking Auth0 for {users} users, by reading only: up to {} requests{takes}.", users * 2 + 1),
+            &format!(
+                "Asking Auth0 for {users} users, by reading only: up to {} requests{takes}.",
+                users * 2 + 1
+            ),
             0,
         )
         .join("\n"),

@@ -33,7 +33,7 @@ pub fn record_start(traces: &Traces, run: RunId, began: OffsetDateTime, users: i
 /// Traces as workers ask for them.
 pub struct Joined(pub Arc<Traces>);
 
-impl ferry_workers::Traces for Joined {
+impl ferry_workers::TraceLinks for Joined {
     fn continue_from(&self, span: &Span, traceparent: &str) {
         self.0.continue_from(span, traceparent);
     }

@@ -101,6 +101,8 @@ pub fn target(
 pub struct Transport {
     /// The ledger.
     pub ledger: Arc<dyn Ledger>,
+    /// Kind of its database, as OpenTelemetry names it.
+    pub database: &'static str,
     /// The queue that goes with it.
     pub queue: Arc<dyn Queue>,
     /// Kept while an embedded process works on its file.
@@ -119,13 +121,15 @@ pub async fn transport(
             ledgers::check_there(path).await?;
             let ledger = ledger_for(application, place, setup).await?;
             let lock = EmbeddedLock::take(path).map_err(refused)?;
-            Ok(Transport { ledger, queue: Arc::new(MemoryQueue::new()), lock: Some(lock) })
+            let queue = Arc::new(MemoryQueue::new());
+            Ok(Transport { ledger, database: "sqlite", queue, lock: Some(lock) })
         }
         Place::Postgres(_) => {
             setup.servers.required_redis()?; // before anything is connected
             let ledger = ledger_for(application, place, setup).await?;
             check_readable(&*ledger).await?;
-            Ok(Transport { ledger, queue: Arc::new(redis(setup).await?), lock: None })
+            let queue = Arc::new(redis(setup).await?);
+            Ok(Transport { ledger, database: "postgresql", queue, lock: None })
         }
     }
 }
@@ -186,6 +190,7 @@ pub fn worker(
         worker: record(setup, ferry_workers::slots(roles, tuning.batches)),
         tuning,
         figures,
+        database: transport.database,
         traces: Arc::new(Joined(setup.traces.clone())),
         stopping,
     })))

@@ -15,14 +15,14 @@ const RUNS: i64 = 1_000;
 /// No run has a user with this key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no user has the key {key} in {where_}: keys are those of the column or property that was read as the key, \
-     see ferry run report --output csv"
+    "no user has the key {key} in {looked_through}: keys are those of the column or property that was read as the key, \
+     see ferry run report --output csv; one that is an address is typed in full, where reports show key-…"
 )]
 pub struct Unknown {
     /// As it is shown.
     pub key: String,
     /// What was looked through.
-    pub where_: String,
+    pub looked_through: String,
 }
 
 /// A user in one run.
@@ -79,11 +79,18 @@ pub enum AccountNow {
         blocked: bool,
         /// Whether its address was confirmed.
         email_verified: bool,
-        /// Fields that are not as the run would have them; none when all are.
-        differing: Vec<String>,
+        /// Fields that are not as the run would have them; none when all are. Absent where the run
+        /// keeps no record to compare.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        differing: Option<Vec<String>>,
     },
     /// There is none with this id.
     Gone,
+    /// The run is of another tenant than the one that can be asked.
+    Elsewhere {
+        /// The run's tenant.
+        tenant: String,
+    },
     /// Auth0 did not say.
     Unknown {
         /// Why.
@@ -91,6 +98,15 @@ pub enum AccountNow {
         /// What to do about it.
         remedy: &'static str,
     },
+}
+
+/// Auth0, to be asked for accounts.
+#[derive(Clone, Copy)]
+pub struct Target<'a> {
+    /// The tenant, as runs name it.
+    pub tenant: &'a str,
+    /// Its accounts.
+    pub directory: &'a dyn Directory,
 }
 
 /// What runs made of a user: of this one, or of all, the newest first. `looked` is told which run is
@@ -102,7 +118,7 @@ pub async fn show(
     access: &Access,
     key: &SourceKey,
     only: Option<&RunName>,
-    directory: Option<&dyn Directory>,
+    target: Option<Target<'_>>,
     looked: &mut (dyn FnMut(usize, usize) + Send),
 ) -> Result<Vec<UserView>, Error> {
     let runs = match only {
@@ -113,22 +129,22 @@ pub async fn show(
     for (at, run) in runs.iter().enumerate() {
         looked(at + 1, runs.len());
         for user in access.items.users(run.id, key).await? {
-            found.push(view(run, user, directory).await);
+            found.push(view(run, user, target).await);
         }
     }
     if found.is_empty() {
-        let where_ = match (only, &runs[..]) {
+        let looked_through = match (only, &runs[..]) {
             (Some(_), [run]) => format!("run {}", run.id),
             _ => format!("any of {} runs", runs.len()),
         };
-        return Err(Unknown { key: key.shown(), where_ }.into());
+        return Err(Unknown { key: key.shown(), looked_through }.into());
     }
     Ok(found)
 }
 
-async fn view(run: &RunView, user: UserInRun, directory: Option<&dyn Directory>) -> UserView {
-    let now = match directory {
-        Some(directory) => now(run, &user, directory).await,
+async fn view(run: &RunView, user: UserInRun, target: Option<Target<'_>>) -> UserView {
+    let now = match target {
+        Some(target) => now(run, &user, target).await,
         None => None,
     };
     let UserInRun { item, batch, jobs, discrepancies, .. } = user;
@@ -152,19 +168,22 @@ async fn view(run: &RunView, user: UserInRun, directory: Option<&dyn Directory>)
 }
 
 /// `None` where the user has no account that could be asked for.
-async fn now(run: &RunView, user: &UserInRun, directory: &dyn Directory) -> Option<AccountNow> {
+async fn now(run: &RunView, user: &UserInRun, target: Target<'_>) -> Option<AccountNow> {
     let id = user.item.auth0_user_id.as_ref()?;
-    Some(match directory.get(id).await {
+    if run.spec.tenant != target.tenant {
+        return Some(AccountNow::Elsewhere { tenant: run.spec.tenant.clone() });
+    }
+    Some(match target.directory.get(id).await {
         Ok(None) => AccountNow::Gone,
         Ok(Some(account)) => {
             let compared = user
                 .record
                 .as_ref()
                 .map(|record| compare(record, user.item.state, &run.spec.connection, Some(&account)));
-            let differing = match compared {
-                Some(Verification::Differs(fields)) => fields,
-                _ => Vec::new(),
-            };
+            let differing = compared.map(|compared| match compared {
+                Verification::Differs(fields) => fields,
+                Verification::Matched | Verification::Missing => Vec::new(),
+            });
             let (blocked, email_verified) = (account.blocked, account.email_verified);
             AccountNow::There { blocked, email_verified, differing }
         }

@@ -1,4 +1,4 @@
-//! Each alert, seen to fire and to end in a real Prometheus and Alertmanager while a run goes on:
+//! Alerts, seen to fire and to end in a real Prometheus and Alertmanager while a run goes on:
 //! the cause is brought about, people are told of the right alert and of no other, and when the
 //! cause is gone nothing fires any more. `tests/chaos/run --alerts` prints the table.
 

@@ -84,7 +84,7 @@ impl Monitoring {
     /// Alerts that fire, by Prometheus.
     pub async fn firing(&self) -> BTreeSet<String> {
         let alerts = get(self.prometheus.1, "/api/v1/alerts").await;
-        let alerts = alerts["data"]["alerts"].as_array().cloned().unwrap_or_default();
+        let alerts = alerts["data"]["alerts"].as_array().expect("Prometheus answers with its alerts").clone();
         alerts.iter().filter(|alert| alert["state"] == "firing").map(|alert| name(&alert["labels"])).collect()
     }
 

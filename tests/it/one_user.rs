@@ -39,6 +39,12 @@ async fn one_user_is_shown_with_its_outcome_and_its_account_as_it_is_now() {
     assert_eq!(lost.status.code(), Some(0), "the ledger has the most of it");
     assert!(String::from_utf8_lossy(&lost.stderr).contains("Auth0 is not asked"));
 
+    // The same server under another name is another tenant, whose accounts are not this run's.
+    let elsewhere = world.simulator.base_url().replace("127.0.0.1", "localhost");
+    let other = world.place.ferry(&["user", "show", key]).env("AUTH0_BASE_URL", elsewhere).output().unwrap();
+    let other = String::from_utf8_lossy(&other.stdout).into_owned();
+    assert!(other.contains("not asked: the run is of the tenant 127.0.0.1:"), "{other}");
+
     let nobody = world.place.run(&["user", "show", "no-such-key"]);
     assert_eq!(nobody.code, 2);
     assert!(nobody.err.contains("no user has the key no-such-key in any of 1 runs"), "{}", nobody.err);

@@ -141,7 +141,7 @@ async fn a_rescue_stays_in_the_trace_and_a_retry_is_one_of_its_own_with_a_link()
     }
     let spans = collector.spans();
     let text = tree(&spans);
-    println!("{text}");
+    println!("{text}"); // for whoever wants to see one: --no-capture
     let trace = run.replace('-', "");
     let (once, again): (Vec<&Span>, Vec<&Span>) = spans
         .iter()

@@ -195,12 +195,15 @@ impl Dispatcher {
                 self.env.figures.stale_writes_rejected.one();
                 info!("the lease went to another worker; its verdict counts");
             }
-            Err(error) => warn!(%error, "the verdict could not be written; the lease will run out"),
+            Err(error) => {
+                traces::fail(&Span::current(), error.word());
+                warn!(%error, "the verdict could not be written; the lease will run out");
+            }
         }
     }
 
     fn count(&self, kind: JobKind, end: JobEnd, code: Option<Code>, leased: Instant) {
-        traces::ended(&Span::current(), end, code.map(Code::as_str));
+        traces::ended(&Span::current(), end, code);
         self.env.figures.job_ended(kind, end);
         self.env.figures.took(Timed::JobRun(kind, end), leased.elapsed());
     }

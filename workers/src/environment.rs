@@ -8,8 +8,8 @@ use ferry_domain::{
     figures::{LedgerStep, Timed},
     limits::LimitPlan,
     ports::{
-        Clock, Controls, DeadLetters, Directory, Items, Jobs, Leases, Ledger, Limiter, LimiterFigures, Moves,
-        Processes, Queue, Random, Reports, Runs, WaitReason, WorkerRecord,
+        Clock, Controls, DeadLetters, Directory, Items, Jobs, Leases, Ledger, LedgerError, Limiter,
+        LimiterFigures, Moves, Processes, Queue, Random, Reports, Runs, WaitReason, WorkerRecord,
     },
 };
 use tokio::{sync::Notify, time::Instant};
@@ -23,7 +23,7 @@ use crate::{
     send_gate::SendGate,
     start_gate::StartGate,
     take_gate::TakeGate,
-    traces::{self, Traces},
+    traces::{self, TraceLinks},
 };
 
 /// Figures that decide how work is paced. Defaults are those of the settings file.
@@ -104,8 +104,10 @@ pub struct Parts {
     pub tuning: Tuning,
     /// Counters for metrics.
     pub figures: Arc<Figures>,
+    /// Kind of the ledger's database, as OpenTelemetry names it.
+    pub database: &'static str,
     /// Ties spans to those of other processes.
-    pub traces: Arc<dyn Traces>,
+    pub traces: Arc<dyn TraceLinks>,
     /// Cancelled when the process should end: take nothing new, hand back.
     pub stopping: CancellationToken,
 }
@@ -129,7 +131,8 @@ pub struct Environment {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) tuning: Tuning,
     pub(crate) figures: Arc<Figures>,
-    pub(crate) traces: Arc<dyn Traces>,
+    pub(crate) database: &'static str,
+    pub(crate) traces: Arc<dyn TraceLinks>,
     pub(crate) stopping: CancellationToken,
     pub(crate) identity: Identity,
     pub(crate) send_gate: SendGate,
@@ -157,6 +160,7 @@ impl Environment {
             worker,
             tuning,
             figures,
+            database,
             traces,
             stopping,
         } = parts;
@@ -186,6 +190,7 @@ impl Environment {
             random,
             tuning,
             figures,
+            database,
             traces,
             stopping,
         }
@@ -207,9 +212,16 @@ impl Environment {
     }
 
     /// Waits for a step of the ledger, and tells how long it took.
-    pub(crate) async fn timed<T>(&self, step: LedgerStep, answer: impl Future<Output = T>) -> T {
-        let asked = Instant::now();
-        let answer = answer.instrument(traces::step(step)).await;
+    pub(crate) async fn timed<T>(
+        &self,
+        step: LedgerStep,
+        answer: impl Future<Output = Result<T, LedgerError>>,
+    ) -> Result<T, LedgerError> {
+        let (asked, span) = (Instant::now(), traces::step(step, self.database));
+        let answer = answer.instrument(span.clone()).await;
+        if let Err(error) = &answer {
+            traces::fail(&span, error.word());
+        }
         self.figures.took(Timed::Ledger(step), asked.elapsed());
         answer
     }

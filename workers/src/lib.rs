@@ -19,4 +19,4 @@ mod traces;
 
 pub use environment::{Environment, Parts, Tuning};
 pub use process::{Role, UnknownRole, run, slots};
-pub use traces::{NoTraces, Traces};
+pub use traces::TraceLinks;

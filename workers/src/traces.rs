@@ -5,14 +5,14 @@
 //! to see users.
 
 use ferry_domain::{
-    Envelope, Item, Job, JobKind, Lease, Outcome, RunId,
+    Code, Envelope, Item, Job, JobKind, Lease, Outcome, RunId,
     figures::{JobEnd, LedgerStep},
     telemetry::traces::{self, TARGET, TARGET_USER},
 };
 use tracing::{Span, field::Empty, info_span};
 
 /// Ties spans of this process to those of others. Spans themselves are made with `tracing`.
-pub trait Traces: Send + Sync {
+pub trait TraceLinks: Send + Sync {
     /// Makes `span` a child of the one that the W3C `traceparent` names. To be called before
     /// anything else is done with the span.
     fn continue_from(&self, span: &Span, traceparent: &str);
@@ -24,22 +24,8 @@ pub trait Traces: Send + Sync {
     fn traceparent(&self, span: &Span) -> Option<String>;
 }
 
-/// No traces: spans stay as they are.
-#[derive(Debug, Default)]
-pub struct NoTraces;
-
-impl Traces for NoTraces {
-    fn continue_from(&self, _span: &Span, _traceparent: &str) {}
-
-    fn link(&self, _span: &Span, _traceparent: &str) {}
-
-    fn traceparent(&self, _span: &Span) -> Option<String> {
-        None
-    }
-}
-
 /// Around one job on its way into the queue. Its children are with whoever takes the job.
-pub(crate) fn send(traces: &dyn Traces, envelope: &Envelope) -> Span {
+pub(crate) fn send(traces: &dyn TraceLinks, envelope: &Envelope) -> Span {
     let queue = envelope.kind.as_str();
     let span = info_span!(
         target: TARGET,
@@ -56,6 +42,7 @@ pub(crate) fn send(traces: &dyn Traces, envelope: &Envelope) -> Span {
         ferry.batch.id = envelope.batch.map(|batch| batch.to_string()),
         ferry.job.send = envelope.send,
         ferry.job.rescues = envelope.rescues,
+        "error.type" = Empty,
     );
     traces.continue_from(&span, &traces::of_run(envelope.run));
     span
@@ -63,7 +50,7 @@ pub(crate) fn send(traces: &dyn Traces, envelope: &Envelope) -> Span {
 
 /// Around one job from its claim to its end. A try after a failed one is the root of a trace of
 /// its own, which is linked with the run's: a trace does not last for hours of backoff.
-pub(crate) fn process(traces: &dyn Traces, envelope: &Envelope, lease: &Lease<Job>) -> Span {
+pub(crate) fn process(traces: &dyn TraceLinks, envelope: &Envelope, lease: &Lease<Job>) -> Span {
     let attempts = lease.of.attempts;
     let queue = envelope.kind.as_str();
     let span = info_span!(
@@ -80,6 +67,7 @@ pub(crate) fn process(traces: &dyn Traces, envelope: &Envelope, lease: &Lease<Jo
         messaging.message.id = %envelope.job,
         ferry.run.id = %envelope.run,
         ferry.batch.id = envelope.batch.map(|batch| batch.to_string()),
+        ferry.job.send = envelope.send,
         ferry.job.attempt = attempts + 1,
         ferry.job.waited_seconds = lease.waited.as_secs_f64(),
         ferry.job.rescues = envelope.rescues,
@@ -96,16 +84,21 @@ pub(crate) fn process(traces: &dyn Traces, envelope: &Envelope, lease: &Lease<Jo
 }
 
 /// Takes note of how the job of this span ended, with the code where it did not go well.
-pub(crate) fn ended(span: &Span, end: JobEnd, code: Option<&'static str>) {
+pub(crate) fn ended(span: &Span, end: JobEnd, code: Option<Code>) {
     span.record("ferry.job.end", end.as_str());
-    if let (JobEnd::Retried | JobEnd::Dead, Some(code)) = (end, code) {
-        span.record("otel.status_code", "error");
-        span.record("error.type", code);
+    if let Some(code) = code.filter(|code| *code != Code::Interrupted) {
+        fail(span, code.as_str());
     }
 }
 
+/// Takes note that what a span is around did not succeed. `what` is a code or a word of the program.
+pub(crate) fn fail(span: &Span, what: &str) {
+    span.record("otel.status_code", "error");
+    span.record("error.type", what);
+}
+
 /// Around a step of the ledger; only within a job, since what goes on all the time has no trace.
-pub(crate) fn step(step: LedgerStep) -> Span {
+pub(crate) fn step(step: LedgerStep, database: &'static str) -> Span {
     if !is_traced(&Span::current()) {
         return Span::none();
     }
@@ -114,7 +107,10 @@ pub(crate) fn step(step: LedgerStep) -> Span {
         "ledger",
         otel.name = format!("ledger {}", step.as_str()),
         otel.kind = "client",
+        otel.status_code = Empty,
+        db.system.name = database,
         db.operation.name = step.as_str(),
+        "error.type" = Empty,
     )
 }
 

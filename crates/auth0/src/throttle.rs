@@ -125,6 +125,7 @@ impl Auth0 {
             http.response.status_code = Empty,
             url.template = call.template,
             server.address = self.urls.host,
+            server.port = self.urls.users.port_or_known_default(),
             "error.type" = Empty,
         )
     }

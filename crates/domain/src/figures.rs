@@ -86,7 +86,7 @@ pub struct Figures {
     pub relay: Level,
     /// Milliseconds of the process's monotonic clock at the last renewal of leases.
     pub renewed_at_ms: Level,
-    /// Milliseconds of the same clock when the runtime last got round to a task that
+    /// Milliseconds of the same clock when the runtime last ran a task that
     /// does nothing else; filled by the server of health checks.
     pub turned_at_ms: Level,
     /// 1 from the registration until the process begins to stop: it takes work.
@@ -98,9 +98,9 @@ pub struct Figures {
     /// What the store holds, where this process is the elected exporter.
     pub store: StoreBoard,
     /// In the orders of [`JobKind::ALL`] and [`JobEnd::ALL`].
-    jobs_ended: [[Count; 4]; 3],
+    jobs_ended: [[Count; JobEnd::ALL.len()]; JobKind::ALL.len()],
     /// In the order of [`ItemState::ALL`].
-    users_settled: [Count; 7],
+    users_settled: [Count; ItemState::ALL.len()],
     clock_ahead_ms: Mutex<Option<i64>>,
     timings: OnceLock<Arc<dyn Timings>>,
     waiting_for: Mutex<Option<WaitReason>>,
@@ -144,11 +144,6 @@ impl Figures {
     /// From now on `timings` is told how long things take. Only the first call counts.
     pub fn time_with(&self, timings: Arc<dyn Timings>) {
         let _ = self.timings.set(timings);
-    }
-
-    /// Whether somebody is told how long things take.
-    pub fn are_timed(&self) -> bool {
-        self.timings.get().is_some()
     }
 
     /// Tells how long something took.

@@ -89,7 +89,8 @@ impl SqliteLedger {
                    r.rate AS "rate?: String", r.why AS "why?: String",
                    r.state IN ('planning', 'planned')
                        AND r.touched_at <= (SELECT at FROM ferry_now) - ?3 AS "abandoned!: bool",
-                   r.created_at AS "created_at!: i64", r.touched_at AS "moved_at!: i64", r.started_at AS "started_at?: i64",
+                   r.created_at AS "created_at!: i64", r.touched_at AS "moved_at!: i64",
+                   r.started_at AS "started_at?: i64",
                    r.sealed_at AS "sealed_at?: i64", max(b.provisioned_at) AS "provisioned_at?: i64",
                    coalesce(sum(b.source), 0) AS "source!: i64", coalesce(sum(b.created), 0) AS "created!: i64",
                    coalesce(sum(b.adopted), 0) AS "adopted!: i64", coalesce(sum(b.skipped), 0) AS "skipped!: i64",

@@ -10,7 +10,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
 
-/// How long an answer may take. Probes that come each few seconds must not heap up.
+/// How long an answer may take. Probes come every few seconds, and must not wait for one another.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The pages that are asked for are a line long.
 const LONGEST: usize = 64 << 10;

@@ -13,9 +13,6 @@ use tracing_subscriber::{
 
 use crate::{Traces, lines::WithIds};
 
-/// Spans that are for traces alone would lengthen each line. Equal to [`TARGET`].
-const NO_TRACES: &str = "ferry_trace=off";
-
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
@@ -60,7 +57,9 @@ pub enum LogError {
 /// When the filter can't be read, or logs were started before.
 pub fn start(format: Format, filter: &str, quiet: &[&str], traces: &Traces) -> Result<(), LogError> {
     let mut shown = EnvFilter::builder().parse(filter).map_err(|_| LogError::Filter(filter.to_owned()))?;
-    for directive in quiet.iter().copied().chain([NO_TRACES]) {
+    // Spans that are for traces alone would lengthen each line.
+    let no_traces = format!("{TARGET}=off");
+    for directive in quiet.iter().copied().chain([no_traces.as_str()]) {
         let directive = directive.parse().map_err(|_| LogError::Filter(directive.to_owned()))?;
         shown = shown.add_directive(directive);
     }

@@ -19,7 +19,8 @@ pub(crate) type Row = (Vec<Label>, f64);
 /// Reads a metric's series.
 pub(crate) type Read = fn(&Sources) -> Vec<Row>;
 
-/// All counters and gauges with their sources; histograms are in `timings`. Those without a number now have no series.
+/// All counters and gauges with their sources; histograms are in `timings`. Those without a number now
+/// have no series.
 pub(crate) const READINGS: &[(Metric, Read)] = &[
     (m::QUEUE_JOBS, |s| store(s).map_or_else(Vec::new, |store| queue_jobs(&store))),
     (m::QUEUE_OLDEST_READY, |s| store(s).map_or_else(Vec::new, |store| oldest_ready(&store))),

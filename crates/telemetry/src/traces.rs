@@ -3,6 +3,7 @@
 mod ids;
 mod sending;
 mod settings;
+mod share;
 
 use std::{
     sync::Arc,
@@ -10,10 +11,10 @@ use std::{
 };
 
 use opentelemetry::{
-    Context, KeyValue,
+    Context, InstrumentationScope, KeyValue,
     trace::{
-        Span as _, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId, TraceState,
-        Tracer, TracerProvider,
+        Span as _, SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer,
+        TracerProvider,
     },
 };
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig};
@@ -26,7 +27,8 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use self::{
     ids::Ids,
-    sending::{Counted, Counts, Told},
+    sending::{Counted, CountingExporter, Counts},
+    share::ShareOfRuns,
 };
 pub use settings::{TraceSettings, WrongVariable};
 
@@ -62,8 +64,9 @@ impl Traces {
         if let Some(timeout) = settings.timeout {
             exporter = exporter.with_timeout(timeout);
         }
-        let (counts, endpoint) = (Arc::new(Counts::default()), settings.shown());
-        let told = Told { inner: exporter.build()?, counts: counts.clone(), endpoint: endpoint.clone() };
+        let (counts, endpoint) = (Arc::new(Counts::default()), settings.endpoint.to_string());
+        let told =
+            CountingExporter { inner: exporter.build()?, counts: counts.clone(), endpoint: endpoint.clone() };
         let mut queue = BatchConfigBuilder::default();
         if !settings.queue_is_set {
             queue = queue.with_max_queue_size(QUEUE);
@@ -71,20 +74,17 @@ impl Traces {
         let inner = BatchSpanProcessor::builder(told).with_batch_config(queue.build()).build();
         let provider = SdkTracerProvider::builder()
             .with_id_generator(Ids::default())
+            .with_sampler(ShareOfRuns(settings.runs))
             .with_span_processor(Counted { inner, counts: counts.clone() })
             .with_resource(resource(settings, instance))
             .build();
-        let tracer = provider.tracer("ferry");
+        let scope = InstrumentationScope::builder("ferry").with_version(env!("CARGO_PKG_VERSION"));
+        let tracer = provider.tracer_with_scope(scope.with_schema_url(SCHEMA).build());
         Ok(Traces(Some(Recording { provider, tracer, counts, endpoint })))
     }
 
     pub(crate) fn tracer(&self) -> Option<SdkTracer> {
         self.0.as_ref().map(|recording| recording.tracer.clone())
-    }
-
-    /// Whether spans are recorded.
-    pub fn are_on(&self) -> bool {
-        self.0.is_some()
     }
 
     /// Makes `span` a child of the one that `traceparent` names. To be called before anything
@@ -115,7 +115,7 @@ impl Traces {
     }
 
     /// Records a span that has ended, under ids that other processes know without being told:
-    /// 32 and 16 hexadecimal digits. `failed` says with what code it ended.
+    /// 32 and 16 hexadecimal digits.
     pub fn record(
         &self,
         [trace, span]: [&str; 2],
@@ -130,10 +130,7 @@ impl Traces {
         let builder = recording.tracer.span_builder(name.to_owned());
         let builder =
             builder.with_kind(SpanKind::Internal).with_start_time(began).with_attributes(attributes);
-        let begun = ids::with(trace, id, || builder.start_with_context(&recording.tracer, &Context::new()));
-        let mut span = begun;
-        span.set_status(Status::Unset);
-        span.end();
+        ids::with(trace, id, || builder.start_with_context(&recording.tracer, &Context::new())).end();
     }
 
     /// Sends what is left, and ends. Says how many spans were lost, if any. Takes `patience` at
@@ -141,12 +138,8 @@ impl Traces {
     pub async fn end(&self, patience: Duration) {
         let Some(Recording { provider, counts, endpoint, .. }) = &self.0 else { return };
         let sender = provider.clone();
-        let ended = tokio::task::spawn_blocking(move || {
-            let flushed = sender.force_flush();
-            flushed.and(sender.shutdown_with_timeout(patience))
-        });
-        // One that hangs is left behind: the process ends anyway.
-        let _ = tokio::time::timeout(patience, ended).await;
+        // What it answers says nothing of lost spans: they are counted. It blocks, no longer than told.
+        let _ = tokio::task::spawn_blocking(move || sender.shutdown_with_timeout(patience)).await;
         let missing = counts.missing();
         if missing > 0 {
             warn!("{missing} spans were not taken by {endpoint} and are lost");
@@ -163,7 +156,7 @@ fn resource(settings: &TraceSettings, instance: &str) -> Resource {
     let own = own.map(|(key, value)| KeyValue::new(key, value.to_owned()));
     let given = settings.attributes.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
     // The last of one name counts: what the environment says.
-    Resource::builder_empty().with_schema_url(own, SCHEMA).with_attributes(given).build()
+    Resource::builder_empty().with_attributes(own).with_attributes(given).build()
 }
 
 /// The span that a W3C `traceparent` names.
@@ -207,7 +200,7 @@ mod tests {
     #[test]
     fn without_traces_nothing_is_recorded() {
         let traces = Traces::default();
-        assert!(!traces.are_on());
+        assert!(traces.tracer().is_none());
         assert_eq!(traces.traceparent(&Span::none()), None);
     }
 }

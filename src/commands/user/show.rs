@@ -6,14 +6,15 @@ use clap::Args;
 use ferry_domain::SourceKey;
 use ferry_operations::{
     RunName,
-    user::{self, AccountNow, Job, UserView},
+    user::{self, AccountNow, Job, Target, UserView},
 };
 
 use crate::{exit::Exit, options::Output, output, setup::Setup, tenant, wiring};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// The user's key in the source, as reports show it
+    /// The user's key in the source. Reports show it; an address, which they show as key-…, is typed in
+    /// full
     pub key: String,
     /// Only in this run: its id, how it begins, or last
     #[arg(long, value_name = "RUN")]
@@ -29,7 +30,7 @@ pub struct Options {
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let access = wiring::access(setup).await?;
     let target = if options.offline { None } else { target(setup).await };
-    let directory = target.as_ref().map(|target| &*target.directory);
+    let asked = target.as_ref().map(|(tenant, target)| Target { tenant, directory: &*target.directory });
     let mut progress = output::Progress::new("runs", 0);
     let looked = &mut |at: usize, of: usize| {
         if at == 1 {
@@ -37,7 +38,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
         }
         progress.at(at as u64 - 1, "");
     };
-    let found = user::show(&access, &SourceKey(options.key), options.run.as_ref(), directory, looked).await;
+    let found = user::show(&access, &SourceKey(options.key), options.run.as_ref(), asked, looked).await;
     progress.done();
     let found = found?;
     match options.output {
@@ -48,13 +49,14 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
 }
 
 /// Auth0, or nothing where the environment does not name it: the ledger has the most of it.
-async fn target(setup: &Setup) -> Option<wiring::Target> {
+async fn target(setup: &Setup) -> Option<(String, wiring::Target)> {
     let target = async {
         let auth0 = tenant::sign_in(&setup.servers, &setup.settings)?;
         let place = wiring::ledger_place(&setup.servers).await?;
-        wiring::target(auth0, &place, setup, &Arc::default())
+        Ok((tenant::required(&setup.servers)?, wiring::target(auth0, &place, setup, &Arc::default())?))
     };
-    match target.await {
+    let target: anyhow::Result<_> = target.await;
+    match target {
         Ok(target) => Some(target),
         Err(error) => {
             output::say(&format!(
@@ -99,8 +101,8 @@ fn print(at: usize, user: &UserView) {
     for Job { kind, state, attempts, rescues, code } in &user.jobs {
         let tries = match (attempts, rescues) {
             (0, 0) => String::new(),
-            (attempts, 0) => format!(", {attempts} failed tries"),
-            (attempts, rescues) => format!(", {attempts} failed tries, {rescues} rescues"),
+            (attempts, 0) => format!(", failed tries: {attempts}"),
+            (attempts, rescues) => format!(", failed tries: {attempts}, rescues: {rescues}"),
         };
         let why = code.map(|code| format!(", last {code}")).unwrap_or_default();
         line(kind.as_str(), &format!("{}{tries}{why}", state.as_str()));
@@ -109,14 +111,18 @@ fn print(at: usize, user: &UserView) {
 
 fn account(now: &AccountNow) -> String {
     match now {
+        AccountNow::Elsewhere { tenant } => {
+            format!("not asked: the run is of the tenant {tenant}, and the environment names another")
+        }
         AccountNow::Gone => "Auth0 has no such account".to_owned(),
         AccountNow::Unknown { code, remedy } => format!("not known: {code}. {remedy}"),
         AccountNow::There { blocked, email_verified, differing } => {
             let signs_in = if *blocked { "blocked" } else { "may sign in" };
             let address = if *email_verified { "address verified" } else { "address not verified" };
-            let compared = match &differing[..] {
-                [] => "as this run has it".to_owned(),
-                fields => format!("differs from this run in {}", fields.join(", ")),
+            let compared = match differing.as_deref() {
+                None => "not compared: the run keeps no record of it".to_owned(),
+                Some([]) => "as this run has it".to_owned(),
+                Some(fields) => format!("differs from this run in {}", fields.join(", ")),
             };
             format!("{signs_in}, {address}, {compared}")
         }

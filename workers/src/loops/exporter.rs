@@ -43,7 +43,7 @@ async fn turn(env: &Environment) -> Result<(), LedgerError> {
         return Ok(());
     }
     let (counts, runs) = (env.jobs.queue_counts().await?, env.runs.runs(RUNS).await?);
-    let orders = env.controls.orders().await?;
-    env.figures.store.put(StoreFigures::read(counts, &runs, &orders, env.clock.now(), env.uptime_ms()));
+    let (orders, now) = (env.controls.orders().await?, env.processes.clock().await?);
+    env.figures.store.put(StoreFigures::read(counts, &runs, &orders, now, env.uptime_ms()));
     Ok(())
 }

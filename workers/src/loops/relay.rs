@@ -11,7 +11,6 @@ use ferry_domain::{
     Envelope, WorkerId, crash,
     liveness::FRESH,
     ports::{Duty, LedgerError, QueueError},
-    telemetry::traces::of_run,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -56,7 +55,7 @@ pub(crate) async fn relay(env: &Environment, end: &CancellationToken) {
             Ok(false) => env.tuning.relay_every,
             Err(error) => {
                 warn!(%error, "the relay could not send; it tries again");
-                term.renewed = None;
+                term.lost(env);
                 Duration::from_millis(500)
             }
         };
@@ -92,8 +91,7 @@ impl Term {
     async fn turn(&mut self, env: &Environment, woken: bool) -> Result<bool, RelayError> {
         // Jobs that go to a server that can never be the queue are lost until it is corrected.
         if !env.take_gate.queue_fits() {
-            self.renewed = None;
-            env.figures.relay.set(0);
+            self.lost(env);
             return Ok(false);
         }
         if !self.lead(env).await? {
@@ -109,6 +107,13 @@ impl Term {
             self.send_rescued(env).await?;
         }
         self.send_ready(env).await
+    }
+
+    /// This process does not lead, as far as it knows. Its metric says so at once: another one
+    /// may lead by now, and two would be a fault.
+    fn lost(&mut self, env: &Environment) {
+        self.renewed = None;
+        env.figures.relay.set(0);
     }
 
     /// Rescued jobs first, even if the window is full: their users were on their way already, and
@@ -134,8 +139,8 @@ impl Term {
 
     async fn lead(&mut self, env: &Environment) -> Result<bool, RelayError> {
         if !env.identity.is_registered() {
-            self.renewed = None;
-            return Ok(false); // lost just now
+            self.lost(env); // just now
+            return Ok(false);
         }
         let me = env.identity.id();
         let same = self.holder == Some(me);
@@ -176,6 +181,9 @@ async fn push(env: &Environment, mut ready: Vec<Envelope>) -> Result<(), RelayEr
         Ok(taken) => *taken,
         Err(_) => 0,
     };
+    for unsent in spans.iter().skip(taken) {
+        traces::fail(unsent, if pushed.is_err() { "queue_failed" } else { "queue_full" });
+    }
     drop(spans);
     take_back(env, &ready[taken.min(ready.len())..]).await?;
     pushed?;
@@ -186,7 +194,7 @@ async fn push(env: &Environment, mut ready: Vec<Envelope>) -> Result<(), RelayEr
 /// The span of a job on its way; whoever takes the job goes on from there.
 fn sent_with_trace(env: &Environment, job: &mut Envelope) -> Span {
     let span = traces::send(&*env.traces, job);
-    job.traceparent = env.traces.traceparent(&span).or_else(|| Some(of_run(job.run)));
+    job.traceparent = env.traces.traceparent(&span);
     span
 }
 

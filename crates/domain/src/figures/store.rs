@@ -48,8 +48,9 @@ pub struct StoreFigures {
 }
 
 impl StoreFigures {
-    /// Puts together what `Jobs::queue_counts`, `Runs::runs` and `Controls::orders` returned. Of the runs stay those that have not ended, then those that ended within the last hour, the
-    /// newest first.
+    /// Puts together what `Jobs::queue_counts`, `Runs::runs` and `Controls::orders` returned. `now` is
+    /// by the ledger's clock, as the times of runs are. Of the runs stay those that have not ended,
+    /// then those that ended within the last hour, the newest first.
     pub fn read(
         queues: Vec<QueueCount>,
         runs: &[RunView],

@@ -53,17 +53,6 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// All operations.
-    pub const ALL: [Operation; 7] = [
-        Operation::Token,
-        Operation::CreateUser,
-        Operation::GetUser,
-        Operation::SearchUsers,
-        Operation::UpdateUser,
-        Operation::DeleteUser,
-        Operation::GetConnections,
-    ];
-
     /// The word in labels.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -96,16 +85,6 @@ pub enum Answered {
 }
 
 impl Answered {
-    /// All classes.
-    pub const ALL: [Answered; 6] = [
-        Answered::Success,
-        Answered::Throttled,
-        Answered::Refused,
-        Answered::ServerError,
-        Answered::Other,
-        Answered::Nothing,
-    ];
-
     /// The class of a status; `None` without an answer.
     pub const fn of(status: Option<u16>) -> Self {
         match status {
@@ -149,16 +128,6 @@ pub enum LedgerStep {
 }
 
 impl LedgerStep {
-    /// All steps.
-    pub const ALL: [LedgerStep; 6] = [
-        LedgerStep::Lease,
-        LedgerStep::ReadBatch,
-        LedgerStep::WriteBack,
-        LedgerStep::WriteReadings,
-        LedgerStep::Conclude,
-        LedgerStep::Renew,
-    ];
-
     /// The word in labels.
     pub const fn as_str(self) -> &'static str {
         match self {

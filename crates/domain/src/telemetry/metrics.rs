@@ -184,7 +184,7 @@ metrics! {
     CLOCK_SKEW: Gauge "ferry_clock_skew_seconds" []
         "By how much the clock of this process is ahead of the ledger's; absent before they were compared.";
     TURN_AGE: Gauge "ferry_worker_turn_age_seconds" []
-        "Time since the runtime last got round to an idle task.";
+        "Time since the runtime last ran an idle task.";
 
     RATE_ALLOWED: Gauge "ferry_ratelimit_allowed_per_second" ["group"]
         "Requests a second that all processes together may send now; absent without a limit.";

@@ -5,8 +5,6 @@
 //! told. A try after a failed one is a trace of its own with a link, since a trace must not
 //! last for hours of backoff.
 
-use uuid::Uuid;
-
 use crate::ids::{ItemSeq, RunId};
 
 /// Target of spans that go into traces and not into log lines.
@@ -35,8 +33,17 @@ pub fn ids_of_run(RunId(run): RunId) -> [String; 2] {
 pub fn takes_user(RunId(run): RunId, ItemSeq(seq): ItemSeq, share: f64) -> bool {
     let (_, chance) = run.as_u64_pair();
     // By the run too, so that it is not the same lines of the source in each run.
-    let mixed = mix(chance ^ seq.unsigned_abs());
-    (mixed >> 11) as f64 / (1_u64 << 53) as f64 <= share && share > 0.0
+    is_in(mix(chance ^ seq.unsigned_abs()), share)
+}
+
+/// Whether this run is among the share of runs that are recorded: 0 none, 1 all.
+pub fn takes_run(RunId(run): RunId, share: f64) -> bool {
+    // Mixed: the first bits of this half are the same in each UUIDv7.
+    is_in(mix(run.as_u64_pair().1), share)
+}
+
+fn is_in(mixed: u64, share: f64) -> bool {
+    ((mixed >> 11) as f64 / (1_u64 << 53) as f64) < share
 }
 
 /// Spreads neighbouring numbers evenly: the finalizer of `SplitMix64`.
@@ -45,11 +52,6 @@ fn mix(number: u64) -> u64 {
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     number ^ (number >> 31)
-}
-
-/// The run's id in a trace's id, for tests and for people with the trace at hand.
-pub fn run_of_trace(trace: &str) -> Option<RunId> {
-    Uuid::try_parse(trace).ok().map(RunId)
 }
 
 #[cfg(test)]
@@ -62,7 +64,6 @@ mod tests {
     fn the_trace_of_a_run_has_the_id_of_the_run() {
         let run: RunId = RUN.parse().unwrap();
         assert_eq!(of_run(run), "00-01a223837c5b7d108aa12b6f0e9c4d55-8aa12b6f0e9c4d55-01");
-        assert_eq!(run_of_trace("01a223837c5b7d108aa12b6f0e9c4d55"), Some(run));
     }
 
     #[test]

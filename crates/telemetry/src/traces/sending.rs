@@ -37,7 +37,7 @@ impl Counts {
 }
 
 /// The exporter of OTLP, which says once that the collector is away, and once that it is back.
-pub(crate) struct Told<E> {
+pub(crate) struct CountingExporter<E> {
     pub(crate) inner: E,
     pub(crate) counts: Arc<Counts>,
     /// The endpoint for people.
@@ -45,13 +45,13 @@ pub(crate) struct Told<E> {
 }
 
 /// Not the exporter's own: that prints the values of headers.
-impl<E> fmt::Debug for Told<E> {
+impl<E> fmt::Debug for CountingExporter<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "exporter to {}", self.endpoint)
     }
 }
 
-impl<E: SpanExporter> SpanExporter for Told<E> {
+impl<E: SpanExporter> SpanExporter for CountingExporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len() as u64;
         let sent = self.inner.export(batch).await;

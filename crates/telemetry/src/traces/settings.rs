@@ -2,7 +2,7 @@
 //! what it passes over in silence (a pair without `=`, a time that is no number, a sampler
 //! that does not exist) is refused here, before anything is sent.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use url::Url;
 
@@ -39,7 +39,7 @@ const SAMPLERS: [&str; 6] = [
 const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 
 /// Where traces go, and as whose.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TraceSettings {
     /// The collector's address for traces.
     pub(crate) endpoint: Url,
@@ -50,13 +50,8 @@ pub struct TraceSettings {
     pub(crate) attributes: Vec<(String, String)>,
     /// Whether the size of the queue is set.
     pub(crate) queue_is_set: bool,
-}
-
-/// Without the endpoint's query: what follows a `?` may be a secret.
-impl fmt::Debug for TraceSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TraceSettings({} as {})", self.shown(), self.service)
-    }
+    /// Share of the runs that are recorded: above 0, at most 1.
+    pub(crate) runs: f64,
 }
 
 impl TraceSettings {
@@ -71,6 +66,8 @@ impl TraceSettings {
         if of("OTEL_SDK_DISABLED", "true") || of("OTEL_TRACES_EXPORTER", "none") {
             return Ok(None);
         }
+        one_of(&[SAMPLER], &SAMPLERS, &value)?;
+        let runs = share_of_runs(value(SAMPLER), share(value(SAMPLER_SHARE))?);
         let endpoint = match (value(TRACES_ENDPOINT), value(ENDPOINT)) {
             (Some(text), _) => url(TRACES_ENDPOINT, &text)?,
             (None, Some(text)) => with_path(url(ENDPOINT, &text)?),
@@ -84,15 +81,16 @@ impl TraceSettings {
         }
         one_of(&PROTOCOL, &["http/protobuf"], &value)?;
         one_of(&COMPRESSION, &["gzip", "none"], &value)?;
-        one_of(&[SAMPLER], &SAMPLERS, &value)?;
-        check_share(value(SAMPLER_SHARE))?;
         for name in HEADERS {
-            pairs(name, value(name))?;
+            visible(name, &pairs(name, value(name))?)?;
         }
         for name in NUMBERS.into_iter().chain(TIMEOUT) {
             number(name, value(name))?;
         }
         let timeout = number(TIMEOUT[1], value(TIMEOUT[1]))?.or(number(TIMEOUT[0], value(TIMEOUT[0]))?);
+        if runs <= 0.0 {
+            return Ok(None);
+        }
         let mut attributes = pairs(ATTRIBUTES, value(ATTRIBUTES))?;
         let named = attributes.iter().position(|(name, _)| name == "service.name");
         let named = named.map(|at| attributes.remove(at).1);
@@ -103,12 +101,8 @@ impl TraceSettings {
             service: value("OTEL_SERVICE_NAME").or(named).unwrap_or_else(|| "ferry".to_owned()),
             attributes,
             queue_is_set: value(QUEUE).is_some(),
+            runs,
         }))
-    }
-
-    /// The endpoint for people.
-    pub(crate) fn shown(&self) -> String {
-        self.endpoint[..url::Position::AfterPath].to_owned()
     }
 }
 
@@ -152,23 +146,44 @@ fn one_of(
     value: &impl Fn(&'static str) -> Option<String>,
 ) -> Result<()> {
     for name in names {
-        if let Some(word) = value(name).filter(|word| !known.contains(&word.trim())) {
+        // With its blanks: the exporter would not know the word with them.
+        if let Some(word) = value(name).filter(|word| !known.contains(&word.as_str())) {
             return Err(wrong(name, format!("is {word:?}: take {}", known.join(", "))));
         }
     }
     Ok(())
 }
 
-fn check_share(text: Option<String>) -> Result<()> {
-    let Some(text) = text else { return Ok(()) };
+fn share(text: Option<String>) -> Result<Option<f64>> {
+    let Some(text) = text else { return Ok(None) };
     match text.trim().parse::<f64>() {
-        Ok(share) if (0.0..=1.0).contains(&share) => Ok(()),
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(Some(share)),
         _ => Err(wrong(SAMPLER_SHARE, format!("is {text:?}: take a share from 0 to 1"))),
     }
 }
 
+/// A run's trace is begun by Ferry, so that a sampler by the parent is the same as one without.
+fn share_of_runs(sampler: Option<String>, share: Option<f64>) -> f64 {
+    match sampler.as_deref() {
+        Some("always_off" | "parentbased_always_off") => 0.0,
+        Some("traceidratio" | "parentbased_traceidratio") => share.unwrap_or(1.0),
+        _ => 1.0,
+    }
+}
+
+/// What can't be a header would be left out in silence.
+fn visible(name: &'static str, pairs: &[(String, String)]) -> Result<()> {
+    let hidden = |(_, value): &(String, String)| value.bytes().any(|byte| !matches!(byte, b' '..=b'~'));
+    match pairs.iter().position(hidden) {
+        Some(at) => {
+            Err(wrong(name, format!("can't be sent: the value of pair {} is not in visible ASCII", at + 1)))
+        }
+        None => Ok(()),
+    }
+}
+
 fn number(name: &'static str, text: Option<String>) -> Result<Option<u64>> {
-    let read = |text: String| match text.trim().parse() {
+    let read = |text: String| match text.parse() {
         Ok(0) | Err(_) => Err(wrong(name, format!("is {text:?}: take a whole number above 0"))),
         Ok(number) => Ok(number),
     };
@@ -251,6 +266,8 @@ mod tests {
             (SAMPLER_SHARE, "2", "0 to 1"),
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "whole number"),
             (QUEUE, "0", "above 0"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip ", "gzip"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "a=1,b=s3cret%0A", "pair 2"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "a=1,s3cret", "pair 2"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "a b=s3cret", "pair 1"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "a=%zzs3cret", "percent"),
@@ -261,6 +278,22 @@ mod tests {
             assert!(error.starts_with(name) && error.contains(word), "{error}");
             assert!(!error.contains("s3cret"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_sampler_means_a_share_of_the_runs() {
+        let base = (ENDPOINT, "http://collector:4318");
+        let runs = |sampler: &[(&'static str, &str)]| {
+            read(&[&[base], sampler].concat()).unwrap().map(|settings| settings.runs)
+        };
+        assert_eq!((runs(&[]), runs(&[(SAMPLER, "parentbased_always_on")])), (Some(1.0), Some(1.0)));
+        assert_eq!(
+            (runs(&[(SAMPLER, "always_off")]), runs(&[(SAMPLER, "parentbased_always_off")])),
+            (None, None)
+        );
+        assert_eq!(runs(&[(SAMPLER, "traceidratio"), (SAMPLER_SHARE, "0.25")]), Some(0.25));
+        assert_eq!(runs(&[(SAMPLER, "traceidratio"), (SAMPLER_SHARE, "0")]), None);
+        assert_eq!(runs(&[(SAMPLER, "always_on"), (SAMPLER_SHARE, "0.25")]), Some(1.0), "it takes no share");
     }
 
     #[test]

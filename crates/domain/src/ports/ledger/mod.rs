@@ -104,6 +104,18 @@ const fn way_on(state: RunState) -> &'static str {
 }
 
 impl LedgerError {
+    /// What kind of error it is, in one word of a closed list, for traces.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            LedgerError::LeaseLost => "lease_lost",
+            LedgerError::Busy | LedgerError::AppBusy(_) => "busy",
+            LedgerError::Unavailable { .. } | LedgerError::Gone => "unavailable",
+            LedgerError::WriteBackTarget(_) => "application_table",
+            LedgerError::AnotherRunActive { .. } | LedgerError::Refused(_) => "refused",
+            LedgerError::Corrupt { .. } => "corrupt",
+        }
+    }
+
     /// The one refusal of a move that a run does not have in its state, with what to do instead.
     pub fn no_such_move(run: RunId, state: RunState, step: RunMove) -> Self {
         LedgerError::Refused(format!("run {run} is {state}: {}", state.refusal(run, step)))
