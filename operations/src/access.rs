@@ -6,7 +6,7 @@ use ferry_domain::{
     BatchId, RunId, RunView,
     ports::{
         Clock, Command, Controls, DeadLetters, Items, Jobs, Ledger, Moves, Planning, Processes, Random,
-        Reports, Runs,
+        Reports, Runs, Users,
     },
 };
 
@@ -23,6 +23,7 @@ pub struct Access {
     pub jobs: Arc<dyn Jobs>,
     /// Their users.
     pub items: Arc<dyn Items>,
+    pub(crate) users: Arc<dyn Users>,
     /// Their reports.
     pub reports: Arc<dyn Reports>,
     pub(crate) planning: Arc<dyn Planning>,
@@ -43,6 +44,7 @@ impl Access {
             runs: ledger.clone(),
             jobs: ledger.clone(),
             items: ledger.clone(),
+            users: ledger.clone(),
             reports: ledger.clone(),
             planning: ledger.clone(),
             processes: ledger.clone(),

@@ -36,6 +36,7 @@ mod reports;
 mod runs;
 mod statistics;
 mod transaction;
+mod users;
 
 pub use application::PostgresApplication;
 

@@ -33,6 +33,7 @@ mod processes;
 mod relocate;
 mod reports;
 mod runs;
+mod users;
 mod values;
 
 pub use application::{SqliteApplication, application_table};

@@ -6,6 +6,8 @@ mod jobs;
 mod runs;
 
 pub use dead::{DeadRow, Letter, Letters, TryRow};
-pub use items::{AT_TARGET, DiscrepancyRow, ItemRow, ItemViewRow, MovedOtherwiseRow, MovedUserRow, UserRow};
+pub use items::{
+    AT_TARGET, DiscrepancyRow, ItemRow, ItemViewRow, ListedUserRow, MovedOtherwiseRow, MovedUserRow, UserRow,
+};
 pub use jobs::{ClaimedRow, JobRow, SendRow, UserJobRow};
 pub use runs::{RunRow, TallyRow, run_now};

@@ -16,6 +16,7 @@ mod presence;
 mod processes;
 mod reports;
 mod runs;
+mod users;
 
 pub use controls::{ActiveRun, Controls, Ended, Migration, Orders, Restored};
 pub use dead::{
@@ -34,6 +35,7 @@ pub use reports::{
     AuditLine, BatchVerification, Discrepancy, Example, FailureGroup, Reports, SealedRun, StoredReport,
 };
 pub use runs::{RunNow, Runs, WatchedRun};
+pub use users::{Batches, LOOKED_AT, Lines, ListedUser, Property, UserFilter, Users};
 
 use crate::{
     ids::RunId,
@@ -138,11 +140,11 @@ type Result<T> = std::result::Result<T, LedgerError>;
 
 /// The lasting record.
 pub trait Ledger:
-    Planning + Runs + Items + Jobs + Leases + Processes + Moves + DeadLetters + Reports + Controls
+    Planning + Runs + Items + Users + Jobs + Leases + Processes + Moves + DeadLetters + Reports + Controls
 {
 }
 
 impl<T> Ledger for T where
-    T: Planning + Runs + Items + Jobs + Leases + Processes + Moves + DeadLetters + Reports + Controls
+    T: Planning + Runs + Items + Users + Jobs + Leases + Processes + Moves + DeadLetters + Reports + Controls
 {
 }
