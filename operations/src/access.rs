@@ -5,8 +5,8 @@ use std::sync::Arc;
 use ferry_domain::{
     BatchId, RunId, RunView,
     ports::{
-        Clock, Command, Controls, DeadLetters, Items, Jobs, Ledger, Moves, Planning, Processes, Random,
-        Reports, Runs, Users,
+        Batches, Clock, Command, Controls, DeadLetters, Items, Jobs, Ledger, Moves, Planning, Processes,
+        Random, Reports, Runs, Users,
     },
 };
 
@@ -24,6 +24,7 @@ pub struct Access {
     /// Their users.
     pub items: Arc<dyn Items>,
     pub(crate) users: Arc<dyn Users>,
+    pub(crate) batches: Arc<dyn Batches>,
     /// Their reports.
     pub reports: Arc<dyn Reports>,
     pub(crate) planning: Arc<dyn Planning>,
@@ -45,6 +46,7 @@ impl Access {
             jobs: ledger.clone(),
             items: ledger.clone(),
             users: ledger.clone(),
+            batches: ledger.clone(),
             reports: ledger.clone(),
             planning: ledger.clone(),
             processes: ledger.clone(),

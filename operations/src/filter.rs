@@ -74,7 +74,7 @@ pub(crate) fn meant<'a>(word: &str, of: impl IntoIterator<Item = &'a str>) -> St
     let most = if word.chars().count() < 5 { 1 } else { 2 };
     let near = of.into_iter().map(|known| (changes(word, known), known)).min_by_key(|(changes, _)| *changes);
     match near {
-        Some((changes, known)) if changes <= most => format!("; did you mean {known}?"),
+        Some((changes, known)) if changes <= most => format!(" (did you mean {known}?)"),
         _ => String::new(),
     }
 }
@@ -158,7 +158,7 @@ mod tests {
     fn a_word_that_is_nearly_another_is_taken_for_it() {
         let of = |word| meant(word, ["state", "code", "line"]);
         for (word, known) in [("stat", "state"), ("STATE", "state"), ("cod", "code"), ("lines", "line")] {
-            assert_eq!(of(word), format!("; did you mean {known}?"));
+            assert_eq!(of(word), format!(" (did you mean {known}?)"));
         }
         for word in ["hospital", "ward", "", "x"] {
             assert_eq!(of(word), "");

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 pub use list::{Listed, User, list};
 pub use selection::{KEYS, Selection};
+pub(crate) use selection::{batches, code};
 
 use crate::{Access, Error, RunName};
 

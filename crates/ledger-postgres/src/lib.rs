@@ -20,6 +20,7 @@
 //! transactions), one connection for everything (a slow report would stop heartbeats).
 
 mod application;
+mod batches;
 mod controls;
 mod copy;
 mod dead;

@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 use ferry_domain::{
     ItemSeq, ItemState, RunId, SourceKey,
-    ports::{Batches, LOOKED_AT, ListedUser, UserFilter, Users},
+    ports::{BatchIds, LOOKED_AT, ListedUser, UserFilter, Users},
 };
 use ferry_ledger::{Result, rows::ListedUserRow, words};
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ pub(crate) struct Asked {
 impl Asked {
     pub(crate) fn of(filter: &UserFilter) -> Self {
         let UserFilter { states, codes, keys, places, lines, batches, properties } = filter;
-        let some_batches = *batches != Batches::default();
+        let some_batches = *batches != BatchIds::default();
         Asked {
             states: states.iter().copied().map(ItemState::as_str).collect(),
             codes: words::codes(codes),

@@ -19,6 +19,7 @@
 //! One process per file: [`EmbeddedLock`].
 
 mod application;
+mod batches;
 mod connection;
 mod controls;
 mod dead;

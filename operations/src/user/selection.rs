@@ -6,7 +6,7 @@
 
 use ferry_domain::{
     BatchId, ItemState, RunId, SourceKey,
-    ports::{Batches, Lines, Property, UserFilter},
+    ports::{BatchIds, Lines, Property, UserFilter},
 };
 
 use crate::{
@@ -111,7 +111,7 @@ fn state(word: &str) -> Result<ItemState, Wrong> {
     })
 }
 
-fn code(word: &str) -> Result<ferry_domain::Code, Wrong> {
+pub(crate) fn code(word: &str) -> Result<ferry_domain::Code, Wrong> {
     word.parse().map_err(|_| {
         let meant = filter::meant(word, ferry_domain::Code::ALL.iter().map(|code| code.as_str()));
         let which = "ferry run report names those of a run, such as EMAIL_INVALID";
@@ -139,14 +139,14 @@ fn lines(text: &str) -> Result<Lines, Wrong> {
 }
 
 /// An id, or how it begins: all ids between the least and the greatest that begin so.
-fn batches(text: &str) -> Result<Batches, Wrong> {
+pub(crate) fn batches(text: &str) -> Result<BatchIds, Wrong> {
     let digits = text.to_ascii_lowercase().replace('-', "");
     let end = |fill: char| {
         let filled = format!("{digits}{}", fill.to_string().repeat(DIGITS.saturating_sub(digits.len())));
         filled.parse::<BatchId>()
     };
     match (end('0'), end('f')) {
-        (Ok(first), Ok(last)) if digits.len() >= LEAST => Ok(Batches { first, last }),
+        (Ok(first), Ok(last)) if digits.len() >= LEAST => Ok(BatchIds { first, last }),
         _ => {
             let how = format!("give the batch's id, or at least {LEAST} characters of its beginning");
             Err(Wrong(format!("batch={}: {how}", filter::shown(text))))
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_meant_by_how_its_id_begins() {
-        let Batches { first, last } = of("batch=019A-bc").batches;
+        let BatchIds { first, last } = of("batch=019A-bc").batches;
         assert_eq!(first.to_string(), "019abc00-0000-0000-0000-000000000000");
         assert_eq!(last.to_string(), "019abcff-ffff-ffff-ffff-ffffffffffff");
         let whole = of(&format!("batch={first}")).batches;
@@ -240,7 +240,7 @@ mod tests {
         assert!(known(&["role".to_owned()], &there).is_ok());
         let error = known(&["hospitl".to_owned()], &there).unwrap_err().to_string();
         assert!(
-            error.contains("batch; and what") && error.contains("hospital, role; did you mean hospital?"),
+            error.contains("batch; and what") && error.contains("hospital, role (did you mean hospital?)"),
             "{error}"
         );
         assert!(!known(&["sate".to_owned()], &[]).unwrap_err().to_string().contains("application"));

@@ -23,7 +23,7 @@ const START: &str = "Examples:
 
 const RETRY: &str = "Examples:
   ferry run retry last                               all who failed or are in conflict, unless a rule refused them
-  ferry run retry last --code AUTH0_UNAVAILABLE      those with one code
+  ferry run retry last --code SERVER_ERROR           those with one code
   ferry run retry last --where 'hospital=H-12 line=200..300'
                                                      keys of the filter: see ferry user list --help";
 

@@ -1,4 +1,4 @@
-//! Users whom a person chooses by a filter: shown first, then tried again.
+//! Users and batches that a person chooses by a filter: shown first; users then tried again.
 
 use std::time::Duration;
 
@@ -7,7 +7,11 @@ use serde_json::Value;
 
 use crate::operators::stage::{Stage, on_both_ledgers};
 
-on_both_ledgers!(those_whom_a_filter_shows_are_tried_again, a_retry_with_a_filter_says_what_it_would_do);
+on_both_ledgers!(
+    those_whom_a_filter_shows_are_tried_again,
+    a_retry_with_a_filter_says_what_it_would_do,
+    batches_are_listed_and_shown,
+);
 
 /// Gives up a provision job of the run: its users fail.
 async fn give_up(stage: &Stage) {
@@ -78,4 +82,35 @@ async fn a_retry_with_a_filter_says_what_it_would_do(stage: &mut Stage) {
     let mistyped = stage.says("run retry RUN --where hospitel=H-1", 2, &["did you mean hospital?"]);
     assert!(mistyped.err.contains("state, code, key, line, place, batch"), "{}", mistyped.all());
     assert!(mistyped.err.contains("hospital, role, ward"), "{}", mistyped.all());
+}
+
+async fn batches_are_listed_and_shown(stage: &mut Stage) {
+    give_up(stage).await;
+    let whole = stage.json("batch list RUN");
+    let batches = whole["batches"].as_array().unwrap();
+    assert_eq!(
+        (whole["matching"].as_u64(), &whole["next_after"]),
+        (Some(batches.len() as u64), &Value::Null)
+    );
+    let users: i64 = batches.iter().map(|batch| batch["users"].as_i64().unwrap()).sum();
+    assert_eq!(users, 60);
+    stage.says("batch list RUN --limit 1", 0, &["1 of ", "next page: ferry batch list", "--after 0"]);
+    let rest = stage.json("batch list RUN --after 0");
+    assert_eq!(rest["batches"].as_array().unwrap()[..], batches[1..]);
+
+    let lost = &stage.json("batch list RUN --where code=CRASHED_WORKER")["batches"];
+    assert_eq!(lost.as_array().unwrap().len(), 1);
+    assert_eq!((&lost[0]["jobs"][0]["state"], &lost[0]["pending"]), (&"dead".into(), &0.into()));
+    let id = lost[0]["batch"].as_str().unwrap();
+    assert_eq!(&stage.json(&format!("batch show {id}")), &lost[0]);
+    let shown = stage.ferry(&format!("batch show {id}"));
+    assert!(shown.out.contains("dead, last CRASHED_WORKER"), "{}", shown.all());
+    assert!(shown.out.contains(&format!("--where batch={id}")), "{}", shown.all());
+    let table = stage.ferry("batch list RUN --where job=dead");
+    assert!(table.out.contains("provision dead, last CRASHED_WORKER"), "{}", table.all());
+
+    stage.says("batch list RUN --where state=opn", 2, &["did you mean open?"]);
+    stage.says("batch show ffffffff", 2, &["no batch", "ferry batch list"]);
+    stage.says("batch show xyz", 2, &["batch's id"]);
+    stage.says("batch list 01890000-0000-7000-8000-000000000001", 2, &["ferry run list"]);
 }

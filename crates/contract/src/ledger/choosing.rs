@@ -1,4 +1,4 @@
-//! Cases of users whom a person chooses by a filter: listed, counted, and tried again.
+//! Cases of users and batches that a person chooses by a filter: listed, counted, and tried again.
 
 use super::{
     LedgerWorld,
@@ -8,8 +8,10 @@ use ferry_domain::{
     code::Code,
     ids::{BatchId, ItemSeq, RunId, SourceKey},
     item::{ItemState, NewItem, Outcome},
-    job::JobKind,
-    ports::{Batches, Lines, Property, Retried, Retryable, UserFilter},
+    job::{JobKind, JobState},
+    ports::{BatchFilter, BatchIds, Lines, Property, Retried, Retryable, UserFilter},
+    run::BatchState,
+    tally::Tally,
 };
 use serde_json::json;
 
@@ -97,7 +99,7 @@ pub async fn users_are_chosen_by_all_that_a_filter_says(world: impl LedgerWorld)
     assert_eq!(seqs(&scene, run, &UserFilter { places, ..all.clone() }).await, [1, 2, 3, 4, 5, 6]);
     let lines = Lines { first: 4, last: 6 }; // a header is the first
     assert_eq!(seqs(&scene, run, &UserFilter { lines, ..all.clone() }).await, [3, 4, 5]);
-    let batches = Batches { first: batches[1], last: batches[1] };
+    let batches = BatchIds { first: batches[1], last: batches[1] };
     assert_eq!(seqs(&scene, run, &UserFilter { batches, ..all.clone() }).await, [5, 6, 7, 8]);
     let together = UserFilter {
         lines,
@@ -158,4 +160,40 @@ pub async fn those_who_are_chosen_are_tried_again(world: impl LedgerWorld) {
     assert_eq!(items.iter().map(|item| item.seq.0).collect::<Vec<_>>(), [2]);
     let moved = UserFilter { states: vec![ItemState::Created], ..UserFilter::default() };
     assert_eq!(scene.ledger.count_retryable(run, &moved).await.unwrap(), Retryable { take: 0, left: 5 });
+}
+
+/// With their users in numbers, their jobs, and who holds those.
+pub async fn batches_are_listed_with_their_jobs_and_holders(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let run = scene.running("a.csv", 6, 2).await;
+    let worker = scene.worker();
+    let sends = scene.ledger.take_ready(2).await.unwrap();
+    let lease = scene.take_as(&worker, &sends[0]).await;
+    assert!(scene.ledger.give_up(sends[1].job, Code::CrashedWorker, worker.id).await.unwrap());
+
+    let list = async |filter: &BatchFilter, after, most| {
+        let found = scene.ledger.list_batches(run, filter, after, most).await.unwrap();
+        found.into_iter().map(|batch| batch.ordinal).collect::<Vec<_>>()
+    };
+    let all = BatchFilter::default();
+    assert_eq!(list(&all, -1, 9).await, [0, 1, 2, 3], "0 is for those whom a rule settled");
+    assert_eq!((list(&all, -1, 2).await, list(&all, 1, 2).await), (vec![0, 1], vec![2, 3]));
+    assert_eq!(scene.ledger.count_batches(run, &all).await.unwrap(), 4);
+    let leased = BatchFilter { jobs: vec![JobState::Leased], ..all.clone() };
+    let given_up = BatchFilter { codes: vec![Code::CrashedWorker], ..all.clone() };
+    let both = BatchFilter { jobs: vec![JobState::Leased], ..given_up.clone() };
+    let open = BatchFilter { states: vec![BatchState::Open], ..all };
+    for (filter, found) in [(&leased, vec![1]), (&given_up, vec![2]), (&both, vec![]), (&open, vec![1, 3])] {
+        assert_eq!(list(filter, -1, 9).await, found, "{filter:?}");
+        assert_eq!(scene.ledger.count_batches(run, filter).await.unwrap(), found.len() as i64);
+    }
+
+    let id = lease.of.batch.unwrap();
+    let found = scene.ledger.batches(BatchIds { first: id, last: id }, 9).await.unwrap().remove(0);
+    assert_eq!((found.id, found.run, found.state, found.round), (id, run, BatchState::Open, 1));
+    assert_eq!(found.tally, Tally { source: 2, pending: 2, ..Tally::default() });
+    let [held] = &found.jobs[..] else { panic!("one job was expected: {:?}", found.jobs) };
+    assert_eq!((held.job.kind, held.job.state), (JobKind::Provision, JobState::Leased));
+    assert_eq!(held.holder.as_deref(), Some("host/1"));
+    assert!(scene.ledger.batches(BatchIds::default(), 9).await.unwrap().len() >= 4);
 }

@@ -196,7 +196,8 @@ macro_rules! ledger_suite {
                 users_are_chosen_by_all_that_a_filter_says,
                 users_are_chosen_by_what_the_application_knows,
                 chosen_users_come_in_pages,
-                those_who_are_chosen_are_tried_again;
+                those_who_are_chosen_are_tried_again,
+                batches_are_listed_with_their_jobs_and_holders;
             operating:
                 failures_are_grouped_with_examples,
                 items_are_paged_and_filtered,

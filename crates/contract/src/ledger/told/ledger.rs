@@ -12,12 +12,12 @@ use ferry_domain::{
     application::{RowId, RowIds},
     migration::Migrated,
     ports::{
-        AuditLine, BatchVerification, Cancellable, Command, Controls, DeadCount, DeadFilter, DeadLetter,
-        DeadLetters, DeadTry, DeadView, Discrepancy, Duty, FailureGroup, ItemFilter, ItemView, Items,
-        JobCount, Jobs, Leases, LedgerError, ListedUser, Migration, Moved, Moves, Orders, Presence,
-        Processes, QueueCount, Redriven, Reports, Rescued, Restored, Retried, Retryable, RunNow, Runs,
-        SealedRun, StoredReport, Unclaimed, UserFilter, UserInRun, Users, WatchedRun, Whose, WorkerRecord,
-        WorkerView, WriteBack,
+        AuditLine, BatchFilter, BatchIds, BatchVerification, BatchView, Batches, Cancellable, Command,
+        Controls, DeadCount, DeadFilter, DeadLetter, DeadLetters, DeadTry, DeadView, Discrepancy, Duty,
+        FailureGroup, ItemFilter, ItemView, Items, JobCount, Jobs, Leases, LedgerError, ListedUser,
+        Migration, Moved, Moves, Orders, Presence, Processes, QueueCount, Redriven, Reports, Rescued,
+        Restored, Retried, Retryable, RunNow, Runs, SealedRun, StoredReport, Unclaimed, UserFilter,
+        UserInRun, Users, WatchedRun, Whose, WorkerRecord, WorkerView, WriteBack,
     },
     run::RunMove,
 };
@@ -163,6 +163,27 @@ impl Users for Told {
 
     async fn properties(&self, run: RunId) -> Result<Vec<String>> {
         self.0.ledger.properties(run).await
+    }
+}
+
+#[async_trait]
+impl Batches for Told {
+    async fn list_batches(
+        &self,
+        run: RunId,
+        filter: &BatchFilter,
+        after: i64,
+        most: i64,
+    ) -> Result<Vec<BatchView>> {
+        self.0.ledger.list_batches(run, filter, after, most).await
+    }
+
+    async fn count_batches(&self, run: RunId, filter: &BatchFilter) -> Result<i64> {
+        self.0.ledger.count_batches(run, filter).await
+    }
+
+    async fn batches(&self, ids: BatchIds, most: i64) -> Result<Vec<BatchView>> {
+        self.0.ledger.batches(ids, most).await
     }
 }
 

@@ -32,7 +32,7 @@ pub struct UserFilter {
     /// On these lines of their file or table.
     pub lines: Lines,
     /// In one of these batches.
-    pub batches: Batches,
+    pub batches: BatchIds,
     /// With these properties.
     pub properties: Vec<Property>,
 }
@@ -71,7 +71,7 @@ impl fmt::Display for UserFilter {
         if *lines != Lines::default() {
             terms.push(format!("line={}..{}", lines.first, lines.last));
         }
-        if *batches != Batches::default() {
+        if *batches != BatchIds::default() {
             terms.push(format!("batch={batches}"));
         }
         terms.extend(properties.iter().map(|of| format!("app.{}=…", of.name)));
@@ -80,7 +80,7 @@ impl fmt::Display for UserFilter {
 }
 
 /// How all their ids begin.
-impl fmt::Display for Batches {
+impl fmt::Display for BatchIds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (first, last) = (self.first.to_string(), self.last.to_string());
         let alike = first.chars().zip(last.chars()).take_while(|(one, other)| one == other);
@@ -105,16 +105,16 @@ impl Default for Lines {
 
 /// Batches by the order of their ids; both ends are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Batches {
+pub struct BatchIds {
     /// The first.
     pub first: BatchId,
     /// The last.
     pub last: BatchId,
 }
 
-impl Default for Batches {
+impl Default for BatchIds {
     fn default() -> Self {
-        Batches { first: BatchId(Uuid::nil()), last: BatchId(Uuid::max()) }
+        BatchIds { first: BatchId(Uuid::nil()), last: BatchId(Uuid::max()) }
     }
 }
 
