@@ -19,7 +19,8 @@ const LIST: &str = "Keys of a filter; all terms must hold, and A,B means one of 
   place=   the file or table, as reports show it
   line=    200, 200..300, 200.. or ..300
   batch=   the batch's id, or how it begins
-  NAME=    what the application knows of a user (app_metadata), such as hospital; app.NAME is the same
+  NAME=    what the application knows of a user (app_metadata), such as hospital; app.NAME is the same.
+           Of a record that a rule refused, such as EMAIL_INVALID, it is not kept
 
 Examples:
   ferry user list                                    the first 50 of the newest run

@@ -103,6 +103,9 @@ async fn users_are_listed_by_a_filter_page_by_page() {
     assert!(csv.out.starts_with("key,place,state,code,auth0_user_id,batch\n"), "{}", csv.out);
     assert!(!csv.all().contains('@') && !page.all().contains('@'), "no address is shown");
 
+    let refused = world.place.must(&["user", "list", "--where", "code=EMAIL_INVALID app.hospital=H-01"]);
+    assert!(refused.err.contains("nothing is kept but"), "{}", refused.all());
+
     for (filter, words) in [
         ("sate=failed", "did you mean state?"),
         ("hospitl=H-12", "did you mean hospital?"),

@@ -48,6 +48,11 @@ impl Selection {
         Ok(selection)
     }
 
+    /// Whether it looks at what the application knows: a record that a rule refused has nothing of it.
+    pub fn has_properties(&self) -> bool {
+        !self.filter.properties.is_empty()
+    }
+
     /// The filter as it is, with codes that were chosen by an option.
     ///
     /// # Errors

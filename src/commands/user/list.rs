@@ -44,11 +44,16 @@ pub struct Options {
 
 const COLUMNS: [&str; 6] = ["key", "place", "state", "code", "auth0_user_id", "batch"];
 
+/// Said where a filter by properties finds nobody.
+const NO_RECORD: &str = "Of a record that a rule refused (EMAIL_INVALID, for example) nothing is kept but its key and \
+                         place: choose those by code, place and line.";
+
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let text = options.filter.as_deref().unwrap_or_default();
     let selection = Selection::read(text).map_err(Error::from).context("--where")?;
     let access = wiring::access(setup).await?;
     let Options { after, limit, .. } = options;
+    let of_application = selection.has_properties();
     let listed = user::list(&access, &options.run, selection, after, limit).await?;
     match options.output {
         Form::Json => {
@@ -66,6 +71,9 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
         Form::Table => {}
     }
     output::say(&told(&listed, &options));
+    if of_application && listed.matching == 0 {
+        output::say(&output::folded(NO_RECORD, 0).join("\n"));
+    }
     Ok(Exit::Done)
 }
 
