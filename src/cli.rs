@@ -6,8 +6,8 @@ use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
     commands::{
-        audit, check, config, dead, demo, health, migrate, plan, queue, run, seed, simulate, stop_all, user,
-        worker,
+        audit, batch, check, config, dead, demo, health, migrate, plan, queue, run, seed, simulate, stop_all,
+        user, worker,
     },
     made_with::Carried,
     options::Global,
@@ -95,9 +95,12 @@ pub enum Command {
     /// Move users: start, list, show, watch, pause, resume, cancel, rate, retry, report
     #[command(subcommand)]
     Run(run::Command),
-    /// One user: what each run made of it, and how its account is now
+    /// Users of a run by a filter; one user: what each run made of it, and how its account is now
     #[command(subcommand)]
     User(user::Command),
+    /// Batches of a run: how many of their users are where, their jobs, and who holds them
+    #[command(subcommand)]
+    Batch(batch::Command),
     /// Stop sending for every run and every worker, until resume-all
     StopAll(stop_all::Options),
     /// Undo stop-all: let workers send again. Paused and stopped runs stay as they are

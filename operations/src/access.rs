@@ -5,8 +5,8 @@ use std::sync::Arc;
 use ferry_domain::{
     BatchId, RunId, RunView,
     ports::{
-        Clock, Command, Controls, DeadLetters, Items, Jobs, Ledger, Moves, Planning, Processes, Random,
-        Reports, Runs,
+        Batches, Clock, Command, Controls, DeadLetters, Items, Jobs, Ledger, Moves, Planning, Processes,
+        Random, Reports, Runs, Users,
     },
 };
 
@@ -23,6 +23,8 @@ pub struct Access {
     pub jobs: Arc<dyn Jobs>,
     /// Their users.
     pub items: Arc<dyn Items>,
+    pub(crate) users: Arc<dyn Users>,
+    pub(crate) batches: Arc<dyn Batches>,
     /// Their reports.
     pub reports: Arc<dyn Reports>,
     pub(crate) planning: Arc<dyn Planning>,
@@ -43,6 +45,8 @@ impl Access {
             runs: ledger.clone(),
             jobs: ledger.clone(),
             items: ledger.clone(),
+            users: ledger.clone(),
+            batches: ledger.clone(),
             reports: ledger.clone(),
             planning: ledger.clone(),
             processes: ledger.clone(),

@@ -7,7 +7,7 @@ use ferry_domain::{
     ports::{DirectoryError, LedgerError, QueueError, SourceError},
 };
 
-use crate::{dead, filter, named, plan, planner, rate, report, restore, user};
+use crate::{batch, dead, filter, named, plan, planner, rate, report, restore, user};
 
 /// There is no run with this id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +47,9 @@ pub enum Error {
     /// No run has such a user.
     #[error(transparent)]
     User(#[from] user::Unknown),
+    /// No batch, or more than one, is named so.
+    #[error(transparent)]
+    Batch(#[from] batch::Refusal),
     /// There is no such report.
     #[error(transparent)]
     Report(#[from] report::Refusal),
@@ -88,7 +91,7 @@ impl Error {
             Error::Plan(refusal) => refusal.kind(),
             Error::Migration(_) | Error::ChangedWhileRead(_) => Kind::Refused,
             Error::Rate(refusal) => refusal.kind(),
-            Error::Dead(_) | Error::User(_) => Kind::Wrong,
+            Error::Dead(_) | Error::User(_) | Error::Batch(_) => Kind::Wrong,
             Error::Restore(restore::Refusal::NotEnded(..)) => Kind::Refused,
             Error::Restore(_) => Kind::Wrong,
             Error::Report(refusal) => refusal.kind(),

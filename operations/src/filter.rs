@@ -14,8 +14,8 @@ pub struct Wrong(pub String);
 /// One term.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Term<'a> {
-    /// One of the known keys.
-    pub key: &'static str,
+    /// One of the known keys; or another, where the list takes others.
+    pub key: &'a str,
     /// At least one, none of them empty.
     pub values: Vec<&'a str>,
 }
@@ -25,25 +25,74 @@ pub struct Term<'a> {
 /// # Errors
 /// Says which term is wrong and what there is.
 pub fn parse<'a>(text: &'a str, known: &[&'static str]) -> Result<Vec<Term<'a>>, Wrong> {
+    let terms = parse_any(text, known)?;
+    match terms.iter().find(|term| !known.contains(&term.key)) {
+        Some(term) => Err(no_key(term.key, known, "")),
+        None => Ok(terms),
+    }
+}
+
+/// Reads a filter whose keys are `known`, or others that the caller knows.
+///
+/// # Errors
+/// Says which term is wrong.
+pub fn parse_any<'a>(text: &'a str, known: &[&'static str]) -> Result<Vec<Term<'a>>, Wrong> {
     let mut terms: Vec<Term<'a>> = Vec::new();
     for word in text.split_whitespace() {
-        let Some((key, values)) = word.split_once('=') else {
+        let Some((key, values)) = word.split_once('=').filter(|(key, _)| !key.is_empty()) else {
             let example = known.first().copied().unwrap_or("key");
-            return Err(Wrong(format!("{word:?}: terms are written key=value, for example {example}=…")));
-        };
-        let Some(&key) = known.iter().find(|name| **name == key) else {
-            return Err(Wrong(format!("{word:?}: there is no key {key:?}; there are: {}", known.join(", "))));
+            return Err(Wrong(format!(
+                "{}: terms are written key=value, for example {example}=…",
+                shown(word)
+            )));
         };
         if terms.iter().any(|term| term.key == key) {
             return Err(Wrong(format!("{key} is given twice; write several values as {key}=A,B")));
         }
         let values: Vec<&str> = values.split(',').collect();
         if values.iter().any(|value| value.is_empty()) {
-            return Err(Wrong(format!("{word:?}: a value is missing")));
+            return Err(Wrong(format!("{}: a value is missing", shown(word))));
         }
         terms.push(Term { key, values });
     }
     Ok(terms)
+}
+
+/// The one error about a key that a list does not have. `also` says what else there is.
+pub fn no_key(key: &str, known: &[&str], also: &str) -> Wrong {
+    let meant = meant(key, known.iter().copied());
+    Wrong(format!("there is no key {}{meant}; there are: {}{also}", shown(key), known.join(", ")))
+}
+
+/// A word of a person as an error may show it: it may hold an address.
+pub(crate) fn shown(word: &str) -> String {
+    if word.contains('@') { "a term with an @ in it".to_owned() } else { format!("{word:?}") }
+}
+
+/// `; did you mean …?` where a word is nearly one that there is.
+pub(crate) fn meant<'a>(word: &str, of: impl IntoIterator<Item = &'a str>) -> String {
+    let most = if word.chars().count() < 5 { 1 } else { 2 };
+    let near = of.into_iter().map(|known| (changes(word, known), known)).min_by_key(|(changes, _)| *changes);
+    match near {
+        Some((changes, known)) if changes <= most => format!(" (did you mean {known}?)"),
+        _ => String::new(),
+    }
+}
+
+/// Characters to add, remove or replace until one word is the other, in whatever case.
+fn changes(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (nth, a) in one.chars().enumerate() {
+        let mut above = row[0];
+        row[0] = nth + 1;
+        for (at, b) in other.iter().enumerate() {
+            let replaced = above + usize::from(!a.eq_ignore_ascii_case(b));
+            above = row[at + 1];
+            row[at + 1] = replaced.min(above + 1).min(row[at] + 1);
+        }
+    }
+    row[other.len()]
 }
 
 impl<'a> Term<'a> {
@@ -98,6 +147,21 @@ mod tests {
         ] {
             let error = parse(wrong, &KNOWN).unwrap_err();
             assert!(error.to_string().contains(word), "{wrong}: {error}");
+        }
+        let near = parse("stat=a", &KNOWN).unwrap_err().to_string();
+        assert!(near.contains("did you mean state?"), "{near}");
+        assert!(!parse("ann@example.com", &KNOWN).unwrap_err().to_string().contains("ann"));
+        assert_eq!(parse_any("hospital=H-12", &KNOWN).unwrap()[0].key, "hospital");
+    }
+
+    #[test]
+    fn a_word_that_is_nearly_another_is_taken_for_it() {
+        let of = |word| meant(word, ["state", "code", "line"]);
+        for (word, known) in [("stat", "state"), ("STATE", "state"), ("cod", "code"), ("lines", "line")] {
+            assert_eq!(of(word), format!(" (did you mean {known}?)"));
+        }
+        for word in ["hospital", "ward", "", "x"] {
+            assert_eq!(of(word), "");
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod planner; // from a source into a ledger, in chunks
 pub mod start; // plans a source and lets workers begin
 
 pub mod audit; // who ordered what, when and why
+pub mod batch; // batches of a run, with their jobs
 pub mod dead; // dead letters: list, show, redrive, discard
 pub mod moves; // pause, resume, cancel a run
 pub mod queue; // jobs between ledger and workers: list, rebuild

@@ -4,24 +4,24 @@ use std::fmt;
 
 use ferry_domain::{
     Code, ItemState, RunId, RunView,
-    ports::{LedgerError, Retryable},
+    ports::{LedgerError, Retryable, UserFilter},
     run::{RunMove, batches_for},
 };
 use serde::Serialize;
 
-use crate::{Access, Error};
+use crate::{Access, Error, user::Selection};
 
 /// How many users would be tried again.
 #[derive(Clone, Debug)]
 pub struct Question {
     /// The run.
     pub run: RunView,
-    /// Only users with these codes; all when empty.
-    pub codes: Vec<Code>,
+    /// Only users that it means.
+    pub filter: UserFilter,
     /// Users that would go again.
     pub users: i64,
     /// Failed or conflicting users that are left alone: a rule refused their record, or
-    /// their code was not asked for.
+    /// the filter does not mean them.
     pub left: i64,
     /// The codes of the run's failed and conflicting users, with their number and whether a
     /// retry takes them up; the largest group first.
@@ -55,7 +55,9 @@ impl Question {
                 source.join(", ")
             ),
             (again, _) => {
-                format!("Nothing to retry with this code. What can be tried again: {}.", again.join(", "))
+                let which =
+                    if self.filter.is_of_codes() { "with this code" } else { "that the filter means" };
+                format!("Nothing to retry {which}. What can be tried again: {}.", again.join(", "))
             }
         }
     }
@@ -72,20 +74,22 @@ impl fmt::Display for Question {
 ///
 /// # Errors
 /// When there is no such run, and when it can't be retried in its state.
-pub async fn ask(access: &Access, run: RunId, codes: Vec<Code>) -> Result<Question, Error> {
+pub async fn ask(access: &Access, run: RunId, selection: Selection) -> Result<Question, Error> {
     let run = access.run(run).await?;
     if run.state.after(RunMove::Retry).is_none() {
         return Err(LedgerError::no_such_move(run.id, run.state, RunMove::Retry).into());
     }
-    let Retryable { take: users, left } = access.moves.count_retryable(run.id, &codes).await?;
+    let filter = selection.of(access, run.id).await?;
+    let Retryable { take: users, left } = access.moves.count_retryable(run.id, &filter).await?;
     let failures = access.reports.failures(run.id).await?;
     let failed = failures.iter().filter(|group| group.state != ItemState::Skipped);
     let mut there = Vec::new();
     for group in failed {
-        let again = access.moves.count_retryable(run.id, &[group.code]).await?.take.min(group.count);
+        let of_code = UserFilter::with_codes(&[group.code]);
+        let again = access.moves.count_retryable(run.id, &of_code).await?.take.min(group.count);
         there.push(There { code: group.code, users: group.count, again });
     }
-    Ok(Question { run, codes, users, left, there })
+    Ok(Question { run, filter, users, left, there })
 }
 
 /// What a retry did.
@@ -109,12 +113,12 @@ pub struct Retried {
 /// # Errors
 /// When the run can't be retried now.
 pub async fn act(access: &Access, question: &Question, reason: Option<&str>) -> Result<Retried, Error> {
-    let Question { run, codes, users, left, .. } = question;
+    let Question { run, filter, users, left, .. } = question;
     if *users == 0 {
         return Ok(Retried { run: run.id, retried: 0, left: *left, batches: None, round: run.round });
     }
     let ids = access.batches(batches_for(*users, run.spec.batch_size.into()));
-    let retried = access.moves.retry(run.id, codes, &ids, &access.command(reason)).await?;
+    let retried = access.moves.retry(run.id, filter, &ids, &access.command(reason)).await?;
     Ok(Retried {
         run: run.id,
         retried: retried.items,
@@ -135,8 +139,8 @@ mod tests {
     fn nothing_to_retry_names_what_there_is() {
         let of = |there: &[(Code, i64, i64)]| {
             let there = there.iter().map(|&(code, users, again)| There { code, users, again }).collect();
-            Question { run: run_view(RunState::Sealed), codes: Vec::new(), users: 0, left: 0, there }
-                .nothing()
+            let (run, filter) = (run_view(RunState::Sealed), UserFilter::default());
+            Question { run, filter, users: 0, left: 0, there }.nothing()
         };
         assert!(of(&[]).contains("nobody failed"));
         let rules = of(&[(Code::EmailInvalid, 3, 0), (Code::ChangedSinceMoved, 1, 0)]);

@@ -14,6 +14,19 @@ pub fn counted(number: i64, one: &str) -> String {
     format!("{number} {one}{s}")
 }
 
+/// A number with its thousands apart: `1,203`.
+pub fn grouped(number: i64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) && !text.ends_with('-') {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// A share in hundredths of a percent, 0 to 10,000: the finest that is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Percent(pub u32);
@@ -142,5 +155,14 @@ mod tests {
         assert_eq!(rounded(Duration::from_millis(4_230)), "4 s");
         assert_eq!(shown(Duration::from_secs(8_000)), "2 h");
         assert_eq!(shown(Duration::from_secs(7 * 86_400)), "7 days");
+    }
+
+    #[test]
+    fn thousands_are_apart() {
+        for (number, text) in
+            [(0, "0"), (999, "999"), (1_203, "1,203"), (-100_000, "-100,000"), (1_000_000, "1,000,000")]
+        {
+            assert_eq!(grouped(number), text);
+        }
     }
 }

@@ -1,11 +1,18 @@
 //! All that is known of one user: what each run made of it, its jobs, and how the account is now.
 
+mod list;
+mod selection;
+
 use ferry_domain::{
     Code, JobKind, JobState, RunId, RunState, RunView, SourceKey,
     ports::{Directory, DirectoryError, UserInRun, UserJob},
     verification::{Verification, compare},
 };
 use serde::Serialize;
+
+pub use list::{Listed, User, list};
+pub use selection::{KEYS, Selection};
+pub(crate) use selection::{batches, code};
 
 use crate::{Access, Error, RunName};
 

@@ -2,6 +2,7 @@
 //! an exit code. Commands do not import one another.
 
 pub mod audit;
+pub mod batch;
 pub mod check;
 pub mod config;
 pub mod dead;
@@ -53,6 +54,7 @@ async fn run_command(setup: &Setup, command: Command) -> anyhow::Result<Exit> {
         Command::Queue(command) => queue::run(setup, command).await,
         Command::Dead(command) => dead::run(setup, command).await,
         Command::User(command) => user::run(setup, command).await,
+        Command::Batch(command) => batch::run(setup, command).await,
         Command::Worker(options) => worker::run(setup, options).await,
         Command::Health(options) => health::run(options).await,
         Command::Simulate(options) => simulate::run(options).await,

@@ -235,6 +235,14 @@ pub enum BatchState {
 }
 
 impl BatchState {
+    /// All states.
+    pub const ALL: [BatchState; 3] = [BatchState::Open, BatchState::Provisioned, BatchState::Verified];
+
+    /// The state a word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+
     /// The word used in databases.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -20,6 +20,7 @@
 //! transactions), one connection for everything (a slow report would stop heartbeats).
 
 mod application;
+mod batches;
 mod controls;
 mod copy;
 mod dead;
@@ -36,6 +37,7 @@ mod reports;
 mod runs;
 mod statistics;
 mod transaction;
+mod users;
 
 pub use application::PostgresApplication;
 

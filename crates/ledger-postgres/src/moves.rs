@@ -5,8 +5,8 @@ mod retry;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    BatchId, Code, RunId,
-    ports::{Cancellable, Command, Moved, Moves, Retried, Retryable},
+    BatchId, RunId,
+    ports::{Cancellable, Command, Moved, Moves, Retried, Retryable, UserFilter},
     run::RunMove,
 };
 use ferry_ledger::{
@@ -45,23 +45,23 @@ impl Moves for PostgresLedger {
     async fn retry(
         &self,
         run: RunId,
-        codes: &[Code],
+        filter: &UserFilter,
         batch_ids: &[BatchId],
         command: &Command<'_>,
     ) -> Result<Retried> {
         self.trying("could not retry items", || async {
             let mut tx = self.begin_long().await?;
-            let retried = scripts::retry(&mut Tx(&mut tx), run, codes, batch_ids, command).await?;
+            let retried = scripts::retry(&mut Tx(&mut tx), run, filter, batch_ids, command).await?;
             tx.commit().await?;
             Ok(retried)
         })
         .await
     }
 
-    async fn count_retryable(&self, run: RunId, codes: &[Code]) -> Result<Retryable> {
+    async fn count_retryable(&self, run: RunId, filter: &UserFilter) -> Result<Retryable> {
         let failed = self.failed("could not count retryable items");
         let mut connection = self.pool.acquire().await.map_err(self.sql_failed("could not be reached"))?;
-        Tx(&mut connection).retryable(run, codes).await.map_err(failed)
+        Tx(&mut connection).retryable(run, filter).await.map_err(failed)
     }
 }
 

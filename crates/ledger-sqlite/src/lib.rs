@@ -19,6 +19,7 @@
 //! One process per file: [`EmbeddedLock`].
 
 mod application;
+mod batches;
 mod connection;
 mod controls;
 mod dead;
@@ -33,6 +34,7 @@ mod processes;
 mod relocate;
 mod reports;
 mod runs;
+mod users;
 mod values;
 
 pub use application::{SqliteApplication, application_table};

@@ -5,8 +5,8 @@ mod retry;
 
 use async_trait::async_trait;
 use ferry_domain::{
-    BatchId, Code, RunId,
-    ports::{Cancellable, Command, Moved, Moves, Retried, Retryable},
+    BatchId, RunId,
+    ports::{Cancellable, Command, Moved, Moves, Retried, Retryable, UserFilter},
     run::RunMove,
 };
 use ferry_ledger::{
@@ -43,19 +43,19 @@ impl Moves for SqliteLedger {
     async fn retry(
         &self,
         run: RunId,
-        codes: &[Code],
+        filter: &UserFilter,
         batch_ids: &[BatchId],
         command: &Command<'_>,
     ) -> Result<Retried> {
         let mut tx = self.write(RETRYING).await?;
-        let retried = scripts::retry(&mut Tx(&mut tx), run, codes, batch_ids, command).await?;
+        let retried = scripts::retry(&mut Tx(&mut tx), run, filter, batch_ids, command).await?;
         tx.commit().await.doing(RETRYING)?;
         Ok(retried)
     }
 
-    async fn count_retryable(&self, run: RunId, codes: &[Code]) -> Result<Retryable> {
+    async fn count_retryable(&self, run: RunId, filter: &UserFilter) -> Result<Retryable> {
         let mut connection = self.reader().acquire().await.doing(COUNTING)?;
-        Tx(&mut connection).retryable(run, codes).await
+        Tx(&mut connection).retryable(run, filter).await
     }
 }
 

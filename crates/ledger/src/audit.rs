@@ -1,9 +1,9 @@
 //! Lines of the audit: who ordered what, and what came of it.
 
 use ferry_domain::{
-    Code, RunId,
+    RunId,
     application::{ROW_SECURITY, RowIds},
-    ports::{Command, Migration, Moved, NewRun, Restored, Retried},
+    ports::{Command, Migration, Moved, NewRun, Restored, Retried, UserFilter},
     run::RunMove,
 };
 use serde_json::{Value, json};
@@ -47,11 +47,14 @@ impl<'a> Line<'a> {
     }
 
     /// Items were taken up again.
-    pub fn retried(run: RunId, codes: &[Code], retried: &Retried, command: &Command<'a>) -> Self {
-        let detail = json!({
-            "codes": codes, "items": retried.items, "left": retried.left, "batches": retried.batches,
+    pub fn retried(run: RunId, filter: &UserFilter, retried: &Retried, command: &Command<'a>) -> Self {
+        let mut detail = json!({
+            "codes": filter.codes, "items": retried.items, "left": retried.left, "batches": retried.batches,
             "round": retried.round,
         });
+        if !filter.is_of_codes() {
+            detail["where"] = json!(filter.to_string());
+        }
         Line::of(command, RunMove::Retry.as_str(), run, detail)
     }
 
@@ -93,7 +96,7 @@ impl<'a> Line<'a> {
 
 #[cfg(test)]
 mod tests {
-    use ferry_domain::RunState;
+    use ferry_domain::{Code, RunState, ports::Lines};
 
     use super::*;
 
@@ -109,9 +112,13 @@ mod tests {
         assert_eq!(line.detail, expected);
 
         let retried = Retried { items: 12, batches: 2, left: 5, round: 3 };
-        let line = Line::retried(run, &[Code::Ghost], &retried, &command);
-        let expected = json!({ "codes": ["GHOST"], "items": 12, "left": 5, "batches": 2, "round": 3 });
-        assert_eq!((line.action, line.detail), ("retry", expected));
+        let line = Line::retried(run, &UserFilter::with_codes(&[Code::Ghost]), &retried, &command);
+        let mut expected = json!({ "codes": ["GHOST"], "items": 12, "left": 5, "batches": 2, "round": 3 });
+        assert_eq!((line.action, line.detail), ("retry", expected.clone()));
+        let of_lines =
+            UserFilter { lines: Lines { first: 2, last: 9 }, ..UserFilter::with_codes(&[Code::Ghost]) };
+        expected["where"] = json!("code=GHOST line=2..9");
+        assert_eq!(Line::retried(run, &of_lines, &retried, &command).detail, expected);
 
         let lines = [true, false].map(|stop| Line::stop_all(stop, &command));
         assert_eq!(lines.map(|line| (line.action, line.run)), [("stop_all", None), ("resume_all", None)]);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ferry_domain::{
     Attempt, BatchId, Code, Job, JobState, Lease, RunId, RunState, Tally, WorkerId,
-    ports::{Cancellable, DeadState, LedgerError, Retryable, SealedRun},
+    ports::{Cancellable, DeadState, LedgerError, Retryable, SealedRun, UserFilter},
 };
 
 use crate::{audit::Line, rows::Letter};
@@ -262,7 +262,7 @@ pub trait RetrySteps: RunSteps {
     async fn round(&mut self, run: RunId) -> Step<Round, Self>;
 
     /// What a retry takes up, and what it leaves.
-    async fn retryable(&mut self, run: RunId, codes: &[Code]) -> Step<Retryable, Self>;
+    async fn retryable(&mut self, run: RunId, filter: &UserFilter) -> Step<Retryable, Self>;
 
     /// Moves items into new batches with jobs, in source order, and out of the tallies of the
     /// batches they leave. The jobs begin with a token, as if they had been leased: a user that
@@ -270,7 +270,7 @@ pub trait RetrySteps: RunSteps {
     async fn move_items(
         &mut self,
         run: RunId,
-        codes: &[Code],
+        filter: &UserFilter,
         items: i64,
         ids: &[BatchId],
         round: Round,

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use ferry_domain::{
-    Code, ItemState, JobKind, JobState, Origin, RunSpec, RunState, WriteBackTarget,
+    BatchState, Code, ItemState, JobKind, JobState, Origin, RunSpec, RunState, WriteBackTarget,
     code::FoundBy,
     ports::{LedgerError, QueueState},
     threshold::StopAfter,
@@ -76,6 +76,11 @@ pub fn stop_after(run: Uuid, text: &str) -> Result<StopAfter> {
 /// `runs.state`.
 pub fn run_state(run: Uuid, word: &str) -> Result<RunState> {
     RunState::parse(word).ok_or_else(|| corrupt("runs", run, "unknown state"))
+}
+
+/// `batches.state`.
+pub fn batch_state(row: impl ToString, word: &str) -> Result<BatchState> {
+    BatchState::parse(word).ok_or_else(|| corrupt("batches", row, "unknown state"))
 }
 
 /// `items.state`.

@@ -53,6 +53,12 @@ pub fn id_row(item: &ItemView) -> String {
     ])
 }
 
+/// Any line, with its line end. Cells that a spreadsheet would take for a formula get a leading
+/// apostrophe.
+pub fn cells<const N: usize>(cells: [String; N]) -> String {
+    line(&cells.map(harmless))
+}
+
 fn line<const N: usize>(cells: &[String; N]) -> String {
     let mut line = cells.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(",");
     line.push('\n');

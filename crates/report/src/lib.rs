@@ -10,7 +10,7 @@ mod fields;
 mod markdown;
 mod table;
 
-pub use csv::{header, id_header, id_row, row};
+pub use csv::{cells, header, id_header, id_row, row};
 pub use facts::{Durations, Group, Named, Order, Rate, Report};
 pub use fields::{BY_FIELD, FieldCount, count_fields};
 pub use markdown::markdown;

@@ -21,6 +21,12 @@ const START: &str = "Examples:
   ferry run start users.csv --max-failures 50        a file; stop when more than 50 users failed or conflict
   ferry run start --preset medlogistics --yes        the table of DATABASE_URL, without a question";
 
+const RETRY: &str = "Examples:
+  ferry run retry last                               all who failed or are in conflict, unless a rule refused them
+  ferry run retry last --code SERVER_ERROR           those with one code
+  ferry run retry last --where 'hospital=H-12 line=200..300'
+                                                     keys of the filter: see ferry user list --help";
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Read a source, record its users in the ledger, and let workers begin
@@ -42,6 +48,7 @@ pub enum Command {
     /// Change the tenant's rate limits while a run goes on. If several runs set limits, those of the newest apply
     Rate(rate::Options),
     /// Try failed and conflicting users again, also after the run has ended
+    #[command(after_help = RETRY)]
     Retry(retry::Options),
     /// Print the report of a run
     Report(report::Options),

@@ -1,10 +1,12 @@
 //! `ferry run retry`: takes failed and conflicting users up again.
 
+use anyhow::Context;
 use clap::Args;
 use ferry_domain::Code;
 use ferry_operations::{
-    RunName,
+    Error, RunName,
     retry::{self, Retried},
+    user::Selection,
 };
 
 use crate::{
@@ -22,6 +24,9 @@ pub struct Options {
     /// Only users with this code, as the report names it; can be repeated
     #[arg(long = "code", value_name = "CODE")]
     pub codes: Vec<Code>,
+    /// Only users that this filter means, as in ferry user list: 'state=failed hospital=H-12 line=200..300'
+    #[arg(long = "where", value_name = "FILTER")]
+    pub filter: Option<String>,
     #[command(flatten)]
     pub consent: Consent,
     /// How to print the result
@@ -30,9 +35,13 @@ pub struct Options {
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
+    let selection = Selection::read(options.filter.as_deref().unwrap_or_default())
+        .and_then(|selection| selection.with_codes(options.codes))
+        .map_err(Error::from)
+        .context("--where")?;
     let access = wiring::access(setup).await?;
     let id = access.named(&options.run).await?;
-    let question = retry::ask(&access, id, options.codes).await?;
+    let question = retry::ask(&access, id, selection).await?;
     if question.users == 0 {
         output::say(&output::folded(&question.nothing(), 0).join("\n"));
     } else if !output::confirmed(options.consent.yes, &question)? {

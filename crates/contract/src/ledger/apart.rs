@@ -7,7 +7,7 @@ use super::{
     scene::{ANN, Scene, created, failed, jobs, user},
 };
 use ferry_domain::{
-    ports::Cancellable,
+    ports::{Cancellable, UserFilter},
     run::{RunMove, RunState},
     tally::Tally,
     threshold::StopAfter,
@@ -55,7 +55,10 @@ pub async fn the_same_place_of_another_kind_is_another_source(world: impl Ledger
     assert_eq!(state, Some(RunState::Planning), "it does not make room for another source");
     scene.finish(failed).await;
     scene.planned("b", 1, 1).await;
-    assert_eq!(scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await.unwrap().items, 1);
+    assert_eq!(
+        scene.ledger.retry(run, &UserFilter::default(), &scene.batches(1), &ANN).await.unwrap().items,
+        1
+    );
 }
 
 /// A run's limits count its own failures, and its reports are its own.

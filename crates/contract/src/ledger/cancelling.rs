@@ -11,7 +11,7 @@ use ferry_domain::{
     code::Code,
     item::Outcome,
     job::{JobKind, Verdict},
-    ports::{Cancellable, Command, DeadFilter, LedgerError, Moved, SealedRun},
+    ports::{Cancellable, Command, DeadFilter, LedgerError, Moved, SealedRun, UserFilter},
     run::{RunMove, RunState},
     tally::Tally,
 };
@@ -81,7 +81,7 @@ pub async fn a_cancel_settles_what_nobody_held_and_leaves_the_rest_to_workers(wo
     for step in [RunMove::Pause, RunMove::Resume, RunMove::Stop] {
         assert!(matches!(scene.ledger.move_run(run, step, &ANN).await, Err(LedgerError::Refused(_))));
     }
-    let retried = scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await;
+    let retried = scene.ledger.retry(run, &UserFilter::default(), &scene.batches(1), &ANN).await;
     assert!(matches!(retried, Err(LedgerError::Refused(_))), "{retried:?}");
 
     let results = scene.results(&held, |_| Outcome::cancelled()).await;
@@ -188,7 +188,7 @@ pub async fn users_tried_before_are_never_cancelled_unasked(world: impl LedgerWo
 
     let retried = scene.running("b.csv", 2, 2).await;
     scene.finish(failed).await;
-    scene.ledger.retry(retried, &[], &scene.batches(1), &ANN).await.unwrap();
+    scene.ledger.retry(retried, &UserFilter::default(), &scene.batches(1), &ANN).await.unwrap();
     assert_eq!(scene.ledger.count_cancellable(retried).await.unwrap(), Cancellable { at_once: 0, to_ask: 2 });
     let moved = scene.ledger.move_run(retried, RunMove::Cancel, &ANN).await.unwrap();
     assert_eq!((moved.cancelled, moved.to_ask), (0, 2));

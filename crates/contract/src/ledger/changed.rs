@@ -11,7 +11,7 @@ use ferry_domain::{
     item::{ItemState, NewItem, Outcome},
     job::JobKind,
     migration::people::{self, Overlap},
-    ports::{Addressed, NewRun, SettledGroup},
+    ports::{Addressed, NewRun, SettledGroup, UserFilter},
     record::UserRecord,
     tally::Tally,
 };
@@ -147,7 +147,7 @@ pub async fn users_keep_the_accounts_that_earlier_runs_gave_them(world: impl Led
     scene.ledger.finish_planning(again.id, &[run.id]).await.unwrap();
     let known_again = scene.item(again.id, 1).await.auth0_user_id;
     assert_eq!(known_again, Some(id(2)), "one run hands it on to the next");
-    scene.ledger.retry(run.id, &[], &scene.batches(1), &ANN).await.unwrap();
+    scene.ledger.retry(run.id, &UserFilter::default(), &scene.batches(1), &ANN).await.unwrap();
     assert_eq!(known(5).await.0, Some(id(4)), "a retry takes this one up too");
     assert_eq!(scene.view(run.id).await.tally.pending, 5);
     scene.finish(|_| Outcome::conflict(Code::MissingAtTarget)).await;
@@ -235,7 +235,7 @@ pub async fn a_retry_of_a_changed_user_knows_the_account(world: impl LedgerWorld
     scene.ledger.seal_finished().await.unwrap();
     scene.finish(created).await;
 
-    let retried = scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await.unwrap();
+    let retried = scene.ledger.retry(run, &UserFilter::default(), &scene.batches(1), &ANN).await.unwrap();
     assert_eq!((retried.items, retried.left), (1, 1), "who has no valid record is not sent");
     let lease = scene.take_one(JobKind::Provision).await;
     let items = scene.ledger.pending_items(&lease).await.unwrap();
@@ -245,7 +245,7 @@ pub async fn a_retry_of_a_changed_user_knows_the_account(world: impl LedgerWorld
     scene.ledger.conclude(&lease, &Verdict::Discard { code }, None).await.unwrap();
     scene.finish(created).await;
     assert_eq!(scene.item(run, 1).await.code, Some(code));
-    scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await.unwrap();
+    scene.ledger.retry(run, &UserFilter::default(), &scene.batches(1), &ANN).await.unwrap();
     assert_eq!(scene.item(run, 1).await.auth0_user_id, Some(id(1)));
     scene.finish(|seq| Outcome::skipped(Code::AlreadyMigrated, Some(id(seq)))).await;
     let again = ended(&scene, today).await;

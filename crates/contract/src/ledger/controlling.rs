@@ -12,7 +12,7 @@ use ferry_domain::{
     ids::RunId,
     item::Outcome,
     job::{JobKind, Verdict},
-    ports::{Command, Ended, LedgerError, Migration, Moved, Restored, WatchedRun},
+    ports::{Command, Ended, LedgerError, Migration, Moved, Restored, UserFilter, WatchedRun},
     run::{RunMove, RunState},
     tally::Tally,
     threshold::StopAfter,
@@ -156,7 +156,11 @@ pub async fn limits_count_from_the_start_and_from_each_resume(world: impl Ledger
     assert_eq!(counted().await, Some((0, 0, None)), "a person has seen them");
     scene.provision(&leases[2], failed).await;
     assert_eq!(counted().await, Some((2, 2, Some(Code::TooManyFailures))));
-    scene.ledger.retry(run, &[Code::ServerError], &scene.batches(1), &ANN).await.unwrap();
+    scene
+        .ledger
+        .retry(run, &UserFilter::with_codes(&[Code::ServerError]), &scene.batches(1), &ANN)
+        .await
+        .unwrap();
     assert_eq!(counted().await, Some((0, 0, None)), "so has who retries");
     scene.provision(&leases[3], failed).await;
     assert_eq!(counted().await, Some((2, 2, Some(Code::TooManyFailures))));

@@ -13,7 +13,7 @@ use ferry_domain::{
     job::{Attempt, JobKind, Verdict},
     ports::{
         BatchVerification, DeadCount, DeadFilter, DeadKind, DeadLetter, DeadState, Discrepancy, LedgerError,
-        Redriven,
+        Redriven, UserFilter,
     },
     run::{RunMove, RunState},
     tally::Tally,
@@ -191,7 +191,7 @@ pub async fn a_letter_whose_users_were_retried_moves_nothing(world: impl LedgerW
     let run = scene.running("a.csv", 2, 2).await;
     let lease = scene.take_one(JobKind::Provision).await;
     discard(&scene, &lease).await;
-    scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await.unwrap();
+    scene.ledger.retry(run, &UserFilter::default(), &scene.batches(1), &ANN).await.unwrap();
     scene.finish(created).await;
     let done = scene.ledger.redrive(&kept(), &scene.batches(1), &ANN).await.unwrap();
     assert_eq!(done, Redriven { letters: 1, users: 0, left: 0 });
@@ -336,7 +336,7 @@ pub async fn a_letter_with_nothing_left_is_answered_while_its_source_is_busy(wor
     let run = scene.running("a.csv", 2, 2).await;
     let lease = scene.take_one(JobKind::Provision).await;
     discard(&scene, &lease).await;
-    scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await.unwrap();
+    scene.ledger.retry(run, &UserFilter::default(), &scene.batches(1), &ANN).await.unwrap();
     scene.finish(created).await;
     let active = scene.planned("a.csv", 1, 1).await;
     let done = scene.ledger.redrive(&kept(), &scene.batches(1), &ANN).await.unwrap();

@@ -8,6 +8,7 @@ use ferry_domain::{
     code::Code,
     ids::RunId,
     item::{ItemState, NewItem, Outcome},
+    ports::UserFilter,
     tally::Tally,
 };
 
@@ -144,7 +145,7 @@ pub async fn a_conflict_names_the_other_user_until_it_is_settled(world: impl Led
     let conflict = Outcome::conflict(Code::AccountOfAnotherUser).at_field("email").because_of("104");
     scene.finish(|_| conflict.clone()).await;
     assert_eq!(scene.item(run, 1).await.other.as_deref(), Some("104"));
-    scene.ledger.retry(run, &[], &scene.batches(1), &super::scene::ANN).await.unwrap();
+    scene.ledger.retry(run, &UserFilter::default(), &scene.batches(1), &super::scene::ANN).await.unwrap();
     assert_eq!(scene.item(run, 1).await.other.as_deref(), Some("104"), "a worker may not adopt that account");
     scene.finish(created).await;
     assert_eq!(scene.item(run, 1).await.other, None);

@@ -16,6 +16,7 @@
 pub mod apart;
 pub mod cancelling;
 pub mod changed;
+pub mod choosing;
 pub mod controlling;
 pub mod dead;
 pub mod duplicates;
@@ -191,6 +192,12 @@ macro_rules! ledger_suite {
                 a_retried_user_forgets_how_it_ended,
                 a_user_without_a_record_is_never_retried,
                 ended_runs_of_the_source_hinder_no_retry;
+            choosing:
+                users_are_chosen_by_all_that_a_filter_says,
+                users_are_chosen_by_what_the_application_knows,
+                chosen_users_come_in_pages,
+                those_who_are_chosen_are_tried_again,
+                batches_are_listed_with_their_jobs_and_holders;
             operating:
                 failures_are_grouped_with_examples,
                 items_are_paged_and_filtered,
@@ -326,6 +333,7 @@ mod tests {
         let parts = [
             include_str!("apart.rs"),
             include_str!("cancelling.rs"),
+            include_str!("choosing.rs"),
             include_str!("controlling.rs"),
             include_str!("watching.rs"),
             include_str!("dead.rs"),

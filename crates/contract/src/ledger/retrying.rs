@@ -9,7 +9,7 @@ use ferry_domain::{
     ids::RunId,
     item::{ItemState, Outcome},
     job::JobKind,
-    ports::{LedgerError, Retried, Retryable},
+    ports::{LedgerError, Retried, Retryable, UserFilter},
     run::{RunMove, RunState},
     tally::Tally,
 };
@@ -24,14 +24,20 @@ pub async fn failed_items_of_a_sealed_run_go_into_a_new_round(world: impl Ledger
         _ => created(seq),
     };
     assert_eq!(scene.finish(decide).await, 1);
-    assert_eq!(scene.ledger.count_retryable(run, &[]).await.unwrap(), Retryable { take: 12, left: 0 });
+    assert_eq!(
+        scene.ledger.count_retryable(run, &UserFilter::default()).await.unwrap(),
+        Retryable { take: 12, left: 0 }
+    );
     assert!(
-        matches!(scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await, Err(LedgerError::Refused(_))),
+        matches!(
+            scene.ledger.retry(run, &UserFilter::default(), &scene.batches(1), &ANN).await,
+            Err(LedgerError::Refused(_))
+        ),
         "12 items need two batches of 10"
     );
 
     let spare = scene.batches(3);
-    let retried = scene.ledger.retry(run, &[], &spare, &ANN).await.unwrap();
+    let retried = scene.ledger.retry(run, &UserFilter::default(), &spare, &ANN).await.unwrap();
     assert_eq!(retried, Retried { items: 12, batches: 2, left: 0, round: 2 });
     let view = scene.view(run).await;
     assert_eq!((view.state, view.round, view.revision, view.open_batches), (RunState::Running, 2, 1, 2));
@@ -85,8 +91,12 @@ pub async fn rejected_records_and_other_codes_are_left(world: impl LedgerWorld) 
     };
     scene.finish(decide).await;
 
-    assert_eq!(scene.ledger.count_retryable(new.id, &[]).await.unwrap(), Retryable { take: 2, left: 2 });
+    assert_eq!(
+        scene.ledger.count_retryable(new.id, &UserFilter::default()).await.unwrap(),
+        Retryable { take: 2, left: 2 }
+    );
     let codes = [Code::Ghost, Code::EmailMissing, Code::DuplicateEmail, Code::Disabled];
+    let codes = UserFilter::with_codes(&codes);
     assert_eq!(scene.ledger.count_retryable(new.id, &codes).await.unwrap(), Retryable { take: 1, left: 3 });
     let retried = scene.ledger.retry(new.id, &codes, &scene.batches(1), &ANN).await.unwrap();
     assert_eq!(retried, Retried { items: 1, batches: 1, left: 3, round: 2 });
@@ -103,7 +113,8 @@ pub async fn with_nothing_to_retry_nothing_changes(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     let run = scene.running("a.csv", 2, 2).await;
     scene.finish(|seq| if seq == 1 { failed(seq) } else { created(seq) }).await;
-    for codes in [vec![Code::Ghost], vec![Code::EmailMissing]] {
+    for code in [Code::Ghost, Code::EmailMissing] {
+        let codes = UserFilter::with_codes(&[code]);
         let retried = scene.ledger.retry(run, &codes, &scene.batches(1), &ANN).await.unwrap();
         assert_eq!(retried, Retried { items: 0, batches: 0, left: 1, round: 1 });
         let view = scene.view(run).await;
@@ -118,7 +129,7 @@ pub async fn a_running_run_is_retried_beside_its_open_batches(world: impl Ledger
     let run = scene.running("a.csv", 4, 2).await;
     let leases = scene.take_all().await;
     scene.provision(&leases[0], failed).await;
-    let retried = scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await.unwrap();
+    let retried = scene.ledger.retry(run, &UserFilter::default(), &scene.batches(1), &ANN).await.unwrap();
     assert_eq!((retried.items, retried.round), (2, 2));
     assert_eq!(scene.view(run).await.tally, Tally { source: 4, pending: 4, ..Tally::default() });
 
@@ -134,21 +145,24 @@ pub async fn a_retry_waits_for_another_run_of_the_source(world: impl LedgerWorld
     let ended = scene.running("a.csv", 1, 1).await;
     scene.finish(failed).await;
     let active = scene.planned("a.csv", 1, 1).await;
-    match scene.ledger.retry(ended, &[], &scene.batches(1), &ANN).await {
+    match scene.ledger.retry(ended, &UserFilter::default(), &scene.batches(1), &ANN).await {
         Err(LedgerError::AnotherRunActive { run, state }) => {
             assert_eq!((run, state), (active, RunState::Planned))
         }
         other => panic!("{other:?}"),
     }
     scene.ledger.abandon(active).await.unwrap();
-    assert_eq!(scene.ledger.retry(ended, &[], &scene.batches(1), &ANN).await.unwrap().items, 1);
+    assert_eq!(
+        scene.ledger.retry(ended, &UserFilter::default(), &scene.batches(1), &ANN).await.unwrap().items,
+        1
+    );
 }
 
 /// Planned, sealing and unknown runs.
 pub async fn a_run_without_that_move_is_not_retried(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     let refused = async |run: RunId| {
-        let answer = scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await;
+        let answer = scene.ledger.retry(run, &UserFilter::default(), &scene.batches(1), &ANN).await;
         assert!(matches!(answer, Err(LedgerError::Refused(_))), "{answer:?}");
     };
     let run = scene.planned("a.csv", 1, 1).await;
@@ -171,7 +185,10 @@ pub async fn a_retried_user_forgets_how_it_ended(world: impl LedgerWorld) {
     scene.finish(|seq| if seq == 2 { failed(seq).at_field("email") } else { created(seq) }).await;
     let conflict = scene.item(run, 1).await;
     assert_eq!((conflict.state, conflict.auth0_user_id), (ItemState::Conflict, Some(id(1))));
-    assert_eq!(scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await.unwrap().items, 2);
+    assert_eq!(
+        scene.ledger.retry(run, &UserFilter::default(), &scene.batches(1), &ANN).await.unwrap().items,
+        2
+    );
     for item in scene.items(run).await {
         assert_eq!(
             (item.state, item.code, item.field, item.auth0_user_id),
@@ -194,8 +211,11 @@ pub async fn a_user_without_a_record_is_never_retried(world: impl LedgerWorld) {
     scene.ledger.finish_planning(new.id, &[]).await.unwrap();
     scene.ledger.start(new.id).await.unwrap();
     scene.finish(created).await;
-    assert_eq!(scene.ledger.count_retryable(new.id, &[]).await.unwrap(), Retryable { take: 0, left: 1 });
-    let retried = scene.ledger.retry(new.id, &[], &scene.batches(1), &ANN).await.unwrap();
+    assert_eq!(
+        scene.ledger.count_retryable(new.id, &UserFilter::default()).await.unwrap(),
+        Retryable { take: 0, left: 1 }
+    );
+    let retried = scene.ledger.retry(new.id, &UserFilter::default(), &scene.batches(1), &ANN).await.unwrap();
     assert_eq!(retried, Retried { items: 0, batches: 0, left: 1, round: 1 });
 }
 
@@ -208,5 +228,8 @@ pub async fn ended_runs_of_the_source_hinder_no_retry(world: impl LedgerWorld) {
     scene.finish(created).await;
     let cancelled = scene.planned("a.csv", 1, 1).await;
     scene.ledger.move_run(cancelled, RunMove::Cancel, &ANN).await.unwrap();
-    assert_eq!(scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await.unwrap().items, 1);
+    assert_eq!(
+        scene.ledger.retry(run, &UserFilter::default(), &scene.batches(1), &ANN).await.unwrap().items,
+        1
+    );
 }

@@ -13,7 +13,7 @@ use ferry_domain::{
     ids::{ItemSeq, SourceKey},
     item::{ItemState, Outcome},
     job::{JobKind, Verdict},
-    ports::{BatchVerification, DeadFilter, Discrepancy, LedgerError, Redriven, SealedRun},
+    ports::{BatchVerification, DeadFilter, Discrepancy, LedgerError, Redriven, SealedRun, UserFilter},
     run::{RunMove, RunState},
 };
 
@@ -216,7 +216,7 @@ pub async fn reports_are_kept_by_revision(world: impl LedgerWorld) {
         assert_eq!((view.state, view.revision), (RunState::Sealed, revision));
         assert!(view.sealed_at.is_some());
         if revision == 1 {
-            scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await.unwrap();
+            scene.ledger.retry(run, &UserFilter::default(), &scene.batches(1), &ANN).await.unwrap();
         }
     }
     let newest = scene.ledger.report(run, None).await.unwrap().unwrap();
@@ -330,7 +330,8 @@ pub async fn a_sweep_and_a_retry_at_once_do_not_both_win(world: impl LedgerWorld
         scene.ledger.move_run(run, RunMove::Resume, &ANN).await.unwrap();
 
         let ids = scene.batches(1);
-        let (retried, sealed) = both(scene.ledger.retry(run, &[], &ids, &ANN), other.seal_finished()).await;
+        let (retried, sealed) =
+            both(scene.ledger.retry(run, &UserFilter::default(), &ids, &ANN), other.seal_finished()).await;
         let expected = match retried {
             Ok(_) => (0, RunState::Running),
             Err(LedgerError::Refused(_)) => (1, RunState::Sealing),

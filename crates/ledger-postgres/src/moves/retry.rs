@@ -4,14 +4,21 @@
 //! codes that are beyond retry go into the SQL as a list.
 
 use async_trait::async_trait;
-use ferry_domain::{BatchId, Code, ItemState, JobKind, RunId, ports::Retryable};
+use ferry_domain::{
+    BatchId, Code, ItemState, JobKind, RunId,
+    ports::{Retryable, UserFilter},
+};
 use ferry_ledger::{
     steps::{RetrySteps, Round},
     words,
 };
 use sqlx::{query, query_scalar};
 
-use crate::{errors::Tried, transaction::Tx};
+use crate::{
+    errors::Tried,
+    transaction::Tx,
+    users::{Asked, filtered},
+};
 
 fn beyond_retry() -> Vec<&'static str> {
     Code::ALL.iter().filter(|code| !code.retryable()).map(|code| code.as_str()).collect()
@@ -34,19 +41,23 @@ impl RetrySteps for Tx<'_> {
         Ok(Round { number: row.round, batch_size: row.batch_size })
     }
 
-    async fn retryable(&mut self, run: RunId, codes: &[Code]) -> Tried<Retryable> {
-        let counted = query!(
-            r#"
-            SELECT count(*) FILTER (WHERE taken) AS "taken!", count(*) FILTER (WHERE NOT taken) AS "left!"
-            FROM (
-                SELECT record IS NOT NULL
-                   AND (code IS NULL OR code <> ALL($3))
-                   AND (cardinality($2::text[]) = 0 OR (code = ANY($2)) IS TRUE) AS taken
-                FROM ferry.items WHERE run_id = $1 AND state = ANY($4)
-            ) AS judged
-            "#,
-            run.0,
-            &words::codes(codes) as &[&str],
+    async fn retryable(&mut self, run: RunId, filter: &UserFilter) -> Tried<Retryable> {
+        let asked = Asked::of(filter);
+        let counted = filtered!(
+            query!(
+                r#"
+                SELECT count(*) FILTER (WHERE taken) AS "taken!", count(*) FILTER (WHERE NOT taken) AS "left!"
+                FROM (
+                    SELECT record IS NOT NULL
+                       AND (code IS NULL OR code <> ALL($11))
+                       AND ("#,
+                r#") IS TRUE AS taken
+                    FROM ferry.items WHERE run_id = $1 AND state = ANY($12)
+                ) AS judged
+                "#
+            ),
+            run,
+            asked,
             &beyond_retry() as &[&str],
             &retryable_states() as &[&str],
         )
@@ -60,7 +71,7 @@ impl RetrySteps for Tx<'_> {
     async fn move_items(
         &mut self,
         run: RunId,
-        codes: &[Code],
+        filter: &UserFilter,
         items: i64,
         ids: &[BatchId],
         round: Round,
@@ -72,24 +83,27 @@ impl RetrySteps for Tx<'_> {
         )
         .fetch_one(&mut *self.0)
         .await?;
-        query!(
-            r#"
+        let asked = Asked::of(filter);
+        filtered!(
+            query!(
+                r#"
             WITH chosen AS (
                 SELECT seq, batch_id AS old, state AS was, code, other, auth0_user_id, made_by_ferry,
-                       (row_number() OVER (ORDER BY seq) - 1) / $7 AS slot
+                       (row_number() OVER (ORDER BY seq) - 1) / $15 AS slot
                 FROM ferry.items
-                WHERE run_id = $1 AND state = ANY($4) AND record IS NOT NULL
-                  AND (code IS NULL OR code <> ALL($3))
-                  AND (cardinality($2::text[]) = 0 OR code = ANY($2))
+                WHERE run_id = $1 AND state = ANY($12) AND record IS NOT NULL
+                  AND (code IS NULL OR code <> ALL($11))
+                  AND "#,
+                r#"
                 ORDER BY seq
-                LIMIT $6
+                LIMIT $14
             ), moved AS (
                 UPDATE ferry.planned_items AS item
                 SET state = 'pending', code = NULL, field = NULL,
-                    other = CASE WHEN chosen.code = $12 THEN chosen.other END,
-                    auth0_user_id = CASE WHEN chosen.code <> ALL($11) THEN chosen.auth0_user_id END,
+                    other = CASE WHEN chosen.code = $20 THEN chosen.other END,
+                    auth0_user_id = CASE WHEN chosen.code <> ALL($19) THEN chosen.auth0_user_id END,
                     made_by_ferry = chosen.made_by_ferry,
-                    batch_id = ($5::uuid[])[chosen.slot + 1]
+                    batch_id = ($13::uuid[])[chosen.slot + 1]
                 FROM chosen
                 WHERE item.run_id = $1 AND item.seq = chosen.seq
             ), undone AS (
@@ -109,17 +123,18 @@ impl RetrySteps for Tx<'_> {
                 WHERE batch.id = gone.old
             ), grown AS (
                 INSERT INTO ferry.batches (id, run_id, ordinal, round, state, source, pending)
-                SELECT ($5::uuid[])[slot + 1], $1::uuid, $8::bigint + slot + 1, $9::integer, 'open',
+                SELECT ($13::uuid[])[slot + 1], $1::uuid, $16::bigint + slot + 1, $17::integer, 'open',
                        count(*), count(*)
                 FROM chosen GROUP BY slot
                 RETURNING id, ordinal
             )
             INSERT INTO ferry.jobs (run_id, batch_id, kind, priority, token, created_at)
-            SELECT $1::uuid, id, 'provision', $10::smallint, 1, now() + ordinal * interval '1 microsecond'
+            SELECT $1::uuid, id, 'provision', $18::smallint, 1, now() + ordinal * interval '1 microsecond'
             FROM grown
-            "#,
-            run.0,
-            &words::codes(codes) as &[&str],
+            "#
+            ),
+            run,
+            asked,
             &beyond_retry() as &[&str],
             &retryable_states() as &[&str],
             &ids,

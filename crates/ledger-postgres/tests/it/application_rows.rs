@@ -3,7 +3,8 @@ use std::time::Duration;
 use ferry_domain::{
     BatchId, Code, ItemSeq, ItemState, RunId, WriteBackTarget,
     ports::{
-        Command, ItemFilter, Items, LedgerError, Moves, Planning, Processes, RefusedRow, Runs, WorkerRecord,
+        Command, ItemFilter, Items, LedgerError, Moves, Planning, Processes, RefusedRow, Runs, UserFilter,
+        WorkerRecord,
     },
 };
 use ferry_testbed::until;
@@ -123,7 +124,7 @@ async fn a_user_that_ferry_made_stays_so_when_the_next_round_finds_it() {
 
         database.execute("UPDATE users SET auth0_user_id = NULL").await;
         let order = Command { by: "ann", reason: None };
-        ledger.retry(RunId(id(1)), &[], &[BatchId(id(7))], &order).await.unwrap();
+        ledger.retry(RunId(id(1)), &UserFilter::default(), &[BatchId(id(7))], &order).await.unwrap();
         let leases = lease_all(&ledger, worker(1), LEASE).await;
         let lease = leases.iter().find(|lease| lease.of.batch == Some(BatchId(id(7)))).unwrap();
         let mut found = created(&ledger, lease).await;

@@ -4,7 +4,11 @@
 //! group of items with the same state and code.
 
 use async_trait::async_trait;
-use ferry_domain::{BatchId, Code, ItemState, RunId, item::retryable, ports::Retryable};
+use ferry_domain::{
+    BatchId, ItemState, RunId,
+    item::retryable,
+    ports::{Retryable, UserFilter},
+};
 use ferry_ledger::{
     Result,
     steps::{RetrySteps, Round},
@@ -16,6 +20,7 @@ use crate::{
     connection::Tx,
     errors::Doing,
     planning::insert_provision_jobs,
+    users::{Asked, filtered},
     values::{hex, json},
 };
 
@@ -24,21 +29,25 @@ const DOING: &str = "could not retry items";
 /// What a retry would take.
 struct Candidates {
     count: Retryable,
-    // State and code of what is taken, as SQL compares them: `failed SERVER_ERROR`.
+    // State and code of what may be taken, as SQL compares them: `failed SERVER_ERROR`.
     groups: Vec<String>,
 }
 
 /// Counts by state and code; the domain's rule decides on each group.
-async fn candidates(connection: &mut SqliteConnection, run: RunId, codes: &[Code]) -> Result<Candidates> {
-    let rows = sqlx::query!(
-        r#"
+async fn candidates(connection: &mut SqliteConnection, run: RunId, asked: &Asked) -> Result<Candidates> {
+    let rows = filtered!(
+        query!(
+            r#"
         SELECT state AS "state!: String", code AS "code?: String", record IS NOT NULL AS "has_record!: bool",
-               count(*) AS "count!: i64"
+               count(*) AS "count!: i64", count(*) FILTER (WHERE "#,
+            r#") AS "asked!: i64"
         FROM ferry_items
         WHERE run_id = ?1 AND state IN ('skipped', 'conflict', 'failed')
         GROUP BY 1, 2, 3
-        "#,
-        run.0
+        "#
+        ),
+        run,
+        asked
     )
     .fetch_all(connection)
     .await
@@ -47,9 +56,9 @@ async fn candidates(connection: &mut SqliteConnection, run: RunId, codes: &[Code
     for row in rows {
         let state = words::item_state(run, &row.state)?;
         let code = words::settled_code(run, state, row.code.as_deref())?;
-        let asked = codes.is_empty() || codes.contains(&code);
-        if asked && retryable(state, Some(code), row.has_record) {
-            found.count.take += row.count;
+        if retryable(state, Some(code), row.has_record) {
+            found.count.take += row.asked;
+            found.count.left += row.count - row.asked;
             found.groups.push(format!("{} {code}", row.state));
         } else if state.may_become(ItemState::Pending) {
             found.count.left += row.count;
@@ -64,13 +73,13 @@ async fn move_items(
     connection: &mut SqliteConnection,
     run: RunId,
     batch_size: i64,
-    groups: &[String],
+    (groups, asked): (&[String], &Asked),
     ids: &[BatchId],
 ) -> Result<()> {
     let groups = json(groups);
     let forget = json(&words::codes(&words::refused_by_application()));
     let ids = json(&ids.iter().map(|id| hex(id.0)).collect::<Vec<_>>());
-    sqlx::query!(
+    filtered!(query!(
         r#"
         UPDATE ferry_batches
         SET source = source - taken, failed = failed - taken_failed, conflict = conflict - (taken - taken_failed)
@@ -78,33 +87,39 @@ async fn move_items(
             SELECT batch_id AS old, count(*) AS taken, count(*) FILTER (WHERE state = 'failed') AS taken_failed
             FROM ferry_items INDEXED BY ferry_items_not_moved
             WHERE run_id = ?1 AND state IN ('skipped', 'conflict', 'failed') AND record IS NOT NULL
-              AND state || ' ' || code IN (SELECT value FROM json_each(?2))
+              AND state || ' ' || code IN (SELECT value FROM json_each(?11)) AND "#,
+        r#"
             GROUP BY batch_id
         )
         WHERE id = old
-        "#,
-        run.0,
+        "#),
+        run,
+        asked,
         groups
     )
     .execute(&mut *connection)
     .await
     .doing(DOING)?;
-    sqlx::query!(
-        r#"
+    filtered!(
+        query!(
+            r#"
         UPDATE ferry_items
         SET state = 'pending', code = NULL, field = NULL,
             other = CASE WHEN code = 'ACCOUNT_OF_ANOTHER_USER' THEN other END,
-            auth0_user_id = CASE WHEN code NOT IN (SELECT value FROM json_each(?5)) THEN auth0_user_id END,
-            batch_id = unhex(?4 ->> CAST((nth - 1) / ?3 AS INTEGER))
+            auth0_user_id = CASE WHEN code NOT IN (SELECT value FROM json_each(?14)) THEN auth0_user_id END,
+            batch_id = unhex(?13 ->> CAST((nth - 1) / ?12 AS INTEGER))
         FROM (
             SELECT seq AS taken, row_number() OVER (ORDER BY seq) AS nth
             FROM ferry_items INDEXED BY ferry_items_not_moved
             WHERE run_id = ?1 AND state IN ('skipped', 'conflict', 'failed') AND record IS NOT NULL
-              AND state || ' ' || code IN (SELECT value FROM json_each(?2))
+              AND state || ' ' || code IN (SELECT value FROM json_each(?11)) AND "#,
+            r#"
         )
         WHERE run_id = ?1 AND seq = taken
-        "#,
-        run.0,
+        "#
+        ),
+        run,
+        asked,
         groups,
         batch_size,
         ids,
@@ -173,20 +188,21 @@ impl RetrySteps for Tx<'_> {
         Ok(Round { number: row.round, batch_size: row.batch_size })
     }
 
-    async fn retryable(&mut self, run: RunId, codes: &[Code]) -> Result<Retryable> {
-        Ok(candidates(&mut *self.0, run, codes).await?.count)
+    async fn retryable(&mut self, run: RunId, filter: &UserFilter) -> Result<Retryable> {
+        Ok(candidates(&mut *self.0, run, &Asked::of(filter)).await?.count)
     }
 
     async fn move_items(
         &mut self,
         run: RunId,
-        codes: &[Code],
+        filter: &UserFilter,
         _items: i64,
         ids: &[BatchId],
         round: Round,
     ) -> Result<()> {
-        let found = candidates(&mut *self.0, run, codes).await?;
-        move_items(&mut *self.0, run, round.batch_size.max(1), &found.groups, ids).await?;
+        let asked = Asked::of(filter);
+        let found = candidates(&mut *self.0, run, &asked).await?;
+        move_items(&mut *self.0, run, round.batch_size.max(1), (&found.groups, &asked), ids).await?;
         insert_round(&mut *self.0, run, ids, round.number).await
     }
 

@@ -5,7 +5,8 @@ use ferry_contract::ledger::{
     scene::{ANN, Scene, id, user},
 };
 use ferry_domain::{
-    Email, ItemResult, ItemSeq, JobKind, Outcome, RunId, SourceKey, WriteBackTarget, ports::LedgerError,
+    Email, ItemResult, ItemSeq, JobKind, Outcome, RunId, SourceKey, WriteBackTarget,
+    ports::{LedgerError, UserFilter},
 };
 
 use sqlx::AssertSqlSafe;
@@ -179,7 +180,10 @@ async fn who_made_a_user_is_kept_when_the_row_refuses_it() {
 
     // In the next round it is there already.
     world.run("UPDATE people SET auth0_user_id = NULL").await;
-    assert_eq!(scene.ledger.retry(run, &[], &scene.batches(1), &ANN).await.unwrap().items, 2);
+    assert_eq!(
+        scene.ledger.retry(run, &UserFilter::default(), &scene.batches(1), &ANN).await.unwrap().items,
+        2
+    );
     scene.finish(|seq| Outcome::adopted(id(seq))).await;
     assert_eq!(world.text(made).await.as_deref(), Some("1adopted1 2adopted0 3adopted0"));
 }

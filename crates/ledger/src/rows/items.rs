@@ -2,7 +2,7 @@
 
 use ferry_domain::{
     Auth0UserId, BatchId, Item, ItemSeq, ItemState, RunId, SourceKey,
-    ports::{Discrepancy, ItemView, MovedAs, MovedOtherwise, MovedUser, UserInRun},
+    ports::{Discrepancy, ItemView, ListedUser, MovedAs, MovedOtherwise, MovedUser, UserInRun},
 };
 use uuid::Uuid;
 
@@ -116,6 +116,32 @@ impl ItemViewRow {
             other: self.other,
             auth0_user_id: self.auth0_user_id.map(Auth0UserId),
         })
+    }
+}
+
+/// A row of `items` in a list, for people.
+#[expect(missing_docs, reason = "columns under their own names")]
+#[derive(Debug)]
+pub struct ListedUserRow {
+    pub seq: i64,
+    pub batch_id: Uuid,
+    pub key: String,
+    pub place: String,
+    pub line: i64,
+    pub state: String,
+    pub code: Option<String>,
+    pub field: Option<String>,
+    pub other: Option<String>,
+    pub auth0_user_id: Option<String>,
+}
+
+impl ListedUserRow {
+    /// The user.
+    pub fn user(self) -> Result<ListedUser> {
+        let ListedUserRow { seq, batch_id, key, place, line, state, code, field, other, auth0_user_id } =
+            self;
+        let item = ItemViewRow { seq, key, place, line, state, code, field, other, auth0_user_id };
+        Ok(ListedUser { item: item.view()?, batch: BatchId(batch_id) })
     }
 }
 

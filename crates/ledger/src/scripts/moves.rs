@@ -1,8 +1,8 @@
 //! Moves of a run.
 
 use ferry_domain::{
-    BatchId, Code, RunId, RunState,
-    ports::{Cancellable, Command, LedgerError, Moved, Retried},
+    BatchId, RunId, RunState,
+    ports::{Cancellable, Command, LedgerError, Moved, Retried, UserFilter},
     run::{Asked, RunMove},
     withdrawal,
 };
@@ -78,14 +78,14 @@ pub async fn withdraw<X: CancelSteps>(x: &mut X, run: RunId, moved: &mut Moved) 
 pub async fn retry<X: RetrySteps>(
     x: &mut X,
     run: RunId,
-    codes: &[Code],
+    filter: &UserFilter,
     batch_ids: &[BatchId],
     command: &Command<'_>,
 ) -> Step<Retried, X> {
     let state = x.lock(run).await?;
     let next =
         state.after(RunMove::Retry).ok_or_else(|| LedgerError::no_such_move(run, state, RunMove::Retry))?;
-    let found = x.retryable(run, codes).await?;
+    let found = x.retryable(run, filter).await?;
     let before = x.round(run).await?;
     let (items, left) = (found.take, found.left);
     if items == 0 {
@@ -96,10 +96,10 @@ pub async fn retry<X: RetrySteps>(
     }
     let ids = refusals::batch_ids(items, before.batch_size, batch_ids)?;
     let round = Round { number: before.number + 1, ..before };
-    x.move_items(run, codes, items, ids, round).await?;
+    x.move_items(run, filter, items, ids, round).await?;
     go_on(x, run, next, round.number).await?;
     let retried = Retried { items, batches: ids.len() as i64, left, round: round.number };
-    x.write_audit(&Line::retried(run, codes, &retried, command)).await?;
+    x.write_audit(&Line::retried(run, filter, &retried, command)).await?;
     Ok(retried)
 }
 

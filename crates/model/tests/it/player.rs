@@ -6,7 +6,7 @@ use ferry_domain::{
     Attempt, BatchId, Code, Email, Envelope, ItemResult, ItemSeq, ItemState, Job, JobId, JobKind, JobState,
     Lease, NewItem, RunId, RunState, SourceKey, Verdict, WorkerId,
     job::{JobMove, Lane},
-    ports::{BatchVerification, Command, ItemFilter, LedgerError, Retryable, SealedRun},
+    ports::{BatchVerification, Command, ItemFilter, LedgerError, Retryable, SealedRun, UserFilter},
     run::RunMove,
 };
 use uuid::Uuid;
@@ -365,15 +365,18 @@ impl<'s> Player<'s> {
 
     async fn retry(&mut self) {
         let taken = self.mirror.retryable().len();
-        let counted = self.store.ledger.count_retryable(self.run, &[]).await.unwrap();
+        let counted = self.store.ledger.count_retryable(self.run, &UserFilter::default()).await.unwrap();
         assert_eq!(counted, Retryable { take: taken as i64, left: 1 });
         let first = self.next_batch;
         self.next_batch += 10;
         let ids: Vec<BatchId> = (0..taken.div_ceil(SIZE) as u128)
             .map(|number| BatchId(Uuid::from_u128(first + number)))
             .collect();
-        let retried =
-            self.store.ledger.retry(self.run, &[], &ids, &Command { by: "ann", reason: None }).await;
+        let retried = self
+            .store
+            .ledger
+            .retry(self.run, &UserFilter::default(), &ids, &Command { by: "ann", reason: None })
+            .await;
         if !self.mirror.retry(&ids, SIZE) {
             return assert!(matches!(retried, Err(LedgerError::Refused(_))), "{retried:?}");
         }

@@ -12,11 +12,12 @@ use ferry_domain::{
     application::{RowId, RowIds},
     migration::Migrated,
     ports::{
-        AuditLine, BatchVerification, Cancellable, Command, Controls, DeadCount, DeadFilter, DeadLetter,
-        DeadLetters, DeadTry, DeadView, Discrepancy, Duty, FailureGroup, ItemFilter, ItemView, Items,
-        JobCount, Jobs, Leases, LedgerError, Migration, Moved, Moves, Orders, Presence, Processes,
-        QueueCount, Redriven, Reports, Rescued, Restored, Retried, Retryable, RunNow, Runs, SealedRun,
-        StoredReport, Unclaimed, UserInRun, WatchedRun, Whose, WorkerRecord, WorkerView, WriteBack,
+        AuditLine, BatchFilter, BatchIds, BatchVerification, BatchView, Batches, Cancellable, Command,
+        Controls, DeadCount, DeadFilter, DeadLetter, DeadLetters, DeadTry, DeadView, Discrepancy, Duty,
+        FailureGroup, ItemFilter, ItemView, Items, JobCount, Jobs, Leases, LedgerError, ListedUser,
+        Migration, Moved, Moves, Orders, Presence, Processes, QueueCount, Redriven, Reports, Rescued,
+        Restored, Retried, Retryable, RunNow, Runs, SealedRun, StoredReport, Unclaimed, UserFilter,
+        UserInRun, Users, WatchedRun, Whose, WorkerRecord, WorkerView, WriteBack,
     },
     run::RunMove,
 };
@@ -46,6 +47,11 @@ impl Told {
 fn without_words(written: &WriteBack) -> String {
     let said = written.refused_rows.iter().map(|row| format!(", said: {:?} }}", row.said));
     said.fold(debug(written), |text, said| text.replacen(&said, " }", 1))
+}
+
+/// Most filters look at codes alone.
+fn which(filter: &UserFilter) -> String {
+    if filter.is_of_codes() { debug(&filter.codes) } else { filter.to_string() }
 }
 
 fn debug<T: std::fmt::Debug>(answer: &T) -> String {
@@ -140,6 +146,48 @@ impl Items for Told {
 
     async fn users(&self, run: RunId, key: &SourceKey) -> Result<Vec<UserInRun>> {
         self.0.ledger.users(run, key).await
+    }
+}
+
+#[async_trait]
+impl Users for Told {
+    async fn list_users(
+        &self,
+        run: RunId,
+        filter: &UserFilter,
+        after: ItemSeq,
+        most: i64,
+    ) -> Result<Vec<ListedUser>> {
+        self.0.ledger.list_users(run, filter, after, most).await
+    }
+
+    async fn count_users(&self, run: RunId, filter: &UserFilter) -> Result<i64> {
+        self.0.ledger.count_users(run, filter).await
+    }
+
+    async fn properties(&self, run: RunId) -> Result<Vec<String>> {
+        self.0.ledger.properties(run).await
+    }
+}
+
+#[async_trait]
+impl Batches for Told {
+    async fn list_batches(
+        &self,
+        run: RunId,
+        filter: &BatchFilter,
+        after: i64,
+        most: i64,
+    ) -> Result<Vec<BatchView>> {
+        self.0.ledger.list_batches(run, filter, after, most).await
+    }
+
+    async fn count_batches(&self, run: RunId, filter: &BatchFilter) -> Result<i64> {
+        self.0.ledger.count_batches(run, filter).await
+    }
+
+    async fn batches(&self, ids: BatchIds, most: i64) -> Result<Vec<BatchView>> {
+        self.0.ledger.batches(ids, most).await
     }
 }
 
@@ -280,17 +328,19 @@ impl Moves for Told {
     async fn retry(
         &self,
         run: RunId,
-        codes: &[Code],
+        filter: &UserFilter,
         batch_ids: &[BatchId],
         command: &Command<'_>,
     ) -> Result<Retried> {
-        let answer = self.0.ledger.retry(run, codes, batch_ids, command).await;
-        self.told(format!("retry {run} {codes:?}, {} ids", batch_ids.len()), answer, debug).await
+        let answer = self.0.ledger.retry(run, filter, batch_ids, command).await;
+        let which = which(filter);
+        self.told(format!("retry {run} {which}, {} ids", batch_ids.len()), answer, debug).await
     }
 
-    async fn count_retryable(&self, run: RunId, codes: &[Code]) -> Result<Retryable> {
-        let answer = self.0.ledger.count_retryable(run, codes).await;
-        self.told(format!("count_retryable {run} {codes:?}"), answer, debug).await
+    async fn count_retryable(&self, run: RunId, filter: &UserFilter) -> Result<Retryable> {
+        let answer = self.0.ledger.count_retryable(run, filter).await;
+        let which = which(filter);
+        self.told(format!("count_retryable {run} {which}"), answer, debug).await
     }
 }
 

@@ -5,6 +5,7 @@
 //! changes leased work is fenced: its first statement locks the job row and
 //! checks the token (a token checked in a subquery does not fence, design §5.6).
 
+mod batches;
 mod controls;
 mod dead;
 mod items;
@@ -16,7 +17,9 @@ mod presence;
 mod processes;
 mod reports;
 mod runs;
+mod users;
 
+pub use batches::{BatchFilter, BatchJob, BatchView, Batches};
 pub use controls::{ActiveRun, Controls, Ended, Migration, Orders, Restored};
 pub use dead::{
     DeadCount, DeadFilter, DeadKind, DeadLetter, DeadLetters, DeadState, DeadTry, DeadView, Redriven,
@@ -34,6 +37,7 @@ pub use reports::{
     AuditLine, BatchVerification, Discrepancy, Example, FailureGroup, Reports, SealedRun, StoredReport,
 };
 pub use runs::{RunNow, Runs, WatchedRun};
+pub use users::{BatchIds, LOOKED_AT, Lines, ListedUser, Property, UserFilter, Users};
 
 use crate::{
     ids::RunId,
@@ -150,11 +154,33 @@ type Result<T> = std::result::Result<T, LedgerError>;
 
 /// The lasting record.
 pub trait Ledger:
-    Planning + Runs + Items + Jobs + Leases + Processes + Moves + DeadLetters + Reports + Controls
+    Planning
+    + Runs
+    + Items
+    + Users
+    + Batches
+    + Jobs
+    + Leases
+    + Processes
+    + Moves
+    + DeadLetters
+    + Reports
+    + Controls
 {
 }
 
 impl<T> Ledger for T where
-    T: Planning + Runs + Items + Jobs + Leases + Processes + Moves + DeadLetters + Reports + Controls
+    T: Planning
+        + Runs
+        + Items
+        + Users
+        + Batches
+        + Jobs
+        + Leases
+        + Processes
+        + Moves
+        + DeadLetters
+        + Reports
+        + Controls
 {
 }

@@ -2,9 +2,8 @@
 
 use async_trait::async_trait;
 
-use super::Result;
+use super::{Result, UserFilter};
 use crate::{
-    code::Code,
     ids::{BatchId, RunId},
     run::{RunMove, RunState},
 };
@@ -53,7 +52,7 @@ pub struct Retryable {
     /// Items it would take up.
     pub take: i64,
     /// Failed or conflicting items it would leave alone: a rule refused their record, or
-    /// the code was not asked for.
+    /// the filter does not mean them.
     pub left: i64,
 }
 
@@ -86,17 +85,17 @@ pub trait Moves: Send + Sync {
     /// What `Cancel` would do.
     async fn count_cancellable(&self, run: RunId) -> Result<Cancellable>;
 
-    /// Puts failed and conflicting items (of these codes; all when empty) back
+    /// Puts failed and conflicting items that a filter means back
     /// to `pending`, in new batches of the next round with ids from `batch_ids`
     /// as needed ([`crate::run::batches_for`]); the run is `running` again.
     async fn retry(
         &self,
         run: RunId,
-        codes: &[Code],
+        filter: &UserFilter,
         batch_ids: &[BatchId],
         command: &Command<'_>,
     ) -> Result<Retried>;
 
     /// What `retry` would do.
-    async fn count_retryable(&self, run: RunId, codes: &[Code]) -> Result<Retryable>;
+    async fn count_retryable(&self, run: RunId, filter: &UserFilter) -> Result<Retryable>;
 }

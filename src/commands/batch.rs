@@ -1,0 +1,53 @@
+//! `ferry batch`: batches of a run, and their jobs.
+
+pub mod list;
+pub mod show;
+
+use clap::Subcommand;
+use ferry_operations::batch::Job;
+
+use crate::{exit::Exit, setup::Setup};
+
+const LIST: &str = "Keys of a filter; all terms must hold, and A,B means one of them:
+  state=   open (some users are pending), provisioned (none is), verified (they were read back)
+  job=     ready, queued, leased, done, dead: a job of the batch is so
+  code=    why a job was handed back or given up last
+
+Examples:
+  ferry batch list                                   the first 50 of the newest run
+  ferry batch list last --where 'state=open job=leased'";
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// List batches of a run, page by page: their users in numbers, and their jobs
+    #[command(after_help = LIST)]
+    List(list::Options),
+    /// Show one batch: users of each state, tries of its jobs, and the worker that holds it
+    #[command(after_help = "Example:\n  ferry batch show 01a22b85-4246-7090-89e4-803e5577f14c")]
+    Show(show::Options),
+}
+
+pub async fn run(setup: &Setup, command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::List(options) => list::run(setup, options).await,
+        Command::Show(options) => show::run(setup, options).await,
+    }
+}
+
+/// What became of a job so far.
+fn tries(job: &Job) -> String {
+    let mut text = job.state.as_str().to_owned();
+    if job.attempts > 0 {
+        text += &format!(", {} failed tries", job.attempts);
+    }
+    if job.rescues > 0 {
+        text += &format!(", {} rescues", job.rescues);
+    }
+    if let Some(code) = job.code {
+        text += &format!(", last {code}");
+    }
+    if let Some(holder) = &job.holder {
+        text += &format!(", held by {holder}");
+    }
+    text
+}
