@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use ferry_domain::{
-    Code, RunId,
+    Code,
     ports::{DeadFilter, DeadState},
 };
 
 use super::Refusal;
 use crate::{
-    Error,
+    Access, Error, RunName,
     filter::{self, Term, Wrong},
     units,
 };
@@ -23,7 +23,7 @@ pub struct Selection {
     /// Numbers of letters.
     pub ids: Vec<i64>,
     /// Only of this run.
-    pub run: Option<RunId>,
+    pub run: Option<RunName>,
     /// Only with these codes.
     pub codes: Vec<Code>,
     /// Only at least this old.
@@ -35,8 +35,10 @@ pub struct Selection {
 /// A selection that was read.
 #[derive(Clone, Debug)]
 pub struct Selected {
-    /// Which letters, whatever their state.
-    pub filter: DeadFilter,
+    /// Which letters, of any run; of any state unless only kept ones are acted on.
+    filter: DeadFilter,
+    /// The run that they are of.
+    run: Option<RunName>,
     /// The state that the text names: none at all, `all`, or one.
     pub state: Option<Option<DeadState>>,
 }
@@ -48,8 +50,8 @@ impl Selection {
     /// Says which term of the text is wrong, or given twice.
     pub fn read(self) -> Result<Selected, Wrong> {
         let Selection { ids, run, codes, older_than, filter: text } = self;
-        let filter = DeadFilter { ids, run, codes, state: None, older_than };
-        let mut selected = Selected { filter, state: None };
+        let filter = DeadFilter { ids, run: None, codes, state: None, older_than };
+        let mut selected = Selected { filter, run, state: None };
         for term in filter::parse(text.as_deref().unwrap_or_default(), &KEYS)? {
             selected.add(&term)?;
         }
@@ -60,17 +62,33 @@ impl Selection {
     ///
     /// # Errors
     /// As [`Selection::read`], and when the text names another state.
-    pub fn kept(self) -> Result<DeadFilter, Error> {
-        match self.read()? {
-            Selected { filter, state: None | Some(Some(DeadState::Kept)) } => {
-                Ok(DeadFilter { state: Some(DeadState::Kept), ..filter })
-            }
+    pub fn kept(self) -> Result<Selected, Error> {
+        let selected = self.read()?;
+        match selected.state {
+            None | Some(Some(DeadState::Kept)) => Ok(selected.in_state(Some(DeadState::Kept))),
             _ => Err(Refusal::Settled.into()),
         }
     }
 }
 
 impl Selected {
+    /// The same letters, in this state only; `None` in any.
+    pub fn in_state(self, state: Option<DeadState>) -> Self {
+        Selected { filter: DeadFilter { state, ..self.filter }, ..self }
+    }
+
+    /// The filter, with the run that was named.
+    ///
+    /// # Errors
+    /// When no run, or more than one, is named so, and when the ledger fails.
+    pub async fn filter(self, access: &Access) -> Result<DeadFilter, Error> {
+        let run = match &self.run {
+            Some(name) => Some(access.named(name).await?),
+            None => None,
+        };
+        Ok(DeadFilter { run, ..self.filter })
+    }
+
     fn add(&mut self, term: &Term<'_>) -> Result<(), Wrong> {
         let found = &mut self.filter;
         let once = |given: bool| match given {
@@ -79,8 +97,8 @@ impl Selected {
         };
         match term.key {
             "run" => {
-                once(found.run.is_some())?;
-                found.run = Some(term.parsed(term.single()?)?);
+                once(self.run.is_some())?;
+                self.run = Some(term.parsed(term.single()?)?);
             }
             "code" => {
                 once(!found.codes.is_empty())?;
@@ -125,8 +143,9 @@ mod tests {
     fn every_choice_can_be_made_in_the_text() {
         let run = "01890000-0000-7000-8000-000000000001";
         let text = format!("run={run} code=CRASHED_WORKER,undecodable older=7d id=1,2 state=redriven");
-        let Selected { filter, state } = of(&text).read().unwrap();
-        assert_eq!(filter.run.unwrap().to_string(), run);
+        let Selected { filter, run: named, state } = of(&text).read().unwrap();
+        assert_eq!(named, Some(RunName::Id(run.parse().unwrap())));
+        assert_eq!(of("run=last").read().unwrap().run, Some(RunName::Last));
         assert_eq!(filter.codes, [Code::CrashedWorker, Code::Undecodable]);
         assert_eq!(filter.older_than, Some(Duration::from_secs(604_800)));
         assert_eq!(filter.ids, [1, 2]);
@@ -153,8 +172,8 @@ mod tests {
 
     #[test]
     fn only_kept_letters_are_acted_on() {
-        assert_eq!(of("").kept().unwrap().state, Some(DeadState::Kept));
-        assert_eq!(of("state=kept").kept().unwrap().state, Some(DeadState::Kept));
+        assert_eq!(of("").kept().unwrap().filter.state, Some(DeadState::Kept));
+        assert_eq!(of("state=kept").kept().unwrap().filter.state, Some(DeadState::Kept));
         assert!(of("state=discarded").kept().unwrap_err().to_string().contains("state=kept"));
         assert!(of("state=all").kept().is_err());
     }

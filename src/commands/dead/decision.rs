@@ -31,8 +31,9 @@ pub async fn agreed(
     act: Act,
     options: &Options,
 ) -> anyhow::Result<Option<(Access, Question)>> {
-    let filter = options.which.clone().kept()?;
+    let selected = options.which.clone().kept()?;
     let access = wiring::access(setup).await?;
+    let filter = selected.filter(&access).await?;
     let question = dead::ask(&access, act, filter).await?;
     if question.count.letters == 0 {
         output::say(&format!(

@@ -49,8 +49,9 @@ pub struct Options {
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    let filter = filter(options.which, options.state)?;
+    let selected = selected(options.which, options.state)?;
     let access = wiring::access(setup).await?;
+    let filter = selected.filter(&access).await?;
     let Listed { letters, all } = dead::list(&access, &filter, options.limit).await?;
     match options.output {
         Output::Json => output::json(&letters.iter().map(Letter::from).collect::<Vec<_>>())?,
@@ -71,9 +72,9 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn filter(which: Selection, state: Option<States>) -> anyhow::Result<DeadFilter> {
-    let Selected { filter, state: named } = which.read()?;
-    let state = match (state, named) {
+fn selected(which: Selection, state: Option<States>) -> anyhow::Result<Selected> {
+    let selected = which.read()?;
+    let state = match (state, selected.state) {
         (Some(_), Some(_)) => {
             return Err(usage("the state is given by --state and by --where; give it once"));
         }
@@ -83,7 +84,7 @@ fn filter(which: Selection, state: Option<States>) -> anyhow::Result<DeadFilter>
         (Some(States::All), None) => None,
         (Some(States::Kept) | None, None) => Some(DeadState::Kept),
     };
-    Ok(DeadFilter { state, ..filter })
+    Ok(selected.in_state(state))
 }
 
 fn nothing(filter: &DeadFilter) -> &'static str {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use ferry_domain::{Code, RunId, ports::DeadFilter};
+use ferry_domain::Code;
 use ferry_operations::{
-    Error,
+    Error, RunName,
     dead::{self, Selected},
     units,
 };
@@ -16,16 +16,16 @@ use ferry_operations::{
 pub struct Selection {
     /// Only the dead letters with these numbers
     pub ids: Vec<i64>,
-    /// Only dead letters of this run
+    /// Only dead letters of this run: its id, how it begins, or last
     #[arg(long, value_name = "RUN")]
-    pub run: Option<RunId>,
+    pub run: Option<RunName>,
     /// Only dead letters with this code; can be repeated
     #[arg(long = "code", value_name = "CODE")]
     pub codes: Vec<Code>,
     /// Only dead letters at least this old: a number and s, m, h or d, for example 7d
     #[arg(long, value_name = "AGE", value_parser = units::age)]
     pub older_than: Option<Duration>,
-    /// These filters in one text: 'run=ID code=A,B state=kept older=7d id=1,2'
+    /// These filters in one text: 'run=last code=A,B state=kept older=7d id=1,2'
     #[arg(long = "where", value_name = "FILTER")]
     pub filter: Option<String>,
 }
@@ -37,7 +37,7 @@ impl Selection {
     }
 
     /// The same, for what acts on letters that wait for a person.
-    pub fn kept(self) -> anyhow::Result<DeadFilter> {
+    pub fn kept(self) -> anyhow::Result<Selected> {
         dead::Selection::from(self).kept().context("--where")
     }
 }

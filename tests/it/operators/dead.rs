@@ -75,6 +75,8 @@ async fn letters_are_listed_and_shown_without_their_content(stage: &mut Stage) {
     for (filter, letters) in [
         ("--code UNDECODABLE", 1),
         ("--run RUN", 1),
+        ("--run last", 1),
+        ("--where run=last", 1),
         ("--where code=UNDECODABLE,CRASHED_WORKER", 2),
         ("--where state=discarded", 0),
         ("--state all", 2),
