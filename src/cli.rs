@@ -6,8 +6,8 @@ use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
     commands::{
-        audit, batch, check, config, dead, demo, health, migrate, plan, queue, run, seed, simulate, stop_all,
-        user, worker,
+        audit, batch, check, completions, config, dead, demo, health, man, migrate, plan, queue, run, seed,
+        simulate, stop_all, user, worker,
     },
     made_with::Carried,
     options::Global,
@@ -34,7 +34,7 @@ pub fn parse() -> Result<Cli, clap::Error> {
 }
 
 /// With the defaults of settings in the help, as the settings have them.
-fn command() -> clap::Command {
+pub fn command() -> clap::Command {
     Cli::command()
         .mut_subcommand("plan", |plan| plan.mut_args(with_default))
         .mut_subcommand("run", |run| run.mut_subcommand("start", |start| start.mut_args(with_default)))
@@ -56,6 +56,7 @@ The ledger is the database in which Ferry records each user, job and result: DAT
 const PLAN: &str = "Examples:
   ferry plan --preset medlogistics                   the table of DATABASE_URL, in numbers
   ferry plan users.csv --list                        each record that would not be sent, and why
+  ferry plan --target                                and asks Auth0 who would be created, adopted, skipped, or conflict
   ferry plan users.csv -o friday.plan                keep the plan, for ferry run start --plan friday.plan
   ferry plan users.csv --detailed-exitcode           7: there are users to move, 3: only records that need a person";
 
@@ -66,6 +67,11 @@ const CHECK: &str = "Examples:
 const WORKER: &str = "Examples:
   ferry worker                                       all roles; on SQLite the only process
   ferry worker --listen 0.0.0.0:9464                 with /metrics, /livez and /readyz";
+
+const COMPLETIONS: &str = "Examples:
+  source <(ferry completions bash)                   for this shell
+  ferry completions zsh > ~/.zfunc/_ferry            for zsh, with ~/.zfunc in fpath
+  ferry completions fish > ~/.config/fish/completions/ferry.fish";
 
 const HEALTH: &str = "Examples:
   ferry health                                       the worker whose --listen is FERRY_LISTEN, or 127.0.0.1:9464
@@ -125,6 +131,11 @@ pub enum Command {
     Seed(seed::Options),
     /// Create or update the ledger's tables; with --app also the column auth0_user_id of the application's table
     Migrate(migrate::Options),
+    /// Write a script with which a shell completes commands and options
+    #[command(after_help = COMPLETIONS)]
+    Completions(completions::Options),
+    /// Write pages for man, one for each command, into a folder
+    Man(man::Options),
     /// Settings: show, check, template
     #[command(subcommand)]
     Config(config::Command),

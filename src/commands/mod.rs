@@ -4,10 +4,12 @@
 pub mod audit;
 pub mod batch;
 pub mod check;
+pub mod completions;
 pub mod config;
 pub mod dead;
 pub mod demo;
 pub mod health;
+pub mod man;
 pub mod migrate;
 pub mod plan;
 pub mod queue;
@@ -21,7 +23,7 @@ pub mod worker;
 use ferry_domain::WorkerId;
 
 use crate::{
-    cli::{Cli, Command},
+    cli::{self, Cli, Command},
     exit::{Exit, usage},
     servers::Servers,
     settings,
@@ -32,6 +34,12 @@ use crate::{
 
 /// Runs a command; its settings and logs are ready before it begins.
 pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
+    // They describe the program, whatever the settings are.
+    match &cli.command {
+        Command::Completions(options) => return completions::run(cli::command(), options),
+        Command::Man(options) => return man::run(cli::command(), options),
+        _ => {}
+    }
     let setup = match (setup(&cli), &cli.command) {
         (Err(error), Command::Check(options)) => return check::unreadable(&error, options),
         (setup, _) => &setup?,
@@ -61,6 +69,8 @@ async fn run_command(setup: &Setup, command: Command) -> anyhow::Result<Exit> {
         Command::Seed(options) => seed::run(options).await,
         Command::Migrate(options) => migrate::run(setup, options).await,
         Command::Config(command) => config::run(setup, command),
+        Command::Completions(options) => completions::run(cli::command(), &options),
+        Command::Man(options) => man::run(cli::command(), &options),
     }
 }
 

@@ -11,6 +11,7 @@ mod changed;
 mod checks;
 mod databases;
 mod demo;
+mod described;
 mod evening;
 mod exits;
 mod identity;
