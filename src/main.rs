@@ -49,7 +49,13 @@ fn main() -> ExitCode {
         }
     };
     match runtime.block_on(commands::run(cli)) {
-        Ok(exit) => exit.into(),
+        Ok(exit) => match output::lost() {
+            None => exit.into(),
+            Some(error) => {
+                eprintln!("ferry: the output could not be written ({error}): what is there is not all of it");
+                Exit::Internal.into()
+            }
+        },
         Err(error) => {
             eprintln!("ferry: {}", told(&error));
             exit::of(&error).into()

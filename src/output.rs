@@ -1,7 +1,8 @@
 //! What people see. Data goes to stdout, talk to stderr.
 
 use std::{
-    io::{IsTerminal, Write},
+    io::{self, IsTerminal, Write},
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -15,14 +16,32 @@ use crate::exit::{Exit, usage};
 /// How often a line is printed where no bar can be drawn.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// One line of data on stdout. A closed pipe ends the output, not the program.
+/// The first thing that went wrong on stdout: a full disk, for instance.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
+/// One line of data on stdout. A closed pipe ends the output, not the program; what else keeps it
+/// from being written is told by [`lost`].
 pub fn data(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+    note(writeln!(io::stdout(), "{line}"));
+}
+
+/// Why data is missing on stdout, if it is. To be asked when all is written.
+pub fn lost() -> Option<&'static io::Error> {
+    note(io::stdout().flush());
+    LOST.get()
+}
+
+fn note(written: io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        let _ = LOST.set(error); // the first one says why
+    }
 }
 
 /// Part of a line of data on stdout, for lists that are too long to be held.
 pub fn part(text: &str) {
-    let _ = write!(std::io::stdout(), "{text}"); // as above
+    note(write!(io::stdout(), "{text}"));
 }
 
 /// A value as JSON, on one line.

@@ -125,12 +125,26 @@ pub fn predicted(found: &Predicted) -> String {
     let table = output::table(&["at Auth0 now", "code", "users"], rows, &[2]);
     let lines = table.lines().zip(below);
     let lines = lines.flat_map(|(line, below)| std::iter::once(line.to_owned()).chain(below));
+    let mut remarks = Vec::new();
+    if found.write_id > 0 {
+        remarks.push(format!(
+            "The run writes {} ids that the source lacks of users who are there.",
+            found.write_id
+        ));
+    }
+    if found.unknown > 0 {
+        remarks.push(format!(
+            "Auth0 did not answer for {} users: nothing is known of them, ask again.",
+            found.unknown
+        ));
+    }
     let said = format!(
         "{} requests in {}; nothing was changed. The run asks again: what changes until then is not in this.",
         found.requests,
         units::rounded(Duration::from_millis(found.took_ms))
     );
-    lines.chain(folded(&said, 0)).collect::<Vec<_>>().join("\n")
+    let remarks = remarks.iter().chain([&said]).flat_map(|remark| folded(remark, 0));
+    lines.chain(remarks).collect::<Vec<_>>().join("\n")
 }
 
 /// What a person should know of a source as a whole; talk, not data.
@@ -157,7 +171,7 @@ impl Lines {
     /// line has no room for is below it, indented: many fields, or the other record.
     pub fn record(&mut self, record: &Record) -> String {
         let place = shortened(&record.place, PLACE);
-        let code = record.code.map(|code| code.to_string()).unwrap_or_default();
+        let code = record.code.map_or_else(|| record.state.as_str().to_owned(), |code| code.to_string());
         let whole = [Some(code.as_str()), record.field.as_deref()].into_iter().flatten();
         let whole = whole.collect::<Vec<_>>().join(" ");
         let fits = whole.chars().count() <= REASON;

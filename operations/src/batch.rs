@@ -86,13 +86,14 @@ pub struct Job {
     pub holder: Option<String>,
 }
 
-/// Reads a filter; an empty text means all batches.
+/// Reads a filter; without one all batches are meant.
 ///
 /// # Errors
 /// Says which term is wrong and what there is.
-pub fn read(text: &str) -> Result<BatchFilter, Wrong> {
+pub fn read(text: Option<&str>) -> Result<BatchFilter, Wrong> {
     let mut found = BatchFilter::default();
-    for term in filter::parse(text, &KEYS)? {
+    let terms = text.map(|text| filter::parse(text, &KEYS)).transpose()?;
+    for term in terms.unwrap_or_default() {
         let words = term.values.iter();
         match term.key {
             "state" => {
@@ -194,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_filter_of_batches_is_read_and_what_is_wrong_is_named() {
-        let read = read("state=open job=leased,ready code=TIMED_OUT").unwrap();
+        let read = read(Some("state=open job=leased,ready code=TIMED_OUT")).unwrap();
         assert_eq!(read.states, [BatchState::Open]);
         assert_eq!(read.jobs, [JobState::Leased, JobState::Ready]);
         assert_eq!(read.codes.len(), 1);
@@ -203,7 +204,7 @@ mod tests {
             ("job=lost", "there are: ready"),
             ("key=7", "state, job, code"),
         ] {
-            let error = super::read(text).unwrap_err().to_string();
+            let error = super::read(Some(text)).unwrap_err().to_string();
             assert!(error.contains(words), "{text}: {error}");
         }
     }

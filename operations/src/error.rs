@@ -63,7 +63,7 @@ pub enum Error {
     #[error(transparent)]
     Queue(#[from] QueueError),
     /// Auth0 fails.
-    #[error("Auth0 did not answer as it should ({0}): {remedy}", remedy = .0.code().remedy())]
+    #[error("Auth0 refused or did not answer ({0}): {remedy}", remedy = .0.code().remedy())]
     Directory(#[from] DirectoryError),
     /// The source can't be read.
     #[error(transparent)]

@@ -37,6 +37,9 @@ pub fn parse<'a>(text: &'a str, known: &[&'static str]) -> Result<Vec<Term<'a>>,
 /// # Errors
 /// Says which term is wrong.
 pub fn parse_any<'a>(text: &'a str, known: &[&'static str]) -> Result<Vec<Term<'a>>, Wrong> {
+    if text.trim().is_empty() {
+        return Err(Wrong("it is empty; leave --where out to mean all".to_owned()));
+    }
     let mut terms: Vec<Term<'a>> = Vec::new();
     for word in text.split_whitespace() {
         let Some((key, values)) = word.split_once('=').filter(|(key, _)| !key.is_empty()) else {
@@ -137,7 +140,7 @@ mod tests {
         assert_eq!(terms[1], Term { key: "code", values: vec!["A", "B"] });
         assert_eq!(terms[0].single(), Ok("kept"));
         assert!(terms[1].single().unwrap_err().to_string().contains("one value"));
-        assert_eq!(parse("  ", &KNOWN), Ok(vec![]));
+        assert!(parse("  ", &KNOWN).unwrap_err().to_string().contains("leave --where out"));
         for (wrong, word) in [
             ("kept", "key=value"),
             ("colour=red", "run, code, state"),

@@ -50,6 +50,7 @@ impl Question {
         let (again, source) = (listed(&|there| there.again), listed(&|there| there.users - there.again));
         match (again.as_slice(), source.as_slice()) {
             ([], []) => "Nothing to retry: nobody failed or is in conflict.".to_owned(),
+            ([], _) if !self.filter.is_of_codes() => "Nothing to retry: the filter means nobody who failed or is in conflict and can be tried again.".to_owned(),
             ([], source) => format!(
                 "Nothing to retry: a rule refused these records ({}). Mend the source and start a new run for them.",
                 source.join(", ")

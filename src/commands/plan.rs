@@ -105,6 +105,9 @@ async fn plan(setup: &Setup, options: &Options) -> anyhow::Result<Exit> {
         }
         Form::Table => print(&asked, &view, options, &setup.settings).await?,
     };
+    if predicted.as_ref().is_some_and(|found| found.unknown > 0) {
+        return Ok(Exit::Internal); // the plan is not whole
+    }
     Ok(if options.detailed_exitcode { Exit::of_plan(&view, predicted.as_ref()) } else { Exit::Done })
 }
 
@@ -161,7 +164,14 @@ async fn make(
     };
     let source = reading::named(options.source.as_deref(), &setup.servers)?;
     let Opened { mut subject, location } = reading::open(setup, &source, reading, tenant).await?;
-    let target = if options.target { Some(ask_at(setup, &location).await?) } else { None };
+    let target = match options.target {
+        true => {
+            let target = ask_at(setup, &location).await?;
+            target::check(scratch, &*target.directory, &subject.spec.connection).await?;
+            Some(target)
+        }
+        false => None,
+    };
     let ledger = known(setup, &location, &subject, &reading.accept).await?;
     if let Some(target) = &subject.spec.write_back {
         look_at_table(setup, &location, target).await?;
@@ -208,11 +218,30 @@ async fn look_at_table(setup: &Setup, location: &Location, target: &WriteBackTar
     Ok(())
 }
 
+/// What folders of plans begin with, before the number of their process.
+const SCRATCH: &str = "ferry-plan-";
+
+/// Removes the folders of plans whose process was killed, with the records in them. One that
+/// can't be removed is another user's.
+fn remove_left_behind() {
+    let folders = std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
+    for folder in folders {
+        let name = folder.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(SCRATCH)?.split_once('-'));
+        let Some(process) = process.and_then(|(process, _)| process.parse::<u32>().ok()) else { continue };
+        let gone = Path::new("/proc/self").exists() && !Path::new(&format!("/proc/{process}")).exists();
+        if gone {
+            let _ = std::fs::remove_dir_all(folder.path());
+        }
+    }
+}
+
 /// A temporary folder that only this user may look into: the records lie there.
 fn scratch() -> anyhow::Result<tempfile::TempDir> {
     use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+    remove_left_behind();
     tempfile::Builder::new()
-        .prefix("ferry-plan-")
+        .prefix(&format!("{SCRATCH}{}-", std::process::id()))
         .permissions(Permissions::from_mode(0o700))
         .tempdir()
         .context("a temporary folder for the plan could not be made")
@@ -264,7 +293,7 @@ async fn print(
     output::say(&format!("{} by {}: {} records", plan.source, plan.mapping, plan.records));
     output::data(&shown::planned(plan.accepted, &plan.by_code));
     shown::warnings(&plan.warnings);
-    if asked.directory.is_some() {
+    if asked.directory.is_some() && plan.accepted > 0 {
         shown::asking(plan.accepted, settings);
     }
     let predicted = if options.list {
@@ -289,7 +318,9 @@ async fn print(
         output::say("Which records: add --list, or --output csv for a spreadsheet.");
     }
     let to_send = predicted.as_ref().map_or(plan.accepted, |found| found.create);
-    shown::cost(to_send, settings);
+    if to_send > 0 {
+        shown::cost(to_send, settings);
+    }
     say_next(plan, options);
     Ok(predicted)
 }

@@ -103,3 +103,39 @@ fn a_worker_without_tables_ends_at_once_and_says_what_to_do() {
     assert_eq!(ended.code, 1, "{}", ended.all());
     assert!(ended.err.contains("ferry migrate"), "{}", ended.all());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn output_that_can_not_be_written_is_no_success_and_a_closed_pipe_is_no_failure() {
+    let Some(world) = World::new("output").await else { return };
+    let run = world.started(60, &[]);
+    for args in [
+        &["run", "export", &run] as &[&str],
+        &["run", "list"],
+        &["user", "list"],
+        &["batch", "list"],
+        &["audit"],
+        &["config", "show"],
+        &["completions", "bash"],
+    ] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let ended = world.place.ferry(args).stdout(full).output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(1), "{args:?}: {said}");
+        assert!(said.contains("the output could not be written"), "{args:?}: {said}");
+        let mut child = world.place.ferry(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        drop(child.stdout.take());
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{args:?} into a pipe that closes");
+    }
+    for args in
+        [&["run", "retry", &run, "--where", "", "--yes"] as &[&str], &["user", "list", "--where", " "]]
+    {
+        let ran = world.place.run(args);
+        assert_eq!(ran.code, 2, "{}", ran.all());
+        assert!(ran.err.contains("leave --where out to mean all"), "{}", ran.err);
+    }
+    // A wrong variable of traces keeps nobody from stopping everything.
+    let stop =
+        world.place.ferry(&["stop-all", "--yes"]).env("OTEL_EXPORTER_OTLP_ENDPOINT", "nowhere").output();
+    assert_eq!(stop.unwrap().status.code(), Some(0));
+    world.end().await;
+}

@@ -72,9 +72,15 @@ pub struct ItemSeq(pub i64);
 pub struct SourceKey(pub String);
 
 impl SourceKey {
-    /// The key as reports and logs may show it: an address becomes a short digest.
+    /// The key as reports and logs may show it: an address becomes a short digest, and so does what a
+    /// terminal would obey. A source's own keys are checked for that;
+    /// one that Auth0 has in an account may hold anything.
     pub fn shown(&self) -> String {
-        if self.0.contains('@') {
+        let odd = |c: char| {
+            c.is_control()
+                || matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        };
+        if self.0.contains('@') || self.0.contains(odd) {
             format!("key-{}", &crate::hex::hex_digest(self.0.as_bytes())[..12])
         } else {
             self.0.clone()

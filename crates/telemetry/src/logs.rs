@@ -7,8 +7,10 @@
 use std::{io::IsTerminal, str::FromStr};
 
 use ferry_domain::telemetry::traces::TARGET;
+use tracing::Subscriber;
 use tracing_subscriber::{
-    EnvFilter, Layer, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter, Layer, filter::filter_fn, fmt, layer::SubscriberExt, registry::LookupSpan,
+    util::SubscriberInitExt,
 };
 
 use crate::{Traces, lines::WithIds};
@@ -63,23 +65,33 @@ pub fn start(format: Format, filter: &str, quiet: &[&str], traces: &Traces) -> R
         let directive = directive.parse().map_err(|_| LogError::Filter(directive.to_owned()))?;
         shown = shown.add_directive(directive);
     }
-    let lines = fmt::layer().with_writer(std::io::stderr);
-    let lines = match format {
-        Format::Json => {
-            lines.json().flatten_event(true).map_event_format(WithIds::json).with_filter(shown).boxed()
+    let registry = tracing_subscriber::registry();
+    let started = match traces.tracer() {
+        // One filter for all: what no line shows costs nothing. Filters of single layers let each span
+        // and event of each library be made first.
+        None => registry.with(shown).with(lines(format)).try_init(),
+        Some(tracer) => {
+            let spans = tracing_opentelemetry::layer().with_tracer(tracer);
+            // What costs most of a span and says nothing here: places in the source code, threads.
+            let spans = spans.with_location(false).with_threads(false).with_tracked_inactivity(false);
+            let spans = spans.with_level(false).with_target(false);
+            let ours = filter_fn(|what| what.is_span() && what.target().starts_with(TARGET));
+            registry.with(lines(format).with_filter(shown)).with(spans.with_filter(ours)).try_init()
         }
-        Format::Text => lines.with_ansi(colours()).map_event_format(WithIds::text).with_filter(shown).boxed(),
     };
-    let spans = traces.tracer().map(|tracer| {
-        let layer = tracing_opentelemetry::layer().with_tracer(tracer);
-        // What costs most of a span and says nothing here: places in the source code, threads.
-        let layer =
-            layer.with_location(false).with_threads(false).with_tracked_inactivity(false).with_level(false);
-        layer
-            .with_target(false)
-            .with_filter(filter_fn(|what| what.is_span() && what.target().starts_with(TARGET)))
-    });
-    tracing_subscriber::registry().with(lines).with(spans).try_init().map_err(|_| LogError::Started)
+    started.map_err(|_| LogError::Started)
+}
+
+/// Lines on stderr, in a form.
+fn lines<S>(format: Format) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    match format {
+        Format::Json => lines.json().flatten_event(true).map_event_format(WithIds::json).boxed(),
+        Format::Text => lines.with_ansi(colours()).map_event_format(WithIds::text).boxed(),
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "NO_COLOR is asked for here and nowhere else")]

@@ -52,7 +52,8 @@ impl Selection {
         let Selection { ids, run, codes, older_than, filter: text } = self;
         let filter = DeadFilter { ids, run: None, codes, state: None, older_than };
         let mut selected = Selected { filter, run, state: None };
-        for term in filter::parse(text.as_deref().unwrap_or_default(), &KEYS)? {
+        let terms = text.as_deref().map(|text| filter::parse(text, &KEYS)).transpose()?;
+        for term in terms.unwrap_or_default() {
             selected.add(&term)?;
         }
         Ok(selected)
@@ -136,7 +137,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Selection {
-        Selection { filter: Some(text.to_owned()), ..Selection::default() }
+        Selection { filter: Some(text.to_owned()).filter(|text| !text.is_empty()), ..Selection::default() }
     }
 
     #[test]

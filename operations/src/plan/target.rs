@@ -35,8 +35,13 @@ pub struct Predicted {
     pub adopt: i64,
     /// Users that would be left out.
     pub skip: i64,
+    /// Of those left out, users whose account an earlier move made and whose id the source lacks: the run
+    /// writes it.
+    pub write_id: i64,
     /// Users that would need a person.
     pub conflict: i64,
+    /// Users whom Auth0 did not answer for, though it was asked again: nothing is known of them.
+    pub unknown: i64,
     /// Those that would not be created, by reason.
     pub by_code: Vec<Settled>,
     /// Requests that asking took.
@@ -46,9 +51,22 @@ pub struct Predicted {
 }
 
 impl Predicted {
-    /// Users that would have an account which they have not now, or get theirs.
+    /// Users for whom the run has something to do: an account, or its id.
     pub fn to_move(&self) -> i64 {
-        self.create + self.adopt
+        self.create + self.adopt + self.write_id + self.unknown
+    }
+}
+
+/// Whether Auth0 can be asked at all, and has the connection; to be known before a source is read.
+///
+/// # Errors
+/// When it refuses, does not answer, or has no such connection.
+pub async fn check(access: &Access, directory: &dyn Directory, connection: &str) -> Result<(), Error> {
+    match tried(&*access.random, || directory.connection(connection)).await {
+        Ok(None) => Err(DirectoryError::NotSent(Code::ConnectionUnknown).into()),
+        // Ferry works without this scope.
+        Ok(Some(_)) | Err(DirectoryError::ScopeMissing { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -56,8 +74,8 @@ impl Predicted {
 /// source order; `asked` how many were asked for.
 ///
 /// # Errors
-/// When the connection does not exist, when Auth0 refuses or keeps failing, and when the scratch
-/// ledger fails: a plan that knows of some users only is not told.
+/// When Auth0 refuses, or fails for many users one after the other, and when the scratch ledger fails.
+/// Single users that it fails for are counted as unknown.
 pub async fn predict(
     scratch: &Access,
     made: &Made,
@@ -67,9 +85,6 @@ pub async fn predict(
 ) -> Result<Predicted, Error> {
     let (began, before) = (Instant::now(), directory.requests());
     let run = scratch.runs.run_now(made.run).await?;
-    if directory.connection(&run.spec.connection).await?.is_none() {
-        return Err(DirectoryError::NotSent(Code::ConnectionUnknown).into());
-    }
     let asking = Asking { directory, random: &*scratch.random, id: made.run, run: &run };
     let (mut predicted, mut count) = (Counted::default(), 0);
     let mut after = ItemSeq(0);
@@ -82,12 +97,17 @@ pub async fn predict(
         let mut outcomes = stream::iter(&items).map(|item| asking.outcome(item)).buffered(AT_ONCE);
         let mut views = views.into_iter();
         while let Some(outcome) = outcomes.next().await {
-            let (outcome, view) = (outcome?, views.next());
-            predicted.add(&outcome);
+            let view = views.next();
             count += 1;
             asked(count);
-            if let Some(view) = view {
-                see(&shown(view, outcome));
+            match outcome {
+                Ok((outcome, had_id)) => {
+                    predicted.add(&outcome, had_id);
+                    if let Some(view) = view {
+                        see(&shown(view, outcome));
+                    }
+                }
+                Err(error) => predicted.missed(error)?,
             }
         }
     }
@@ -100,6 +120,23 @@ fn shown(view: ItemView, outcome: Outcome) -> ItemView {
     ItemView { state, code, field, other, auth0_user_id, ..view }
 }
 
+/// Asks again while Auth0 fails.
+async fn tried<T, A>(random: &dyn Random, ask: impl Fn() -> A) -> Result<T, DirectoryError>
+where
+    A: Future<Output = Result<T, DirectoryError>>,
+{
+    let mut tries = 0;
+    loop {
+        match ask().await {
+            Err(error) if retry::class(error.code()) == Class::Retries && tries + 1 < TRIES => {
+                tokio::time::sleep(retry::wait(tries, random)).await;
+                tries += 1;
+            }
+            answer => return answer,
+        }
+    }
+}
+
 struct Asking<'a> {
     directory: &'a dyn Directory,
     random: &'a dyn Random,
@@ -108,17 +145,10 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    async fn outcome(&self, item: &Item) -> Result<Outcome, DirectoryError> {
-        let mut tries = 0;
-        loop {
-            match self.once(item).await {
-                Err(error) if retry::class(error.code()) == Class::Retries && tries + 1 < TRIES => {
-                    tokio::time::sleep(retry::wait(tries, self.random)).await;
-                    tries += 1;
-                }
-                answer => return answer,
-            }
-        }
+    /// What would become of a user, and whether the source has an id of it.
+    async fn outcome(&self, item: &Item) -> Result<(Outcome, bool), DirectoryError> {
+        let outcome = tried(self.random, || self.once(item)).await?;
+        Ok((outcome, item.auth0_user_id.is_some()))
     }
 
     async fn once(&self, item: &Item) -> Result<Outcome, DirectoryError> {
@@ -140,10 +170,25 @@ impl Asking<'_> {
 struct Counted {
     states: BTreeMap<&'static str, i64>,
     reasons: BTreeMap<(&'static str, Code), (ItemState, i64)>,
+    write_id: i64,
+    unknown: i64,
+    /// Of the last users, one after the other.
+    unknown_now: usize,
 }
 
 impl Counted {
-    fn add(&mut self, outcome: &Outcome) {
+    /// One that Auth0 did not answer for.
+    fn missed(&mut self, error: DirectoryError) -> Result<(), DirectoryError> {
+        self.unknown += 1;
+        self.unknown_now += 1;
+        let passes = retry::class(error.code()) == Class::Retries;
+        if passes && self.unknown_now < AT_ONCE { Ok(()) } else { Err(error) }
+    }
+
+    fn add(&mut self, outcome: &Outcome, had_id: bool) {
+        self.unknown_now = 0;
+        let written = outcome.state == ItemState::Skipped && outcome.auth0_user_id.is_some() && !had_id;
+        self.write_id += i64::from(written);
         *self.states.entry(outcome.state.as_str()).or_default() += 1;
         if let Some(code) = outcome.code {
             self.reasons.entry((outcome.state.as_str(), code)).or_insert((outcome.state, 0)).1 += 1;
@@ -160,6 +205,8 @@ impl Counted {
             create: of(ItemState::Created),
             adopt: of(ItemState::Adopted),
             skip: of(ItemState::Skipped),
+            write_id: self.write_id,
+            unknown: self.unknown,
             conflict: of(ItemState::Conflict) + of(ItemState::Failed),
             by_code,
             requests,

@@ -36,13 +36,14 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Reads a filter; an empty text means all users.
+    /// Reads a filter; without one all users are meant.
     ///
     /// # Errors
     /// Says which term is wrong and what there is.
-    pub fn read(text: &str) -> Result<Self, Wrong> {
+    pub fn read(text: Option<&str>) -> Result<Self, Wrong> {
         let mut selection = Selection::default();
-        for term in filter::parse_any(text, &KEYS)? {
+        let terms = text.map(|text| filter::parse_any(text, &KEYS)).transpose()?;
+        for term in terms.unwrap_or_default() {
             selection.add(&term)?;
         }
         Ok(selection)
@@ -183,7 +184,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> UserFilter {
-        Selection::read(text).unwrap().filter
+        Selection::read(Some(text).filter(|text| !text.trim().is_empty())).unwrap().filter
     }
 
     #[test]
@@ -234,7 +235,7 @@ mod tests {
             ("state=failed state=created", ["state", "twice"]),
             ("failed", ["key=value", "state=…"]),
         ] {
-            let error = Selection::read(text).unwrap_err().to_string();
+            let error = Selection::read(Some(text)).unwrap_err().to_string();
             assert!(words.iter().all(|word| error.contains(word)), "{text}: {error}");
         }
     }

@@ -31,8 +31,7 @@ pub struct Options {
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    let text = options.filter.as_deref().unwrap_or_default();
-    let filter = batch::read(text).map_err(Error::from).context("--where")?;
+    let filter = batch::read(options.filter.as_deref()).map_err(Error::from).context("--where")?;
     let access = wiring::access(setup).await?;
     let listed = batch::list(&access, &options.run, &filter, options.after, options.limit).await?;
     if options.output == Output::Json {

@@ -35,7 +35,7 @@ pub struct Options {
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    let selection = Selection::read(options.filter.as_deref().unwrap_or_default())
+    let selection = Selection::read(options.filter.as_deref())
         .and_then(|selection| selection.with_codes(options.codes))
         .map_err(Error::from)
         .context("--where")?;

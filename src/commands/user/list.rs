@@ -49,8 +49,7 @@ const NO_RECORD: &str = "Of a record that a rule refused (EMAIL_INVALID, for exa
                          place: choose those by code, place and line.";
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    let text = options.filter.as_deref().unwrap_or_default();
-    let selection = Selection::read(text).map_err(Error::from).context("--where")?;
+    let selection = Selection::read(options.filter.as_deref()).map_err(Error::from).context("--where")?;
     let access = wiring::access(setup).await?;
     let Options { after, limit, .. } = options;
     let of_application = selection.has_properties();
