@@ -67,8 +67,7 @@ pub fn start(format: Format, filter: &str, quiet: &[&str], traces: &Traces) -> R
     }
     let registry = tracing_subscriber::registry();
     let started = match traces.tracer() {
-        // One filter for all: what no line shows costs nothing. Filters of single layers let each span
-        // and event of each library be made first.
+        // One filter for all, as long as the lines are all there is.
         None => registry.with(shown).with(lines(format)).try_init(),
         Some(tracer) => {
             let spans = tracing_opentelemetry::layer().with_tracer(tracer);
