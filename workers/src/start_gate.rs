@@ -52,12 +52,12 @@ mod tests {
     async fn a_suspect_starts_when_nothing_else_does_and_nothing_starts_beside_it() {
         let gate = StartGate::default();
         let provision = |rescues| gate.permit(JobKind::Provision, rescues).now_or_never();
-        let starting = provision(1).expect("one rescue makes no suspect");
-        assert!(provision(2).is_none(), "another job is starting");
+        let starting = provision(2).expect("two rescues make no suspect");
+        assert!(provision(3).is_none(), "another job is starting");
         drop(starting); // it made progress
-        let suspect = provision(2).expect("nothing is starting");
-        assert!(provision(0).is_none() && provision(2).is_none(), "a suspect starts alone");
-        assert!(gate.permit(JobKind::Verify, 2).now_or_never().is_some(), "verifications don't wait");
+        let suspect = provision(3).expect("nothing is starting");
+        assert!(provision(0).is_none() && provision(3).is_none(), "a suspect starts alone");
+        assert!(gate.permit(JobKind::Verify, 3).now_or_never().is_some(), "verifications don't wait");
         drop(suspect);
         assert!(provision(0).is_some());
     }
