@@ -14,6 +14,7 @@ mod crash_points;
 mod crashes;
 mod deploy;
 mod embedded;
+mod figures;
 mod invariants;
 mod monitoring;
 mod operators;
