@@ -5,6 +5,7 @@
 
 mod cli;
 mod commands;
+mod consent;
 #[cfg(feature = "crash-points")]
 mod crash;
 mod exit;

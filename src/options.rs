@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use ferry_operations::RunName;
 
-use crate::settings::{self, Flag};
+use crate::{
+    consent::Consent,
+    settings::{self, Flag},
+};
 
 /// Heading of the options that every command has.
 const COMMON: &str = "Common options";
@@ -22,6 +25,9 @@ pub struct Global {
     /// Log format: text or json
     #[arg(long, help_heading = COMMON, global = true, value_name = "FORMAT")]
     pub log_format: Option<String>,
+    /// Never ask: where a question would be asked, end with 2 and say which flag answers it
+    #[arg(long, help_heading = COMMON, global = true)]
+    pub no_input: bool,
 }
 
 impl Global {
@@ -42,17 +48,6 @@ pub enum Output {
     Table,
     /// One JSON value, for scripts
     Json,
-}
-
-/// Agreement to a bulk action, and why.
-#[derive(Clone, Debug, Args)]
-pub struct Consent {
-    /// Do not ask for confirmation
-    #[arg(long)]
-    pub yes: bool,
-    /// The reason, to be kept in the audit
-    #[arg(long, value_name = "TEXT")]
-    pub reason: Option<String>,
 }
 
 /// What is said with an order about one run.

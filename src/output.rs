@@ -9,9 +9,8 @@ use std::{
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use crate::exit::{Exit, usage};
+use crate::exit::Exit;
 
 /// How often a line is printed where no bar can be drawn.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -119,39 +118,6 @@ pub fn shortened(text: &str, most: usize) -> String {
         return text.to_owned();
     }
     std::iter::once('…').chain(text.chars().skip(all + 1 - most)).collect()
-}
-
-/// Asks on a terminal; elsewhere, only `--yes` is an answer.
-pub fn confirmed(yes: bool, question: &dyn std::fmt::Display) -> anyhow::Result<bool> {
-    if yes {
-        return Ok(true);
-    }
-    if !std::io::stdin().is_terminal() {
-        return Err(usage(format!("{question} There is no terminal to ask on: pass --yes to agree")));
-    }
-    eprint!("{question} [y/N] ");
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
-}
-
-/// The same, where something has to go on until the answer comes. `None` when `stop` came first.
-pub async fn asked(
-    yes: bool,
-    question: &dyn std::fmt::Display,
-    stop: &CancellationToken,
-) -> anyhow::Result<Option<bool>> {
-    if yes {
-        return Ok(Some(true));
-    }
-    let (tell, answer) = tokio::sync::oneshot::channel();
-    let question = question.to_string();
-    // A thread of its own, which ends with the process: nothing can end a read of the terminal.
-    std::thread::spawn(move || tell.send(confirmed(false, &question)));
-    tokio::select! {
-        answer = answer => answer.unwrap_or(Ok(false)).map(Some),
-        () = stop.cancelled() => Ok(None),
-    }
 }
 
 /// What a command ends with when a person did not agree.

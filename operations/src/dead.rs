@@ -2,7 +2,7 @@
 
 mod selection;
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use ferry_domain::{
     RunId,
@@ -20,6 +20,8 @@ use crate::{
 
 /// Ids for letters that come in between counting and acting.
 const SPARE: i64 = 100;
+/// Runs whose tenants are looked at, newest first.
+const RUNS: i64 = 1_000;
 /// Bytes of a payload that are shown.
 const FIRST: usize = 64;
 /// Users of a letter that are named; the report of its run has all.
@@ -52,6 +54,18 @@ pub struct Listed {
 pub async fn list(access: &Access, filter: &DeadFilter, most: i64) -> Result<Listed, Error> {
     let letters = access.dead.dead(filter, most).await?;
     Ok(Listed { letters, all: access.dead.count_dead(filter).await? })
+}
+
+/// The tenants whose runs these letters may be of: without a choice of a run, of any run.
+///
+/// # Errors
+/// When the ledger fails.
+pub async fn tenants(access: &Access, filter: &DeadFilter) -> Result<BTreeSet<String>, Error> {
+    let runs = match filter.run {
+        Some(id) => access.runs.run(id).await?.into_iter().collect(),
+        None => access.runs.runs(RUNS).await?,
+    };
+    Ok(runs.into_iter().map(|run| run.spec.tenant).collect())
 }
 
 /// One letter in full. What came over the queue may hold anything, so its content is

@@ -28,6 +28,7 @@ pub mod retry; // takes failed and conflicting users up again
 pub mod stop_all; // one brake for every run and worker
 pub mod user; // all that is known of one user
 
+pub mod consent; // whether a person agreed to what is sent to a tenant
 pub mod cost; // the least time of a run under a plan of limits
 pub mod filter; // the language of `--where`
 pub mod pace; // how fast a run goes, and how long it still takes

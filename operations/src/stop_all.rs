@@ -1,6 +1,6 @@
 //! One brake for every run and worker: stops all sending, and lets it go on.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use ferry_domain::{RunState, ports::Orders};
 use serde::Serialize;
@@ -62,6 +62,19 @@ impl fmt::Display for Question {
 pub async fn ask(access: &Access, stop: bool) -> Result<Question, Error> {
     let orders = access.controls.orders().await?;
     Ok(Question { stop, orders, workers: access.processes.workers().await?.len() })
+}
+
+/// The tenants of the runs that have not ended.
+///
+/// # Errors
+/// When the ledger fails.
+pub async fn tenants(access: &Access, question: &Question) -> Result<BTreeSet<String>, Error> {
+    let mut tenants = BTreeSet::new();
+    for run in &question.orders.runs {
+        // One that was removed meanwhile concerns nobody.
+        tenants.extend(access.runs.run(run.id).await?.map(|run| run.spec.tenant));
+    }
+    Ok(tenants)
 }
 
 /// What it did.

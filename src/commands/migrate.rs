@@ -13,6 +13,7 @@ use ferry_domain::{
 
 use self::tools::Tool;
 use crate::{
+    consent,
     exit::{Exit, usage},
     output,
     place::Place,
@@ -79,7 +80,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     if let Some(found) = &misplaced {
         what.push_str(&format!(", and move them to {}", found.beside.display()));
     }
-    if !output::confirmed(
+    if !consent::confirmed(
         options.yes,
         &format!("Bring the ledger's tables in {} up to date{what}?", place.shown()),
     )? {

@@ -24,6 +24,7 @@ use ferry_domain::WorkerId;
 
 use crate::{
     cli::{self, Cli, Command},
+    consent,
     exit::{Exit, usage},
     servers::Servers,
     settings,
@@ -91,6 +92,9 @@ fn setup(cli: &Cli) -> anyhow::Result<Setup> {
     let servers = Servers::from_environment();
     // What a plan was made with comes first: what is typed now counts more, and is compared.
     let carried = cli.command.carried()?;
+    if cli.global.no_input {
+        consent::never_ask();
+    }
     let flags = [carried.flags, cli.global.flags(), cli.command.flags()].concat();
     let file = cli.global.config.clone().or(carried.settings_file);
     let (settings, origins) = settings::load(file.as_deref(), flags, &servers)?;

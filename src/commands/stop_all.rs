@@ -4,8 +4,9 @@ use clap::Args;
 use ferry_operations::stop_all;
 
 use crate::{
+    consent::{Concerned, Consent},
     exit::Exit,
-    options::{Consent, Output},
+    options::Output,
     output,
     setup::Setup,
     wiring,
@@ -23,8 +24,12 @@ pub struct Options {
 pub async fn run(setup: &Setup, stop: bool, options: Options) -> anyhow::Result<Exit> {
     let access = wiring::access(setup).await?;
     let question = stop_all::ask(&access, stop).await?;
-    if question.is_needed() && !output::confirmed(options.consent.yes, &question)? {
-        return Ok(output::nothing_changed());
+    if question.is_needed() {
+        let tenants = stop_all::tenants(&access, &question).await?;
+        let concerned = if stop { Concerned::holds(tenants) } else { Concerned::sends(tenants, setup) };
+        if !options.consent.agreed(true, &question, &concerned)? {
+            return Ok(output::nothing_changed());
+        }
     }
     let switched = stop_all::act(&access, &question, options.consent.reason.as_deref()).await?;
     match options.output {

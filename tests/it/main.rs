@@ -9,6 +9,7 @@ mod bad_input;
 mod beside;
 mod changed;
 mod checks;
+mod consent;
 mod databases;
 mod demo;
 mod described;

@@ -8,7 +8,8 @@ use ferry_operations::{
 
 use super::selection::Selection;
 use crate::{
-    options::{Consent, Output},
+    consent::{Concerned, Consent},
+    options::Output,
     output,
     setup::Setup,
     wiring,
@@ -40,8 +41,15 @@ pub async fn agreed(
             "Nothing to {}: no kept dead letter matches. See ferry dead list --state all",
             act.as_str()
         ));
-    } else if !output::confirmed(options.consent.yes, &question)? {
-        return Ok(None);
+    } else {
+        let tenants = dead::tenants(&access, &question.filter).await?;
+        let concerned = match act {
+            Act::Redrive => Concerned::sends(tenants, setup),
+            Act::Discard => Concerned::holds(tenants),
+        };
+        if !options.consent.agreed(true, &question, &concerned)? {
+            return Ok(None);
+        }
     }
     Ok(Some((access, question)))
 }

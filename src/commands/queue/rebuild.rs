@@ -6,8 +6,9 @@ use clap::Args;
 use ferry_operations::queue::{self, Rebuilt};
 
 use crate::{
+    consent::{Concerned, Consent},
     exit::Exit,
-    options::{Consent, Output},
+    options::Output,
     output,
     place::Place,
     setup::Setup,
@@ -35,7 +36,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     if question.lost.is_empty() {
         let queued = question.queued;
         output::say(&format!("Nothing to rebuild: Redis holds all {queued} jobs that were sent to it."));
-    } else if !output::confirmed(options.consent.yes, &question)? {
+    } else if !options.consent.agreed(true, &question, &Concerned::holds([]))? {
         return Ok(output::nothing_changed());
     }
     let rebuilt = queue::rebuild(&access, &question).await?;

@@ -7,6 +7,7 @@ use ferry_operations::{
 };
 
 use crate::{
+    consent::Concerned,
     exit::Exit,
     options::{Order, Output},
     output,
@@ -18,7 +19,10 @@ pub async fn run(setup: &Setup, step: RunMove, options: Order) -> anyhow::Result
     let access = wiring::access(setup).await?;
     let id = access.named(&options.run).await?;
     let question = moves::ask(&access, id, step).await?;
-    if question.is_needed() && !output::confirmed(options.consent.yes, &question)? {
+    let tenant = [question.run.spec.tenant.clone()];
+    let concerned =
+        if step == RunMove::Resume { Concerned::sends(tenant, setup) } else { Concerned::holds(tenant) };
+    if !options.consent.agreed(question.is_needed(), &question, &concerned)? {
         return Ok(output::nothing_changed());
     }
     let moved = moves::act(&access, &question, options.consent.reason.as_deref()).await?;

@@ -11,6 +11,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    consent::Concerned,
     exit::{Exit, refused, usage},
     lifecycle,
     options::{Order, Output},
@@ -47,7 +48,7 @@ pub async fn run(setup: &Setup, options: Order) -> anyhow::Result<Exit> {
         return Err(refused(tenant::differs(&setup.servers, id, &question.run.spec.tenant, &tenant)));
     }
     if question.rows.lacking > 0 {
-        match output::asked(options.consent.yes, &question, &stop).await? {
+        match options.consent.agreed_until(&stop, &question, &Concerned::holds([tenant])).await? {
             Some(true) => {}
             Some(false) => return Ok(output::nothing_changed()),
             None => return Ok(interrupted()),

@@ -10,8 +10,9 @@ use ferry_operations::{
 };
 
 use crate::{
+    consent::{Concerned, Consent},
     exit::Exit,
-    options::{Consent, Output},
+    options::Output,
     output,
     setup::Setup,
     wiring,
@@ -44,8 +45,11 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let question = retry::ask(&access, id, selection).await?;
     if question.users == 0 {
         output::say(&output::folded(&question.nothing(), 0).join("\n"));
-    } else if !output::confirmed(options.consent.yes, &question)? {
-        return Ok(output::nothing_changed());
+    } else {
+        let concerned = Concerned::sends([question.run.spec.tenant.clone()], setup);
+        if !options.consent.agreed(true, &question, &concerned)? {
+            return Ok(output::nothing_changed());
+        }
     }
     let retried = retry::act(&access, &question, options.consent.reason.as_deref()).await?;
     match options.output {

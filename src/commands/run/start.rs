@@ -17,10 +17,11 @@ use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    consent::{Concerned, Consent},
     exit::{Exit, usage},
     lifecycle,
     made_with::{self, Carried},
-    options::{Consent, Output},
+    options::Output,
     output::{self, Progress},
     place::Place,
     reading::{self, Opened, Reading},
@@ -88,6 +89,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let plan = options.plan.as_deref().map(made_with::read_plan).transpose()?;
     let text = source_text(&options, plan.as_ref(), &setup.servers)?;
     let tenant = tenant::required(&setup.servers)?;
+    options.consent.can_be_had(&Concerned::sends([tenant.clone()], setup))?;
     let mut reading = options.reading.clone();
     if let Some(plan) = plan.as_ref().filter(|plan| plan.source.is_file()) {
         reading.format.get_or_insert_with(|| plan.source.kind.clone());
@@ -144,7 +146,8 @@ async fn begin(
         output::say(&shown::planned(planned.tally.pending, &settled));
         shown::cost(planned.tally.pending, &setup.settings);
     }
-    let asked = output::asked(options.consent.yes, question, stop);
+    let concerned = Concerned::sends([run.spec.tenant.clone()], setup);
+    let asked = options.consent.agreed_until(stop, question, &concerned);
     let agreed = start::wait_for(access, question, asked).await;
     if !matches!(agreed, Ok(Some(true))) {
         start::give_up(access, question).await?;
