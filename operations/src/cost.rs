@@ -2,7 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use ferry_domain::limits::{Group, LimitPlan};
+use ferry_domain::{
+    estimate::Estimate,
+    limits::{Group, LimitPlan},
+};
 
 use crate::{rate, units};
 
@@ -10,22 +13,13 @@ use crate::{rate, units};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cost<'a> {
     plan: &'a LimitPlan,
-    creating: Duration,
-    /// From the last creation until all are read back.
-    reading_back: Duration,
-    shared: bool,
+    estimate: Estimate,
 }
 
 impl<'a> Cost<'a> {
     /// For this number of users to create; `None` without a limit.
     pub fn of(users: i64, plan: &'a LimitPlan) -> Option<Cost<'a>> {
-        let takes = |rate: f64| Duration::from_secs_f64(users.max(0) as f64 / rate);
-        let creating = takes(plan.per_second_of(Group::UserWrites)?);
-        let reading = plan.per_second_of(Group::ReadBack).map(takes).unwrap_or_default();
-        let shared = plan.share_buckets(Group::UserWrites, Group::ReadBack);
-        // Users are read back while others are created, where nothing is shared.
-        let reading_back = if shared { reading } else { reading.saturating_sub(creating) };
-        Some(Cost { plan, creating, reading_back, shared })
+        Some(Cost { plan, estimate: Estimate::of(users.try_into().unwrap_or(0), plan)? })
     }
 }
 
@@ -39,10 +33,11 @@ pub fn asking(users: i64, plan: &LimitPlan) -> Option<String> {
 
 impl fmt::Display for Cost<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (creating, more) = (units::rounded(self.creating), units::rounded(self.reading_back));
+        let estimate = &self.estimate;
+        let (creating, more) = (units::rounded(estimate.creating()), units::rounded(estimate.reading_back()));
         let speed = rate::speed(self.plan).unwrap_or_default();
         write!(f, "Creating them takes at least {creating} under {} ({speed}), ", self.plan)?;
-        match (self.shared, self.reading_back.is_zero()) {
+        match (estimate.shared, estimate.reading_back().is_zero()) {
             (true, _) => write!(f, "reading them back about {more} more: both share the limit."),
             (false, true) => f.write_str("and they are read back meanwhile, under a limit of its own."),
             (false, false) => write!(f, "reading them back about {more} more, under a limit of its own."),

@@ -7,6 +7,7 @@ use std::fmt;
 use ferry_domain::{
     RunId,
     application::Finding,
+    estimate::Estimate,
     migration::{self, Migrated},
     plan::{Fingerprints, PlanFile},
 };
@@ -130,7 +131,7 @@ pub async fn wait_for<T>(access: &Access, question: &Question, answer: impl Futu
 }
 
 /// A run that was started.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Started {
     /// Its id.
     pub run: RunId,
@@ -146,6 +147,8 @@ pub struct Started {
     pub conflict: i64,
     /// Batches to provision.
     pub batches: i64,
+    /// What it takes at least of the limits; `None` without a limit.
+    pub estimate: Option<Estimate>,
 }
 
 /// Lets workers begin.
@@ -163,7 +166,12 @@ pub async fn begin(access: &Access, question: &Question) -> Result<Started, Erro
         failed: planned.tally.failed,
         conflict: planned.tally.conflict,
         batches: planned.batches,
+        estimate: estimate(&run.spec.limits, planned.tally.pending),
     })
+}
+
+fn estimate(limits: &str, users: i64) -> Option<Estimate> {
+    Estimate::of(users.try_into().unwrap_or(0), &limits.parse().ok()?)
 }
 
 /// Removes the run, which was not agreed to.

@@ -13,6 +13,7 @@ mod auth0;
 mod crash_points;
 mod crashes;
 mod deploy;
+mod durations;
 mod embedded;
 mod figures;
 mod invariants;

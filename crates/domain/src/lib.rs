@@ -13,6 +13,7 @@ pub mod clock;
 pub mod code;
 pub mod crash;
 pub mod ending;
+pub mod estimate;
 pub mod figures;
 pub mod hex;
 pub mod ids;

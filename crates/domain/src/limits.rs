@@ -32,6 +32,11 @@ impl fmt::Display for Group {
     }
 }
 
+/// Share of a plan's rate that is used.
+const USED: f64 = 0.9975;
+/// Refill step of the server, in seconds: the policy page says that limits are refilled second by second.
+const STEP: f64 = 1.0;
+
 /// One token bucket: `burst` requests immediately, then `per_minute` each minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bucket {
@@ -53,6 +58,18 @@ impl Bucket {
     /// Refill, in requests per second.
     pub fn rate(self) -> f64 {
         f64::from(self.per_minute) / 60.0
+    }
+
+    /// What is used of the refill, in requests per second: two clocks that differ a little must not add up to
+    /// a 429 now and then.
+    pub fn rate_used(self) -> f64 {
+        self.rate() * USED
+    }
+
+    /// What is used of a full bucket in one burst, at least 1 request: the refill of one step is held back,
+    /// since a server may top up at the end of a step only (FACTS §12.1).
+    pub fn burst_used(self) -> f64 {
+        f64::from(self.burst) - (self.rate_used() * STEP).min(f64::from(self.burst) - 1.0)
     }
 }
 

@@ -2,10 +2,6 @@
 
 use ferry_domain::limits;
 
-/// Share of the plan's rate that is used: clocks differ.
-const USED: f64 = 0.9975;
-/// Refill step of the server, in seconds; see the header of the crate.
-const STEP: f64 = 1.0;
 /// Timers wake up to a millisecond late, and later under load. What was missed may be
 /// caught up with if it is less than this, in seconds.
 const CATCH_UP: f64 = 0.01;
@@ -30,8 +26,8 @@ pub(crate) struct Model {
 impl Model {
     pub(crate) fn of(figures: limits::Bucket) -> Model {
         let size = f64::from(figures.burst);
-        let rate = figures.rate() * USED;
-        let held_back = (rate * STEP).min(size - 1.0);
+        let rate = figures.rate_used();
+        let held_back = size - figures.burst_used();
         let room = (size - held_back + rate * CATCH_UP).min(size);
         Model { size, rate, held_back, room, tolerance: rate * LATE }
     }
