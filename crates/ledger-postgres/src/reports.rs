@@ -7,18 +7,21 @@ use ferry_domain::{
     Auth0UserId, ItemSeq, Job, JobKind, Lease, RunId, SourceKey, WriteBackTarget,
     application::RowId,
     ending,
-    ports::{AuditLine, BatchVerification, Discrepancy, FailureGroup, Reports, SealedRun, StoredReport},
+    ports::{
+        AuditLine, BatchVerification, Course, Discrepancy, FailureGroup, Reports, SealedRun, StoredReport,
+    },
     run::RunMove,
 };
 use ferry_ledger::{
     Result,
-    lists::{self, FailureRow},
+    lists::{self, CourseRow, FailureRow},
     refusals::{self, batch_of},
     rows::DiscrepancyRow,
     scripts,
     steps::{End, EndSteps, RunSteps, SealSteps},
 };
 use sqlx::{PgConnection, query, query_as, query_scalar};
+use time::OffsetDateTime;
 
 use crate::{PostgresLedger, errors::Tried, leases::fence::fence, transaction::Tx};
 
@@ -194,6 +197,49 @@ impl Reports for PostgresLedger {
             reason: row.reason,
         });
         Ok(lines.collect())
+    }
+
+    async fn course(&self, run: RunId, most: i64) -> Result<Option<Course>> {
+        let rows: Vec<CourseRow<OffsetDateTime>> = query_as!(
+            CourseRow,
+            r#"
+            WITH done AS MATERIALIZED (
+                SELECT batch.ordinal = 0 AS by_rule, run.started_at, batch.verified_at,
+                       greatest(0, extract(epoch FROM coalesce(batch.provisioned_at, batch.verified_at)
+                                                      - run.started_at) * 1000000)::bigint AS ended,
+                       greatest(0, extract(epoch FROM batch.verified_at - run.started_at) * 1000000)::bigint AS read,
+                       batch.created, batch.adopted, batch.skipped, batch.conflict, batch.failed, batch.cancelled,
+                       batch.verified, batch.discrepancies
+                FROM ferry.batches AS batch CROSS JOIN ferry.runs AS run
+                WHERE batch.run_id = $1 AND run.id = $1 AND run.started_at IS NOT NULL
+                  AND coalesce(batch.provisioned_at, batch.verified_at) IS NOT NULL
+            ), span AS (
+                SELECT coalesce(max(greatest(ended, CASE WHEN verified_at IS NOT NULL THEN read END))
+                                FILTER (WHERE NOT by_rule), 0) / $2::bigint + 1 AS step
+                FROM done
+            ), ends AS (
+                SELECT CASE WHEN by_rule THEN -1 ELSE ended / step END AS number, 1 AS batches, started_at, step,
+                       created, adopted, skipped, conflict, failed, cancelled, 0 AS verified, 0 AS discrepancies
+                FROM done CROSS JOIN span
+                UNION ALL
+                SELECT read / step, 0, started_at, step, 0, 0, 0, 0, 0, 0, verified, discrepancies
+                FROM done CROSS JOIN span WHERE verified_at IS NOT NULL AND NOT by_rule
+            )
+            SELECT min(started_at) AS "begun!", min(step) AS "step!", number AS "number!",
+                   sum(batches)::bigint AS "batches!", sum(created)::bigint AS "created!",
+                   sum(adopted)::bigint AS "adopted!", sum(skipped)::bigint AS "skipped!",
+                   sum(conflict)::bigint AS "conflict!", sum(failed)::bigint AS "failed!",
+                   sum(cancelled)::bigint AS "cancelled!", sum(verified)::bigint AS "verified!",
+                   sum(discrepancies)::bigint AS "discrepancies!"
+            FROM ends GROUP BY number ORDER BY number
+            "#,
+            run.0,
+            most.max(1),
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.sql_failed("could not read a run's course"))?;
+        lists::course(run, rows)
     }
 
     async fn row_ids(

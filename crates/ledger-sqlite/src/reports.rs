@@ -5,12 +5,14 @@ use ferry_domain::{
     Auth0UserId, ItemSeq, Job, JobKind, Lease, RunId, SourceKey, WriteBackTarget,
     application::RowId,
     ending,
-    ports::{AuditLine, BatchVerification, Discrepancy, FailureGroup, Reports, SealedRun, StoredReport},
+    ports::{
+        AuditLine, BatchVerification, Course, Discrepancy, FailureGroup, Reports, SealedRun, StoredReport,
+    },
     run::RunMove,
 };
 use ferry_ledger::{
     Result,
-    lists::{self, FailureRow},
+    lists::{self, CourseRow, FailureRow},
     refusals::{self, batch_of},
     rows::DiscrepancyRow,
     scripts,
@@ -192,6 +194,45 @@ impl Reports for SqliteLedger {
             })
         };
         rows.into_iter().map(line).collect()
+    }
+
+    async fn course(&self, run: RunId, most: i64) -> Result<Option<Course>> {
+        let most = most.max(1);
+        let rows: Vec<CourseRow<i64>> = sqlx::query_as!(
+            CourseRow,
+            r#"
+            WITH done AS MATERIALIZED (
+                SELECT b.ordinal = 0 AS by_rule, r.started_at, b.verified_at,
+                       max(0, coalesce(b.provisioned_at, b.verified_at) - r.started_at) AS ended,
+                       max(0, coalesce(b.verified_at, 0) - r.started_at) AS read,
+                       b.created, b.adopted, b.skipped, b.conflict, b.failed, b.cancelled, b.verified, b.discrepancies
+                FROM ferry_batches AS b CROSS JOIN ferry_runs AS r
+                WHERE b.run_id = ?1 AND r.id = ?1 AND r.started_at IS NOT NULL
+                  AND coalesce(b.provisioned_at, b.verified_at) IS NOT NULL
+            ), span AS (
+                SELECT coalesce(max(max(ended, read)) FILTER (WHERE NOT by_rule), 0) / ?2 + 1 AS step FROM done
+            ), ends AS (
+                SELECT CASE WHEN by_rule THEN -1 ELSE ended / step END AS number, 1 AS batches, started_at, step,
+                       created, adopted, skipped, conflict, failed, cancelled, 0 AS verified, 0 AS discrepancies
+                FROM done CROSS JOIN span
+                UNION ALL
+                SELECT read / step, 0, started_at, step, 0, 0, 0, 0, 0, 0, verified, discrepancies
+                FROM done CROSS JOIN span WHERE verified_at IS NOT NULL AND NOT by_rule
+            )
+            SELECT min(started_at) AS "begun!: i64", min(step) AS "step!: i64", number AS "number!: i64",
+                   sum(batches) AS "batches!: i64", sum(created) AS "created!: i64", sum(adopted) AS "adopted!: i64",
+                   sum(skipped) AS "skipped!: i64", sum(conflict) AS "conflict!: i64", sum(failed) AS "failed!: i64",
+                   sum(cancelled) AS "cancelled!: i64", sum(verified) AS "verified!: i64",
+                   sum(discrepancies) AS "discrepancies!: i64"
+            FROM ends GROUP BY number ORDER BY number
+            "#,
+            run.0,
+            most
+        )
+        .fetch_all(self.reader())
+        .await
+        .doing("could not read a run's course")?;
+        lists::course(run, rows)
     }
 
     async fn row_ids(

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use ferry_domain::{
-    RunId, SourceKey, WorkerId,
+    RunId, SourceKey, Tally, WorkerId,
     ports::{
-        ActiveRun, Example, FailureGroup, JobCount, Orders, QueueCount, WaitReason, WatchedRun, WorkerRecord,
-        WorkerView,
+        ActiveRun, Course, CourseStep, Example, FailureGroup, JobCount, Orders, QueueCount, WaitReason,
+        WatchedRun, WorkerRecord, WorkerView,
     },
     threshold,
 };
@@ -45,6 +45,63 @@ pub fn failure_groups(rows: Vec<FailureRow>) -> Result<Vec<FailureGroup>> {
         }
     }
     Ok(groups)
+}
+
+/// A step of a run's course; the first one has number -1 and what was settled before the start.
+#[expect(missing_docs, reason = "columns under their own names")]
+#[derive(Debug)]
+pub struct CourseRow<T> {
+    pub begun: T,
+    /// Length of a step in microseconds.
+    pub step: i64,
+    pub number: i64,
+    pub batches: i64,
+    pub created: i64,
+    pub adopted: i64,
+    pub skipped: i64,
+    pub conflict: i64,
+    pub failed: i64,
+    pub cancelled: i64,
+    pub verified: i64,
+    pub discrepancies: i64,
+}
+
+/// A course, from its steps in order.
+pub fn course<T: StoredTime>(run: RunId, rows: Vec<CourseRow<T>>) -> Result<Option<Course>> {
+    let mut course: Option<Course> = None;
+    for row in rows {
+        let ended = Tally {
+            source: row.created + row.adopted + row.skipped + row.conflict + row.failed + row.cancelled,
+            created: row.created,
+            adopted: row.adopted,
+            skipped: row.skipped,
+            conflict: row.conflict,
+            failed: row.failed,
+            cancelled: row.cancelled,
+            pending: 0,
+        };
+        let course = match &mut course {
+            Some(course) => course,
+            none => none.insert(Course {
+                begun: row.begun.moment("runs", &run)?,
+                step: Duration::from_micros(row.step.unsigned_abs()),
+                before: Tally::default(),
+                steps: Vec::new(),
+            }),
+        };
+        if row.number < 0 {
+            course.before = ended;
+        } else {
+            course.steps.push(CourseStep {
+                number: row.number,
+                batches: row.batches,
+                ended,
+                verified: row.verified,
+                discrepancies: row.discrepancies,
+            });
+        }
+    }
+    Ok(course)
 }
 
 /// A running run with limits on failures.

@@ -177,6 +177,7 @@ macro_rules! ledger_suite {
                 users_never_read_back_are_discrepancies,
                 a_report_given_up_is_made_again,
                 reports_are_kept_by_revision,
+                the_course_of_a_run_is_told_in_steps,
                 a_run_is_not_sealed_before_its_users_are_read_back,
                 a_job_ends_only_what_its_kind_is_for,
                 two_sweeps_at_once_make_one_report,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     LedgerWorld,
-    scene::{ANN, Scene, created, failed, id, jobs},
+    scene::{ANN, Scene, created, failed, id, jobs, pending, settled},
     together::both,
 };
 use ferry_domain::{
@@ -13,7 +13,9 @@ use ferry_domain::{
     ids::{ItemSeq, SourceKey},
     item::{ItemState, Outcome},
     job::{JobKind, Verdict},
-    ports::{BatchVerification, DeadFilter, Discrepancy, LedgerError, Redriven, SealedRun, UserFilter},
+    ports::{
+        BatchVerification, Course, DeadFilter, Discrepancy, LedgerError, Redriven, SealedRun, UserFilter,
+    },
     run::{RunMove, RunState},
 };
 
@@ -226,6 +228,72 @@ pub async fn reports_are_kept_by_revision(world: impl LedgerWorld) {
     assert_eq!(first.report["text"], "größer");
     assert!(first.sealed_at <= newest.sealed_at);
     assert!(scene.ledger.report(run, Some(3)).await.unwrap().is_none());
+}
+
+/// When what ended, batch by batch: the sums are those of the run, whatever the number of steps.
+pub async fn the_course_of_a_run_is_told_in_steps(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let mut run = scene.new_run("a.csv");
+    run.spec.batch_size = 2;
+    let id_of_run = run.id;
+    scene.ledger.open_run(&run).await.unwrap();
+    let refused = Outcome::failed(Code::EmailInvalid);
+    let mut items = vec![settled(9, run.settled_batch, refused)];
+    for batch in 0..4 {
+        let id = scene.batch();
+        items.extend((1..=2).map(|n| pending(batch * 2 + n, id)));
+    }
+    items.sort_by_key(|item| item.seq);
+    scene.ledger.add_items(run.id, &items).await.unwrap();
+    scene.ledger.finish_planning(run.id, &[]).await.unwrap();
+    let run = id_of_run;
+    assert_eq!(scene.ledger.course(run, 200).await.unwrap(), None, "it was not started");
+
+    scene.ledger.start(run).await.unwrap();
+    let begun = scene.view(run).await.started_at.unwrap();
+    let course = async |most| scene.ledger.course(run, most).await.unwrap().unwrap();
+    let sum = |course: &Course| {
+        let ended = course.steps.iter().fold(course.before, |sum, step| sum.plus(&step.ended));
+        let read = course.steps.iter().map(|step| step.verified + step.discrepancies).sum::<i64>();
+        (ended, read, course.steps.iter().map(|step| step.batches).sum::<i64>())
+    };
+    let first = course(200).await;
+    assert_eq!((first.begun, first.steps.len()), (begun, 0));
+    assert_eq!((first.before.source, first.before.failed), (1, 1), "a rule settled one");
+
+    let leases = scene.take_all().await;
+    for lease in &leases[..3] {
+        let decide = |seq| if seq == 1 { failed(seq) } else { created(seq) };
+        world.sleep(Duration::from_millis(5)).await;
+        scene.provision(lease, decide).await;
+    }
+    // One of two users ended: the batch is open, and does not count.
+    let some = scene.results(&leases[3], created).await;
+    scene.ledger.write_back(&leases[3], &some[..1], 1).await.unwrap();
+    let (ended, read, batches) = sum(&course(200).await);
+    assert_eq!((ended.source, ended.created, ended.failed, read, batches), (7, 5, 2, 0, 3));
+
+    for lease in scene.take_all().await {
+        world.sleep(Duration::from_millis(5)).await;
+        scene.verify(&lease).await;
+    }
+    let whole = course(200).await;
+    for most in [1, 2, 3, 7, 200] {
+        let course = course(most).await;
+        assert_eq!(sum(&course), sum(&whole), "{most}");
+        let numbers: Vec<i64> = course.steps.iter().map(|step| step.number).collect();
+        assert!(numbers.iter().all(|&number| (0..most).contains(&number)), "{most}: {numbers:?}");
+        assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+    }
+    assert_eq!(sum(&whole).1, 5, "who failed is not read back");
+    assert!(whole.steps.len() > 3, "they ended at times of their own: {whole:?}");
+    let last = |most: i64, course: &Course| course.steps.last().unwrap().number < most;
+    assert!(last(200, &whole) && whole.step * 200 > Duration::from_millis(25), "{whole:?}");
+
+    let cancelled = scene.running("b.csv", 2, 1).await;
+    scene.ledger.move_run(cancelled, RunMove::Cancel, &ANN).await.unwrap();
+    let (ended, ..) = sum(&scene.ledger.course(cancelled, 200).await.unwrap().unwrap());
+    assert_eq!((ended.source, ended.cancelled), (2, 2), "who is cancelled has an end, too");
 }
 
 /// Nothing is sealed while users are still to be read back.

@@ -13,8 +13,8 @@ use ferry_domain::{
     migration::Migrated,
     ports::{
         AuditLine, BatchFilter, BatchIds, BatchVerification, BatchView, Batches, Cancellable, Command,
-        Controls, DeadCount, DeadFilter, DeadLetter, DeadLetters, DeadTry, DeadView, Discrepancy, Duty,
-        FailureGroup, ItemFilter, ItemView, Items, JobCount, Jobs, Leases, LedgerError, ListedUser,
+        Controls, Course, DeadCount, DeadFilter, DeadLetter, DeadLetters, DeadTry, DeadView, Discrepancy,
+        Duty, FailureGroup, ItemFilter, ItemView, Items, JobCount, Jobs, Leases, LedgerError, ListedUser,
         Migration, Moved, Moves, Orders, Presence, Processes, QueueCount, Redriven, Reports, Rescued,
         Restored, Retried, Retryable, RunNow, Runs, SealedRun, StoredReport, Unclaimed, UserFilter,
         UserInRun, Users, WatchedRun, Whose, WorkerRecord, WorkerView, WriteBack,
@@ -447,6 +447,10 @@ impl Reports for Told {
 
     async fn discrepancies(&self, run: RunId, after: ItemSeq, most: i64) -> Result<Vec<Discrepancy>> {
         self.0.ledger.discrepancies(run, after, most).await
+    }
+
+    async fn course(&self, run: RunId, most: i64) -> Result<Option<Course>> {
+        self.0.ledger.course(run, most).await
     }
 
     async fn row_ids(

@@ -34,7 +34,8 @@ pub use planning::{
 pub use presence::Presence;
 pub use processes::{Duty, Processes, WaitReason, Whose, WorkerRecord, WorkerView};
 pub use reports::{
-    AuditLine, BatchVerification, Discrepancy, Example, FailureGroup, Reports, SealedRun, StoredReport,
+    AuditLine, BatchVerification, Course, CourseStep, Discrepancy, Example, FailureGroup, Reports, SealedRun,
+    StoredReport,
 };
 pub use runs::{RunNow, Runs, WatchedRun};
 pub use users::{BatchIds, LOOKED_AT, Lines, ListedUser, Property, UserFilter, Users};

@@ -1,5 +1,7 @@
 //! Verification and report: what was read back, and how a run is sealed.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
@@ -12,6 +14,7 @@ use crate::{
     item::{ItemState, Origin},
     job::{Job, Lease},
     run::WriteBackTarget,
+    tally::Tally,
 };
 
 /// A user read back and not found as written.
@@ -106,6 +109,36 @@ pub struct AuditLine {
     pub reason: Option<String>,
 }
 
+/// What ended in one step of a run's time. A batch counts as a whole: its users when the last of
+/// them ended, and again when it was read back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CourseStep {
+    /// 0 for the step that begins with the run.
+    pub number: i64,
+    /// Batches whose users ended in it.
+    pub batches: i64,
+    /// Their users; none of them is pending.
+    pub ended: Tally,
+    /// Users of the batches read back in it that were found as written.
+    pub verified: i64,
+    /// The others of these batches.
+    pub discrepancies: i64,
+}
+
+/// The course of a run over time, by its batches as they are now: users who were taken up again
+/// count where they ended last, and users of a batch that is open do not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Course {
+    /// When the run was started.
+    pub begun: OffsetDateTime,
+    /// Length of a step.
+    pub step: Duration,
+    /// Users whom a rule settled before anything was sent.
+    pub before: Tally,
+    /// Steps in which something ended, in order of time.
+    pub steps: Vec<CourseStep>,
+}
+
 /// How runs are read back and sealed, and what their reports are made of.
 #[async_trait]
 pub trait Reports: Send + Sync {
@@ -142,6 +175,10 @@ pub trait Reports: Send + Sync {
 
     /// Up to `most` lines of the audit, newest first: of a run, with those about all runs, or every one.
     async fn audit(&self, run: Option<RunId>, most: i64) -> Result<Vec<AuditLine>>;
+
+    /// The course of a run from its start to what ended last, in at most `most` (1 or more) steps
+    /// of equal length; `None` for a run that was not started. One look at each of its batches.
+    async fn course(&self, run: RunId, most: i64) -> Result<Option<Course>>;
 
     /// What the rows of these users carry of their ids, in the order of the users; with one
     /// statement, so up to some hundreds at a time. Refuses with `WriteBackTarget` when the table
