@@ -13,7 +13,7 @@ use ferry_operations::{
     report::{self, Shown},
     units,
 };
-use ferry_report::{FieldCount, Report};
+use ferry_report::FieldCount;
 
 use crate::{
     output::{self, WIDTH, folded, folded_between, shortened},
@@ -213,12 +213,12 @@ pub fn what(letter: &DeadView) -> String {
 }
 
 /// The report of a run; says so where it is not the kept one.
-pub async fn report(access: &Access, run: &RunView, revision: Option<i32>) -> Result<Report, Error> {
-    let Shown { report, kept } = report::show(access, run, revision).await?;
-    if !kept {
-        output::say(&format!("Run {} is {}: this is its state now, not its report.", run.id, run.state));
+pub async fn report(access: &Access, run: &RunView, revision: Option<i32>) -> Result<Shown, Error> {
+    let shown = report::show(access, run, revision).await?;
+    if shown.standing.revision.is_none() {
+        output::say(&shown.standing.told(&run.id.to_string()));
     }
-    Ok(report)
+    Ok(shown)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use ferry_domain::{
     ItemSeq, ItemState, RunId, RunView,
     ports::{Discrepancy, ItemFilter, ItemPages, ItemView},
 };
-use ferry_report::{Report, Table};
+use ferry_report::{Report, Standing, Table};
 use time::OffsetDateTime;
 
 use crate::{Access, Error, Kind};
@@ -41,13 +41,13 @@ impl Refusal {
     }
 }
 
-/// A report, and whether it is the run's own.
+/// A report, and what it is of its run.
 #[derive(Clone, Debug)]
 pub struct Shown {
     /// The report.
     pub report: Report,
     /// Kept when the run was sealed; else it was made now, from a state that still changes.
-    pub kept: bool,
+    pub standing: Standing,
 }
 
 /// The kept report of a revision, or the newest, or one made from the state now.
@@ -55,6 +55,7 @@ pub struct Shown {
 /// # Errors
 /// When there is no such revision.
 pub async fn show(access: &Access, run: &RunView, revision: Option<i32>) -> Result<Shown, Error> {
+    let standing = |revision| Standing { state: run.state, revision, newest: run.revision };
     if let Some(stored) = access.reports.report(run.id, revision).await? {
         let mut report: Report =
             serde_json::from_value(stored.report).map_err(|error| Refusal::Unreadable(error.to_string()))?;
@@ -63,13 +64,13 @@ pub async fn show(access: &Access, run: &RunView, revision: Option<i32>) -> Resu
             Some(table) if revision.is_none() => Some(since(access, run.id, stored.sealed_at, table).await?),
             table => table.map(|table| table.since(stored.sealed_at, &[], run.id)),
         };
-        return Ok(Shown { report, kept: true });
+        return Ok(Shown { report, standing: standing(Some(stored.revision)) });
     }
     if let Some(revision) = revision {
         return Err(Refusal::NoSuchRevision { run: run.id, revision, newest: run.revision }.into());
     }
     let report = ferry_report::of_run(&*access.reports, &*access.items, run, &*access.clock).await?;
-    Ok(Shown { report, kept: false })
+    Ok(Shown { report, standing: standing(None) })
 }
 
 /// Lines of a run's audit that are looked through.

@@ -224,7 +224,7 @@ async fn watch(
 }
 
 async fn write_report(access: &Access, run: &RunView, folder: &std::path::Path) -> anyhow::Result<PathBuf> {
-    let report = shown::report(access, run, None).await?;
+    let report = shown::report(access, run, None).await?.report;
     let path = folder.join("report.md");
     std::fs::write(&path, ferry_report::markdown(&report)).context("the report could not be written")?;
     std::fs::write(folder.join("report.json"), serde_json::to_vec_pretty(&report)?)?;

@@ -23,6 +23,7 @@ mod lost_ids;
 mod metrics;
 mod one_user;
 mod operators;
+mod page;
 mod places;
 mod plans;
 mod predictions;

@@ -1,6 +1,6 @@
 //! The content of a report, as one serialisable value.
 
-use crate::{fields::FieldCount, table::Table};
+use crate::{course::Course, fields::FieldCount, table::Table};
 use ferry_domain::{
     Code, ItemState, RunView, Tally,
     limits::LimitPlan,
@@ -51,6 +51,10 @@ pub struct Report {
     pub durations: Durations,
     /// Use of the tenant's limit.
     pub rate: Rate,
+    /// When its users ended; `None` for a run that was not started, and in a report of a version
+    /// that did not keep it.
+    #[serde(default)]
+    pub course: Option<Course>,
     /// When the run was started (RFC 3339, UTC).
     #[serde(default)]
     pub started_at: Option<String>,
@@ -161,6 +165,7 @@ impl Report {
             groups: groups(failures),
             durations: durations(run, now),
             rate: rate(run, now),
+            course: None,
             started_at: run.started_at.map(to_the_second),
             orders: orders_of(run, orders),
             made_by: env!("CARGO_PKG_VERSION").to_owned(),

@@ -4,16 +4,22 @@
 //! A report holds no personal data: items are named by key and place, and a key
 //! that is an address is shown as a digest.
 
+mod course;
 mod csv;
 mod facts;
 mod fields;
+mod html;
 mod markdown;
+mod standing;
 mod table;
 
+pub use course::{Course, CourseStep};
 pub use csv::{cells, header, id_header, id_row, row};
 pub use facts::{Durations, Group, Named, Order, Rate, Report};
 pub use fields::{BY_FIELD, FieldCount, count_fields};
+pub use html::html;
 pub use markdown::markdown;
+pub use standing::Standing;
 pub use table::{Table, WrittenAgain, of_table};
 
 use ferry_domain::{
@@ -24,6 +30,8 @@ use ferry_domain::{
 const ORDERS: i64 = 200;
 /// Discrepancies named in the report itself; all of them are in the ledger.
 const NAMED: i64 = 100;
+/// Steps of the run's time, however long it was.
+const STEPS: i64 = 200;
 
 /// The report of a run by what the ledger has of it now.
 ///
@@ -40,6 +48,7 @@ pub async fn of_run(
     let discrepancies = reports.discrepancies(run.id, ItemSeq(0), NAMED).await?;
     let orders = reports.audit(Some(run.id), ORDERS).await?;
     let mut report = Report::new(run, &failures, &discrepancies, &orders, clock.now());
+    report.course = reports.course(run.id, STEPS).await?.as_ref().map(Course::of);
     for (state, code, fields) in fields {
         let group = report.groups.iter_mut().find(|group| (group.state, group.code) == (state, code));
         if let Some(group) = group {

@@ -79,10 +79,7 @@ fn groups(out: &mut String, title: &str, groups: &[&Group]) {
 /// Whether ids that were written are there still.
 fn table(out: &mut String, report: &Report) {
     let Some(table) = &report.table else { return };
-    let told = table.told(&report.run);
-    let told = told
-        .unwrap_or_else(|| format!("each of {} rows of {} carries its id", table.rows.users(), table.table));
-    let _ = writeln!(out, "Ids in the application's table: {told}.\n");
+    let _ = writeln!(out, "Ids in the application's table: {}.\n", table.standing(&report.run));
 }
 
 fn discrepancies(out: &mut String, report: &Report) {

@@ -57,6 +57,12 @@ impl Table {
         self.rows.lost() > 0 || self.unknown.is_some()
     }
 
+    /// The same, and a sentence where all is well.
+    pub(crate) fn standing(&self, run: impl std::fmt::Display) -> String {
+        let well = || format!("each of {} rows of {} carries its id", self.rows.users(), self.table);
+        self.told(run).unwrap_or_else(well)
+    }
+
     /// What is not as it should be, and the command that mends it; `None` where all is well and
     /// always was.
     pub fn told(&self, run: impl std::fmt::Display) -> Option<String> {

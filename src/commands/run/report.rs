@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use ferry_operations::{
     RunName,
-    report::{self, Listed},
+    report::{self, Listed, Shown},
 };
 
 use crate::{exit::Exit, output, setup::Setup, shown, wiring};
@@ -14,6 +14,8 @@ pub enum Form {
     /// Text with tables, for people
     #[default]
     Markdown,
+    /// One page with tables and plots, which needs no network, for a browser or a printer
+    Html,
     /// One JSON value, for scripts
     Json,
     /// A line for each user that needs a person, or differs at Auth0 from what was written
@@ -47,9 +49,10 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
         report::not_at_target(&access, &run, listed, line).await?;
         return Ok(Exit::Done);
     }
-    let report = shown::report(&access, &run, options.revision).await?;
+    let Shown { report, standing } = shown::report(&access, &run, options.revision).await?;
     match options.output {
         Form::Json => output::json(&report)?,
+        Form::Html => output::data(ferry_report::html(&report, &standing).trim_end()),
         _ => output::data(ferry_report::markdown(&report).trim_end()),
     }
     Ok(Exit::Done)
