@@ -30,7 +30,7 @@ async fn a_report_as_a_page_says_what_it_is_and_shows_the_run() {
     assert_eq!(users(&report["course"]), report["source"].as_i64().unwrap(), "{report}");
     let page = world.place.must(&["run", "report", &run, "--output", "html", "--revision", "1"]).out;
     assert!(page.contains(&format!("Run {run} is sealed: this is revision 1 of its report.")), "{page}");
-    assert!(page.contains("The sums add up: each of"), "{page}");
+    assert!(page.contains("The sums add up: each user"), "{page}");
     assert_eq!(page.matches("<svg").count(), 2 + usize::from(!page.contains("too few to plot")), "{page}");
     for word in ["<script", "src=", "href=", "url(", "@import"] {
         assert!(!page.contains(word), "{word}: {page}");

@@ -74,9 +74,7 @@ fn head(report: &Report, standing: &Standing, title: &str) -> Markup {
             }
             p.verdict.open[!standing.is_final()] { strong { (standing.told(&visible(&report.run))) } }
             @if report.adds_up {
-                p.verdict {
-                    "The sums add up: each of " (count(tally.source)) " users of the source has one outcome."
-                }
+                p.verdict { "The sums add up: each user of the source is counted once." }
             } @else {
                 p.verdict.wrong { strong { "The sums do not add up: do not trust this report." } }
             }

@@ -109,7 +109,7 @@ fn rates(report: &Report, course: &Course) -> Markup {
         plots::rates(&spans, drawn, &time),
         &seen,
         html! {
-            span.key.column { "users created or adopted a second" }
+            span.key.main { "users created or adopted a second" }
             @if drawn.is_some() { ", " span.key.other { "what the limits allow" } }
             (marks(&time))
             ". " (said)
@@ -117,7 +117,7 @@ fn rates(report: &Report, course: &Course) -> Markup {
             @if report.orders.iter().any(|order| order.action == "rate") {
                 " Other limits were ordered meanwhile: see Orders."
             }
-            " A column is the mean of about " (long)
+            " A step is the mean of about " (long)
             "; since a batch counts when it ends, one can be a little above the limits. When each request was \
              sent is not kept; their number is in Pace."
         },

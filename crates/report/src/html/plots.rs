@@ -89,7 +89,7 @@ pub(super) fn sums(moments: &[Moment], source: i64, time: &Time) -> Option<Strin
         let point = move |moment: &Moment| (moment.at / time.seconds, of(moment) as f64);
         moments.iter().map(point).collect::<Vec<_>>()
     };
-    over_time(top, time, |chart| {
+    over_time(top, Values::Whole, time, |chart| {
         let ended = line(|moment| moment.ended);
         chart.draw_series(AreaSeries::new(ended.iter().copied(), 0.0, SOFT.filled()))?;
         chart.draw_series(LineSeries::new(ended, MAIN.stroke_width(3)))?;
@@ -99,18 +99,17 @@ pub(super) fn sums(moments: &[Moment], source: i64, time: &Time) -> Option<Strin
     })
 }
 
-/// Users a second as columns, and what the limits allow as a broken line.
+/// Users a second as stairs, and what the limits allow as a broken line.
 pub(super) fn rates(spans: &[Span], allowed: Option<f64>, time: &Time) -> Option<String> {
     let most = spans.iter().map(|span| span.per_second).fold(0.0, f64::max);
     let top = allowed.unwrap_or_default().max(most).max(0.1);
-    over_time(top, time, |chart| {
-        let column = |span: &Span| {
-            let corners = [(span.from / time.seconds, 0.0), (span.to / time.seconds, span.per_second)];
-            let mut column = Rectangle::new(corners, MAIN.filled());
-            column.set_margin(0, 0, 0, 1);
-            column
-        };
-        chart.draw_series(spans.iter().map(column))?;
+    over_time(top, Values::Any, time, |chart| {
+        let stair: Vec<_> = spans
+            .iter()
+            .flat_map(|span| [span.from, span.to].map(|at| (at / time.seconds, span.per_second)))
+            .collect();
+        chart.draw_series(AreaSeries::new(stair.iter().copied(), 0.0, SOFT.filled()))?;
+        chart.draw_series(LineSeries::new(stair, MAIN.stroke_width(2)))?;
         let line = allowed.map(|allowed| vec![(0.0, allowed), (time.end, allowed)]);
         chart.draw_series(DashedLineSeries::new(line.unwrap_or_default(), 8, 6, OTHER.stroke_width(3)))?;
         Ok(())
@@ -123,9 +122,18 @@ type Chart<'a, 'b> = ChartContext<
     Cartesian2d<plotters::coord::types::RangedCoordf64, plotters::coord::types::RangedCoordf64>,
 >;
 
+/// What stands at the left.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Values {
+    /// There is no half user.
+    Whole,
+    Any,
+}
+
 /// The frame of both: time below, numbers at the left, orders as thin lines.
 fn over_time(
     top: f64,
+    values: Values,
     time: &Time,
     draw: impl for<'a, 'b> FnOnce(&mut Chart<'a, 'b>) -> Drawn,
 ) -> Option<String> {
@@ -146,7 +154,10 @@ fn over_time(
             .y_labels(5)
             .label_style(("sans-serif", FONT).into_font().color(&INK))
             .x_label_formatter(&|value| brief(*value))
-            .y_label_formatter(&|value| brief(*value))
+            .y_label_formatter(&|value| match values {
+                Values::Whole if value.fract() != 0.0 => String::new(),
+                _ => brief(*value),
+            })
             .x_desc(format!("{} since the start", time.unit))
             .draw()?;
         draw(&mut chart)?;

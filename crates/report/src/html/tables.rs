@@ -95,7 +95,7 @@ fn groups_of(title: &str, groups: &[&Group], source: i64) -> Markup {
         }
     };
     html! {
-        section.wide {
+        section.wide.groups {
             h2 { (title) }
             (table(&["state", "code", "fields", "users", "retry", "remedy", "for example"], rows))
         }

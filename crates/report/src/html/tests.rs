@@ -138,7 +138,7 @@ fn the_first_words_say_what_it_is_and_whether_it_is_right() {
     let good = report(created(1_000), Some(steady()));
     let page = of(&good, &SEALED);
     assert!(page.contains("is sealed: this is revision 1 of its report."));
-    assert!(page.contains("The sums add up: each of 1,000 users of the source has one outcome."));
+    assert!(page.contains("The sums add up: each user of the source is counted once."));
     assert!(!page.contains("do not trust"));
 
     let now = Standing { state: RunState::Running, revision: None, newest: 0 };

@@ -103,7 +103,8 @@ fn shortest(value: f64, places: usize) -> String {
 pub(super) fn duration(seconds: f64) -> String {
     let whole = seconds.round() as i64;
     match whole {
-        ..60 => format!("{} s", shortest(seconds, 1)),
+        ..1 => format!("{} s", shortest(seconds, 2)),
+        1..60 => format!("{} s", shortest(seconds, 1)),
         60..3_600 => two((whole / 60, "min"), (whole % 60, "s")),
         3_600..172_800 => two((whole / 3_600, "h"), (whole % 3_600 / 60, "min")),
         _ => two((whole / 86_400, "d"), (whole % 86_400 / 3_600, "h")),
@@ -143,7 +144,7 @@ mod tests {
 
     #[test]
     fn durations_have_two_units_at_most() {
-        let told = [0.2, 59.4, 60.0, 250.0, 7_260.0, 180_000.0, 259_200.0].map(duration);
-        assert_eq!(told, ["0.2 s", "59.4 s", "1 min", "4 min 10 s", "2 h 1 min", "2 d 2 h", "3 d"]);
+        let told = [0.02, 59.4, 60.0, 250.0, 7_260.0, 180_000.0, 259_200.0].map(duration);
+        assert_eq!(told, ["0.02 s", "59.4 s", "1 min", "4 min 10 s", "2 h 1 min", "2 d 2 h", "3 d"]);
     }
 }
