@@ -44,7 +44,7 @@ pub fn html(report: &Report, standing: &Standing) -> String {
                     (tables::users(report))
                     (course::course(report))
                     @if let Some(told) = report.table.as_ref().map(|table| table.standing(&report.run)) {
-                        section { h2 { "Ids in the application's table" } p { (sentence(&told)) "." } }
+                        section { h2 { "Ids" } p { "Ids in the application's table: " (sentence(&told)) "." } }
                     }
                     (tables::groups(report))
                     (tables::discrepancies(report))
