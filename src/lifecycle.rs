@@ -4,7 +4,7 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::exit::Exit;
+use crate::{exit::Exit, screen};
 
 /// Cancelled by the first SIGTERM or Ctrl-C.
 pub fn stop_on_signal() -> std::io::Result<CancellationToken> {
@@ -24,8 +24,12 @@ pub fn stop_on_signal() -> std::io::Result<CancellationToken> {
         };
         next().await;
         asked.cancel();
-        eprintln!("ferry: stopping; a second signal ends it immediately");
+        // A view ends with the first signal, and says so itself.
+        if !screen::is_open() {
+            eprintln!("ferry: stopping; a second signal ends it immediately");
+        }
         next().await;
+        screen::restore();
         std::process::exit(i32::from(Exit::Interrupted as u8));
     });
     Ok(stop)

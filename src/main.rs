@@ -17,6 +17,7 @@ mod options;
 mod output;
 mod place;
 mod reading;
+mod screen;
 mod servers;
 mod settings;
 mod setup;

@@ -30,6 +30,22 @@ pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// Whether this process may take the terminal: a job in the background (`ferry … &`) is halted by the system when it
+/// tries to. Known on Linux, by the groups of processes in `/proc/self/stat`.
+pub fn in_foreground() -> bool {
+    foreground_of(&std::fs::read_to_string("/proc/self/stat").unwrap_or_default())
+}
+
+/// Fields behind the name, which is in brackets: state, parent, group, session, terminal, the terminal's group.
+fn foreground_of(stat: &str) -> bool {
+    let fields: Vec<&str> =
+        stat.rsplit_once(')').map(|(_, rest)| rest.split(' ').collect()).unwrap_or_default();
+    match (fields.get(3), fields.get(6)) {
+        (Some(own), Some(terminals)) => own == terminals,
+        _ => true,
+    }
+}
+
 /// Name of this machine as its files have it.
 pub fn host() -> String {
     std::fs::read_to_string("/etc/hostname")
@@ -57,6 +73,13 @@ fn name_of(uid: u32, users: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_job_in_the_background_has_not_the_terminal() {
+        assert!(foreground_of("7 (a) b) S 1 70 70 34816 70 0"));
+        assert!(!foreground_of("7 (ferry) S 1 70 66 34816 66 0"));
+        assert!(foreground_of(""), "where nothing is known it is tried");
+    }
 
     #[test]
     fn a_user_is_named_by_the_list_of_the_machine() {

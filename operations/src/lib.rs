@@ -35,6 +35,7 @@ pub mod pace; // how fast a run goes, and how long it still takes
 pub mod units; // numbers, shares and ages as people write and read them
 pub mod views; // what is shown, as JSON objects
 pub mod waits; // why a run does not go on
+pub mod watching; // what a view of a run shows at one look
 
 pub use access::Access;
 pub use error::{Error, Kind, NoSuchRun};

@@ -61,6 +61,25 @@ impl Steps {
     }
 }
 
+/// How many of how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// How many are done.
+    pub done: i64,
+    /// How many there are.
+    pub total: i64,
+}
+
+/// Users that have to be made, and those that have to be read back. Who was settled at planning is
+/// no part of it, else a second run would begin half done.
+pub fn counted(run: &RunView) -> (Counted, Counted) {
+    let sums = &run.tally;
+    let at_target = sums.created + sums.adopted;
+    let made = at_target + sums.conflict;
+    let read = run.verified + run.discrepancies;
+    (Counted { done: made, total: made + sums.pending }, Counted { done: read, total: at_target })
+}
+
 /// A speed, and what is left at it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Speed {

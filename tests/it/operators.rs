@@ -4,6 +4,7 @@
 
 mod brakes;
 mod dead;
+mod live;
 mod queue;
 pub mod stage;
 mod watching;

@@ -8,6 +8,7 @@
 mod ask;
 mod exposition;
 mod health;
+mod held;
 mod lines;
 mod logs;
 mod process;
@@ -20,7 +21,8 @@ mod traces;
 pub use ask::ask;
 pub use exposition::{Exposition, MetricsError};
 pub use health::Patience;
-pub use logs::{Format, LogError, start};
+pub use held::{hold_lines, release_lines};
+pub use logs::{Format, LogError, colours, start};
 pub use serve::{Pages, serve};
 pub use sources::Sources;
 pub use traces::{TraceSettings, Traces, TracesError, WrongVariable};

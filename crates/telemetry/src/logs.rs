@@ -13,7 +13,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::{Traces, lines::WithIds};
+use crate::{Traces, held::Lines, lines::WithIds};
 
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,14 +86,15 @@ fn lines<S>(format: Format) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = fmt::layer().with_writer(|| Lines);
     match format {
         Format::Json => lines.json().flatten_event(true).map_event_format(WithIds::json).boxed(),
         Format::Text => lines.with_ansi(colours()).map_event_format(WithIds::text).boxed(),
     }
 }
 
+/// Whether stderr is a terminal and nobody asked for no colours.
 #[expect(clippy::disallowed_methods, reason = "NO_COLOR is asked for here and nowhere else")]
-fn colours() -> bool {
+pub fn colours() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

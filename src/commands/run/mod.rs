@@ -27,6 +27,15 @@ const RETRY: &str = "Examples:
   ferry run retry last --where 'hospital=H-12 line=200..300'
                                                      keys of the filter: see ferry user list --help";
 
+const WATCH: &str = "Examples:
+  ferry run watch last                               on a terminal a live view: p pause, r resume, + and - the rate,
+                                                     q quit, ? help. Each change is asked about first
+  ferry run watch last --plain                       lines, as in a pipe or a file
+  ferry run watch last --output ndjson | jq .state   the run as JSON, whenever it changes
+
+Without a terminal, with TERM=dumb, or with --output json or ndjson there is no live view. NO_COLOR is honoured.
+q, Esc, Ctrl-C and SIGTERM end watching with 130: the run goes on as it was.";
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Read a source, record its users in the ledger, and let workers begin
@@ -37,7 +46,8 @@ pub enum Command {
     /// Show one run: its state, why it waits, users by outcome, jobs
     Show(show::Options),
     /// Follow a run until it ends. Exit code: 0 done, 3 some users need a person, 4 verification failed,
-    /// 5 stopped or cancelled
+    /// 5 stopped or cancelled, 130 no longer watched
+    #[command(after_help = WATCH)]
     Watch(watch::Options),
     /// Pause a run within a second: requests under way are finished, no user is lost
     Pause(Order),
