@@ -44,20 +44,32 @@ pub fn to_ask(
     concerned: &BTreeSet<String>,
     production: &[String],
 ) -> Result<Ask, OtherTenant> {
-    let same = |one: &str, other: &str| one.trim().eq_ignore_ascii_case(other.trim());
     let is_named = |tenant: &String| said.names.iter().any(|name| same(name, tenant));
-    let is_production = |tenant: &&String| production.iter().any(|name| same(name, tenant));
     if let Some(named) = said.names.iter().find(|name| !concerned.iter().any(|tenant| same(name, tenant))) {
         let concerned = concerned.iter().cloned().collect();
         return Err(OtherTenant { named: named.clone(), concerned });
     }
-    let missing: Vec<String> =
-        concerned.iter().filter(is_production).filter(|tenant| !is_named(tenant)).cloned().collect();
+    let missing: Vec<String> = concerned
+        .iter()
+        .filter(|tenant| is_production(tenant, production))
+        .filter(|tenant| !is_named(tenant))
+        .cloned()
+        .collect();
     Ok(match missing.is_empty() {
         false => Ask::Names(missing),
         true if said.yes || !said.names.is_empty() => Ask::Nothing,
         true => Ask::YesOrNo,
     })
+}
+
+/// Whether the settings name this tenant as one of production.
+pub fn is_production(tenant: &str, production: &[String]) -> bool {
+    production.iter().any(|name| same(name, tenant))
+}
+
+/// As names of hosts are compared.
+fn same(one: &str, other: &str) -> bool {
+    one.trim().eq_ignore_ascii_case(other.trim())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use crate::{course::Course, fields::FieldCount, table::Table};
 use ferry_domain::{
     Code, ItemState, RunView, Tally,
+    estimate::Estimate,
     limits::LimitPlan,
     ports::{AuditLine, Discrepancy, FailureGroup},
 };
@@ -122,6 +123,10 @@ pub struct Durations {
     pub provisioning_seconds: Option<f64>,
     /// From the start to this report.
     pub total_seconds: Option<f64>,
+    /// The least time that creating these users and reading them back takes under the limits of the run's
+    /// start; `None` without a limit, and in a report of an older version.
+    #[serde(default)]
+    pub least_seconds: Option<f64>,
 }
 
 /// Use of the tenant's limit.
@@ -233,7 +238,13 @@ fn durations(run: &RunView, now: OffsetDateTime) -> Durations {
         planning_seconds: seconds(Some(run.created_at), run.started_at),
         provisioning_seconds: seconds(run.started_at, run.provisioned_at),
         total_seconds: seconds(run.started_at, Some(now)),
+        least_seconds: least(run),
     }
+}
+
+fn least(run: &RunView) -> Option<f64> {
+    let users = u64::try_from(run.tally.created + run.tally.adopted).ok()?;
+    Some(Estimate::of(users, &run.spec.limits.parse().ok()?)?.total_seconds)
 }
 
 fn rate(run: &RunView, now: OffsetDateTime) -> Rate {

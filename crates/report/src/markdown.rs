@@ -116,6 +116,7 @@ fn pace(out: &mut String, report: &Report) {
     let _ = writeln!(out, "| planning | {} |", figure(durations.planning_seconds, "s"));
     let _ = writeln!(out, "| provisioning | {} |", figure(durations.provisioning_seconds, "s"));
     let _ = writeln!(out, "| start to report | {} |", figure(durations.total_seconds, "s"));
+    let _ = writeln!(out, "| least under these limits | {} |", figure(durations.least_seconds, "s"));
     let _ = writeln!(out, "| users created or adopted | {} |", figure(rate.users_per_second, "/s"));
     let _ = writeln!(out, "| requests | {} ({}) |", rate.requests, figure(rate.requests_per_second, "/s"));
     let _ =

@@ -206,3 +206,19 @@ async fn a_run_that_ends_is_told_on_the_normal_screen() {
     assert!(unfolded(&said).contains(&unfolded(&same.out)), "{said}\n{}", same.all());
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn going_on_in_production_is_left_to_the_command_that_takes_the_tenants_name() {
+    let stage = Stage::embedded().await;
+    stage.place().write("ferry.toml", "[auth0]\nproduction = [\"127.0.0.1:1\"]\n");
+    stage.place().must(&["run", "pause", &stage.run, "--yes"]);
+    let Some(mut terminal) = Terminal::open(stage.place(), &stage.run) else { return };
+    terminal.until("nothing is sent").await;
+    terminal.press("r");
+    terminal.until("Let the run go on").await;
+    terminal.press("y");
+    terminal.until("a tenant of production").await;
+    assert_eq!(stage.show()["state"], "paused");
+    terminal.press("q");
+    assert_eq!(terminal.end().await.0, 130);
+}

@@ -156,6 +156,7 @@ pub(super) fn pace(report: &Report) -> Markup {
         ("planning", time(durations.planning_seconds)),
         ("provisioning", time(durations.provisioning_seconds)),
         ("start to report", time(durations.total_seconds)),
+        ("least under these limits", time(durations.least_seconds)),
         ("users created or adopted", per_second(rate.users_per_second)),
         ("requests", format!("{} ({})", count(rate.requests), per_second(rate.requests_per_second))),
         (

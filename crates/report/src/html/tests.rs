@@ -31,6 +31,7 @@ fn report(tally: Tally, course: Option<Course>) -> Report {
             planning_seconds: Some(1.5),
             provisioning_seconds: Some(100.0),
             total_seconds: Some(120.0),
+            least_seconds: Some(118.5),
         },
         rate: Rate {
             limits: "enterprise".into(),

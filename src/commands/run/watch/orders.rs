@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use ferry_domain::{RunId, RunState, limits::LimitPlan, run::RunMove};
-use ferry_operations::{Error, moves, rate};
+use ferry_operations::{Error, consent, moves, rate};
 
 use super::keys::Order;
 use crate::{setup::Setup, wiring};
@@ -58,6 +58,12 @@ async fn done(setup: &Setup, run: RunId, order: &Order) -> anyhow::Result<String
     match order {
         Order::Move(step) => {
             let question = moves::ask(&access, run, *step).await?;
+            let tenant = &question.run.spec.tenant;
+            if *step == RunMove::Resume && consent::is_production(tenant, &setup.settings.auth0.production) {
+                return Ok(format!(
+                    "{tenant} is a tenant of production: quit, then ferry run resume {run} --confirm {tenant}"
+                ));
+            }
             let moved = moves::act(&access, &question, None).await?;
             Ok(match (moved.changed, moved.after) {
                 (true, RunState::Running) => "The run goes on.".to_owned(),
