@@ -36,5 +36,6 @@ mod schema_tools;
 mod schemas;
 mod secrets;
 mod shapes;
+mod story;
 mod traces;
 mod world;
