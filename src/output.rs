@@ -2,7 +2,10 @@
 
 use std::{
     io::{self, IsTerminal, Write},
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -18,6 +21,9 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// The first thing that went wrong on stdout: a full disk, for instance.
 static LOST: OnceLock<io::Error> = OnceLock::new();
 
+/// Whoever read stdout is gone.
+static CLOSED: AtomicBool = AtomicBool::new(false);
+
 /// One line of data on stdout. A closed pipe ends the output, not the program; what else keeps it
 /// from being written is told by [`lost`].
 pub fn data(line: &str) {
@@ -30,11 +36,18 @@ pub fn lost() -> Option<&'static io::Error> {
     LOST.get()
 }
 
+/// Whether nobody reads stdout any more, or it can't be written: what would go on for long may end.
+pub fn is_over() -> bool {
+    CLOSED.load(Ordering::Relaxed) || LOST.get().is_some()
+}
+
 fn note(written: io::Result<()>) {
-    if let Err(error) = written
-        && error.kind() != io::ErrorKind::BrokenPipe
-    {
-        let _ = LOST.set(error); // the first one says why
+    match written {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => CLOSED.store(true, Ordering::Relaxed),
+        Err(error) => {
+            let _ = LOST.set(error); // the first one says why
+        }
     }
 }
 
@@ -154,7 +167,8 @@ impl Progress {
     }
 
     fn formed(what: &'static str, total: u64, form: &str) -> Self {
-        let drawn = std::io::stderr().is_terminal();
+        let drawn = std::io::stderr().is_terminal()
+            && crate::system::environment("TERM").is_none_or(|kind| kind != "dumb");
         let target = if drawn { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target((total > 0).then_some(total), target);
         if let Ok(style) = ProgressStyle::with_template(form) {

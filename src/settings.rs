@@ -13,6 +13,7 @@ use std::{
 
 use anyhow::Context;
 use ferry_domain::{limits::LimitPlan, threshold::StopAfter};
+use ferry_operations::consent;
 use ferry_sources::Mapping;
 use figment::{
     Figment, Metadata, Profile, Provider,
@@ -200,8 +201,11 @@ impl Settings {
         }
         range("dead.keep_days", self.dead.keep_days, 0, 36_500)?;
         self.stop_after()?;
-        if self.auth0.production.iter().any(|tenant| tenant.trim().is_empty()) {
-            return Err(usage("auth0.production holds an empty name: name tenants as AUTH0_DOMAIN does"));
+        if let Some(wrong) = self.auth0.production.iter().find(|tenant| !consent::is_name(tenant)) {
+            return Err(usage(format!(
+                "auth0.production holds {wrong:?}, which names no tenant: write its bare host, as AUTH0_DOMAIN does, \
+                 for example acme.eu.auth0.com"
+            )));
         }
         if !(self.auth0.floor_share > 0.0 && self.auth0.floor_share <= 1.0) {
             return Err(usage("auth0.floor_share is a share of the limits: above 0, at most 1"));

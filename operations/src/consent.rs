@@ -64,12 +64,24 @@ pub fn to_ask(
 
 /// Whether the settings name this tenant as one of production.
 pub fn is_production(tenant: &str, production: &[String]) -> bool {
-    production.iter().any(|name| same(name, tenant))
+    // A name without a port means the host with any.
+    let host = tenant.split(':').next().unwrap_or(tenant);
+    production.iter().any(|name| same(name, tenant) || same(name, host))
 }
 
 /// As names of hosts are compared.
 fn same(one: &str, other: &str) -> bool {
     one.trim().eq_ignore_ascii_case(other.trim())
+}
+
+/// Whether a setting can be the name of a tenant: a bare host, with a port at most. One that can't would
+/// protect nothing, and nobody would see it.
+pub fn is_name(text: &str) -> bool {
+    let (host, port) = text.trim().split_once(':').unwrap_or((text.trim(), "443"));
+    let part = |part: &str| {
+        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+    };
+    host.split('.').all(part) && port.parse::<u16>().is_ok()
 }
 
 #[cfg(test)]
@@ -90,6 +102,28 @@ mod tests {
         assert_eq!(asked(false, &["Live "], &["live"], &["LIVE"]), Ok(Ask::Nothing), "as hosts are compared");
         assert_eq!(asked(true, &["live"], &["live", "other"], &["live", "other"]), names(&["other"]));
         assert_eq!(asked(false, &["live", "other"], &["live", "other"], &["live"]), Ok(Ask::Nothing));
+    }
+
+    #[test]
+    fn only_a_bare_host_names_a_tenant() {
+        for name in ["acme.eu.auth0.com", "127.0.0.1:4000", "localhost", " acme.eu.auth0.com "] {
+            assert!(is_name(name), "{name}");
+        }
+        for wrong in [
+            "",
+            " ",
+            "https://acme.eu.auth0.com",
+            "acme.eu.auth0.com/",
+            "acme.eu.auth0.com.",
+            "*",
+            "a b",
+            "a:x",
+        ] {
+            assert!(!is_name(wrong), "{wrong}");
+        }
+        let production = ["127.0.0.1".to_owned()];
+        assert!(is_production("127.0.0.1:4000", &production), "whatever its port");
+        assert!(!is_production("127.0.0.2:4000", &production));
     }
 
     #[test]

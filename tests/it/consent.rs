@@ -77,6 +77,17 @@ fn brakes_need_no_name_and_going_on_does() {
 }
 
 #[test]
+fn a_name_that_would_protect_nothing_is_refused() {
+    let mut place = place();
+    for wrong in ["https://live.eu.auth0.com/", "live.eu.auth0.com.", "*", " "] {
+        place.set("FERRY_AUTH0__PRODUCTION", format!("[{wrong:?}]"));
+        let refused = run(&place, START, &["--yes"]);
+        assert_eq!(refused.code, 2, "{wrong}: {}", refused.all());
+        assert!(refused.all().contains("auth0.production holds"), "{}", refused.all());
+    }
+}
+
+#[test]
 fn where_no_tenant_is_of_production_a_yes_is_enough() {
     let mut place = place();
     place.set("FERRY_AUTH0__PRODUCTION", "[\"live.eu.auth0.com\"]");

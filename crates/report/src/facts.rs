@@ -243,7 +243,7 @@ fn durations(run: &RunView, now: OffsetDateTime) -> Durations {
 }
 
 fn least(run: &RunView) -> Option<f64> {
-    let users = u64::try_from(run.tally.created + run.tally.adopted).ok()?;
+    let users = u64::try_from(run.tally.created + run.tally.adopted + run.tally.pending).ok()?;
     Some(Estimate::of(users, &run.spec.limits.parse().ok()?)?.total_seconds)
 }
 

@@ -11,7 +11,7 @@ use ferry_domain::{
     ports::{Clock, Directory, DirectoryError, Limiter},
 };
 use ferry_limiter::{LocalLimiter, TenantLimiter};
-use ferry_operations::units;
+use ferry_operations::{consent, units};
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 use super::{Line, error, ok, warning};
@@ -47,6 +47,9 @@ pub async fn check(setup: &Setup, lines: &mut Vec<Line>) {
         }
     };
     lines.push(ok("auth0", format!("{name} gives a token")));
+    if consent::is_production(&name, &setup.settings.auth0.production) {
+        lines.push(ok("auth0", format!("{name} is a tenant of production: what sends takes its name")));
+    }
     lines.extend(clock(granted.date.as_deref(), SystemClock.now()));
     match reading(&auth0).await {
         Ok(()) => lines.push(creating(granted.scope.as_deref())),

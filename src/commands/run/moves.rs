@@ -1,6 +1,9 @@
 //! `ferry run pause`, `resume`, `cancel`: the brakes of one run.
 
-use ferry_domain::{RunState, run::RunMove};
+use ferry_domain::{
+    RunState,
+    run::{Asked, RunMove},
+};
 use ferry_operations::{
     moves::{self, Moved},
     waits::Around,
@@ -20,8 +23,8 @@ pub async fn run(setup: &Setup, step: RunMove, options: Order) -> anyhow::Result
     let id = access.named(&options.run).await?;
     let question = moves::ask(&access, id, step).await?;
     let tenant = [question.run.spec.tenant.clone()];
-    let concerned =
-        if step == RunMove::Resume { Concerned::sends(tenant, setup) } else { Concerned::holds(tenant) };
+    let goes_on = step == RunMove::Resume && question.run.state.asked(step) != Asked::Already;
+    let concerned = if goes_on { Concerned::sends(tenant, setup) } else { Concerned::holds(tenant) };
     if !options.consent.agreed(question.is_needed(), &question, &concerned)? {
         return Ok(output::nothing_changed());
     }

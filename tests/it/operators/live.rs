@@ -222,3 +222,38 @@ async fn going_on_in_production_is_left_to_the_command_that_takes_the_tenants_na
     terminal.press("q");
     assert_eq!(terminal.end().await.0, 130);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_is_pasted_into_the_view_is_no_order() {
+    let stage = Stage::embedded().await;
+    let Some(mut terminal) = Terminal::open(stage.place(), &stage.run) else { return };
+    terminal.until("no worker runs").await;
+    for text in ["copy", "py", "happy"] {
+        terminal.press(text);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        terminal.press("\x1b");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        if !Path::new("/proc").join(terminal.read("pid").trim()).exists() {
+            break; // no question was open, and Escape left
+        }
+        assert_eq!(stage.show()["state"], "running", "{text}");
+    }
+    assert_eq!(stage.show()["state"], "running");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watching_ends_when_nobody_reads_its_lines() {
+    let stage = Stage::embedded().await;
+    let mut watch = stage.place().ferry(&["run", "watch", &stage.run, "--output", "ndjson"]);
+    let mut child = watch.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    drop(child.stdout.take());
+    stage.place().must(&["run", "pause", &stage.run, "--yes"]);
+    for _ in 0..100 {
+        if child.try_wait().unwrap().is_some() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    child.kill().unwrap();
+    panic!("it watches on for nobody");
+}

@@ -129,9 +129,8 @@ pub fn press(mode: Mode, key: Key, facts: &Facts) -> Step {
         (Key::Char('y' | 'Y'), Mode::Confirm(order)) => {
             Step::acts(Mode::Doing(order.clone()), Action::Do(order))
         }
-        (Key::Escape | Key::Char('n' | 'N' | 'q'), Mode::Confirm(_)) => {
-            Step::told(Mode::Watching, "Nothing was changed.")
-        }
+        // Any other key: a text that was pasted, or meant for the shell, must not come to its y.
+        (_, Mode::Confirm(_)) => Step::told(Mode::Watching, "Nothing was changed."),
         (key, Mode::Rate(field)) => writing(key, field),
         (Key::Escape | Key::Char('q'), mode @ Mode::Doing(_)) => Step::acts(mode, Action::Quit),
         (_, mode) => Step::to(mode),

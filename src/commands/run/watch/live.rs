@@ -1,5 +1,7 @@
 //! The live view: looks, keys and orders come together here, and the page is drawn when it changed.
 
+use std::time::Duration;
+
 use ferry_domain::RunView;
 use ferry_operations::{
     Access,
@@ -9,7 +11,7 @@ use ratatui::{
     crossterm::event::Event,
     text::{Line, Text},
 };
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -24,6 +26,9 @@ use crate::{
     screen::{self, Screen},
     setup::Setup,
 };
+
+/// People need longer from one key to the next.
+const TYPED: Duration = Duration::from_millis(30);
 
 /// What came of a look, for the view.
 enum Sight {
@@ -46,7 +51,8 @@ pub async fn run(setup: &Setup, following: Following, stop: &CancellationToken) 
         settings: setup.settings.limits().ok(),
         palette: Palette { colours: ferry_telemetry::colours() },
     };
-    let mut live = Live { setup, shown, screen: Screen::open()?, looks, order: None, drawn: Vec::new() };
+    let mut live =
+        Live { setup, shown, screen: Screen::open()?, looks, order: None, drawn: Vec::new(), last_key: None };
     let watched = live.follow(stop).await;
     looking.abort();
     let Live { screen, order, shown, .. } = live;
@@ -95,6 +101,7 @@ struct Live<'a> {
     looks: mpsc::Receiver<anyhow::Result<Sight>>,
     order: Option<JoinHandle<String>>,
     drawn: Vec<Line<'static>>,
+    last_key: Option<Instant>,
 }
 
 impl Live<'_> {
@@ -141,6 +148,9 @@ impl Live<'_> {
             _ => None,
         };
         let Some(key) = key else { return Ok(true) };
+        if self.is_pasted(key) {
+            return Ok(true);
+        }
         let mode = std::mem::replace(&mut self.shown.mode, Mode::Watching);
         let step = keys::press(mode, key, &self.shown.facts());
         self.shown.mode = step.mode;
@@ -157,6 +167,15 @@ impl Live<'_> {
             Action::Do(order) => self.order = Some(self.acts(order)),
         }
         Ok(true)
+    }
+
+    /// Whether a key came sooner after the one before than a person types. A text that is pasted is no order;
+    /// what ends watching always is one.
+    fn is_pasted(&mut self, key: Key) -> bool {
+        let typed = matches!(self.shown.mode, Mode::Rate(_)) || key == Key::Interrupt;
+        let now = Instant::now();
+        let before = self.last_key.replace(now);
+        !typed && before.is_some_and(|before| now.duration_since(before) < TYPED)
     }
 
     fn acts(&self, order: Order) -> JoinHandle<String> {

@@ -39,6 +39,10 @@ pub async fn run(mut following: Following, form: Form, stop: &CancellationToken)
             Seen::Silent(why) => Some(why),
         };
         lines.show(&following.last, why.as_deref());
+        if output::is_over() {
+            lines.progress.done();
+            return Ok(Watched::Left(Box::new(following.last)));
+        }
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
             () = stop.cancelled() => {

@@ -29,9 +29,13 @@ fn an_order_is_given_only_after_a_yes() {
     let pause = Order::Move(RunMove::Pause);
     let (step, done) = pressed(RunState::Running, "p");
     assert_eq!((step.mode, done.len()), (Mode::Confirm(pause.clone()), 0));
-    let (step, done) = pressed(RunState::Running, "pxp y");
+    let (step, done) = pressed(RunState::Running, "py");
     assert_eq!((step.mode, done), (Mode::Doing(pause.clone()), vec![Action::Do(pause)]));
-    for no in ["pn", "pq", "p\x1b"] {
+    // Other keys close the question: a sentence that is typed into the view must not come to its y.
+    for typed in ["pxy", "p y", "pause my"] {
+        assert_eq!(pressed(RunState::Running, typed).1, [], "{typed}");
+    }
+    for no in ["pn", "pq", "p\x1b", "px"] {
         let (step, done) = pressed(RunState::Running, no);
         assert_eq!((step.mode, done.len()), (Mode::Watching, 0));
         assert_eq!(step.notice.as_deref(), Some("Nothing was changed."));
