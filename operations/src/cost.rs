@@ -63,7 +63,7 @@ mod tests {
             )
         );
         let apart = told(2_000, "essentials").unwrap();
-        assert!(apart.contains("at least 10 min") && apart.contains("read back meanwhile"), "{apart}");
+        assert!(apart.contains("at least 9 min") && apart.contains("read back meanwhile"), "{apart}");
         assert_eq!(told(10, "off"), None);
         let asked = |users, plan: &str| asking(users, &plan.parse().unwrap());
         assert_eq!(asked(2_900, "private-100").as_deref(), Some("116 s under private-100"));
