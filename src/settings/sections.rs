@@ -36,7 +36,7 @@ pub struct Run {
     pub on_existing: OnExisting,
     /// At least 1.
     pub max_attempts: i32,
-    /// Users, or off; see [`Settings::stop_after`].
+    /// Users, or off; see [`super::Settings::stop_after`].
     pub max_failures: Figure,
     /// Percent, or off.
     pub max_failure_rate: Figure,
