@@ -23,7 +23,7 @@ use crate::{
 
 /// The shortest time between two looks at the details.
 const DETAILS_EVERY: Duration = Duration::from_secs(2);
-/// They may take this part of the time, one in so many.
+/// Reading them may take at most 1/20 of the time: the pause after it is this many times as long.
 const SHARE: u32 = 20;
 /// Details that take longer are those of before.
 const ANSWER: Duration = Duration::from_secs(10);

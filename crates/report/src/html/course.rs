@@ -12,7 +12,7 @@ use crate::{course::Course, facts::Report};
 
 /// Orders marked in a plot; more of them would hide it.
 const MARKS: usize = 40;
-/// A limit so many times above all rates is told, not drawn: the rates would lie on the axis.
+/// A limit this many times above all rates is told, not drawn: the rates would lie on the axis.
 const FAR: f64 = 10.0;
 
 /// A plot with its words. `seen` tells those who do not see it what it shows.

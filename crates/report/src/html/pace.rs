@@ -90,7 +90,7 @@ pub(super) mod tests {
     use super::*;
     use crate::course::CourseStep;
 
-    /// A run with so many batches in each of these steps.
+    /// A run with this number of batches in each of these steps.
     pub fn course(step_seconds: f64, steps: &[(i64, i64)], size: i64) -> Course {
         let step = |&(number, batches): &(i64, i64)| CourseStep {
             number,

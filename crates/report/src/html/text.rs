@@ -90,7 +90,7 @@ pub(super) fn brief(value: f64) -> String {
     format!("{}{unit}", shortest(scaled, 2))
 }
 
-/// With up to so many places, without the zeros at their end.
+/// With up to this number of decimal places, without the zeros at their end.
 fn shortest(value: f64, places: usize) -> String {
     let text = format!("{value:.places$}");
     match text.contains('.') {

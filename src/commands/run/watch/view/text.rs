@@ -1,4 +1,4 @@
-//! Text in so many columns.
+//! Text that fits a number of columns.
 
 use ratatui::{
     style::Style,
