@@ -33,8 +33,10 @@ impl Around {
         let id = run.id;
         match run.state {
             RunState::Sealed | RunState::Cancelled => return None,
-            RunState::Paused => return Some(format!("paused: ferry run resume {id}{}", said(run))),
-            RunState::Stopped => return Some(format!("stopped: ferry run resume {id}{}", said(run))),
+            RunState::Paused | RunState::Stopped => {
+                let (state, why) = (run.state.as_str(), said(run));
+                return Some(format!("{state}: ferry run resume {id}{why}{}", self.stopped_too()));
+            }
             RunState::Planned | RunState::Planning if run.abandoned => return Some(abandoned(run)),
             RunState::Planning => return Some("ferry run start reads its source".into()),
             RunState::Planned => {
@@ -57,6 +59,14 @@ impl Around {
             _ if run.tally.pending == 0 => Some("reading users back".into()),
             _ => None,
         })
+    }
+
+    /// Of a run that would not go on if only it were resumed.
+    fn stopped_too(&self) -> &'static str {
+        match self.orders.stop_all() {
+            true => "; all sending is stopped as well: ferry resume-all",
+            false => "",
+        }
     }
 }
 
@@ -167,8 +177,10 @@ mod tests {
         assert_eq!(of(RunState::Sealed), "");
         assert_eq!(of(RunState::Running), "waits: Auth0 does not answer");
         let stopped = Orders { stopped_since: Some(time::OffsetDateTime::UNIX_EPOCH), ..Orders::default() };
-        let text = why(&run_view(RunState::Running), stopped, busy()).unwrap();
+        let text = why(&run_view(RunState::Running), stopped.clone(), busy()).unwrap();
         assert!(text.contains("ferry resume-all"), "{text}");
+        let both = why(&run_view(RunState::Paused), stopped, busy()).unwrap();
+        assert!(both.starts_with("paused: ferry run resume") && both.ends_with("ferry resume-all"), "{both}");
         let mut paused = run_view(RunState::Paused);
         paused.why = Some("lunch".into());
         assert!(why(&paused, Orders::default(), busy()).unwrap().ends_with(" (lunch)"));

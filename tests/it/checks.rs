@@ -118,6 +118,30 @@ fn a_host_that_nobody_knows_is_called_so() {
     }
 }
 
+#[test]
+fn another_program_at_the_database_s_address_is_called_so() {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 512]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let mut place = new_place();
+    place.set("DATABASE_URL", format!("postgres://ann@{address}/app"));
+    for (args, words) in [
+        (&["check"][..], "what answers is not PostgreSQL: check host and port"),
+        (&["plan", "--preset", "medlogistics"], "whether a PostgreSQL server answers there"),
+    ] {
+        let ran = place.run(args);
+        let said = ran.all().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains(words), "{said}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_scopes_are_told_apart() {
     for (scopes, check, expected) in [

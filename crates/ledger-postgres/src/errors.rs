@@ -127,7 +127,12 @@ pub(crate) fn reason(error: &sqlx::Error) -> String {
         sqlx::Error::ColumnDecode { index, .. } => format!("column {index} is not of the expected type"),
         sqlx::Error::RowNotFound => "an expected row is missing".to_owned(),
         sqlx::Error::BeginFailed => "no transaction could be begun".to_owned(),
-        _ => "the driver failed (protocol or configuration)".to_owned(),
+        sqlx::Error::Protocol(_) => {
+            "the connection was closed, or what answers is not PostgreSQL: check host and port, and what stands before it"
+                .to_owned()
+        }
+        sqlx::Error::Configuration(_) => "its address can't be used: check it and its parameters".to_owned(),
+        _ => "the driver failed".to_owned(),
     }
 }
 
