@@ -9,6 +9,7 @@ use crate::{
         audit, batch, check, completions, config, dead, demo, health, man, migrate, plan, queue, run, seed,
         simulate, stop_all, user, worker,
     },
+    examples,
     made_with::Carried,
     options::Global,
     settings::{self, Flag},
@@ -33,11 +34,12 @@ pub fn parse() -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))
 }
 
-/// With the defaults of settings in the help, as the settings have them.
+/// With examples, and the defaults of settings in the help, as the settings have them.
 pub fn command() -> clap::Command {
-    Cli::command()
+    let command = Cli::command()
         .mut_subcommand("plan", |plan| plan.mut_args(with_default))
-        .mut_subcommand("run", |run| run.mut_subcommand("start", |start| start.mut_args(with_default)))
+        .mut_subcommand("run", |run| run.mut_subcommand("start", |start| start.mut_args(with_default)));
+    examples::added(command)
 }
 
 fn with_default(arg: Arg) -> Arg {
@@ -52,30 +54,6 @@ const AFTER_HELP: &str = "\
 Try it with nothing installed: ferry demo
 Settings: ferry config template
 The ledger is the database in which Ferry records each user, job and result: DATABASE_URL, or a SQLite file.";
-
-const PLAN: &str = "Examples:
-  ferry plan --preset medlogistics                   the table of DATABASE_URL, in numbers
-  ferry plan users.csv --list                        each record that would not be sent, and why
-  ferry plan --target                                and asks Auth0 who would be created, adopted, skipped, or conflict
-  ferry plan users.csv -o friday.plan                keep the plan, for ferry run start --plan friday.plan
-  ferry plan users.csv --detailed-exitcode           7: there are users to move, 3: only records that need a person";
-
-const CHECK: &str = "Examples:
-  ferry check                                        exit code 0: all is well, 11: warnings, 10: errors
-  ferry check --output json                          the same for a script";
-
-const WORKER: &str = "Examples:
-  ferry worker                                       all roles; on SQLite the only process
-  ferry worker --listen 0.0.0.0:9464                 with /metrics, /livez and /readyz";
-
-const COMPLETIONS: &str = "Examples:
-  source <(ferry completions bash)                   for this shell
-  ferry completions zsh > ~/.zfunc/_ferry            for zsh, with ~/.zfunc in fpath
-  ferry completions fish > ~/.config/fish/completions/ferry.fish";
-
-const HEALTH: &str = "Examples:
-  ferry health                                       the worker whose --listen is FERRY_LISTEN, or 127.0.0.1:9464
-  ferry health --at 127.0.0.1:9465 --live            whether another one has to be started again";
 
 /// Moves an application's users into Auth0 through a durable job queue.
 #[derive(Debug, Parser)]
@@ -93,10 +71,8 @@ pub enum Command {
     /// Try it: move an example application's users into a simulated Auth0, all in this process
     Demo(demo::Options),
     /// Show what a run would do with each record of a source; changes nothing
-    #[command(after_help = PLAN)]
     Plan(plan::Options),
     /// Check settings, ledger, queue and Auth0 before a run, and say what to correct. Leaves nothing behind
-    #[command(after_help = CHECK)]
     Check(check::Options),
     /// Move users: start, list, show, watch, pause, resume, cancel, rate, retry, report
     #[command(subcommand)]
@@ -120,10 +96,8 @@ pub enum Command {
     /// Show who ordered what, when and why: starts, pauses, cancels, rates, retries, stop-all
     Audit(audit::Options),
     /// Create and verify users. SIGTERM or Ctrl-C stops it and hands unfinished work back; a second one ends it immediately
-    #[command(after_help = WORKER)]
     Worker(worker::Options),
     /// Ask a worker on this machine whether it takes work. Exit code 0: yes, 1: no, and why; for probes of containers
-    #[command(after_help = HEALTH)]
     Health(health::Options),
     /// Serve a simulated Auth0 on this machine until SIGTERM or Ctrl-C
     Simulate(simulate::Options),
@@ -132,7 +106,6 @@ pub enum Command {
     /// Create or update the ledger's tables; with --app also the column auth0_user_id of the application's table
     Migrate(migrate::Options),
     /// Write a script with which a shell completes commands and options
-    #[command(after_help = COMPLETIONS)]
     Completions(completions::Options),
     /// Write pages for man, one for each command, into a folder
     Man(man::Options),

@@ -8,6 +8,7 @@ mod commands;
 mod consent;
 #[cfg(feature = "crash-points")]
 mod crash;
+mod examples;
 mod exit;
 mod figure;
 mod files;

@@ -11,11 +11,7 @@ use crate::{exit::Exit, setup::Setup};
 const LIST: &str = "Keys of a filter; all terms must hold, and A,B means one of them:
   state=   open (some users are pending), provisioned (none is), verified (they were read back)
   job=     ready, queued, leased, done, dead: a job of the batch is so
-  code=    why a job was handed back or given up last
-
-Examples:
-  ferry batch list                                   the first 50 of the newest run
-  ferry batch list last --where 'state=open job=leased'";
+  code=    why a job was handed back or given up last";
 
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
@@ -23,7 +19,6 @@ pub enum Command {
     #[command(after_help = LIST)]
     List(list::Options),
     /// Show one batch: users of each state, tries of its jobs, and the worker that holds it
-    #[command(after_help = "Example:\n  ferry batch show 01a22b85-4246-7090-89e4-803e5577f14c")]
     Show(show::Options),
 }
 

@@ -15,7 +15,7 @@ use ferry_domain::{
     RunState, RunView,
     ports::{Clock, Limiter},
 };
-use ferry_operations::{Access, start};
+use ferry_operations::{Access, report::Shown, start};
 use ferry_seed::{Population, WriteOptions, population};
 use ferry_simulator::{Config, PlantedUser, Simulator};
 use ferry_workers::Role;
@@ -224,9 +224,14 @@ async fn watch(
 }
 
 async fn write_report(access: &Access, run: &RunView, folder: &std::path::Path) -> anyhow::Result<PathBuf> {
-    let report = shown::report(access, run, None).await?.report;
-    let path = folder.join("report.md");
-    std::fs::write(&path, ferry_report::markdown(&report)).context("the report could not be written")?;
-    std::fs::write(folder.join("report.json"), serde_json::to_vec_pretty(&report)?)?;
-    Ok(path)
+    let Shown { report, standing } = shown::report(access, run, None).await?;
+    for (name, text) in [
+        ("report.md", ferry_report::markdown(&report)),
+        ("report.html", ferry_report::html(&report, &standing)),
+        ("report.json", serde_json::to_string_pretty(&report)?),
+    ] {
+        let path = folder.join(name);
+        std::fs::write(&path, text).with_context(|| format!("{} could not be written", path.display()))?;
+    }
+    Ok(folder.join("report.md"))
 }

@@ -7,11 +7,6 @@ use clap::Subcommand;
 
 use crate::{exit::Exit, setup::Setup};
 
-const SHOW: &str = "Examples:
-  ferry user show 1297                               in all runs, and how the account is at Auth0 now
-  ferry user show 1297 --run last --offline          in the newest run, by the ledger alone
-  ferry user show 1297 --output json                 the same for a script";
-
 const LIST: &str = "Keys of a filter; all terms must hold, and A,B means one of them:
   state=   pending, created, adopted, skipped, conflict, failed, cancelled
   code=    as reports name it
@@ -20,13 +15,7 @@ const LIST: &str = "Keys of a filter; all terms must hold, and A,B means one of 
   line=    200, 200..300, 200.. or ..300
   batch=   the batch's id, or how it begins
   NAME=    what the application knows of a user (app_metadata), such as hospital; app.NAME is the same.
-           Of a record that a rule refused, such as EMAIL_INVALID, it is not kept
-
-Examples:
-  ferry user list                                    the first 50 of the newest run
-  ferry user list last --where 'state=failed code=SERVER_ERROR hospital=H-12 line=200..300'
-  ferry user list last --where state=conflict --limit 1000 --output csv > conflicts.csv
-  ferry user list last --after 50                    the next page";
+           Of a record that a rule refused, such as EMAIL_INVALID, it is not kept";
 
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
@@ -34,7 +23,6 @@ pub enum Command {
     #[command(after_help = LIST)]
     List(list::Options),
     /// Show all that is known of one user: its outcome in each run and why, its jobs, its account as it is now
-    #[command(after_help = SHOW)]
     Show(show::Options),
 }
 

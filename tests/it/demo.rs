@@ -37,6 +37,8 @@ fn every_planted_case_comes_out_as_planted_twice_alike() {
         assert!(!report.starts_with('/'), "the report's path is relative to the operator's folder: {report}");
         let text = std::fs::read_to_string(place.path(report)).unwrap();
         assert!(text.contains("DUPLICATE_EMAIL") && text.contains("ADOPT_UNVERIFIED"), "{text}");
+        let page = std::fs::read_to_string(place.path(&report.replace(".md", ".html"))).unwrap();
+        assert!(page.starts_with("<!DOCTYPE html>") && page.contains("ADOPT_UNVERIFIED"), "{page}");
         counts.push(
             ["created", "adopted", "skipped", "conflict", "failed", "verified"].map(|k| shown[k].clone()),
         );
@@ -49,9 +51,14 @@ fn the_closing_table_says_where_the_report_is_and_what_to_try_next() {
     let place = new_place();
     let ran = place.run(&["demo", "--users", "40", "--limits", "off"]);
     assert_eq!(ran.code, 0, "{}", ran.all());
-    for word in
-        ["planted", "report.md", "Try next", "ferry run report", "Remove what it made: rm -r ferry-demo-"]
-    {
+    for word in [
+        "planted",
+        "report.md",
+        "report.html",
+        "Try next",
+        "ferry run report",
+        "Remove what it made: rm -r ferry-demo-",
+    ] {
         assert!(ran.out.contains(word), "the closing words lack {word:?}:\n{}", ran.all());
     }
 }

@@ -103,11 +103,13 @@ pub fn print(run: &RunView, population: &Population, seconds: f64, report: &Path
         row("discrepancies", run.discrepancies, 0),
     ];
     output::data(&output::table(&["outcome", "users", "planted"], rows, &[1, 2]));
-    output::data(&format!("\n{} users in {seconds:.1} s. Report: {}", t.source, report.display()));
+    let page = report.with_extension("html");
+    let report = report.display();
+    output::data(&format!("\n{} users in {seconds:.1} s. Report: {report}", t.source));
+    output::data(&format!("As a page with plots, for a browser: {}", page.display()));
     let ledger = format!("DATABASE_URL=sqlite://{}", file.display());
     output::data(&format!(
-        "\nTry next:\n  less {}\n  {ledger} ferry run list\n  {ledger} ferry run report {} --output csv\n  ferry demo --users 10000 --limits enterprise\n\nRemove what it made: rm -r {}",
-        report.display(),
+        "\nTry next:\n  less {report}\n  {ledger} ferry run list\n  {ledger} ferry run report {} --output csv\n  ferry demo --users 10000 --limits enterprise\n\nRemove what it made: rm -r {}",
         run.id,
         file.parent().unwrap_or(file).display()
     ));

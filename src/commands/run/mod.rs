@@ -16,30 +16,12 @@ use ferry_domain::run::RunMove;
 
 use crate::{exit::Exit, made_with::Carried, options::Order, settings::Flag, setup::Setup};
 
-const START: &str = "Examples:
-  ferry run start --plan friday.plan                 what was planned; nothing else has to be given
-  ferry run start users.csv --max-failures 50        a file; stop when more than 50 users failed or conflict
-  ferry run start --preset medlogistics --yes        the table of DATABASE_URL, without a question";
-
-const RETRY: &str = "Examples:
-  ferry run retry last                               all who failed or are in conflict, unless a rule refused them
-  ferry run retry last --code SERVER_ERROR           those with one code
-  ferry run retry last --where 'hospital=H-12 line=200..300'
-                                                     keys of the filter: see ferry user list --help";
-
-const WATCH: &str = "Examples:
-  ferry run watch last                               on a terminal a live view: p pause, r resume, + and - the rate,
-                                                     q quit, ? help. Each change is asked about first
-  ferry run watch last --plain                       lines, as in a pipe or a file
-  ferry run watch last --output ndjson | jq .state   the run as JSON, whenever it changes
-
-Without a terminal, with TERM=dumb, or with --output json or ndjson there is no live view. NO_COLOR is honoured.
-q, Esc, Ctrl-C and SIGTERM end watching with 130: the run goes on as it was.";
+const WATCH: &str = "Without a terminal, with TERM=dumb, or with --output json or ndjson there is no live view. In it, each change is asked
+about first. NO_COLOR is honoured. q, Esc, Ctrl-C and SIGTERM end watching with 130: the run goes on as it was.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Read a source, record its users in the ledger, and let workers begin
-    #[command(after_help = START)]
     Start(Box<start::Options>),
     /// List runs, newest first
     List(list::Options),
@@ -58,7 +40,6 @@ pub enum Command {
     /// Change the tenant's rate limits while a run goes on. If several runs set limits, those of the newest apply
     Rate(rate::Options),
     /// Try failed and conflicting users again, also after the run has ended
-    #[command(after_help = RETRY)]
     Retry(retry::Options),
     /// Print the report of a run
     Report(report::Options),
