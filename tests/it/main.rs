@@ -31,6 +31,7 @@ mod production;
 mod reasons;
 mod redis_servers;
 mod restoring;
+mod resumed;
 mod runbooks;
 mod samples;
 mod schema_tools;

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ferry_domain::{
-    Figures,
+    Figures, JobKind, RunId,
     figures::{LedgerStep, Timed},
     limits::LimitPlan,
     ports::{
@@ -224,6 +224,20 @@ impl Environment {
         }
         self.figures.took(Timed::Ledger(step), asked.elapsed());
         answer
+    }
+
+    /// Asks what operators want now where the last look forbids work on this job: it may be half a
+    /// second old, and the run may have begun or been resumed since. Otherwise each batch would be
+    /// handed back and sent again until the next look.
+    pub(crate) async fn look_again(&self, run: RunId, kind: JobKind) {
+        if self.send_gate.allows(run, kind) {
+            return;
+        }
+        let heard = self.controls.orders().await;
+        self.send_gate.note(&heard);
+        if let Ok(orders) = heard {
+            self.send_gate.heard(orders);
+        }
     }
 
     /// Milliseconds since the process began, by its steady clock.

@@ -25,6 +25,7 @@ pub(crate) async fn verify(
     hold: &HeldLease,
 ) -> Result<Ended, LedgerError> {
     let run = env.runs.run_now(lease.of.run).await?;
+    env.look_again(lease.of.run, JobKind::Verify).await;
     if let Some(ended) = of_another_tenant(env, &run) {
         return Ok(ended);
     }
