@@ -178,12 +178,13 @@ impl Progress {
         Progress { bar, drawn, what, said: Some(Instant::now()), waits: None }
     }
 
-    /// Why it waits, if it does. A new reason is printed immediately.
+    /// Why it waits, if it does. A new reason is printed immediately; one that differs in its figures
+    /// alone is none.
     pub fn waits(&mut self, why: Option<&str>) {
-        if self.waits.as_deref() != why {
-            self.waits = why.map(str::to_owned);
+        if self.waits.as_deref().map(without_figures) != why.map(without_figures) {
             self.said = None;
         }
+        self.waits = why.map(str::to_owned);
     }
 
     /// Whether there is a terminal to draw on.
@@ -222,6 +223,11 @@ impl Progress {
     pub fn done(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// A reason, whatever the numbers in it are at present.
+fn without_figures(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_ascii_digit() && *letter != '.').collect()
 }
 
 #[cfg(test)]

@@ -19,6 +19,9 @@ use crate::units;
 const WINDOW: Duration = Duration::from_secs(30);
 /// A shorter look says too little.
 const LEAST: Duration = Duration::from_secs(5);
+/// So often a run has to have moved since it stood still, for that to be no part of its speed: one that
+/// moves every few seconds only is slow.
+const MOVES: usize = 5;
 /// A shorter look at reading back says too little: batches that are read beside one another end together.
 const LEAST_READING: Duration = Duration::from_secs(15);
 
@@ -128,6 +131,7 @@ impl Pace {
         }
         if !now.reading_back {
             self.leave_out_idle(now);
+            self.leave_out_standstill();
         }
         self.reading = match self.reading.take() {
             _ if !now.reading_back => None,
@@ -150,6 +154,25 @@ impl Pace {
         let idle = self.looks.iter().take_while(|(_, steps)| *steps == first).count() - 1;
         if self.looks[idle].0.saturating_sub(begin) >= LEAST {
             self.looks.drain(..idle);
+        }
+    }
+
+    /// Nor is one that stood still, for want of the ledger, of Auth0 or of a worker: only what it does since counts.
+    fn leave_out_standstill(&mut self) {
+        let (mut still, mut moves, mut from) = (0, 0, None);
+        for at in 1..self.looks.len() {
+            let ((_, before), (time, steps)) = (self.looks[at - 1], self.looks[at]); // `at` is one of them
+            if before == steps {
+                continue;
+            }
+            moves += 1;
+            if time.saturating_sub(self.looks[still].0) >= LEAST {
+                (from, moves) = (Some(at), 0);
+            }
+            still = at;
+        }
+        if moves >= MOVES {
+            self.looks.drain(..from.unwrap_or_default());
         }
     }
 
@@ -352,6 +375,28 @@ mod tests {
         pace.seen(Duration::from_secs(61), &run(60, 0, 940));
         pace.seen(Duration::from_secs(66), &run(110, 0, 890));
         assert_eq!(pace.speed(&run(110, 0, 890)).unwrap().users_per_second, 10.0, "a pause is no slowness");
+    }
+
+    #[test]
+    fn a_run_that_stood_still_is_as_fast_as_since_and_one_that_moves_seldom_is_slow() {
+        let speed = |looks: &[(u64, i64)]| {
+            let mut pace = Pace::default();
+            let seen = |(second, created): &(u64, i64)| {
+                pace.seen(Duration::from_secs(*second), &run(*created, 0, 10_000 - created));
+            };
+            looks.iter().for_each(seen);
+            pace.speed(&run(looks[looks.len() - 1].1, 0, 0)).map(|speed| speed.users_per_second)
+        };
+        let moving =
+            |from: u64, to: u64, begin: i64| (from..=to).map(move |at| (at, begin + 50 * (at - from) as i64));
+        // Users stood still for 8 s, or nobody could look at them: the ledger was away.
+        let silent = moving(0, 10, 0).chain(moving(18, 25, 500)).collect::<Vec<_>>();
+        let idle = moving(0, 10, 0).chain((11..18).map(|at| (at, 500))).chain(moving(18, 25, 550));
+        assert_eq!(speed(&silent), Some(50.0));
+        assert_eq!(speed(&idle.collect::<Vec<_>>()), Some(50.0));
+        let seldom = (0..=60).map(|at| (at, at as i64 / 6)).collect::<Vec<_>>();
+        let slow = speed(&seldom).unwrap();
+        assert!((0.1..0.3).contains(&slow), "one each six seconds: {slow}");
     }
 
     #[test]
