@@ -163,19 +163,23 @@ impl LimitPlan {
 impl LimitPlan {
     /// The plan to keep to where the tenant's headers name a smaller bucket than this plan has, given
     /// the sizes that they name for groups. Headers tell a bucket's size and not its refill (FACTS
-    /// §2.4), so it is the published plan with buckets of all these sizes, of several the slowest;
-    /// where none has them, this plan's refill in proportion. `None` where no bucket is smaller
-    /// than planned, and under a plan without limits.
-    pub fn as_named(&self, sizes: &[(Group, u32)]) -> Option<LimitPlan> {
+    /// §2.4), so it is `settings`, the plan that the settings name, where it has buckets of all these
+    /// sizes; else the published plan that has them, of several the slowest; where none has them,
+    /// this plan's refill in proportion. `None` where no bucket is smaller than planned, and under a
+    /// plan without limits.
+    pub fn as_named(&self, sizes: &[(Group, u32)], settings: &LimitPlan) -> Option<LimitPlan> {
         let size_of = |plan: &LimitPlan, group| plan.way(group).map(|bucket| bucket.burst).min();
         let share = |&(group, size): &(Group, u32)| {
             let own = size_of(self, group).filter(|own| size > 0 && size < *own)?;
             Some((size, f64::from(size) / f64::from(own)))
         };
         let (size, share) = sizes.iter().filter_map(share).min_by(|(_, a), (_, b)| a.total_cmp(b))?;
+        let fits = |plan: &LimitPlan| sizes.iter().all(|(group, size)| size_of(plan, *group) == Some(*size));
+        if fits(settings) {
+            return Some(settings.clone());
+        }
         let published = NAMES.iter().filter_map(|name| name.parse::<LimitPlan>().ok());
-        let of_these_sizes =
-            published.filter(|plan| sizes.iter().all(|(group, size)| size_of(plan, *group) == Some(*size)));
+        let of_these_sizes = published.filter(fits);
         let slowest = |plan: &LimitPlan| {
             let rates = sizes.iter().filter_map(|(group, _)| plan.per_second_of(*group));
             rates.fold(f64::INFINITY, f64::min)
@@ -246,7 +250,7 @@ mod tests {
     #[test]
     fn a_smaller_bucket_names_the_plan_that_has_it() {
         let named = |plan: &str, sizes: &[(Group, u32)]| {
-            let named = plan.parse::<LimitPlan>().unwrap().as_named(sizes);
+            let named = plan.parse::<LimitPlan>().unwrap().as_named(sizes, &LimitPlan::off());
             named.map(|plan| plan.name().to_owned())
         };
         let writes = |plan, size| named(plan, &[(Group::UserWrites, size)]);
@@ -265,7 +269,7 @@ mod tests {
     #[test]
     fn the_sizes_of_several_groups_name_one_plan() {
         let named = |sizes: &[(Group, u32)]| {
-            let named = "private-500".parse::<LimitPlan>().unwrap().as_named(sizes);
+            let named = "private-500".parse::<LimitPlan>().unwrap().as_named(sizes, &LimitPlan::off());
             named.map(|plan| plan.name().to_owned())
         };
         let (writes, reads) = (|size| (Group::UserWrites, size), |size| (Group::UserReads, size));

@@ -26,6 +26,8 @@ const ENOUGH: u32 = 3;
 /// tenant's headers name.
 pub struct TenantLimiter {
     inner: Arc<dyn Limiter>,
+    /// What is known of the tenant: a person may ask for more, and headers do not tell a refill.
+    settings: LimitPlan,
     state: Mutex<State>,
 }
 
@@ -48,9 +50,9 @@ struct Size {
 }
 
 impl TenantLimiter {
-    /// Around a limiter that keeps to this plan.
+    /// Around a limiter that keeps to this plan, the settings' own.
     pub fn new(inner: Arc<dyn Limiter>, plan: &LimitPlan) -> TenantLimiter {
-        TenantLimiter { inner, state: Mutex::new(State::of(plan)) }
+        TenantLimiter { inner, settings: plan.clone(), state: Mutex::new(State::of(plan)) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -64,7 +66,7 @@ impl State {
     }
 
     /// Takes in what an answer named; the plan to keep from now on, where that changes.
-    fn note(&mut self, group: Group, size: u32) -> Option<LimitPlan> {
+    fn note(&mut self, group: Group, size: u32, settings: &LimitPlan) -> Option<LimitPlan> {
         // Other endpoints have several buckets among them, and none of those is the users'.
         if group == Group::Rest {
             return None;
@@ -87,7 +89,7 @@ impl State {
         }
         let sure: Vec<(Group, u32)> =
             self.sizes.iter().filter_map(|known| Some((known.group, known.sure?))).collect();
-        let wanted = self.asked.as_named(&sure).unwrap_or_else(|| self.asked.clone());
+        let wanted = self.asked.as_named(&sure, settings).unwrap_or_else(|| self.asked.clone());
         (wanted != self.kept).then(|| {
             self.kept = wanted.clone();
             wanted
@@ -95,9 +97,9 @@ impl State {
     }
 
     /// The plan that the last answers name, also where they are too few to keep it.
-    fn named(&self) -> Option<LimitPlan> {
+    fn named(&self, settings: &LimitPlan) -> Option<LimitPlan> {
         let last: Vec<(Group, u32)> = self.sizes.iter().map(|known| (known.group, known.last.0)).collect();
-        self.asked.as_named(&last)
+        self.asked.as_named(&last, settings)
     }
 }
 
@@ -110,11 +112,20 @@ impl Limiter for TenantLimiter {
     fn observe(&self, group: Group, observed: Observed) {
         let changed = {
             let mut state = self.state();
-            state.note(group, observed.limit).map(|kept| (kept, state.asked.name().to_owned()))
+            state
+                .note(group, observed.limit, &self.settings)
+                .map(|kept| (kept, state.asked.name().to_owned()))
         };
         if let Some((kept, asked)) = changed {
             if kept.name() == asked {
                 tracing::info!(plan = asked, "the tenant allows what the plan says again");
+            } else if kept == self.settings {
+                tracing::warn!(
+                    bucket = observed.limit,
+                    asked,
+                    kept = kept.name(),
+                    "the tenant's headers name a smaller limit than was ordered: that of the settings is kept"
+                );
             } else {
                 tracing::warn!(
                     bucket = observed.limit,
@@ -148,7 +159,7 @@ impl Limiter for TenantLimiter {
     }
 
     fn figures(&self) -> LimiterFigures {
-        LimiterFigures { named: self.state().named(), ..self.inner.figures() }
+        LimiterFigures { named: self.state().named(&self.settings), ..self.inner.figures() }
     }
 
     async fn give_back(&self) {
@@ -234,6 +245,20 @@ mod tests {
         answers(&limiter, Group::Rest, 5, 10);
         assert_eq!(limiter.figures().named, None);
         assert_eq!(limiter.state().kept, plan("essentials"));
+    }
+
+    /// Two published plans have a bucket of 50, and one of them allows a third of the other.
+    #[tokio::test]
+    async fn an_order_for_more_than_the_tenant_has_keeps_the_pace_of_the_settings() {
+        let limiter = limiter("private-100");
+        for order in ["private-500", "custom:60:60"] {
+            limiter.set_plan(&plan(order));
+            answers(&limiter, Group::UserWrites, 50, 3);
+            assert_eq!((allowed(&limiter), limiter.figures().named), (Some(50.0), Some(plan("private-100"))));
+        }
+        limiter.set_plan(&plan("private-100"));
+        answers(&limiter, Group::UserWrites, 50, 3);
+        assert_eq!((allowed(&limiter), limiter.figures().named), (Some(50.0), None));
     }
 
     #[tokio::test]

@@ -76,6 +76,18 @@ async fn a_pace_that_429s_lowered_is_said_until_a_person_sets_another() {
     world.end().await;
 }
 
+/// Headers name a bucket of 50, which a plan with a third of the refill has, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_for_more_than_the_tenant_has_keeps_its_pace_and_says_so() {
+    let Some(mut world) = world("asked for more", "private-100", "private-100").await else { return };
+    let run = world.started(3_000, &["--batch-size", "50"]);
+    world.worker(&[]);
+    let rate = world.place.run(&["run", "rate", &run, "private-500"]);
+    assert!(rate.code == 0 && rate.err.contains("above the plan of the settings"), "{}", rate.all());
+    say(&world, &run, &["50 requests/s allowed", "private-100 is kept"]).await;
+    world.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_redis_refuses_the_limiter_says_its_share() {
     let Some(mut world) = world("limiter refused", "custom:50:50", "custom:50:50").await else { return };

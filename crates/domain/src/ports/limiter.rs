@@ -107,7 +107,7 @@ pub struct Alone {
 }
 
 impl LimiterFigures {
-    /// Why the pace is not the plan's, in words: "slowed to 34 % after 398 answers 429".
+    /// Why the pace is not the one asked for, in words: "slowed to 34 % after 398 answers 429".
     pub fn remark(&self) -> Option<String> {
         let percent = |share: f64| (share * 100.0).round() as u64;
         let slowed =
@@ -120,7 +120,10 @@ impl LimiterFigures {
             let why = if refused { "refuses the limiter's script" } else { "does not answer the limiter" };
             format!("Redis {why}, so this worker keeps to {} % of the limit", percent(share).max(1))
         });
-        let remarks: Vec<String> = alone.into_iter().chain(slowed).collect();
+        let named = self.named.as_ref().map(|plan| {
+            format!("the tenant's answers name a smaller limit than was asked for, so {plan} is kept")
+        });
+        let remarks: Vec<String> = named.into_iter().chain(alone).chain(slowed).collect();
         (!remarks.is_empty()).then(|| remarks.join("; "))
     }
 }
@@ -188,6 +191,8 @@ mod tests {
             of(1.0, 0, alone(true)).as_deref(),
             Some("Redis refuses the limiter's script, so this worker keeps to 10 % of the limit")
         );
+        let named = LimiterFigures { factor: 1.0, named: "free".parse().ok(), ..LimiterFigures::default() };
+        assert!(named.remark().unwrap().ends_with("so free is kept"), "{named:?}");
         let both = of(0.8, 2, alone(false)).unwrap();
         assert!(
             both.contains("Redis does not answer the limiter") && both.ends_with("after 2 answers 429"),
