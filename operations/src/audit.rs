@@ -36,7 +36,13 @@ impl Line {
         let told = |(name, value): (&String, &serde_json::Value)| {
             let value = match value {
                 serde_json::Value::String(text) => text.clone(),
+                // As `run rate` takes it: the limits of the settings.
+                serde_json::Value::Null if name == "plan" => "default".to_owned(),
                 serde_json::Value::Null => "none".to_owned(),
+                serde_json::Value::Array(all) => {
+                    let words = all.iter().map(|one| one.as_str().map_or(one.to_string(), str::to_owned));
+                    words.collect::<Vec<_>>().join(" ")
+                }
                 value => value.to_string(),
             };
             format!("{} {value}", name.replace('_', " "))
@@ -73,7 +79,9 @@ mod tests {
             line(json!({ "before": "running", "to_ask": 0 })).came_of_it(),
             "before running, to ask 0"
         );
-        assert_eq!(line(json!({ "plan": null })).came_of_it(), "plan none");
+        assert_eq!(line(json!({ "plan": null })).came_of_it(), "plan default");
+        let accepted = json!({ "accepted": ["SOURCE_CHANGED", "ROW_SECURITY"] });
+        assert_eq!(line(accepted).came_of_it(), "accepted SOURCE_CHANGED ROW_SECURITY");
         assert_eq!(line(json!({})).came_of_it(), "");
     }
 }

@@ -1,8 +1,9 @@
 //! The filter language of `--where`: `key=value` terms, separated by spaces, all of
 //! which must hold; several values of one key are separated by commas.
 //!
-//! `state=failed code=EMAIL_INVALID,EMAIL_MISSING` means what it says. Rejected: `or`,
-//! comparisons, quotes. No key needs them yet, and a filter has to fit into a URL.
+//! `state=failed code=EMAIL_INVALID,EMAIL_MISSING` means what it says. A value with a space or a comma
+//! in it stands in quotes, single or double: `hospital="St. Mary"`. Rejected: `or` and comparisons,
+//! which no key needs.
 
 use std::{fmt::Display, str::FromStr};
 
@@ -41,7 +42,7 @@ pub fn parse_any<'a>(text: &'a str, known: &[&'static str]) -> Result<Vec<Term<'
         return Err(Wrong("it is empty; leave --where out to mean all".to_owned()));
     }
     let mut terms: Vec<Term<'a>> = Vec::new();
-    for word in text.split_whitespace() {
+    for word in words(text)? {
         let Some((key, values)) = word.split_once('=').filter(|(key, _)| !key.is_empty()) else {
             let example = known.first().copied().unwrap_or("key");
             return Err(Wrong(format!(
@@ -52,13 +53,67 @@ pub fn parse_any<'a>(text: &'a str, known: &[&'static str]) -> Result<Vec<Term<'
         if terms.iter().any(|term| term.key == key) {
             return Err(Wrong(format!("{key} is given twice; write several values as {key}=A,B")));
         }
-        let values: Vec<&str> = values.split(',').collect();
+        let values = values_of(values);
         if values.iter().any(|value| value.is_empty()) {
             return Err(Wrong(format!("{}: a value is missing", shown(word))));
         }
         terms.push(Term { key, values });
     }
     Ok(terms)
+}
+
+/// The quote that a value begins with. A quote in the middle of one is a part of it: `name=O'Neill`.
+fn quote(value: &str) -> Option<char> {
+    value.chars().next().filter(|first| matches!(first, '"' | '\''))
+}
+
+/// Where a value ends: at its closing quote, or before what `is_end`.
+fn end_of(value: &str, is_end: impl Fn(char) -> bool) -> Option<usize> {
+    match quote(value) {
+        Some(quote) => value[1..].find(quote).map(|at| at + 2), // quotes are one byte long
+        None => Some(value.find(is_end).unwrap_or(value.len())),
+    }
+}
+
+/// The terms, each with its quotes.
+fn words(text: &str) -> Result<Vec<&str>, Wrong> {
+    let mut words = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let mut end = rest.find(|letter: char| letter == '=' || letter.is_whitespace()).unwrap_or(rest.len());
+        while rest[end..].starts_with(['=', ',']) {
+            let value = end + 1;
+            let ends = |letter: char| letter == ',' || letter.is_whitespace();
+            let Some(length) = end_of(&rest[value..], ends) else {
+                return Err(Wrong(format!("{}: its quote is not closed", shown(rest))));
+            };
+            end = value + length;
+        }
+        if let Some(after) = rest[end..].chars().next().filter(|letter| !letter.is_whitespace()) {
+            let term = shown(&rest[..end]);
+            return Err(Wrong(format!(
+                "{term}: {after:?} follows a quote; a value ends with a comma or a space"
+            )));
+        }
+        words.push(&rest[..end]);
+        rest = rest[end..].trim_start();
+    }
+    Ok(words)
+}
+
+/// The values of a term, without their quotes.
+fn values_of(mut text: &str) -> Vec<&str> {
+    let mut values = Vec::new();
+    loop {
+        // It was read as a word before, so that each quote is closed.
+        let end = end_of(text, |letter| letter == ',').unwrap_or(text.len());
+        let (value, rest) = text.split_at(end);
+        values.push(quote(value).map_or(value, |quote| value.trim_matches(quote)));
+        match rest.strip_prefix(',') {
+            Some(rest) => text = rest,
+            None => return values,
+        }
+    }
 }
 
 /// The one error about a key that a list does not have. `also` says what else there is.
@@ -147,6 +202,9 @@ mod tests {
             ("state=", "value is missing"),
             ("code=A,,B", "value is missing"),
             ("state=a state=b", "twice"),
+            ("state='a", "quote is not closed"),
+            ("state=\"\"", "value is missing"),
+            ("state='a'b", "follows a quote"),
         ] {
             let error = parse(wrong, &KNOWN).unwrap_err();
             assert!(error.to_string().contains(word), "{wrong}: {error}");
@@ -155,6 +213,25 @@ mod tests {
         assert!(near.contains("did you mean state?"), "{near}");
         assert!(!parse("ann@example.com", &KNOWN).unwrap_err().to_string().contains("ann"));
         assert_eq!(parse_any("hospital=H-12", &KNOWN).unwrap()[0].key, "hospital");
+    }
+
+    #[test]
+    fn values_with_spaces_and_commas_stand_in_quotes() {
+        let values = |text| {
+            let terms = parse_any(text, &KNOWN).unwrap();
+            terms.iter().map(|term| (term.key, term.values.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            values("hospital=\"St. Mary\",'A, B',H-1 ward='the \"old\" one'  code=A"),
+            [
+                ("hospital", vec!["St. Mary", "A, B", "H-1"]),
+                ("ward", vec!["the \"old\" one"]),
+                ("code", vec!["A"])
+            ]
+        );
+        assert_eq!(values("name=O'Neill,d'Arc\""), [("name", vec!["O'Neill", "d'Arc\""])]);
+        assert_eq!(values("a=b=c"), [("a", vec!["b=c"])]);
+        assert_eq!(values("stadt='Köln Süd'"), [("stadt", vec!["Köln Süd"])]);
     }
 
     #[test]

@@ -131,6 +131,7 @@ pub async fn plan(
         settled_batch: access.batch(),
         requested_by: access.command(how.reason).by.to_owned(),
         reason: how.reason.map(str::to_owned),
+        accepted: how.accepted.iter().map(|accepted| accepted.as_str()).collect(),
     };
     access.planning.open_run(&run).await?;
     let id = run.id;

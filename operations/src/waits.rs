@@ -8,7 +8,7 @@ use ferry_domain::{
     ports::{LedgerError, Orders, WorkerView},
 };
 
-use crate::Access;
+use crate::{Access, views::to_the_second};
 
 /// What decides on a run's pace besides itself.
 #[derive(Debug, Default)]
@@ -42,9 +42,7 @@ impl Around {
             RunState::Planned => {
                 return Some("waits for the answer to ferry run start, which asks whether to begin".into());
             }
-            _ if self.orders.stop_all() => {
-                return Some("waits: all sending is stopped: ferry resume-all".into());
-            }
+            _ if self.orders.stop_all() => return Some(self.stopped()),
             _ => {}
         }
         let live: Vec<&WorkerView> = self.workers.iter().filter(|w| w.silent_for <= FRESH).collect();
@@ -59,6 +57,13 @@ impl Around {
             _ if run.tally.pending == 0 => Some("reading users back".into()),
             _ => None,
         })
+    }
+
+    /// Who ordered it, and why, is in the audit.
+    fn stopped(&self) -> String {
+        let since = self.orders.stopped_since.map(|at| format!("since {}; ", to_the_second(at)));
+        let since = since.unwrap_or_default();
+        format!("waits: all sending is stopped: ferry resume-all ({since}who and why: ferry audit)")
     }
 
     /// Of a run that would not go on if only it were resumed.

@@ -83,6 +83,7 @@ fn start_logs(setup: &Setup, told: bool) -> anyhow::Result<()> {
     if ["error", "warn", "info"].contains(&log.level.as_str()) {
         // What these say comes in our own words, once for each cause.
         quiet.extend(["apalis_core=off", "sqlx::query=error", "sqlx::postgres::notice=error"]);
+        quiet.extend(["sqlx::pool=error", "sqlx_core::pool=error"]);
     }
     let level = if told { "error" } else { &log.level };
     ferry_telemetry::start(format, level, &quiet, &setup.traces).map_err(usage)

@@ -15,7 +15,8 @@ const LIST: &str = "Keys of a filter; all terms must hold, and A,B means one of 
   line=    200, 200..300, 200.. or ..300
   batch=   the batch's id, or how it begins
   NAME=    what the application knows of a user (app_metadata), such as hospital; app.NAME is the same.
-           Of a record that a rule refused, such as EMAIL_INVALID, it is not kept";
+           Of a record that a rule refused, such as EMAIL_INVALID, it is not kept
+A value with a space or a comma in it stands in quotes: --where 'hospital=\"St. Mary\"'";
 
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {

@@ -141,7 +141,7 @@ pub const EXAMPLES: &[(&str, &[Example])] = &[
                 "those of a filter",
             ),
             (
-                "ferry user list last --where state=conflict --limit 1000 --output csv > conflicts.csv",
+                "ferry user list last --where 'hospital=\"St. Mary\" state=conflict' --limit 1000 --output csv > conflicts.csv",
                 "into a file",
             ),
             ("ferry user list last --after 50", "the next page"),

@@ -174,3 +174,25 @@ fn no_cell_of_a_file_without_a_header_reaches_the_terminal() {
         }
     }
 }
+
+#[test]
+fn what_a_person_accepts_is_in_the_audit() {
+    let mut place = place();
+    place.set("FERRY_LEDGER_URL", "sqlite://ferry.db");
+    place.set("AUTH0_PLAN", "off");
+    let people = "id,email,verified,name\n1,a1@example.com,true,A\n";
+    place.write("users.csv", people);
+    place.must(&["migrate", "--yes"]);
+    place.must(&["plan", "users.csv", "-o", "friday.plan"]);
+    place.write("users.csv", &people.replace(",A\n", ",Anna\n"));
+    let start = ["run", "start", "--plan", "friday.plan", "--yes"];
+    let refused = place.run(&start);
+    assert!(refused.code == 6 && refused.err.contains("--accept SOURCE_CHANGED"), "{}", refused.all());
+    place.must(&[&start[..], &["--accept", "SOURCE_CHANGED"]].concat());
+    let audit = place.json(&["audit", "--output", "json"]);
+    let opened = audit.as_array().unwrap().iter().find(|line| line["detail"]["accepted"].is_array());
+    assert_eq!(
+        opened.unwrap_or_else(|| panic!("{audit}"))["detail"]["accepted"],
+        serde_json::json!(["SOURCE_CHANGED"])
+    );
+}

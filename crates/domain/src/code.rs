@@ -59,7 +59,7 @@ codes! {
     DuplicateEmail = "DUPLICATE_EMAIL", Rule, "Another row has the same address after lower-casing, and was moved already, may sign in, or came first: merge the two people or correct one address.";
     Federated = "FEDERATED", Rule, "This user signs in with another provider: connect that provider at Auth0 instead of making a database user.";
     Disabled = "DISABLED", Rule, "Disabled in the source and left out: set inactive = \"block\" to carry such users as blocked.";
-    AlreadyMigrated = "ALREADY_MIGRATED", Rule, "Nothing to do: the user has an Auth0 id already.";
+    AlreadyMigrated = "ALREADY_MIGRATED", Rule, "Nothing to do: the user was moved before. Where the application's table lacked the id, it has it now.";
     NotInPlan = "NOT_IN_PLAN", Rule, "New since the plan was made: a run without a plan, or a new plan, takes this user.";
     FieldTooLong = "FIELD_TOO_LONG", Rule, "Shorten the named field in the source to what Auth0 takes.";
     FieldInvalid = "FIELD_INVALID", Rule, "Correct the named field in the source, or say in the settings of the source what its values mean.";

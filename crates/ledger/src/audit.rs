@@ -32,8 +32,13 @@ impl<'a> Line<'a> {
     pub fn opened(run: &'a NewRun) -> Self {
         let command = Command { by: &run.requested_by, reason: run.reason.as_deref() };
         let mut detail = json!({ "migration": run.migration, "source": run.source.to_string() });
-        if run.spec.write_back.as_ref().is_some_and(|target| target.accepts_row_security) {
-            detail["accepted"] = json!([ROW_SECURITY]);
+        let mut accepted = run.accepted.clone();
+        let of_rows = run.spec.write_back.as_ref().is_some_and(|target| target.accepts_row_security);
+        if of_rows && !accepted.contains(&ROW_SECURITY) {
+            accepted.push(ROW_SECURITY);
+        }
+        if !accepted.is_empty() {
+            detail["accepted"] = json!(accepted);
         }
         Line::of(&command, "open_run", run.id, detail)
     }

@@ -78,8 +78,19 @@ pub struct Order {
     pub by: String,
     /// The word of the command line.
     pub action: String,
+    /// What was ordered of it: the limits, or what was accepted at the start; `None` where the word says it all.
+    #[serde(default)]
+    pub detail: Option<String>,
     /// Why, in their words.
     pub reason: Option<String>,
+}
+
+impl Order {
+    /// `rate: private-500`.
+    pub(crate) fn told(&self) -> String {
+        let detail = self.detail.iter().map(|detail| format!(": {detail}"));
+        std::iter::once(self.action.clone()).chain(detail).collect()
+    }
 }
 
 /// Users with the same outcome and reason.
@@ -200,9 +211,20 @@ fn orders_of(run: &RunView, newest: &[AuditLine]) -> Vec<Order> {
         at: to_the_second(line.at),
         by: line.actor.clone(),
         action: line.action.clone(),
+        detail: detail_of(line),
         reason: line.reason.clone(),
     };
     newest.iter().rev().filter(concerns).map(order).collect()
+}
+
+fn detail_of(line: &AuditLine) -> Option<String> {
+    match line.action.as_str() {
+        "rate" => Some(line.detail["plan"].as_str().unwrap_or("default").to_owned()),
+        _ => {
+            let accepted = line.detail["accepted"].as_array()?.iter().filter_map(|word| word.as_str());
+            Some(format!("accepted {}", accepted.collect::<Vec<_>>().join(", ")))
+        }
+    }
 }
 
 pub(crate) fn to_the_second(at: OffsetDateTime) -> String {
@@ -365,6 +387,14 @@ mod tests {
         let report = Report::new(&run(), &[], &[], &newest, OffsetDateTime::UNIX_EPOCH);
         let actions: Vec<&str> = report.orders.iter().map(|order| order.action.as_str()).collect();
         assert_eq!(actions, ["open_run", "pause", "stop_all"]);
+        let said = |action: &str, detail| {
+            let line = AuditLine { detail, ..line(2, own, action, None) };
+            Report::new(&run(), &[], &[], &[line], OffsetDateTime::UNIX_EPOCH).orders[0].told()
+        };
+        assert_eq!(said("rate", serde_json::json!({"plan": "private-500"})), "rate: private-500");
+        assert_eq!(said("rate", serde_json::json!({"plan": null})), "rate: default");
+        assert_eq!(said("open_run", serde_json::json!({"accepted": ["A", "B"]})), "open_run: accepted A, B");
+        assert_eq!(said("pause", serde_json::json!({"before": "running"})), "pause");
         let text = crate::markdown(&report);
         assert!(text.contains("| 1970-01-01T03:00:00Z | pause | ann@host | a \\| b |"), "{text}");
     }

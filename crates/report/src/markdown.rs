@@ -104,7 +104,7 @@ fn orders(out: &mut String, report: &Report) {
         let cell = |text: &str| text.replace('|', "\\|").replace(['\n', '\r'], " ");
         let why = order.reason.as_deref().unwrap_or_default();
         let _ =
-            writeln!(out, "| {} | {} | {} | {} |", order.at, cell(&order.action), cell(&order.by), cell(why));
+            writeln!(out, "| {} | {} | {} | {} |", order.at, cell(&order.told()), cell(&order.by), cell(why));
     }
     out.push('\n');
 }

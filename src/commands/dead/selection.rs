@@ -15,6 +15,7 @@ use ferry_operations::{
 #[derive(Clone, Debug, Default, Args)]
 pub struct Selection {
     /// Only the dead letters with these numbers
+    #[arg(value_parser = number)]
     pub ids: Vec<i64>,
     /// Only dead letters of this run: its id, how it begins, or last
     #[arg(long, value_name = "RUN")]
@@ -28,6 +29,12 @@ pub struct Selection {
     /// These filters in one text: 'run=last code=A,B state=kept older=7d id=1,2'
     #[arg(long = "where", value_name = "FILTER")]
     pub filter: Option<String>,
+}
+
+/// The number of a dead letter.
+pub fn number(text: &str) -> Result<i64, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "letters have numbers, such as 7; ferry dead list shows them".to_owned())
 }
 
 impl Selection {

@@ -7,11 +7,13 @@ use ferry_operations::{
     views::{LetterInFull, Try, to_the_second},
 };
 
+use super::selection::number;
 use crate::{exit::Exit, options::Output, output, setup::Setup, shown, wiring};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// The dead letter's number
+    /// The dead letter's number, as ferry dead list shows it
+    #[arg(value_parser = number)]
     pub id: i64,
     /// Also show the first 64 bytes of a message that was no job, escaped; they may be personal data
     #[arg(long)]

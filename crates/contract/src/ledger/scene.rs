@@ -69,6 +69,7 @@ impl<'w> Scene<'w> {
             settled_batch: self.batch(),
             requested_by: "ann".into(),
             reason: Some("a test".into()),
+            accepted: Vec::new(),
         }
     }
 

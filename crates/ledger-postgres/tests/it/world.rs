@@ -117,6 +117,7 @@ pub fn new_run(number: u128, target: Option<WriteBackTarget>) -> NewRun {
         settled_batch: BatchId(id(number * 1000)),
         requested_by: "tester".into(),
         reason: None,
+        accepted: Vec::new(),
     }
 }
 

@@ -60,6 +60,7 @@ pub fn new_run(id: RunId, settled_batch: BatchId) -> NewRun {
         settled_batch,
         requested_by: "ann".into(),
         reason: None,
+        accepted: Vec::new(),
     }
 }
 

@@ -138,7 +138,7 @@ pub(super) fn orders(report: &Report) -> Markup {
         @for order in &report.orders {
             tr {
                 td data-name="when" { (moment(&order.at)) }
-                th scope="row" data-name="what" { (foreign(&order.action)) }
+                th scope="row" data-name="what" { (foreign(&order.told())) }
                 td data-name="who" { (foreign(&order.by)) }
                 td data-name="why" { (foreign(order.reason.as_deref().unwrap_or_default())) }
             }

@@ -80,7 +80,13 @@ fn hostile(text: &str) -> Report {
         retryable: false,
         examples: vec![text.into()],
     }];
-    let order = Order { at: text.into(), by: text.into(), action: text.into(), reason: Some(text.into()) };
+    let order = Order {
+        at: text.into(),
+        by: text.into(),
+        action: text.into(),
+        detail: Some(text.into()),
+        reason: Some(text.into()),
+    };
     found.orders = vec![order];
     found.table = Some(crate::Table {
         table: text.into(),
@@ -221,6 +227,7 @@ fn the_style_knows_each_colour_of_the_plots() {
         at: "2026-01-01T00:00:30Z".into(),
         by: "ann".into(),
         action: "pause".into(),
+        detail: None,
         reason: None,
     }];
     let page = html(&found, &SEALED);

@@ -34,6 +34,8 @@ pub struct NewRun {
     pub requested_by: String,
     /// Why, in their words.
     pub reason: Option<String>,
+    /// What they accepted by name, such as `SOURCE_CHANGED`.
+    pub accepted: Vec<&'static str>,
 }
 
 /// Items that planning settled, with the same state and code.
