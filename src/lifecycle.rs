@@ -4,7 +4,7 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::{exit::Exit, screen};
+use crate::{exit::Exit, output, screen};
 
 /// Cancelled by the first SIGTERM or Ctrl-C.
 pub fn stop_on_signal() -> std::io::Result<CancellationToken> {
@@ -26,7 +26,7 @@ pub fn stop_on_signal() -> std::io::Result<CancellationToken> {
         asked.cancel();
         // A view ends with the first signal, and says so itself.
         if !screen::is_open() {
-            eprintln!("ferry: stopping; a second signal ends it immediately");
+            output::remark("ferry: stopping; a second signal ends it immediately");
         }
         next().await;
         screen::restore();

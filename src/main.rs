@@ -17,6 +17,7 @@ mod made_with;
 mod options;
 mod output;
 mod place;
+mod planted;
 mod reading;
 mod screen;
 mod servers;

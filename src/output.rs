@@ -10,10 +10,12 @@ use std::{
 };
 
 use comfy_table::{CellAlignment, Table, presets};
+use ferry_domain::ports::Clock;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use time::format_description::well_known::Rfc3339;
 use tokio::time::Instant;
 
-use crate::exit::Exit;
+use crate::{exit::Exit, system::SystemClock};
 
 /// How often a line is printed where no bar can be drawn.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -65,6 +67,25 @@ pub fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
 /// One line of talk on stderr.
 pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Machines read what a process says of itself.
+static FOR_MACHINES: AtomicBool = AtomicBool::new(false);
+
+/// From now on each [`remark`] is a JSON object, as the lines of the log are.
+pub fn remark_as_json() {
+    FOR_MACHINES.store(true, Ordering::Relaxed);
+}
+
+/// What a process that works for long says of itself, whatever the level of its log: on stderr, where
+/// its log goes, too.
+pub fn remark(line: &str) {
+    if !FOR_MACHINES.load(Ordering::Relaxed) {
+        return say(line);
+    }
+    let now = SystemClock.now().format(&Rfc3339).unwrap_or_default(); // can't fail between the years 0 and 9999
+    say(&serde_json::json!({ "timestamp": now, "level": "INFO", "message": line, "target": "ferry" })
+        .to_string());
 }
 
 /// A plain table; columns named in `right` are right-aligned.
@@ -158,6 +179,11 @@ impl Progress {
             "{prefix:10} {spinner} {pos}  {msg}"
         };
         Self::formed(what, total, form)
+    }
+
+    /// Lines alone, on a terminal too.
+    pub fn lines(what: &'static str, total: u64) -> Self {
+        Progress { drawn: false, bar: ProgressBar::hidden(), ..Self::tall(what, total) }
     }
 
     /// With a line of its own below the bar for what is said: reasons are long, and the

@@ -17,7 +17,7 @@ use ferry_domain::{
 };
 use ferry_operations::{Access, report::Shown, start};
 use ferry_seed::{Population, WriteOptions, population};
-use ferry_simulator::{Config, PlantedUser, Simulator};
+use ferry_simulator::{Config, Simulator};
 use ferry_workers::Role;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +27,7 @@ use crate::{
     options::Output,
     output::{self, Progress},
     place::Place,
+    planted,
     reading::{self, Opened, Reading},
     settings::Settings,
     setup::Setup,
@@ -140,13 +141,7 @@ async fn simulator(settings: &Settings, population: &Population) -> anyhow::Resu
         ..Config::default()
     })
     .await?;
-    for user in population.existing() {
-        simulator.plant(PlantedUser {
-            email_verified: user.email_verified,
-            name: Some(user.name),
-            ..PlantedUser::new(&user.email)
-        });
-    }
+    planted::plant(&simulator, population);
     Ok(simulator)
 }
 

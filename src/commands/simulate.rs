@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 
 use clap::Args;
+use ferry_seed::population;
 use ferry_simulator::{Config, Faults, Simulator};
 
 use crate::{
     exit::{Exit, usage},
-    lifecycle, output,
+    lifecycle, output, planted,
 };
 
 #[derive(Clone, Debug, Args)]
@@ -54,6 +55,10 @@ pub struct Options {
     /// Chooses the faults: the same seed, the same faults
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
+    /// Begin with the accounts that users of the example have at Auth0 already: the example that ferry seed writes
+    /// with this number of users and the same --seed
+    #[arg(long, value_name = "USERS")]
+    pub example: Option<u64>,
 }
 
 pub async fn run(options: Options) -> anyhow::Result<Exit> {
@@ -65,6 +70,7 @@ pub async fn run(options: Options) -> anyhow::Result<Exit> {
             return Err(usage(format!("{flag} {share}: must be a share from 0 to 1")));
         }
     }
+    let example = options.example.map(|users| population(users, options.seed)).transpose().map_err(usage)?;
     let simulator = Simulator::start(Config {
         listen: options.listen,
         client_id: options.client_id,
@@ -84,6 +90,10 @@ pub async fn run(options: Options) -> anyhow::Result<Exit> {
         ..Config::default()
     })
     .await?;
+    if let Some(example) = example {
+        let planted = planted::plant(&simulator, &example);
+        output::say(&format!("{planted} accounts of the example are there already."));
+    }
     output::data(&format!("ferry simulate: ready at {}", simulator.base_url()));
     stop.cancelled().await;
     simulator.shutdown().await;

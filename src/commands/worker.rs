@@ -42,6 +42,9 @@ pub struct Options {
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
+    if setup.settings.log.format == "json" {
+        output::remark_as_json();
+    }
     let mut roles = if options.roles.is_empty() { Role::ALL.to_vec() } else { options.roles };
     roles.sort_unstable();
     roles.dedup();
@@ -59,7 +62,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let env = wiring::worker(setup, &transport, target, tenant, &roles, figures, stop)?;
     served.works(limiter, &env);
     let names = roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    output::say(&format!("ferry worker {} at {}: {names}", env.worker().id, place.shown()));
+    output::remark(&format!("ferry worker {} at {}: {names}", env.worker().id, place.shown()));
     ferry_workers::run(env, &roles).await?;
     drop(served);
     drop(transport.lock);
@@ -98,7 +101,7 @@ impl Served {
         };
         let pages = ferry_telemetry::serve(listen, sources, async move { end.cancelled().await })
             .map_err(|e| usage(format!("metrics can't be served at {listen}: {e}; name another --listen")))?;
-        output::say(&format!("metrics and health at http://{}", pages.address()));
+        output::remark(&format!("metrics and health at http://{}", pages.address()));
         served.pages = Some(pages);
         Ok(served)
     }

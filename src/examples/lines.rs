@@ -225,6 +225,7 @@ pub const EXAMPLES: &[(&str, &[Example])] = &[
                 "ferry simulate --listen 127.0.0.1:8085 --limits private-100",
                 "a tenant with the limits of a plan",
             ),
+            ("ferry simulate --example 3000", "with the accounts that ferry seed --users 3000 expects there"),
             ("ferry simulate --latency 40 --server-errors 0.05", "slow, and 5 % of answers are errors"),
         ],
     ),

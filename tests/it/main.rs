@@ -30,6 +30,7 @@ mod predictions;
 mod production;
 mod reasons;
 mod redis_servers;
+mod rehearsed;
 mod restoring;
 mod resumed;
 mod runbooks;

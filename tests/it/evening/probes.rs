@@ -8,7 +8,10 @@ use crate::world::{Place, World, new_place};
 pub async fn address(log: &std::path::Path) -> String {
     for _ in 0..300 {
         let said = std::fs::read_to_string(log).unwrap_or_default();
-        if let Some(at) = said.split("metrics and health at ").nth(1).and_then(|rest| rest.lines().next()) {
+        // In a text up to the end of the line, in JSON up to the quote.
+        let told =
+            said.split_once("metrics and health at ").and_then(|(_, rest)| rest.split(['\n', '"']).next());
+        if let Some(at) = told {
             return at.to_owned();
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

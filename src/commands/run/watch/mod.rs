@@ -68,7 +68,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let stop = lifecycle::stop_on_signal()?;
     let watched = match is_live(&options) {
         true => live::run(setup, following, &stop).await?,
-        false => plain::run(following, options.output, &stop).await?,
+        false => plain::run(following, options.output, options.plain, &stop).await?,
     };
     match watched {
         Watched::Ended(ended) => {

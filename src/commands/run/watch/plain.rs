@@ -23,8 +23,15 @@ use crate::output::{self, Progress};
 const TABLE_EVERY: Duration = Duration::from_secs(3);
 
 /// Prints how far the run is, until it ends or `stop` comes.
-pub async fn run(mut following: Following, form: Form, stop: &CancellationToken) -> anyhow::Result<Watched> {
-    let mut lines = Lines::new(form);
+/// A bar on a terminal, unless `lines` are wished.
+pub async fn run(
+    mut following: Following,
+    form: Form,
+    lines: bool,
+    stop: &CancellationToken,
+) -> anyhow::Result<Watched> {
+    let progress = if lines { Progress::lines } else { Progress::tall };
+    let mut lines = Lines::new(form, progress("users", 1)); // what is counted comes with each look
     loop {
         let why = match following.look().await? {
             Seen::Ended(run) => {
@@ -65,8 +72,7 @@ struct Lines {
 }
 
 impl Lines {
-    fn new(form: Form) -> Self {
-        let progress = Progress::tall("users", 1); // what is counted comes with each look
+    fn new(form: Form, progress: Progress) -> Self {
         let (pace, began) = (Pace::default(), Instant::now());
         Lines { form, printed: None, progress, pace, began, table: None, table_seen: None }
     }
@@ -121,7 +127,7 @@ impl Lines {
 
 fn totals(run: &RunView) -> String {
     format!(
-        "created {} adopted {} needs a look {} verified {}",
+        "created {} adopted {} need a person {} verified {}",
         run.tally.created,
         run.tally.adopted,
         run.tally.failed + run.tally.conflict,
