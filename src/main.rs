@@ -14,6 +14,7 @@ mod figure;
 mod files;
 mod lifecycle;
 mod made_with;
+mod metrics;
 mod options;
 mod output;
 mod place;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ferry_domain::WorkerId;
-use ferry_telemetry::Traces;
+use ferry_telemetry::{Metrics, Traces};
 
 use crate::{
     servers::Servers,
@@ -23,4 +23,6 @@ pub struct Setup {
     pub process: WorkerId,
     /// Spans of this process.
     pub traces: Arc<Traces>,
+    /// Metrics that this process sends.
+    pub metrics: Arc<Metrics>,
 }

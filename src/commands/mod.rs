@@ -26,6 +26,7 @@ use crate::{
     cli::{self, Cli, Command},
     consent,
     exit::{Exit, usage},
+    metrics,
     servers::Servers,
     settings,
     setup::Setup,
@@ -47,7 +48,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
     };
     start_logs(setup, cli.command.tells_itself() && setup.origins.is_default("log.level"))?;
     let ended = run_command(setup, cli.command).await;
-    setup.traces.end(traces::PATIENCE).await;
+    // Side by side: a collector that hangs takes the patience once.
+    tokio::join!(setup.traces.end(traces::PATIENCE), setup.metrics.end(traces::PATIENCE));
     ended
 }
 
@@ -100,6 +102,8 @@ fn setup(cli: &Cli) -> anyhow::Result<Setup> {
     let file = cli.global.config.clone().or(carried.settings_file);
     let (settings, origins) = settings::load(file.as_deref(), flags, &servers)?;
     let process = WorkerId::new(&SystemClock, &SystemRandom);
-    let traces = traces::start(&cli.command, &process.to_string())?;
-    Ok(Setup { settings, origins, servers, process, traces })
+    let instance = process.to_string();
+    let metrics = metrics::prepare(&cli.command, &instance)?;
+    let traces = traces::start(&cli.command, &instance)?;
+    Ok(Setup { settings, origins, servers, process, traces, metrics })
 }

@@ -11,7 +11,7 @@ use ferry_domain::{
     Figures,
     ports::{Limiter, LimiterFigures},
 };
-use ferry_telemetry::{Pages, Patience, Sources};
+use ferry_telemetry::{Metrics, Pages, Patience, Sources, Turns, watch_turns};
 use ferry_workers::{Environment, Role};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -52,7 +52,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let auth0 = tenant::sign_in(&setup.servers, &setup.settings)?;
     let place = wiring::ledger_place(&setup.servers).await?;
     let figures = Arc::new(Figures::default());
-    let served = Served::begin(options.listen, &figures)?;
+    let served = Served::begin(options.listen, &setup.metrics, &figures)?;
     let Some(transport) = transport_once_there(&place, setup, &stop, &figures).await? else {
         return Ok(Exit::Done);
     };
@@ -69,11 +69,13 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The pages of metrics and health. They are there before the servers that the worker needs:
-/// a probe that finds nobody would have it started again and again. They stay until the worker
-/// has handed its work back, and say meanwhile that it is not ready.
+/// Metrics and health: the pages, and what is sent to a collector. The pages are there before the
+/// servers that the worker needs: a probe that finds nobody would have it started again and again.
+/// They stay until the worker has handed its work back, and say meanwhile that it is not ready.
 struct Served {
     pages: Option<Pages>,
+    /// The tick, where there are no pages that bring it.
+    turns: Option<Turns>,
     work: Arc<OnceLock<Work>>,
     end: CancellationToken,
 }
@@ -85,25 +87,41 @@ struct Work {
 }
 
 impl Served {
-    fn begin(listen: Option<SocketAddr>, figures: &Arc<Figures>) -> anyhow::Result<Self> {
-        let mut served = Served { pages: None, work: Arc::default(), end: CancellationToken::new() };
-        let Some(listen) = listen else { return Ok(served) };
+    fn begin(listen: Option<SocketAddr>, metrics: &Metrics, figures: &Arc<Figures>) -> anyhow::Result<Self> {
+        let (work, end) = (Arc::default(), CancellationToken::new());
+        let mut served = Served { pages: None, turns: None, work, end };
+        if listen.is_none() && !metrics.are_sent() {
+            return Ok(served);
+        }
         figures.set_not_begun(Some("the worker begins".to_owned()));
-        let (limited, timed, end) = (served.work.clone(), served.work.clone(), served.end.clone());
+        let (sources, end) = (served.sources(figures), served.end.clone());
+        let exposition = metrics.begin(&sources)?;
+        let Some(listen) = listen else {
+            served.turns = Some(watch_turns(&sources));
+            return Ok(served);
+        };
+        let pages =
+            ferry_telemetry::serve(listen, &sources, exposition, async move { end.cancelled().await })
+                .map_err(|e| {
+                    usage(format!("metrics can't be served at {listen}: {e}; name another --listen"))
+                })?;
+        output::remark(&format!("metrics and health at http://{}", pages.address()));
+        served.pages = Some(pages);
+        Ok(served)
+    }
+
+    /// What the metrics are read from, before and after the work has begun.
+    fn sources(&self, figures: &Arc<Figures>) -> Sources {
+        let (limited, timed) = (self.work.clone(), self.work.clone());
         let began = Instant::now();
         let waited = move || i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
-        let sources = Sources {
+        Sources {
             figures: figures.clone(),
             limiter: Arc::new(move || limited.get().map_or_else(nothing_sent, |work| work.limiter.figures())),
             // The clock of the work begins later than this one; a moment before it counts as now.
             monotonic_ms: Arc::new(move || timed.get().map_or_else(waited, |work| work.env.uptime_ms())),
             patience: Patience::default(),
-        };
-        let pages = ferry_telemetry::serve(listen, sources, async move { end.cancelled().await })
-            .map_err(|e| usage(format!("metrics can't be served at {listen}: {e}; name another --listen")))?;
-        output::remark(&format!("metrics and health at http://{}", pages.address()));
-        served.pages = Some(pages);
-        Ok(served)
+        }
     }
 
     /// From now on the pages show the work.

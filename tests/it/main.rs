@@ -9,6 +9,7 @@ mod bad_input;
 mod beside;
 mod changed;
 mod checks;
+mod collector;
 mod consent;
 mod databases;
 mod demo;

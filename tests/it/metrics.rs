@@ -1,5 +1,6 @@
 //! The pages of metrics and health, as Prometheus and Kubernetes see them.
 
+mod sent;
 mod strict;
 
 use std::{
@@ -151,6 +152,22 @@ fn the_page_shows_what_was_counted() {
     assert_eq!(number(&page, "ferry_build_info", None), 1.0);
 }
 
+/// Rules, alerts and dashboards of people's own go by these texts: a change of one is a change
+/// that people have to be told of.
+#[test]
+fn the_page_is_the_same_to_the_letter_but_for_the_numbers() {
+    let sources = full();
+    let exposition = Exposition::new(&sources).unwrap();
+    TIMED.into_iter().for_each(|what| sources.figures.took(what, Duration::from_millis(1_250)));
+    let without_number = |line: &str| match line.rsplit_once(' ') {
+        Some((series, _)) if !line.starts_with('#') => format!("{series}\n"),
+        _ => format!("{line}\n"),
+    };
+    let page: String = exposition.page().unwrap().lines().map(without_number).collect();
+    let page = page.replace(env!("CARGO_PKG_VERSION"), "VERSION");
+    assert_eq!(page, include_str!("metrics/page.txt"), "the page has changed:\n{page}");
+}
+
 #[test]
 fn times_are_counted_by_their_bounds_once_there_is_one() {
     let sources = full();
@@ -248,7 +265,7 @@ fn documents_and_page_name_the_same_metrics() {
         .collect();
     let kind = |kind: Kind| match kind {
         Kind::Counter => "counter".to_owned(),
-        Kind::Gauge => "gauge".to_owned(),
+        Kind::Gauge | Kind::UpDown => "gauge".to_owned(),
         Kind::Histogram(_) => "histogram".to_owned(),
     };
     let named: BTreeSet<(String, String, String)> = ALL
@@ -280,7 +297,8 @@ fn served(sources: Sources) -> (Runtime, ferry_telemetry::Pages, oneshot::Sender
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (stop, stopped) = oneshot::channel();
     let serving = async {
-        serve("127.0.0.1:0".parse().unwrap(), sources, async {
+        let exposition = Exposition::new(&sources).unwrap();
+        serve("127.0.0.1:0".parse().unwrap(), &sources, exposition, async {
             let _ = stopped.await;
         })
     };
@@ -394,11 +412,9 @@ fn health_asks_a_worker_and_says_why_it_takes_no_work() {
 fn an_address_in_use_is_an_error_at_once() {
     let (runtime, pages, _stop) = served(sources(Arc::new(Figures::default()), Patience::default()));
     let again = runtime.block_on(async {
-        serve(
-            pages.address(),
-            sources(Arc::new(Figures::default()), Patience::default()),
-            std::future::pending(),
-        )
+        let sources = sources(Arc::new(Figures::default()), Patience::default());
+        let exposition = Exposition::new(&sources).unwrap();
+        serve(pages.address(), &sources, exposition, std::future::pending())
     });
     assert_eq!(again.unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
 }

@@ -1,18 +1,17 @@
 //! Traces as a collector gets them: from the command that starts a run to its report, over
 //! three processes.
 
-mod collector;
 mod tree;
 
 use std::collections::BTreeSet;
 
 use ferry_simulator::{Config, Faults};
 
-use self::{
+use self::tree::tree;
+use crate::{
     collector::{Collector, Span},
-    tree::tree,
+    world::{SECRET, World},
 };
-use crate::world::{SECRET, World};
 
 const ROLES: [&str; 3] = ["provision", "verify,report", "relay"];
 
@@ -21,6 +20,7 @@ async fn traced(test: &str, simulated: Config, share: &str) -> Option<(World, Co
     let mut world = World::with(test, simulated).await?;
     let collector = Collector::start();
     world.place.set("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint());
+    world.place.set("OTEL_METRICS_EXPORTER", "none");
     world.place.set("FERRY_TRACES__USER_SHARE", share);
     Some((world, collector))
 }

@@ -19,12 +19,10 @@ use tokio::{
     net::TcpListener,
     runtime::{Builder, Handle},
     sync::oneshot,
-    task::AbortHandle,
-    time::MissedTickBehavior,
 };
 use tracing::{info, warn};
 
-use crate::{Exposition, Sources, health};
+use crate::{Exposition, Sources, Turns, health, watch_turns};
 
 /// How long open connections keep the server from ending.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -34,7 +32,8 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 pub struct Pages {
     address: SocketAddr,
     ended: oneshot::Receiver<()>,
-    tick: AbortHandle,
+    /// Kept as long as the pages are.
+    _turns: Turns,
 }
 
 impl Pages {
@@ -50,13 +49,7 @@ impl Pages {
     }
 }
 
-impl Drop for Pages {
-    fn drop(&mut self) {
-        self.tick.abort();
-    }
-}
-
-/// Serves the pages until `stop` resolves.
+/// Serves the pages until `stop` resolves; `exposition` is that of metrics.
 ///
 /// Call it on the runtime that does the work: that is the one that is watched. Keep the
 /// returned value: without it there is no tick, and the process counts as dead.
@@ -65,11 +58,11 @@ impl Drop for Pages {
 /// When the address can't be listened on, or when there is no runtime.
 pub fn serve(
     listen: SocketAddr,
-    sources: Sources,
+    sources: &Sources,
+    exposition: Exposition,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<Pages> {
-    let watched = Handle::try_current().map_err(io::Error::other)?;
-    let exposition = Exposition::new(&sources).map_err(io::Error::other)?;
+    Handle::try_current().map_err(io::Error::other)?;
     let listener = std::net::TcpListener::bind(listen)?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
@@ -77,7 +70,7 @@ pub fn serve(
     let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(1).build()?;
     let (end, ended) = oneshot::channel();
     let pages = Arc::new(Served { sources: sources.clone(), exposition: Arc::new(exposition) });
-    sources.figures.turned_at_ms.set((sources.monotonic_ms)());
+    let turns = watch_turns(sources);
     thread::Builder::new().name("ferry-pages".to_owned()).spawn(move || {
         if let Err(error) = runtime.block_on(listen_until(listener, pages, stop)) {
             warn!(%error, "metrics and health are not served any more");
@@ -86,19 +79,8 @@ pub fn serve(
         // An error means that the caller no longer waits for it.
         let _ = end.send(());
     })?;
-    let tick = watched.spawn(tick(sources)).abort_handle();
     info!(%address, "serving metrics and health");
-    Ok(Pages { address, ended, tick })
-}
-
-/// The tick on the watched runtime.
-async fn tick(sources: Sources) {
-    let mut interval = tokio::time::interval(sources.patience.tick());
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        interval.tick().await;
-        sources.figures.turned_at_ms.set((sources.monotonic_ms)());
-    }
+    Ok(Pages { address, ended, _turns: turns })
 }
 
 async fn listen_until(

@@ -27,7 +27,8 @@ impl Histograms {
                 unreachable!("{} is no histogram", metric.name)
             };
             meter
-                .f64_histogram(metric.name)
+                .f64_histogram(metric.instrument)
+                .with_unit(metric.unit)
                 .with_description(metric.help)
                 .with_boundaries(bounds.to_vec())
                 .build()

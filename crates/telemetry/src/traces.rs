@@ -11,17 +11,14 @@ use std::{
 };
 
 use opentelemetry::{
-    Context, InstrumentationScope, KeyValue,
+    Context, KeyValue,
     trace::{
         Span as _, SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer,
         TracerProvider,
     },
 };
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig};
-use opentelemetry_sdk::{
-    Resource,
-    trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracer, SdkTracerProvider},
-};
+use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracer, SdkTracerProvider};
 use tracing::{Span, warn};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
@@ -30,10 +27,10 @@ use self::{
     sending::{Counted, CountingExporter, Counts},
     share::ShareOfRuns,
 };
-pub use settings::{TraceSettings, WrongVariable};
+pub use settings::TraceSettings;
 
-/// Version of the semantic conventions that names of spans and attributes follow.
-const SCHEMA: &str = "https://opentelemetry.io/schemas/1.44.0";
+use crate::otlp::{Told, scope};
+
 /// Spans that wait to be sent, at most, unless the environment says otherwise; about 1 kB each.
 const QUEUE: usize = 8_192;
 
@@ -50,7 +47,7 @@ struct Recording {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
     counts: Arc<Counts>,
-    endpoint: String,
+    told: Arc<Told>,
 }
 
 impl Traces {
@@ -60,27 +57,28 @@ impl Traces {
     /// # Errors
     /// When the exporter can't be built.
     pub fn start(settings: &TraceSettings, instance: &str) -> Result<Self, TracesError> {
-        let mut exporter = SpanExporter::builder().with_http().with_endpoint(settings.endpoint.as_str());
-        if let Some(timeout) = settings.timeout {
+        let mut exporter = SpanExporter::builder().with_http().with_endpoint(settings.otlp.endpoint.as_str());
+        if let Some(timeout) = settings.otlp.timeout {
             exporter = exporter.with_timeout(timeout);
         }
-        let (counts, endpoint) = (Arc::new(Counts::default()), settings.endpoint.to_string());
-        let told =
-            CountingExporter { inner: exporter.build()?, counts: counts.clone(), endpoint: endpoint.clone() };
+        let counts = Arc::new(Counts::default());
+        let endpoint = settings.otlp.endpoint.to_string();
+        let told = Arc::new(Told::new("traces", "They are lost until it answers", endpoint));
+        let exporter =
+            CountingExporter { inner: exporter.build()?, counts: counts.clone(), told: told.clone() };
         let mut queue = BatchConfigBuilder::default();
         if !settings.queue_is_set {
             queue = queue.with_max_queue_size(QUEUE);
         }
-        let inner = BatchSpanProcessor::builder(told).with_batch_config(queue.build()).build();
+        let inner = BatchSpanProcessor::builder(exporter).with_batch_config(queue.build()).build();
         let provider = SdkTracerProvider::builder()
             .with_id_generator(Ids::default())
             .with_sampler(ShareOfRuns(settings.runs))
             .with_span_processor(Counted { inner, counts: counts.clone() })
-            .with_resource(resource(settings, instance))
+            .with_resource(settings.otlp.resource(instance))
             .build();
-        let scope = InstrumentationScope::builder("ferry").with_version(env!("CARGO_PKG_VERSION"));
-        let tracer = provider.tracer_with_scope(scope.with_schema_url(SCHEMA).build());
-        Ok(Traces(Some(Recording { provider, tracer, counts, endpoint })))
+        let tracer = provider.tracer_with_scope(scope());
+        Ok(Traces(Some(Recording { provider, tracer, counts, told })))
     }
 
     pub(crate) fn tracer(&self) -> Option<SdkTracer> {
@@ -136,27 +134,15 @@ impl Traces {
     /// Sends what is left, and ends. Says how many spans were lost, if any. Takes `patience` at
     /// most.
     pub async fn end(&self, patience: Duration) {
-        let Some(Recording { provider, counts, endpoint, .. }) = &self.0 else { return };
+        let Some(Recording { provider, counts, told, .. }) = &self.0 else { return };
         let sender = provider.clone();
         // What it answers says nothing of lost spans: they are counted. It blocks, no longer than told.
         let _ = tokio::task::spawn_blocking(move || sender.shutdown_with_timeout(patience)).await;
         let missing = counts.missing();
         if missing > 0 {
-            warn!("{missing} spans were not taken by {endpoint} and are lost");
+            warn!("{missing} spans were not taken by {} and are lost", told.endpoint);
         }
     }
-}
-
-fn resource(settings: &TraceSettings, instance: &str) -> Resource {
-    let own = [
-        ("service.name", settings.service.as_str()),
-        ("service.version", env!("CARGO_PKG_VERSION")),
-        ("service.instance.id", instance),
-    ];
-    let own = own.map(|(key, value)| KeyValue::new(key, value.to_owned()));
-    let given = settings.attributes.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
-    // The last of one name counts: what the environment says.
-    Resource::builder_empty().with_attributes(own).with_attributes(given).build()
 }
 
 /// The span that a W3C `traceparent` names.

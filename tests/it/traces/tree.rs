@@ -1,6 +1,6 @@
 //! Spans as a tree for people.
 
-use super::collector::Span;
+use crate::collector::Span;
 
 /// Each trace with its spans below one another, in the order of their beginnings. Of users and
 /// steps with the same name below the same job, three are shown.

@@ -5,7 +5,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -16,7 +16,8 @@ use opentelemetry_sdk::{
     error::OTelSdkResult,
     trace::{BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor},
 };
-use tracing::{info, warn};
+
+use crate::otlp::Told;
 
 /// What became of this process's spans.
 #[derive(Debug, Default)]
@@ -25,8 +26,6 @@ pub(crate) struct Counts {
     ended: AtomicU64,
     /// Those that the collector took.
     sent: AtomicU64,
-    /// Whether the last group was refused or not answered.
-    away: AtomicBool,
 }
 
 impl Counts {
@@ -40,14 +39,13 @@ impl Counts {
 pub(crate) struct CountingExporter<E> {
     pub(crate) inner: E,
     pub(crate) counts: Arc<Counts>,
-    /// The endpoint for people.
-    pub(crate) endpoint: String,
+    pub(crate) told: Arc<Told>,
 }
 
 /// Not the exporter's own: that prints the values of headers.
 impl<E> fmt::Debug for CountingExporter<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "exporter to {}", self.endpoint)
+        write!(f, "exporter to {}", self.told.endpoint)
     }
 }
 
@@ -55,22 +53,10 @@ impl<E: SpanExporter> SpanExporter for CountingExporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len() as u64;
         let sent = self.inner.export(batch).await;
-        match &sent {
-            Ok(()) => {
-                self.counts.sent.fetch_add(spans, Relaxed);
-                if self.counts.away.swap(false, Relaxed) {
-                    info!("traces are taken again by {}", self.endpoint);
-                }
-            }
-            Err(error) => {
-                if !self.counts.away.swap(true, Relaxed) {
-                    warn!(
-                        "traces can't be sent to {}: {error}. They are lost until it answers; the work goes on",
-                        self.endpoint
-                    );
-                }
-            }
+        if sent.is_ok() {
+            self.counts.sent.fetch_add(spans, Relaxed);
         }
+        self.told.of(&sent);
         sent
     }
 

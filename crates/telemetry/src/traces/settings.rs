@@ -1,29 +1,8 @@
-//! What the variables `OTEL_*` say about traces. The exporter would read most of them itself;
-//! what it passes over in silence (a pair without `=`, a time that is no number, a sampler
-//! that does not exist) is refused here, before anything is sent.
+//! What the variables `OTEL_*` say about traces beside where they go (`otlp`). A sampler that
+//! does not exist would be passed over in silence: it is refused here, before anything is sent.
 
-use std::time::Duration;
+use crate::otlp::{Otlp, Result, TRACES, number, one_of, wrong};
 
-use url::Url;
-
-/// A variable that can't be read. Names it and says what to do; holds no value of a header.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name} {wrong}")]
-pub struct WrongVariable {
-    /// The variable.
-    pub name: &'static str,
-    /// What is wrong with it, and what to do.
-    pub wrong: String,
-}
-
-type Result<T> = std::result::Result<T, WrongVariable>;
-
-const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
-const HEADERS: [&str; 2] = ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"];
-const PROTOCOL: [&str; 2] = ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"];
-const COMPRESSION: [&str; 2] = ["OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION"];
-const TIMEOUT: [&str; 2] = ["OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"];
 const QUEUE: &str = "OTEL_BSP_MAX_QUEUE_SIZE";
 const NUMBERS: [&str; 3] = [QUEUE, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_BSP_SCHEDULE_DELAY"];
 const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
@@ -36,18 +15,11 @@ const SAMPLERS: [&str; 6] = [
     "parentbased_always_off",
     "parentbased_traceidratio",
 ];
-const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 
-/// Where traces go, and as whose.
+/// Where traces go, and of which runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TraceSettings {
-    /// The collector's address for traces.
-    pub(crate) endpoint: Url,
-    /// How long sending one group of spans may take, its retries included.
-    pub(crate) timeout: Option<Duration>,
-    /// Name of the service, then its other attributes.
-    pub(crate) service: String,
-    pub(crate) attributes: Vec<(String, String)>,
+    pub(crate) otlp: Otlp,
     /// Whether the size of the queue is set.
     pub(crate) queue_is_set: bool,
     /// Share of the runs that are recorded: above 0, at most 1.
@@ -62,96 +34,18 @@ impl TraceSettings {
     /// Names the first variable that can't be read.
     pub fn read(variable: impl Fn(&'static str) -> Option<String>) -> Result<Option<Self>> {
         let value = |name| variable(name).filter(|value: &String| !value.trim().is_empty());
-        let of = |name, word: &str| value(name).is_some_and(|value| value.trim().eq_ignore_ascii_case(word));
-        if of("OTEL_SDK_DISABLED", "true") || of("OTEL_TRACES_EXPORTER", "none") {
+        if TRACES.is_off(&value) {
             return Ok(None);
         }
         one_of(&[SAMPLER], &SAMPLERS, &value)?;
         let runs = share_of_runs(value(SAMPLER), share(value(SAMPLER_SHARE))?);
-        let endpoint = match (value(TRACES_ENDPOINT), value(ENDPOINT)) {
-            (Some(text), _) => url(TRACES_ENDPOINT, &text)?,
-            (None, Some(text)) => with_path(url(ENDPOINT, &text)?),
-            (None, None) => return Ok(None),
-        };
-        if let Some(other) = value("OTEL_TRACES_EXPORTER").filter(|word| word.trim() != "otlp") {
-            return Err(wrong(
-                "OTEL_TRACES_EXPORTER",
-                format!("is {other:?}: traces go out as otlp, or none"),
-            ));
-        }
-        one_of(&PROTOCOL, &["http/protobuf"], &value)?;
-        one_of(&COMPRESSION, &["gzip", "none"], &value)?;
-        for name in HEADERS {
-            visible(name, &pairs(name, value(name))?)?;
-        }
-        for name in NUMBERS.into_iter().chain(TIMEOUT) {
+        let Some(otlp) = Otlp::read(&TRACES, &value)? else { return Ok(None) };
+        for name in NUMBERS {
             number(name, value(name))?;
         }
-        let timeout = number(TIMEOUT[1], value(TIMEOUT[1]))?.or(number(TIMEOUT[0], value(TIMEOUT[0]))?);
-        if runs <= 0.0 {
-            return Ok(None);
-        }
-        let mut attributes = pairs(ATTRIBUTES, value(ATTRIBUTES))?;
-        let named = attributes.iter().position(|(name, _)| name == "service.name");
-        let named = named.map(|at| attributes.remove(at).1);
-        Ok(Some(TraceSettings {
-            endpoint,
-            timeout: timeout.map(Duration::from_millis),
-            // The specification has the variable of its own first.
-            service: value("OTEL_SERVICE_NAME").or(named).unwrap_or_else(|| "ferry".to_owned()),
-            attributes,
-            queue_is_set: value(QUEUE).is_some(),
-            runs,
-        }))
+        let settings = TraceSettings { otlp, queue_is_set: value(QUEUE).is_some(), runs };
+        Ok((runs > 0.0).then_some(settings))
     }
-}
-
-fn wrong(name: &'static str, wrong: impl Into<String>) -> WrongVariable {
-    WrongVariable { name, wrong: wrong.into() }
-}
-
-fn url(name: &'static str, text: &str) -> Result<Url> {
-    let example = "write it as http://host:4318 or https://host:4318";
-    let url =
-        Url::parse(text.trim()).map_err(|error| wrong(name, format!("is no URL ({error}): {example}")))?;
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
-        return Err(wrong(name, format!("is no address over HTTP: {example}")));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong(
-            name,
-            "holds a user or a password, which would not be sent: put them into \
-             OTEL_EXPORTER_OTLP_HEADERS, as authorization=Basic%20…",
-        ));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong(
-            name,
-            format!("holds a query or a fragment, which is no part of an endpoint: {example}"),
-        ));
-    }
-    Ok(url)
-}
-
-/// The endpoint of all signals gets the path of this one (OTLP exporter specification).
-fn with_path(mut url: Url) -> Url {
-    let base = url.path().trim_end_matches('/').to_owned();
-    url.set_path(&format!("{base}/v1/traces"));
-    url
-}
-
-fn one_of(
-    names: &[&'static str],
-    known: &[&str],
-    value: &impl Fn(&'static str) -> Option<String>,
-) -> Result<()> {
-    for name in names {
-        // With its blanks: the exporter would not know the word with them.
-        if let Some(word) = value(name).filter(|word| !known.contains(&word.as_str())) {
-            return Err(wrong(name, format!("is {word:?}: take {}", known.join(", "))));
-        }
-    }
-    Ok(())
 }
 
 fn share(text: Option<String>) -> Result<Option<f64>> {
@@ -171,62 +65,13 @@ fn share_of_runs(sampler: Option<String>, share: Option<f64>) -> f64 {
     }
 }
 
-/// What can't be a header would be left out in silence.
-fn visible(name: &'static str, pairs: &[(String, String)]) -> Result<()> {
-    let hidden = |(_, value): &(String, String)| value.bytes().any(|byte| !matches!(byte, b' '..=b'~'));
-    match pairs.iter().position(hidden) {
-        Some(at) => {
-            Err(wrong(name, format!("can't be sent: the value of pair {} is not in visible ASCII", at + 1)))
-        }
-        None => Ok(()),
-    }
-}
-
-fn number(name: &'static str, text: Option<String>) -> Result<Option<u64>> {
-    let read = |text: String| match text.parse() {
-        Ok(0) | Err(_) => Err(wrong(name, format!("is {text:?}: take a whole number above 0"))),
-        Ok(number) => Ok(number),
-    };
-    text.map(read).transpose()
-}
-
-/// Pairs `name=value` with commas between, percent-encoded. A wrong one is named by its place:
-/// its text may be a secret.
-fn pairs(name: &'static str, text: Option<String>) -> Result<Vec<(String, String)>> {
-    let text = text.unwrap_or_default();
-    let pairs = text.split(',').enumerate().filter(|(_, pair)| !pair.trim().is_empty());
-    let read = |(at, pair): (usize, &str)| {
-        let refused =
-            |what: &str| wrong(name, format!("can't be read: pair {} {what}; write name=value", at + 1));
-        let (key, value) = pair.split_once('=').ok_or_else(|| refused("has no ="))?;
-        let key = key.trim();
-        if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
-            return Err(refused("has no name that can be sent"));
-        }
-        let value = decoded(value.trim()).ok_or_else(|| refused("is no percent-encoded UTF-8"))?;
-        Ok((key.to_owned(), value))
-    };
-    pairs.map(read).collect()
-}
-
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = text.bytes();
-    let mut decoded = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            decoded.push(byte);
-            continue;
-        }
-        let digits = [bytes.next()?, bytes.next()?].map(|digit| char::from(digit).to_digit(16));
-        let [Some(high), Some(low)] = digits else { return None };
-        decoded.push(u8::try_from(high * 16 + low).ok()?);
-    }
-    String::from_utf8(decoded).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+    const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 
     fn read(variables: &[(&'static str, &str)]) -> Result<Option<TraceSettings>> {
         let found = |name| variables.iter().find(|(known, _)| *known == name);
@@ -234,7 +79,7 @@ mod tests {
     }
 
     fn endpoint(variables: &[(&'static str, &str)]) -> Option<String> {
-        read(variables).unwrap().map(|settings| settings.endpoint.to_string())
+        read(variables).unwrap().map(|settings| settings.otlp.endpoint.to_string())
     }
 
     #[test]
@@ -300,11 +145,11 @@ mod tests {
     fn the_service_is_named_by_its_own_variable_first() {
         let base = (ENDPOINT, "http://collector:4318");
         let attributes = (ATTRIBUTES, "service.name=mover,team=sign%20in");
-        let settings = read(&[base, attributes]).unwrap().unwrap();
+        let settings = read(&[base, attributes]).unwrap().unwrap().otlp;
         assert_eq!(settings.service, "mover");
         assert_eq!(settings.attributes, [("team".to_owned(), "sign in".to_owned())]);
-        let settings = read(&[base, attributes, ("OTEL_SERVICE_NAME", "other")]).unwrap().unwrap();
+        let settings = read(&[base, attributes, ("OTEL_SERVICE_NAME", "other")]).unwrap().unwrap().otlp;
         assert_eq!(settings.service, "other");
-        assert_eq!(read(&[base]).unwrap().unwrap().service, "ferry");
+        assert_eq!(read(&[base]).unwrap().unwrap().otlp.service, "ferry");
     }
 }

@@ -1,5 +1,5 @@
-//! A collector of traces: what an OpenTelemetry collector does with OTLP over HTTP, kept to be
-//! looked at.
+//! A collector of traces and metrics: what an OpenTelemetry collector does with OTLP over HTTP, kept
+//! to be looked at.
 
 use std::{
     collections::BTreeMap,
@@ -9,8 +9,9 @@ use std::{
 };
 
 use opentelemetry_proto::tonic::{
-    collector::trace::v1::ExportTraceServiceRequest,
+    collector::{metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest},
     common::v1::{KeyValue, any_value::Value},
+    metrics::v1::Metric,
     trace::v1::Span as Sent,
 };
 use prost::Message;
@@ -32,6 +33,13 @@ pub struct Span {
     pub process: String,
 }
 
+/// Metrics of a process as they arrived together.
+#[derive(Clone, Debug)]
+pub struct Group {
+    pub resource: BTreeMap<String, String>,
+    pub metrics: Vec<Metric>,
+}
+
 /// A listener on a port of its own, until the process ends.
 pub struct Collector {
     pub address: SocketAddr,
@@ -41,6 +49,7 @@ pub struct Collector {
 #[derive(Default)]
 struct Got {
     spans: Vec<Span>,
+    groups: Vec<Group>,
     bytes: Vec<u8>,
     heads: Vec<String>,
     resource: BTreeMap<String, String>,
@@ -48,7 +57,11 @@ struct Got {
 
 impl Collector {
     pub fn start() -> Collector {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Collector::at(SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    pub fn at(address: SocketAddr) -> Collector {
+        let listener = TcpListener::bind(address).unwrap();
         let collector = Collector { address: listener.local_addr().unwrap(), got: Arc::default() };
         let got = collector.got.clone();
         std::thread::spawn(move || {
@@ -66,6 +79,10 @@ impl Collector {
 
     pub fn spans(&self) -> Vec<Span> {
         self.got.lock().unwrap().spans.clone()
+    }
+
+    pub fn groups(&self) -> Vec<Group> {
+        self.got.lock().unwrap().groups.clone()
     }
 
     /// All that arrived, as it came.
@@ -101,21 +118,39 @@ fn answered(stream: &TcpStream, got: &Mutex<Got>) -> bool {
         .find_map(|line| line.to_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut body).unwrap();
-    let sent = ExportTraceServiceRequest::decode(body.as_slice()).unwrap();
     let mut got = got.lock().unwrap();
+    match head.split(' ').nth(1) {
+        Some("/v1/metrics") => got.take_metrics(&body),
+        _ => got.take_spans(&body),
+    }
     got.heads.push(head);
     got.bytes.extend(&body);
-    for of_process in sent.resource_spans {
-        let resource = attributes(of_process.resource.unwrap_or_default().attributes);
-        let process = resource["service.instance.id"].clone();
-        got.resource = resource;
-        let spans = of_process.scope_spans.into_iter().flat_map(|scope| scope.spans);
-        got.spans.extend(spans.map(|span| Span::of(span, &process)));
-    }
     let mut stream = stream;
     stream
         .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n")
         .is_ok()
+}
+
+impl Got {
+    fn take_metrics(&mut self, body: &[u8]) {
+        let sent = ExportMetricsServiceRequest::decode(body).unwrap();
+        for of_process in sent.resource_metrics {
+            let resource = attributes(of_process.resource.unwrap_or_default().attributes);
+            let metrics = of_process.scope_metrics.into_iter().flat_map(|scope| scope.metrics).collect();
+            self.groups.push(Group { resource, metrics });
+        }
+    }
+
+    fn take_spans(&mut self, body: &[u8]) {
+        let sent = ExportTraceServiceRequest::decode(body).unwrap();
+        for of_process in sent.resource_spans {
+            let resource = attributes(of_process.resource.unwrap_or_default().attributes);
+            let process = resource["service.instance.id"].clone();
+            self.resource = resource;
+            let spans = of_process.scope_spans.into_iter().flat_map(|scope| scope.spans);
+            self.spans.extend(spans.map(|span| Span::of(span, &process)));
+        }
+    }
 }
 
 impl Span {
@@ -139,7 +174,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn attributes(pairs: Vec<KeyValue>) -> BTreeMap<String, String> {
+pub fn attributes(pairs: Vec<KeyValue>) -> BTreeMap<String, String> {
     let text = |pair: &KeyValue| match pair.value.as_ref().and_then(|value| value.value.as_ref()) {
         Some(Value::StringValue(text)) => text.clone(),
         Some(Value::IntValue(number)) => number.to_string(),
