@@ -40,12 +40,10 @@ impl Place {
     /// What names the ledger: `FERRY_LEDGER_URL`, else `DATABASE_URL`, else `ferry.db` in this folder.
     /// Beside the file of an application lies the ledger's own: see `wiring::ledger_of`.
     pub fn of(servers: &Servers) -> anyhow::Result<Place> {
-        for variable in [&servers.ledger_url, &servers.database_url] {
-            if let Some(url) = variable.get() {
-                return Place::parse(variable.name, url);
-            }
+        if let Some(url) = servers.ledger_url.get() {
+            return Place::parse(servers.ledger_url.name, url);
         }
-        Ok(Place::Sqlite(OWN_FILE.into()))
+        Ok(Place::of_application(servers)?.unwrap_or_else(|| Place::Sqlite(OWN_FILE.into())))
     }
 
     /// The ledger's file beside an application's: `app.db` has `app.ferry.db`, `app.sqlite` has
@@ -86,8 +84,7 @@ impl Place {
 
     /// The application's database, where `DATABASE_URL` names it.
     pub fn of_application(servers: &Servers) -> anyhow::Result<Option<Place>> {
-        let url = &servers.database_url;
-        url.get().map(|text| Place::parse(url.name, text)).transpose()
+        servers.database()?.map(|url| Place::parse(url.name, url.text())).transpose()
     }
 
     /// What runs remember this database by, where their ledger is another one. Without credentials.

@@ -89,7 +89,10 @@ pub struct Opened {
 /// The source that was named, else the application's database: so no password has to be typed,
 /// where every user of the machine could read it in the list of processes.
 pub fn named(source: Option<&str>, servers: &Servers) -> anyhow::Result<String> {
-    source.or(servers.database_url.get()).map(str::to_owned).ok_or_else(|| {
+    if let Some(source) = source {
+        return Ok(source.to_owned());
+    }
+    servers.database()?.map(|url| url.text().to_owned()).ok_or_else(|| {
         usage("name a source (a file, or the URL of a database), or set DATABASE_URL to the application's database")
     })
 }

@@ -39,6 +39,42 @@ impl Variable {
     }
 }
 
+/// A secret, and the variable that it came by.
+#[derive(Debug)]
+pub struct Secret {
+    /// As in the environment: `REDIS_URL`, or `REDIS_URL_FILE` where a file has it.
+    pub name: &'static str,
+    value: SecretString,
+}
+
+impl Secret {
+    /// The secret itself.
+    pub fn text(&self) -> &str {
+        self.value.expose_secret()
+    }
+
+    /// From its own variable, or from the file that the other one names, as platforms mount
+    /// secrets: without the end of its line. `None` where neither is set.
+    fn of(own: &Variable, file: &Variable) -> anyhow::Result<Option<Secret>> {
+        let path = match (own.get(), file.get()) {
+            (None, None) => return Ok(None),
+            (Some(_), Some(_)) => {
+                return Err(usage(format!("{} and {} are both set: keep one", own.name, file.name)));
+            }
+            (Some(value), None) => return Ok(Some(Secret { name: own.name, value: value.into() })),
+            (None, Some(path)) => path,
+        };
+        let name = file.name;
+        let text = String::from_utf8(files::read_once(name, path.as_ref())?)
+            .map_err(|_| usage(format!("{name} {path} is no text in UTF-8")))?;
+        let value = text.trim_end_matches(['\r', '\n']);
+        if value.trim().is_empty() {
+            return Err(usage(format!("{name} {path} is empty: write what {} would hold into it", own.name)));
+        }
+        Ok(Some(Secret { name, value: value.into() }))
+    }
+}
+
 /// What the environment says.
 #[derive(Clone, Debug)]
 pub struct Servers {
@@ -49,15 +85,19 @@ pub struct Servers {
     /// The application that signs in.
     pub client_id: Variable,
     /// Its secret.
-    pub client_secret: Variable,
+    client_secret: Variable,
     /// Instead of the secret: a file that holds it.
-    pub client_secret_file: Variable,
+    client_secret_file: Variable,
     /// The application's database, which names the ledger too.
-    pub database_url: Variable,
+    database_url: Variable,
+    /// Instead of that: a file that holds it.
+    database_url_file: Variable,
     /// The ledger in a database of its own.
     pub ledger_url: Variable,
     /// The queue.
-    pub redis_url: Variable,
+    redis_url: Variable,
+    /// Instead of that: a file that holds it.
+    redis_url_file: Variable,
     /// File with the certificate of the authority that signed Redis's, in PEM form.
     pub redis_ca_file: Variable,
     /// Setting `auth0.connection`.
@@ -91,8 +131,10 @@ impl Servers {
             client_secret: hidden("AUTH0_CLIENT_SECRET"),
             client_secret_file: open("AUTH0_CLIENT_SECRET_FILE"),
             database_url: hidden("DATABASE_URL"),
+            database_url_file: open("DATABASE_URL_FILE"),
             ledger_url: hidden("FERRY_LEDGER_URL"),
             redis_url: hidden("REDIS_URL"),
+            redis_url_file: open("REDIS_URL_FILE"),
             redis_ca_file: open("REDIS_CA_FILE"),
             connection: open("AUTH0_CONNECTION"),
             plan: open("AUTH0_PLAN"),
@@ -103,7 +145,7 @@ impl Servers {
     }
 
     /// Every server and secret, and who acts.
-    pub fn all(&self) -> [&Variable; 10] {
+    pub fn all(&self) -> [&Variable; 12] {
         [
             &self.domain,
             &self.base_url,
@@ -111,11 +153,29 @@ impl Servers {
             &self.client_secret,
             &self.client_secret_file,
             &self.database_url,
+            &self.database_url_file,
             &self.ledger_url,
             &self.redis_url,
+            &self.redis_url_file,
             &self.redis_ca_file,
             &self.person,
         ]
+    }
+
+    /// The variable that names a file for what this one would hold, where it does.
+    pub fn file_of(&self, variable: &Variable) -> Option<&Variable> {
+        let names = |other: &&Variable| other.name.strip_suffix("_FILE") == Some(variable.name);
+        self.all().into_iter().filter(|other| other.get().is_some()).find(names)
+    }
+
+    /// The secret of the application that signs in.
+    pub fn client_secret(&self) -> anyhow::Result<Option<Secret>> {
+        Secret::of(&self.client_secret, &self.client_secret_file)
+    }
+
+    /// The application's database, where it is named.
+    pub fn database(&self) -> anyhow::Result<Option<Secret>> {
+        Secret::of(&self.database_url, &self.database_url_file)
     }
 
     /// Variables that hold what `.env.sample` has in their place, one sentence for each.
@@ -137,8 +197,8 @@ impl Servers {
     }
 
     /// Where the queue is, for what can't do without.
-    pub fn required_redis(&self) -> anyhow::Result<&str> {
-        self.redis_url.get().ok_or_else(|| {
+    pub fn required_redis(&self) -> anyhow::Result<Secret> {
+        Secret::of(&self.redis_url, &self.redis_url_file)?.ok_or_else(|| {
             usage("a PostgreSQL ledger needs Redis for its queue: set REDIS_URL, for example redis://127.0.0.1:6379")
         })
     }
@@ -146,8 +206,11 @@ impl Servers {
     /// What the queue's certificate has to be signed by, where that is not left to the system.
     pub fn redis_ca(&self) -> anyhow::Result<Option<Vec<u8>>> {
         // Without TLS there is no certificate to be looked at.
-        let tls = self.redis_url.get().is_some_and(|url| url.starts_with("rediss://"));
-        let Some(path) = self.redis_ca_file.get().filter(|_| tls) else { return Ok(None) };
+        let tls = |url: &Secret| url.text().starts_with("rediss://");
+        let Some(path) = self.redis_ca_file.get() else { return Ok(None) };
+        if !Secret::of(&self.redis_url, &self.redis_url_file)?.as_ref().is_some_and(tls) {
+            return Ok(None);
+        }
         let pem = files::read_once(self.redis_ca_file.name, path.as_ref())?;
         if !pem.windows(27).any(|part| part == b"-----BEGIN CERTIFICATE-----") {
             return Err(usage(format!(
@@ -215,6 +278,37 @@ mod tests {
         assert_eq!(servers.redis_url.shown(), "(set, hidden)");
         assert_eq!((servers.domain.shown(), servers.client_id.shown()), ("a.example", "(not set)"));
         assert!(!format!("{servers:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_secret_comes_from_its_variable_or_from_a_file_and_never_from_both() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str, text: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let of = |variables: &[(&'static str, &str)]| Servers::for_test(variables).database();
+        assert!(of(&[]).unwrap().is_none());
+        let own = of(&[("DATABASE_URL", "sqlite:a.db")]).unwrap().unwrap();
+        assert_eq!((own.name, own.text()), ("DATABASE_URL", "sqlite:a.db"));
+        let file = at("url", b"postgres://ann:hunter2@db/app\r\n");
+        let secret = of(&[("DATABASE_URL_FILE", &file)]).unwrap().unwrap();
+        assert_eq!((secret.name, secret.text()), ("DATABASE_URL_FILE", "postgres://ann:hunter2@db/app"));
+        assert!(!format!("{secret:?}").contains("hunter2"));
+        let wrong = |variables: &[(&'static str, &str)]| of(variables).unwrap_err().to_string();
+        let both = wrong(&[("DATABASE_URL", "sqlite:a.db"), ("DATABASE_URL_FILE", &file)]);
+        assert_eq!(both, "DATABASE_URL and DATABASE_URL_FILE are both set: keep one");
+        let folder = folder.path().to_str().unwrap();
+        for (path, word) in [
+            (at("empty", b"\n"), "is empty: write what DATABASE_URL would hold into it"),
+            (at("bytes", &[0xff, 0xfe]), "is no text in UTF-8"),
+            (format!("{folder}/nosuch"), "can't be read"),
+            (folder.to_owned(), "is a folder"),
+        ] {
+            let told = wrong(&[("DATABASE_URL_FILE", &path)]);
+            assert!(told.starts_with(&format!("DATABASE_URL_FILE {path} {word}")), "{told}");
+        }
     }
 
     #[test]

@@ -9,7 +9,6 @@ use url::Url;
 
 use crate::{
     exit::usage,
-    files,
     servers::Servers,
     settings::{self, Settings},
 };
@@ -57,12 +56,8 @@ pub fn problems(servers: &Servers) -> Vec<anyhow::Error> {
         Ok(None) => Err(missing()),
         named => named.map(drop),
     };
-    let both = servers.client_secret.get().and(servers.client_secret_file.get());
-    let twice = both.map(|_| {
-        usage("AUTH0_CLIENT_SECRET and AUTH0_CLIENT_SECRET_FILE are both set: keep one, the first is used")
-    });
     let parts = [target, client_id(servers).map(drop), client_secret(servers).map(drop)];
-    parts.into_iter().filter_map(Result::err).chain(twice).collect()
+    parts.into_iter().filter_map(Result::err).collect()
 }
 
 fn client_id(servers: &Servers) -> anyhow::Result<&str> {
@@ -87,16 +82,10 @@ pub fn sign_in(servers: &Servers, settings: &Settings) -> anyhow::Result<Auth0Se
 }
 
 fn client_secret(servers: &Servers) -> anyhow::Result<SecretString> {
-    if let Some(secret) = servers.client_secret.get() {
-        return Ok(secret.into());
-    }
-    let path = servers.client_secret_file.get().ok_or_else(|| {
+    let secret = servers.client_secret()?.ok_or_else(|| {
         usage("no secret: set AUTH0_CLIENT_SECRET, or AUTH0_CLIENT_SECRET_FILE to a file that holds it")
     })?;
-    let name = servers.client_secret_file.name;
-    let text = String::from_utf8(files::read_once(name, path.as_ref())?)
-        .map_err(|_| usage(format!("{name} {path} is no text in UTF-8")))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned().into())
+    Ok(secret.text().into())
 }
 
 #[cfg(test)]

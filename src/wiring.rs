@@ -63,7 +63,7 @@ pub fn access_to(ledger: Arc<dyn Ledger>, setup: &Setup) -> Access {
 pub async fn redis(setup: &Setup) -> anyhow::Result<RedisQueue> {
     let (namespace, ca) = (setup.settings.queue.namespace.clone(), setup.servers.redis_ca()?);
     let options = RedisOptions { namespace, ca };
-    Ok(RedisQueue::connect(setup.servers.required_redis()?, options).await?)
+    Ok(RedisQueue::connect(setup.servers.required_redis()?.text(), options).await?)
 }
 
 /// Auth0, and the limits it is asked under.
@@ -89,7 +89,7 @@ pub fn target(
             let (redis, tenant) = (setup.servers.required_redis()?, tenant::required(&setup.servers)?);
             let ca = setup.servers.redis_ca()?;
             let options = SharedOptions { floor_share: setup.settings.auth0.floor_share, ca };
-            Arc::new(SharedLimiter::new(redis, &tenant, limits, &options).map_err(usage)?)
+            Arc::new(SharedLimiter::new(redis.text(), &tenant, limits, &options).map_err(usage)?)
         }
     };
     let limiter: Arc<dyn Limiter> = Arc::new(TenantLimiter::new(limiter, limits));

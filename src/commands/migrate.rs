@@ -55,7 +55,7 @@ impl Options {
 }
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
-    if setup.servers.database_url.get().is_none() && setup.servers.ledger_url.get().is_none() {
+    if setup.servers.database()?.is_none() && setup.servers.ledger_url.get().is_none() {
         return Err(usage(
             "no database: set DATABASE_URL to the application's, for example postgres://user@host/app",
         ));

@@ -69,7 +69,7 @@ async fn run_command(setup: &Setup, command: Command) -> anyhow::Result<Exit> {
         Command::Worker(options) => worker::run(setup, options).await,
         Command::Health(options) => health::run(options).await,
         Command::Simulate(options) => simulate::run(options).await,
-        Command::Seed(options) => seed::run(options).await,
+        Command::Seed(options) => seed::run(setup, options).await,
         Command::Migrate(options) => migrate::run(setup, options).await,
         Command::Config(command) => config::run(setup, command),
         Command::Completions(options) => completions::run(cli::command(), &options),

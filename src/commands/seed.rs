@@ -8,6 +8,7 @@ use crate::{
     exit::{Exit, refused, usage},
     options::Output,
     output::{self, Progress},
+    setup::Setup,
 };
 
 #[derive(Clone, Debug, Args)]
@@ -15,7 +16,7 @@ pub struct Options {
     /// Where to write it: a PostgreSQL URL, or a SQLite file. Where DATABASE_URL names it, no password is seen in a
     /// list of processes
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
-    pub target: String,
+    pub target: Option<String>,
     /// Number of users, at least 40
     #[arg(long, default_value_t = 1_000)]
     pub users: u64,
@@ -30,12 +31,20 @@ pub struct Options {
     pub output: Output,
 }
 
-pub async fn run(options: Options) -> anyhow::Result<Exit> {
+pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
+    let target = match options.target {
+        // An empty variable counts as absent.
+        Some(target) if !target.is_empty() => target,
+        _ => setup
+            .servers
+            .database()?
+            .map(|url| url.text().to_owned())
+            .ok_or_else(|| usage("no database: name it with --target, or set DATABASE_URL to it"))?,
+    };
     let population = population(options.users, options.seed).map_err(usage)?;
     let mut progress = Progress::new("seeding", options.users);
     let replace = WriteOptions { replace: options.replace };
-    let written =
-        ferry_seed::write(&options.target, &population, replace, |users| progress.at(users, "")).await;
+    let written = ferry_seed::write(&target, &population, replace, |users| progress.at(users, "")).await;
     progress.done();
     let written = written.map_err(|error| match error {
         SeedError::TablesExist { .. } | SeedError::NotOurs { .. } => refused(error),

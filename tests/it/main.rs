@@ -38,6 +38,7 @@ mod runbooks;
 mod samples;
 mod schema_tools;
 mod schemas;
+mod secret_files;
 mod secrets;
 mod shapes;
 mod story;

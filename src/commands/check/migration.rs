@@ -13,7 +13,7 @@ use crate::{
 /// Says nothing where no table is named, or the source or the ledger can't be read: other checks
 /// say that.
 pub async fn check(ledger: &Place, setup: &Setup, lines: &mut Vec<Line>) {
-    let Some(source) = setup.servers.database_url.get() else { return };
+    let Ok(Some(source)) = setup.servers.database() else { return };
     if setup.settings.source.is_empty() {
         return;
     }
@@ -22,7 +22,7 @@ pub async fn check(ledger: &Place, setup: &Setup, lines: &mut Vec<Line>) {
         return;
     }
     let tenant = tenant::named(&setup.servers).ok().flatten().unwrap_or_default();
-    let Ok(opened) = reading::open(setup, source, &Reading::default(), tenant).await else { return };
+    let Ok(opened) = reading::open(setup, source.text(), &Reading::default(), tenant).await else { return };
     if let Err(clash) = start::check_name(&opened.subject, &before, &[]) {
         lines.push(warning("migration", clash, "Until then plan and run start refuse this source."));
     }

@@ -77,8 +77,7 @@ fn line(finding: Finding) -> Line {
 /// Where the application's table is: `DATABASE_URL`, else the ledger's database. `None` where there
 /// is no file yet.
 fn application(ledger: &Place, setup: &Setup) -> Option<Location> {
-    let url = &setup.servers.database_url;
-    let own = url.get().and_then(|text| Place::parse(url.name, text).ok());
+    let own = Place::of_application(&setup.servers).ok().flatten();
     match own.as_ref().unwrap_or(ledger) {
         Place::Sqlite(path) => path.is_file().then(|| Location::Sqlite { path: path.clone() }),
         Place::Postgres(url) => Some(Location::Postgres { url: url.expose_secret().to_owned().into() }),

@@ -14,10 +14,15 @@ pub fn run(setup: &Setup) -> anyhow::Result<Exit> {
     let mut found = servers.unfilled();
     let mut note = |result: anyhow::Result<()>| {
         if let Err(error) = result {
-            found.push(error.to_string());
+            let told = error.to_string();
+            if !found.contains(&told) {
+                found.push(told);
+            }
         }
     };
     tenant::problems(servers).into_iter().for_each(|problem| note(Err(problem)));
+    // Beside a ledger of its own the application's database is not the place that is asked for.
+    note(Place::of_application(servers).map(drop));
     let place = Place::of(servers);
     if let Ok(Place::Postgres(_)) = &place {
         note(servers.required_redis().map(drop));

@@ -22,10 +22,14 @@ struct Line {
 
 pub fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let settings = setup.origins.listed()?.into_iter().map(|(key, value, from)| Line { key, value, from });
-    let servers = setup.servers.all().map(|variable| Line {
-        key: variable.name.to_owned(),
-        value: variable.shown().to_owned(),
-        from: if variable.get().is_some() { "environment" } else { "" }.to_owned(),
+    let servers = setup.servers.all().map(|variable| {
+        let (value, from) = match (variable.get(), setup.servers.file_of(variable)) {
+            (Some(_), _) => (variable.shown(), "environment"),
+            // The file is not read: it may be a pipe, which gives its content once.
+            (None, Some(file)) => ("(in a file, hidden)", file.name),
+            (None, None) => (variable.shown(), ""),
+        };
+        Line { key: variable.name.to_owned(), value: value.to_owned(), from: from.to_owned() }
     });
     let lines: Vec<Line> = settings.chain(servers).collect();
     match options.output {

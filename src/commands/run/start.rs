@@ -203,7 +203,7 @@ fn source_text(options: &Options, plan: Option<&PlanFile>, servers: &Servers) ->
     }
     match plan {
         Some(plan) if plan.source.kind == "postgres" => {
-            servers.database_url.get().map(str::to_owned).ok_or_else(|| {
+            servers.database()?.map(|url| url.text().to_owned()).ok_or_else(|| {
                 usage("the plan is of a PostgreSQL table: name the database as SOURCE, or set DATABASE_URL")
             })
         }
