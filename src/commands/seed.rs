@@ -13,9 +13,9 @@ use crate::{
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// Where to write it: a PostgreSQL URL, or a SQLite file. Where DATABASE_URL names it, no password is seen in a
-    /// list of processes
-    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    /// Where to write it: a PostgreSQL URL, or a SQLite file [default: DATABASE_URL, with which no password is seen in
+    /// a list of processes]
+    #[arg(long, value_name = "URL")]
     pub target: Option<String>,
     /// Number of users, at least 40
     #[arg(long, default_value_t = 1_000)]
@@ -33,9 +33,8 @@ pub struct Options {
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let target = match options.target {
-        // An empty variable counts as absent.
-        Some(target) if !target.is_empty() => target,
-        _ => setup
+        Some(target) => target,
+        None => setup
             .servers
             .database()?
             .map(|url| url.text().to_owned())

@@ -67,6 +67,7 @@ fn a_file_that_gives_no_secret_is_refused_by_the_name_of_its_variable() {
                 &["config", "check"],
                 &["worker"],
                 &["run", "list"],
+                &["seed"],
                 &["run", "start", "--preset", "medlogistics", "--yes"],
             ],
         ),
