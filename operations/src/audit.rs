@@ -1,14 +1,16 @@
 //! Who ordered what, when and why: the audit, as people read it.
 
 use ferry_domain::{RunId, ports::AuditLine};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{Access, Error, views::to_the_second};
 
 /// A line of the audit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Line {
     /// When, to the second.
+    #[schemars(extend("format" = "date-time"))]
     pub at: String,
     /// Who, as `user@host`; `ferry` for a threshold.
     pub actor: String,

@@ -4,6 +4,7 @@ use ferry_domain::{
     BatchState, Code, JobKind, JobState, RunId,
     ports::{BatchFilter, BatchJob, BatchView},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -34,7 +35,7 @@ pub enum Refusal {
 }
 
 /// A page of the batches that a filter means.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Listed {
     /// The run.
     pub run: RunId,
@@ -47,7 +48,7 @@ pub struct Listed {
 }
 
 /// A batch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the names say it; sums are users")]
 pub struct Batch {
     /// Its place in the run; 0 for the users whom a rule settled.
@@ -73,7 +74,7 @@ pub struct Batch {
 }
 
 /// A job of a batch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Job {
     pub kind: JobKind,

@@ -8,6 +8,7 @@ use ferry_domain::{
     RunId,
     ports::{DeadCount, DeadFilter, DeadKind, DeadView, Redriven},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use selection::{KEYS, Selected, Selection};
@@ -148,7 +149,7 @@ pub async fn ask(access: &Access, act: Act, filter: DeadFilter) -> Result<Questi
 }
 
 /// What a redrive did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RedriveDone {
     /// Letters sent again.
     pub redriven: i64,
@@ -184,7 +185,7 @@ pub async fn redrive(
 }
 
 /// What a discard did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct DiscardDone {
     /// Letters marked as settled.
     pub discarded: i64,

@@ -8,6 +8,7 @@ use ferry_domain::{
     ports::{self, Cancellable, LedgerError, SealedRun},
     run::{Asked, RunMove},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{Access, Error};
@@ -60,7 +61,7 @@ pub async fn ask(access: &Access, run: RunId, step: RunMove) -> Result<Question,
 }
 
 /// What a move did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Moved {
     /// Id of the run.
     pub run: RunId,

@@ -12,6 +12,7 @@ use ferry_domain::{
     plan::{Drift, PLAN_VERSION, PlanFile},
     ports::SourceWarning,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -231,7 +232,7 @@ pub(crate) fn check_users(plan: &PlanFile, outcome: &Outcome, accepted: bool) ->
 }
 
 /// A plan as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct PlanView {
     /// Where the users come from.
     pub source: String,

@@ -5,6 +5,7 @@
 use std::{collections::BTreeSet, fmt, time::Duration};
 
 use ferry_domain::{Envelope, ports::Queue};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -18,7 +19,7 @@ const PASS: usize = 1_000;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 /// Jobs of all runs, what the queue holds of them, and who works.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Listing {
     /// Whether all sending is stopped.
     pub stop_all: bool,
@@ -82,7 +83,7 @@ async fn missing(access: &Access, queue: &dyn Queue, queued: i64) -> Result<Vec<
 }
 
 /// What a rebuild did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Rebuilt {
     /// Jobs that were sent to the queue.
     pub queued: i64,

@@ -1,6 +1,7 @@
 //! Other limits while a run goes on, and back to the settings'.
 
 use ferry_domain::{RunId, limits::LimitPlan, ports::LedgerError};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{Access, Error, Kind};
@@ -38,7 +39,7 @@ pub fn named(name: &str) -> Result<Option<LimitPlan>, Refusal> {
 }
 
 /// What setting the limits did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Changed {
     /// Id of the run.
     pub run: RunId,

@@ -7,6 +7,7 @@ use ferry_domain::{
     ports::{LedgerError, Retryable, UserFilter},
     run::{RunMove, batches_for},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{Access, Error, user::Selection};
@@ -94,7 +95,7 @@ pub async fn ask(access: &Access, run: RunId, selection: Selection) -> Result<Qu
 }
 
 /// What a retry did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Retried {
     /// Id of the run.
     pub run: RunId,

@@ -11,6 +11,7 @@ use ferry_domain::{
     migration::{self, Migrated},
     plan::{Fingerprints, PlanFile},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -131,7 +132,7 @@ pub async fn wait_for<T>(access: &Access, question: &Question, answer: impl Futu
 }
 
 /// A run that was started.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Started {
     /// Its id.
     pub run: RunId,

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fmt};
 
 use ferry_domain::{RunState, ports::Orders};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{Access, Error};
@@ -78,7 +79,7 @@ pub async fn tenants(access: &Access, question: &Question) -> Result<BTreeSet<St
 }
 
 /// What it did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Switched {
     /// Whether all sending is stopped now.
     pub stop_all: bool,

@@ -4,10 +4,11 @@ mod list;
 mod selection;
 
 use ferry_domain::{
-    Code, JobKind, JobState, RunId, RunState, RunView, SourceKey,
+    Code, ItemState, JobKind, JobState, RunId, RunState, RunView, SourceKey,
     ports::{Directory, DirectoryError, UserInRun, UserJob},
     verification::{Verification, compare},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use list::{Listed, User, list};
@@ -33,7 +34,7 @@ pub struct Unknown {
 }
 
 /// A user in one run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct UserView {
     pub run: RunId,
@@ -43,6 +44,7 @@ pub struct UserView {
     pub tenant: String,
     /// File and line, or table and row.
     pub place: String,
+    #[schemars(with = "ItemState")]
     pub state: &'static str,
     pub code: Option<Code>,
     /// What to do about it.
@@ -65,7 +67,7 @@ pub struct UserView {
 }
 
 /// A job of the user's batch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Job {
     pub kind: JobKind,
@@ -77,7 +79,7 @@ pub struct Job {
 }
 
 /// What Auth0 says of an account.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "account", rename_all = "snake_case")]
 pub enum AccountNow {
     /// It is there.

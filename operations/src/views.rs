@@ -4,10 +4,11 @@
 mod dead;
 
 use ferry_domain::{
-    Code, JobKind, RunId, RunState, RunView, WorkerId,
+    Code, ItemState, JobKind, RunId, RunState, RunView, WorkerId,
     ports::{ItemView, QueueCount, QueueState, WorkerView},
 };
 use ferry_report::Table;
+use schemars::JsonSchema;
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -16,7 +17,7 @@ pub use self::dead::{Letter, LetterInFull, LostUser, Payload, Try};
 use crate::pace;
 
 /// One run among others.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the names say it; sums are users")]
 pub struct RunLine {
     pub run: RunId,
@@ -32,8 +33,11 @@ pub struct RunLine {
     pub failed: i64,
     pub skipped: i64,
     pub cancelled: i64,
+    #[schemars(extend("format" = "date-time"))]
     pub created_at: String,
+    #[schemars(extend("format" = "date-time"))]
     pub started_at: Option<String>,
+    #[schemars(extend("format" = "date-time"))]
     pub ended_at: Option<String>,
     /// Whether it was never started and its `run start` is gone.
     pub abandoned: bool,
@@ -63,7 +67,7 @@ impl From<&RunView> for RunLine {
 }
 
 /// One run in full. `source` is the sum of the seven outcomes.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the names say it; sums are users")]
 pub struct RunInFull {
     pub run: RunId,
@@ -91,7 +95,9 @@ pub struct RunInFull {
     pub max_failures: Option<i64>,
     /// In percent.
     pub max_failure_rate: Option<f64>,
+    #[schemars(extend("format" = "date-time"))]
     pub started_at: Option<String>,
+    #[schemars(extend("format" = "date-time"))]
     pub ended_at: Option<String>,
     /// From its start to its end, or until now; `None` where time was not looked at.
     pub elapsed_seconds: Option<u64>,
@@ -156,7 +162,7 @@ pub fn to_the_second(at: OffsetDateTime) -> String {
 }
 
 /// Jobs of one kind, in all runs.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the names are those of states")]
 pub struct JobsOfKind {
     pub kind: JobKind,
@@ -191,7 +197,7 @@ pub fn jobs_of_kinds(counted: &[QueueCount]) -> Vec<JobsOfKind> {
 }
 
 /// What the queue holds of the jobs that were sent to it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Window {
     /// Jobs waiting or in flight; `None` where it could not be asked.
     pub held: Option<usize>,
@@ -203,7 +209,7 @@ pub struct Window {
 }
 
 /// A worker process.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "as `WorkerView`, which has the words")]
 pub struct Worker {
     pub worker: WorkerId,
@@ -232,13 +238,14 @@ impl From<&WorkerView> for Worker {
 }
 
 /// A user's id at Auth0, by its key in the source.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct IdView {
     /// The key, as the source has it.
     pub key: String,
     /// The user at Auth0.
     pub auth0_user_id: Option<String>,
     /// What became of the user.
+    #[schemars(with = "ItemState")]
     pub state: &'static str,
     /// Why, where there is more to say.
     pub code: Option<Code>,

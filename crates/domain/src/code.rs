@@ -5,12 +5,13 @@
 
 use std::{fmt, str::FromStr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 macro_rules! codes {
     ($($variant:ident = $text:literal, $origin:ident, $remedy:literal;)+) => {
         /// Why an item ended as it did, or why a try did not succeed.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         pub enum Code {
             $(#[doc = $remedy] #[serde(rename = $text)] $variant,)+
         }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::limits::{Bucket, Group, LimitPlan};
 
 /// What creating a number of new users and reading each of them back takes at least. Who has an account
 /// already, and each try after a failure, takes requests more.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Estimate {
     /// Requests that create users.
     pub user_writes: u64,

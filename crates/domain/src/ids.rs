@@ -6,6 +6,7 @@
 
 use std::{fmt, str::FromStr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -14,7 +15,7 @@ use crate::clock::{Clock, Random};
 macro_rules! made_by_ferry {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(transparent)]
         pub struct $name(pub Uuid);
 
@@ -59,7 +60,7 @@ fn uuid_v7(clock: &dyn Clock, random: &dyn Random) -> Uuid {
 }
 
 /// Position of an item in its source, counted from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct ItemSeq(pub i64);
 
@@ -67,8 +68,9 @@ pub struct ItemSeq(pub i64);
 ///
 /// It may be an address where an application has nothing better, so `Debug` and
 /// [`SourceKey::shown`] hide what looks like one.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(description = "The user's key in the source.")]
 pub struct SourceKey(pub String);
 
 impl SourceKey {
@@ -95,7 +97,7 @@ impl fmt::Debug for SourceKey {
 }
 
 /// A user id at Auth0 with its provider, `auth0|…` (FACTS §1 row 1).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Auth0UserId(pub String);
 

@@ -1,27 +1,28 @@
 //! Sums that must add up (promise P1).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::item::ItemState;
 
 /// Number of items in each state. Kept on the batch row; a run's is the sum of its batches'.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tally {
     /// All items, counted on their own when they were planned.
     pub source: i64,
-    /// See [`ItemState::Created`].
+    /// Users that Ferry made at Auth0.
     pub created: i64,
-    /// See [`ItemState::Adopted`].
+    /// Users whose account existed and was taken over.
     pub adopted: i64,
-    /// See [`ItemState::Skipped`].
+    /// Users left out by a rule that is no fault.
     pub skipped: i64,
-    /// See [`ItemState::Conflict`].
+    /// Users about whom two sides disagree; a person decides.
     pub conflict: i64,
-    /// See [`ItemState::Failed`].
+    /// Users that can't be moved as they are.
     pub failed: i64,
-    /// See [`ItemState::Cancelled`].
+    /// Users given up by a person before they were sent.
     pub cancelled: i64,
-    /// See [`ItemState::Pending`].
+    /// Users not decided yet.
     pub pending: i64,
 }
 

@@ -1,15 +1,17 @@
 //! When the users of a run ended, as a part of its report.
 
 use ferry_domain::{Tally, ports};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::to_the_second;
 
 /// The course of a run: its time in at most 200 steps of equal length. A batch counts as a whole,
 /// when the last of its users ended; users of an open batch do not count.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Course {
     /// When the run was started (RFC 3339, UTC).
+    #[schemars(extend("format" = "date-time"))]
     pub begun_at: String,
     /// Length of a step.
     pub step_seconds: f64,
@@ -20,7 +22,7 @@ pub struct Course {
 }
 
 /// What ended in one step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CourseStep {
     /// 0 for the step that begins with the run.
     pub number: i64,

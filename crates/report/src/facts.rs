@@ -7,6 +7,7 @@ use ferry_domain::{
     limits::LimitPlan,
     ports::{AuditLine, Discrepancy, FailureGroup},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -14,7 +15,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 const LAYOUT: u32 = 1;
 
 /// The content of a report. Field names are part of the command's output.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// Layout version.
     pub ferry_report: u32,
@@ -58,6 +59,7 @@ pub struct Report {
     pub course: Option<Course>,
     /// When the run was started (RFC 3339, UTC).
     #[serde(default)]
+    #[schemars(extend("format" = "date-time"))]
     pub started_at: Option<String>,
     /// What people and thresholds ordered of this run, or of all runs meanwhile, in order of time.
     #[serde(default)]
@@ -66,13 +68,15 @@ pub struct Report {
     #[serde(default)]
     pub made_by: String,
     /// When the report was made (RFC 3339, UTC).
+    #[schemars(extend("format" = "date-time"))]
     pub made_at: String,
 }
 
 /// An order, as the audit has it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Order {
     /// When (RFC 3339, UTC).
+    #[schemars(extend("format" = "date-time"))]
     pub at: String,
     /// Who, as `user@host`; `ferry` for a threshold.
     pub by: String,
@@ -94,7 +98,7 @@ impl Order {
 }
 
 /// Users with the same outcome and reason.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Group {
     /// State: failed, conflict or skipped.
     pub state: ItemState,
@@ -115,7 +119,7 @@ pub struct Group {
 }
 
 /// A user with the fields that differ; none when it is missing at Auth0.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Named {
     /// Key in the source.
     pub key: String,
@@ -126,7 +130,7 @@ pub struct Named {
 }
 
 /// Seconds from start to the last batch provisioned, and to the report.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Durations {
     /// From opening the run to starting it.
     pub planning_seconds: Option<f64>,
@@ -141,7 +145,7 @@ pub struct Durations {
 }
 
 /// Use of the tenant's limit.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rate {
     /// Named plan of the limits.
     pub limits: String,

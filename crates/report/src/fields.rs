@@ -7,6 +7,7 @@ use ferry_domain::{
     Code, ItemState, RunId,
     ports::{FailureGroup, ItemFilter, ItemPages, Items, LedgerError},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Codes that say little without the field they speak of.
@@ -18,7 +19,7 @@ const PAGE: i64 = 1_000;
 const BETWEEN: &str = ", ";
 
 /// A field, and how many users a code speaks of it for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FieldCount {
     /// Its name.
     pub field: String,

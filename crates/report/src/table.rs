@@ -8,6 +8,7 @@ use ferry_domain::{
     application::RowIds,
     ports::{AuditLine, ItemFilter, ItemPages, Items, LedgerError, Reports},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -17,7 +18,7 @@ use crate::facts::to_the_second;
 const GROUP: i64 = 500;
 
 /// The application's table at the end of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Table {
     /// Its name.
     pub table: String,
@@ -29,6 +30,7 @@ pub struct Table {
     pub unknown: Option<String>,
     /// When that was (RFC 3339, UTC); `None` where they were looked at just now.
     #[serde(default)]
+    #[schemars(extend("format" = "date-time"))]
     pub as_of: Option<String>,
     /// Ids that were written again since the run ended.
     #[serde(default)]
@@ -36,11 +38,12 @@ pub struct Table {
 }
 
 /// What `run restore-ids` did after a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WrittenAgain {
     /// Number of ids.
     pub ids: i64,
     /// When the last of them were written (RFC 3339, UTC).
+    #[schemars(extend("format" = "date-time"))]
     pub at: String,
 }
 

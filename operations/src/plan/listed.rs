@@ -7,6 +7,7 @@ use ferry_domain::{
     ports::{ItemFilter, ItemPages, ItemView, Planned, SettledGroup},
 };
 use ferry_report::BY_FIELD;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{Access, Error};
@@ -15,7 +16,7 @@ use crate::{Access, Error};
 const PAGE: i64 = 1_000;
 
 /// Records that a rule settled, with the same end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Settled {
     /// Conflict, failed or skipped.
     pub state: ItemState,
@@ -96,7 +97,7 @@ async fn each(
 }
 
 /// A record that would not be sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Record {
     /// File or table, and line or row.
     pub place: String,

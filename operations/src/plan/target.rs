@@ -13,6 +13,7 @@ use ferry_domain::{
     retry::{self, Class},
 };
 use futures_util::{StreamExt, stream};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -27,7 +28,7 @@ const AT_ONCE: usize = 64;
 const TRIES: i32 = 5;
 
 /// What would become of the users, as Auth0 is now.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Predicted {
     /// Users that would be created. Auth0 may still refuse one, by a rule of its own.
     pub create: i64,

@@ -1,10 +1,11 @@
 //! Why a row has no id still, and what to do before the command is given again.
 
 use ferry_domain::{Code, SourceKey, application::RowId, ports::RefusedRow};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A user whose row has not the id of its account.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct NotRestored {
     /// The user's key in the source.
     pub key: SourceKey,
@@ -15,7 +16,7 @@ pub struct NotRestored {
 
 /// Why a row has no id still. Codes are those that runs use, remedies are not: after a run, a user
 /// is not sent again.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct Why {
     /// Reason code.
     pub code: Code,

@@ -1,16 +1,17 @@
 //! Users of a run in a list, page by page. Keys and ids only, as in reports.
 
 use ferry_domain::{
-    Code, ItemSeq, RunId, RunState,
+    Code, ItemSeq, ItemState, RunId, RunState,
     ports::{ListedUser, UserFilter},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Selection;
 use crate::{Access, Error, RunName};
 
 /// A page of the users that a filter means.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Listed {
     /// The run.
     pub run: RunId,
@@ -23,7 +24,7 @@ pub struct Listed {
 }
 
 /// A user in a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct User {
     /// Position in the source.
@@ -31,6 +32,7 @@ pub struct User {
     pub key: String,
     /// File and line, or table and row.
     pub place: String,
+    #[schemars(with = "ItemState")]
     pub state: &'static str,
     pub code: Option<Code>,
     pub auth0_user_id: Option<String>,

@@ -2,19 +2,23 @@
 
 use ferry_domain::{
     BatchId, Code, JobId, RunId,
-    ports::{DeadTry, DeadView, ItemView},
+    ports::{DeadKind, DeadState, DeadTry, DeadView, ItemView},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::to_the_second;
 
 /// A dead letter, without its payload.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "as `DeadView`, which has the words")]
 pub struct Letter {
     pub id: i64,
+    #[schemars(extend("format" = "date-time"))]
     pub at: String,
+    #[schemars(with = "DeadKind")]
     pub kind: &'static str,
+    #[schemars(with = "DeadState")]
     pub state: &'static str,
     pub queue: String,
     pub job: Option<JobId>,
@@ -27,6 +31,7 @@ pub struct Letter {
     pub users: i64,
     pub given_up_by: String,
     pub resolved_by: Option<String>,
+    #[schemars(extend("format" = "date-time"))]
     pub resolved_at: Option<String>,
 }
 
@@ -54,7 +59,7 @@ impl From<&DeadView> for Letter {
 }
 
 /// A dead letter with what to do about it, and what came.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct LetterInFull {
     /// The letter.
     #[serde(flatten)]
@@ -71,12 +76,13 @@ pub struct LetterInFull {
 }
 
 /// A try of a job that counted.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "as `DeadTry`, which has the words")]
 pub struct Try {
     pub number: i32,
     pub code: Code,
     pub took_seconds: f64,
+    #[schemars(extend("format" = "date-time"))]
     pub at: String,
 }
 
@@ -92,7 +98,7 @@ impl From<&DeadTry> for Try {
 }
 
 /// A user of a job that was given up.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct LostUser {
     /// Its key in the source; an address as a short digest.
     pub key: String,
@@ -107,7 +113,7 @@ impl From<&ItemView> for LostUser {
 }
 
 /// Something that came over the queue.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Payload {
     /// Its length.
     pub bytes: usize,

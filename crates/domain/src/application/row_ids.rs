@@ -1,5 +1,6 @@
 //! What the rows of the application's table carry of the ids of users who have an account.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What the table has of the id of one user, who has an account at Auth0.
@@ -35,7 +36,7 @@ impl RowId {
 }
 
 /// The same of many users, as numbers. Field names are part of reports.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RowIds {
     /// Rows that carry the id of their user.
     pub carried: i64,

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -56,7 +57,7 @@ pub struct SourceError {
 }
 
 /// What a person should know of a source as a whole, though no record is refused for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SourceWarning {
     /// Column or property it is about, where there is one.
     pub field: Option<String>,

@@ -2,6 +2,7 @@
 //! process obeys within moments and nothing is lost with one of them.
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -42,7 +43,7 @@ impl Orders {
 }
 
 /// How an order that takes its time came to its end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
     /// All was done.
@@ -55,7 +56,7 @@ pub enum Ended {
 }
 
 /// What came of writing ids back again into an application's table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Restored {
     /// What the rows carried that were looked at.
     #[serde(flatten)]

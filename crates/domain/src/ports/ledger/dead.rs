@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use time::OffsetDateTime;
 
 use super::{Command, ItemView, Result};
@@ -37,7 +38,8 @@ pub struct DeadCount {
 }
 
 /// What a dead letter is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
 pub enum DeadKind {
     /// Something on the queue that could not be taken for a job.
     Payload,
@@ -56,7 +58,8 @@ impl DeadKind {
 }
 
 /// What a person decided on a dead letter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
 pub enum DeadState {
     /// Waits for a person.
     Kept,
