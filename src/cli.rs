@@ -6,8 +6,8 @@ use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
     commands::{
-        audit, batch, check, completions, config, dead, demo, health, man, migrate, plan, queue, run, seed,
-        simulate, stop_all, user, worker,
+        audit, batch, check, completions, config, dead, demo, health, man, migrate, plan, queue, run, schema,
+        seed, simulate, stop_all, user, worker,
     },
     examples,
     made_with::Carried,
@@ -107,6 +107,8 @@ pub enum Command {
     Migrate(migrate::Options),
     /// Write a script with which a shell completes commands and options
     Completions(completions::Options),
+    /// List the schemas of the JSON that commands print, print one, or write all into a folder
+    Schema(schema::Options),
     /// Write pages for man, one for each command, into a folder
     Man(man::Options),
     /// Settings: show, check, template

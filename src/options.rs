@@ -46,8 +46,24 @@ pub enum Output {
     /// A table, for people
     #[default]
     Table,
-    /// One JSON value, for scripts
+    /// One JSON value, for programs; each object names its schema (ferry schema)
     Json,
+    /// JSON too, one object on a line: for a single value the same as json
+    Ndjson,
+}
+
+/// How a list is printed on stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ListOutput {
+    /// A table, for people
+    #[default]
+    Table,
+    /// One JSON value, for programs; each object names its schema (ferry schema)
+    Json,
+    /// Each item as a JSON object on a line of its own
+    Ndjson,
+    /// A header and a line for each item, for spreadsheets
+    Csv,
 }
 
 /// What is said with an order about one run.

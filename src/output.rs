@@ -1,4 +1,4 @@
-//! What people see. Data goes to stdout, talk to stderr.
+//! What people see. Data goes to stdout, talk to stderr. What programs read is in [`crate::printed`].
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -56,12 +56,6 @@ fn note(written: io::Result<()>) {
 /// Part of a line of data on stdout, for lists that are too long to be held.
 pub fn part(text: &str) {
     note(write!(io::stdout(), "{text}"));
-}
-
-/// A value as JSON, on one line.
-pub fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    data(&serde_json::to_string(value)?);
-    Ok(())
 }
 
 /// One line of talk on stderr.

@@ -6,7 +6,7 @@ use ferry_operations::{
     audit::{self, Line},
 };
 
-use crate::{exit::Exit, options::Output, output, setup::Setup, wiring};
+use crate::{exit::Exit, options::ListOutput, output, printed, setup::Setup, wiring};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -18,8 +18,10 @@ pub struct Options {
     pub limit: i64,
     /// How to print the result
     #[arg(long, value_enum, default_value_t)]
-    pub output: Output,
+    pub output: ListOutput,
 }
+
+const COLUMNS: [&str; 6] = ["at", "actor", "action", "run", "reason", "detail"];
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let access = wiring::access(setup).await?;
@@ -29,9 +31,11 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     };
     let lines = audit::list(&access, run, options.limit).await?;
     match options.output {
-        Output::Json => output::json(&lines)?,
-        Output::Table if lines.is_empty() => output::say("Nobody has ordered anything yet."),
-        Output::Table => lines.iter().for_each(print),
+        ListOutput::Json => printed::array(lines)?,
+        ListOutput::Ndjson => printed::lines(lines)?,
+        ListOutput::Csv => printed::csv(COLUMNS, lines)?,
+        ListOutput::Table if lines.is_empty() => output::say("Nobody has ordered anything yet."),
+        ListOutput::Table => lines.iter().for_each(print),
     }
     Ok(Exit::Done)
 }

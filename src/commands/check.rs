@@ -10,15 +10,16 @@ mod table;
 
 use clap::Args;
 use ferry_operations::rate;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{exit::Exit, options::Output, output, settings::Settings, setup::Setup, wiring};
+use crate::{exit::Exit, options::Output, output, printed, settings::Settings, setup::Setup, wiring};
 
 /// Width of a result and its check's name.
 const NAMES: usize = 21;
 
 /// How a check came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Level {
     Ok,
@@ -39,19 +40,21 @@ impl Level {
 }
 
 /// One check.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Line {
     #[serde(rename = "check")]
     name: &'static str,
     #[serde(rename = "result")]
     level: Level,
+    /// What was found.
     found: String,
+    /// What to do; null where all is well.
     remedy: Option<String>,
 }
 
-/// All of them.
-#[derive(Serialize)]
-struct Found<'a> {
+/// All checks, and how many of them are not well.
+#[derive(Serialize, JsonSchema)]
+pub struct Found<'a> {
     checks: &'a [Line],
     errors: usize,
     warnings: usize,
@@ -132,8 +135,8 @@ fn tell(lines: &[Line], form: Output) -> anyhow::Result<Exit> {
     let count = |level: Level| lines.iter().filter(|line| line.level == level).count();
     let (errors, warnings) = (count(Level::Error), count(Level::Warning));
     match form {
-        Output::Json => {
-            output::json(&Found { checks: lines, errors, warnings })?;
+        Output::Json | Output::Ndjson => {
+            printed::object(&Found { checks: lines, errors, warnings })?;
         }
         Output::Table => {
             for line in lines {

@@ -6,6 +6,8 @@
 
 mod outcome;
 
+pub use self::outcome::Summary;
+
 use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context;
@@ -28,6 +30,7 @@ use crate::{
     output::{self, Progress},
     place::Place,
     planted,
+    printed,
     reading::{self, Opened, Reading},
     settings::Settings,
     setup::Setup,
@@ -84,7 +87,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let odd = outcome::not_as_planted(&*access.items, &run, &population).await?;
     let seconds = (SystemClock.now() - started).as_seconds_f64();
     match options.output {
-        Output::Json => output::json(&outcome::summary(&run, seconds, &report))?,
+        Output::Json | Output::Ndjson => printed::object(&outcome::summary(&run, seconds, &report))?,
         Output::Table => outcome::print(&run, &population, seconds, &report, &file),
     }
     for line in &odd {

@@ -3,8 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use clap::Args;
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use crate::{exit::Exit, output};
+use crate::{exit::Exit, options::Output, output, printed};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -14,26 +16,41 @@ pub struct Options {
     /// Ask whether it has to be started again, and not whether it takes work
     #[arg(long)]
     pub live: bool,
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// What a worker answers to the question for its health.
+#[derive(Serialize, JsonSchema)]
+pub struct Health {
+    /// What was asked: `/readyz`, whether it takes work, or `/livez`, whether it may stay.
+    asked: &'static str,
+    /// The address it was asked at.
+    at: String,
+    /// Whether the answer is yes.
+    well: bool,
+    /// The answer, or why there is none.
+    answer: String,
 }
 
 pub async fn run(options: Options) -> anyhow::Result<Exit> {
     let (path, address) = (if options.live { "/livez" } else { "/readyz" }, reachable(options.at));
-    match ferry_telemetry::ask(address, path).await {
-        Ok((200, answer)) => {
-            output::data(&answer);
-            Ok(Exit::Done)
-        }
-        Ok((_, answer)) => {
-            output::say(&answer);
-            Ok(Exit::Internal)
-        }
+    let (well, answer) = match ferry_telemetry::ask(address, path).await {
+        Ok((status, answer)) => (status == 200, answer),
         Err(error) => {
-            output::say(&format!(
-                "no worker answers at http://{address}{path}: {error}; name the address of its --listen with --at"
-            ));
-            Ok(Exit::Internal)
+            let where_else = "name the address of its --listen with --at";
+            (false, format!("no worker answers at http://{address}{path}: {error}; {where_else}"))
         }
+    };
+    match options.output {
+        Output::Json | Output::Ndjson => {
+            printed::object(&Health { asked: path, at: address.to_string(), well, answer })?;
+        }
+        Output::Table if well => output::data(&answer),
+        Output::Table => output::say(&answer),
     }
+    Ok(if well { Exit::Done } else { Exit::Internal })
 }
 
 /// An address to listen on for all networks is none to connect to.

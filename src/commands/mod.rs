@@ -14,6 +14,7 @@ pub mod migrate;
 pub mod plan;
 pub mod queue;
 pub mod run;
+pub mod schema;
 pub mod seed;
 pub mod simulate;
 pub mod stop_all;
@@ -40,6 +41,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
     match &cli.command {
         Command::Completions(options) => return completions::run(cli::command(), options),
         Command::Man(options) => return man::run(cli::command(), options),
+        Command::Schema(options) => return schema::run(options),
         _ => {}
     }
     let setup = match (setup(&cli), &cli.command) {
@@ -74,6 +76,7 @@ async fn run_command(setup: &Setup, command: Command) -> anyhow::Result<Exit> {
         Command::Config(command) => config::run(setup, command),
         Command::Completions(options) => completions::run(cli::command(), &options),
         Command::Man(options) => man::run(cli::command(), &options),
+        Command::Schema(options) => schema::run(&options),
     }
 }
 

@@ -27,12 +27,14 @@ use ferry_operations::{
     start,
 };
 use ferry_sources::Location;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
     exit::Exit,
     lifecycle,
     output::{self, Progress},
+    printed,
     reading::{self, Opened, Reading},
     settings::Settings,
     setup::Setup,
@@ -45,8 +47,10 @@ pub enum Form {
     /// A table, for people
     #[default]
     Table,
-    /// One JSON value, for scripts
+    /// One JSON value, for programs; it names its schema (ferry schema)
     Json,
+    /// The same; with --list only the records of the list, each on a line of its own
+    Ndjson,
     /// A line for each record that would not be sent, as run report prints it
     Csv,
 }
@@ -98,9 +102,10 @@ async fn plan(setup: &Setup, options: &Options) -> anyhow::Result<Exit> {
     let predicted = match options.output {
         Form::Csv => list_csv(&asked).await?,
         Form::Json if options.list => list_json(&asked, &view).await?,
-        Form::Json => {
+        Form::Ndjson if options.list => list_ndjson(&asked).await?,
+        Form::Json | Form::Ndjson => {
             let predicted = asked.predict(&mut |_| {}).await?;
-            output::json(&WithTarget { plan: &view, target: predicted.as_ref() })?;
+            printed::object(&Shown { plan: &view, list: None, target: predicted.as_ref() })?;
             predicted
         }
         Form::Table => print(&asked, &view, options, &setup.settings).await?,
@@ -112,10 +117,14 @@ async fn plan(setup: &Setup, options: &Options) -> anyhow::Result<Exit> {
 }
 
 /// A plan, with what Auth0 has of its users.
-#[derive(Serialize)]
-struct WithTarget<'a> {
+#[derive(Serialize, JsonSchema)]
+pub struct Shown<'a> {
     #[serde(flatten)]
     plan: &'a PlanView,
+    /// With --list the records that would not be sent, and with --target all users too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    list: Option<Vec<Record>>, // never held: it is written while it is read
+    /// What Auth0 has of the users, with --target.
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<&'a Predicted>,
 }
@@ -137,6 +146,15 @@ impl Asked<'_> {
         let predicted = target::predict(self.access, self.made, directory, see, asked).await;
         progress.done();
         Ok(Some(predicted?))
+    }
+
+    /// Each record that would not be sent, then each user that Auth0 was asked for.
+    async fn each_listed(
+        &self,
+        see: &mut (dyn FnMut(&ItemView) + Send),
+    ) -> anyhow::Result<Option<Predicted>> {
+        plan::each_settled(self.access, self.made.run, see).await?;
+        self.predict(see).await
     }
 
     /// Each record that would not be sent, then each user who would not be created.
@@ -266,7 +284,7 @@ async fn list_csv(asked: &Asked<'_>) -> anyhow::Result<Option<Predicted>> {
 /// The plan's object with one more member, `list`, written while it is read, and one with what
 /// Auth0 has.
 async fn list_json(asked: &Asked<'_>, view: &PlanView) -> anyhow::Result<Option<Predicted>> {
-    let object = serde_json::to_string(view)?;
+    let object = printed::text(&Shown { plan: view, list: None, target: None })?;
     output::part(object.strip_suffix('}').unwrap_or(&object)); // an object ends with it
     output::part(",\"list\":[");
     let mut separator = "";
@@ -275,13 +293,22 @@ async fn list_json(asked: &Asked<'_>, view: &PlanView) -> anyhow::Result<Option<
         output::part(&format!("{separator}{json}"));
         separator = ",";
     };
-    plan::each_settled(asked.access, asked.made.run, line).await?;
-    let predicted = asked.predict(line).await?;
+    let predicted = asked.each_listed(line).await?;
     match &predicted {
         None => output::data("]}"),
         Some(predicted) => output::data(&format!("],\"target\":{}}}", serde_json::to_string(predicted)?)),
     }
     Ok(predicted)
+}
+
+/// The records of that list alone.
+async fn list_ndjson(asked: &Asked<'_>) -> anyhow::Result<Option<Predicted>> {
+    let mut wrong = None;
+    let line = &mut |item: &ItemView| {
+        wrong = printed::object(&Record::from(item)).err().or(wrong.take());
+    };
+    let predicted = asked.each_listed(line).await?;
+    wrong.map_or(Ok(predicted), Err)
 }
 
 async fn print(

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use ferry_seed::{SeedError, WriteOptions, Written, population};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -9,6 +10,7 @@ use crate::{
     options::Output,
     output::{self, Progress},
     setup::Setup,
+    printed,
 };
 
 #[derive(Clone, Debug, Args)]
@@ -53,20 +55,23 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     tell(&written, options.output)
 }
 
-/// What was written.
-#[derive(Serialize)]
-struct Done<'a> {
+/// An example application that was written: numbers of rows.
+#[derive(Serialize, JsonSchema)]
+pub struct Done<'a> {
     hospitals: u64,
     wards: u64,
     users: u64,
     permissions: u64,
+    /// Digest of all rows: the same options, the same digest.
     digest: &'a str,
 }
 
 fn tell(written: &Written, form: Output) -> anyhow::Result<Exit> {
     let Written { hospitals, wards, users, permissions, ref digest, .. } = *written;
     match form {
-        Output::Json => output::json(&Done { hospitals, wards, users, permissions, digest })?,
+        Output::Json | Output::Ndjson => {
+            printed::object(&Done { hospitals, wards, users, permissions, digest })?
+        }
         Output::Table => {
             output::data(&format!(
                 "{users} users, {hospitals} hospitals, {wards} wards, {permissions} permissions"

@@ -7,7 +7,7 @@ use crate::{
     consent::{Concerned, Consent},
     exit::Exit,
     options::Output,
-    output,
+    output, printed,
     setup::Setup,
     wiring,
 };
@@ -33,7 +33,7 @@ pub async fn run(setup: &Setup, stop: bool, options: Options) -> anyhow::Result<
     }
     let switched = stop_all::act(&access, &question, options.consent.reason.as_deref()).await?;
     match options.output {
-        Output::Json => output::json(&switched)?,
+        Output::Json | Output::Ndjson => printed::object(&switched)?,
         Output::Table => output::say(told(stop, switched.changed)),
     }
     Ok(Exit::Done)

@@ -9,7 +9,7 @@ use ferry_operations::{
     units::grouped,
 };
 
-use crate::{exit::Exit, options::Output, output, setup::Setup, wiring};
+use crate::{exit::Exit, options::ListOutput, output, printed, setup::Setup, wiring};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -27,21 +27,46 @@ pub struct Options {
     pub after: Option<i64>,
     /// How to print the result
     #[arg(long, value_enum, default_value_t)]
-    pub output: Output,
+    pub output: ListOutput,
 }
+
+/// Without jobs, which are objects of their own.
+const COLUMNS: [&str; 16] = [
+    "number",
+    "batch",
+    "run",
+    "round",
+    "state",
+    "users",
+    "pending",
+    "created",
+    "adopted",
+    "skipped",
+    "conflict",
+    "failed",
+    "cancelled",
+    "verified",
+    "discrepancies",
+    "requests",
+];
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let filter = batch::read(options.filter.as_deref()).map_err(Error::from).context("--where")?;
     let access = wiring::access(setup).await?;
     let listed = batch::list(&access, &options.run, &filter, options.after, options.limit).await?;
-    if options.output == Output::Json {
-        output::json(&listed)?;
-        return Ok(Exit::Done);
-    }
-    if !listed.batches.is_empty() {
-        let header = ["no.", "batch", "round", "state", "users", "pending", "moved", "failed", "jobs"];
-        let rows = listed.batches.iter().map(row).collect();
-        output::data(&output::table(&header, rows, &[0, 2, 4, 5, 6, 7]));
+    match options.output {
+        ListOutput::Json => {
+            printed::object(&listed)?;
+            return Ok(Exit::Done);
+        }
+        ListOutput::Ndjson => printed::lines(&listed.batches)?,
+        ListOutput::Csv => printed::csv(COLUMNS, &listed.batches)?,
+        ListOutput::Table if listed.batches.is_empty() => {}
+        ListOutput::Table => {
+            let header = ["no.", "batch", "round", "state", "users", "pending", "moved", "failed", "jobs"];
+            let rows = listed.batches.iter().map(row).collect();
+            output::data(&output::table(&header, rows, &[0, 2, 4, 5, 6, 7]));
+        }
     }
     output::say(&told(&listed, &options));
     Ok(Exit::Done)

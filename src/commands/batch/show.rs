@@ -3,7 +3,7 @@
 use clap::Args;
 use ferry_operations::batch::{self, Batch};
 
-use crate::{exit::Exit, options::Output, output, setup::Setup, wiring};
+use crate::{exit::Exit, options::Output, output, printed, setup::Setup, wiring};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -18,7 +18,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let access = wiring::access(setup).await?;
     let found = batch::show(&access, &options.batch).await?;
     match options.output {
-        Output::Json => output::json(&found)?,
+        Output::Json | Output::Ndjson => printed::object(&found)?,
         Output::Table => print(&found),
     }
     Ok(Exit::Done)

@@ -1,15 +1,37 @@
 //! `ferry config check`.
 
+use clap::Args;
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use crate::{
     exit::{Exit, usage},
+    options::Output,
     output,
     place::Place,
+    printed,
     setup::Setup,
     tenant,
 };
 
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// Whether settings and environment are complete.
+#[derive(Serialize, JsonSchema)]
+pub struct Checked<'a> {
+    /// Whether nothing is missing or wrong.
+    complete: bool,
+    /// What is missing or wrong, each with what to do.
+    problems: &'a [String],
+}
+
 /// Everything a worker needs, without asking any server: all that is missing or wrong in one list.
-pub fn run(setup: &Setup) -> anyhow::Result<Exit> {
+pub fn run(setup: &Setup, options: &Options) -> anyhow::Result<Exit> {
     let Setup { settings, servers, .. } = setup;
     let mut found = servers.unfilled();
     let mut note = |result: anyhow::Result<()>| {
@@ -32,12 +54,15 @@ pub fn run(setup: &Setup) -> anyhow::Result<Exit> {
     if !settings.source.is_empty() {
         note(settings.mapping().map(drop));
     }
+    if options.output != Output::Table {
+        printed::object(&Checked { complete: found.is_empty(), problems: &found })?;
+    }
     if found.is_empty() {
         output::say("Settings and environment are complete. No server was asked.");
         return Ok(Exit::Done);
     }
-    for line in &found {
-        output::data(&output::folded(line, 0).join("\n"));
+    if options.output == Output::Table {
+        found.iter().for_each(|line| output::data(&output::folded(line, 0).join("\n")));
     }
     Err(usage(match found.len() {
         1 => "1 setting is missing or wrong".to_owned(),

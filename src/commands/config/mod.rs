@@ -4,6 +4,8 @@ mod check;
 mod show;
 mod template;
 
+pub use self::{check::Checked, show::Setting};
+
 use clap::Subcommand;
 
 use crate::{exit::Exit, setup::Setup};
@@ -13,7 +15,7 @@ pub enum Command {
     /// Print every setting with its value and where it came from
     Show(show::Options),
     /// Check whether settings and environment are complete; no server is asked
-    Check,
+    Check(check::Options),
     /// Print a settings file with every setting, its default and what it means
     Template,
 }
@@ -21,7 +23,7 @@ pub enum Command {
 pub fn run(setup: &Setup, command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Show(options) => show::run(setup, options),
-        Command::Check => check::run(setup),
+        Command::Check(options) => check::run(setup, &options),
         Command::Template => template::run(),
     }
 }

@@ -7,7 +7,7 @@ use ferry_operations::{
 
 pub use super::decision::Options;
 use super::decision::agreed;
-use crate::{exit::Exit, options::Output, output, setup::Setup};
+use crate::{exit::Exit, options::Output, output, printed, setup::Setup};
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let Some((access, question)) = agreed(setup, Act::Discard, &options).await? else {
@@ -17,8 +17,8 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     if question.count.letters > 0 {
         output::say(&format!("{} discarded.", counted(done.discarded, "letter")));
     }
-    if options.output == Output::Json {
-        output::json(&done)?;
+    if options.output != Output::Table {
+        printed::object(&done)?;
     }
     Ok(Exit::Done)
 }

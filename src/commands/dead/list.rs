@@ -14,8 +14,8 @@ use time::OffsetDateTime;
 use super::selection::Selection;
 use crate::{
     exit::{Exit, usage},
-    options::Output,
-    output,
+    options::ListOutput,
+    output, printed,
     setup::Setup,
     shown, wiring,
 };
@@ -45,8 +45,27 @@ pub struct Options {
     pub limit: i64,
     /// How to print the result
     #[arg(long, value_enum, default_value_t)]
-    pub output: Output,
+    pub output: ListOutput,
 }
+
+const COLUMNS: [&str; 16] = [
+    "id",
+    "at",
+    "kind",
+    "state",
+    "queue",
+    "job",
+    "run",
+    "batch",
+    "code",
+    "reason",
+    "attempts",
+    "rescues",
+    "users",
+    "given_up_by",
+    "resolved_by",
+    "resolved_at",
+];
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let selected = selected(options.which, options.state)?;
@@ -54,9 +73,11 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let filter = selected.filter(&access).await?;
     let Listed { letters, all } = dead::list(&access, &filter, options.limit).await?;
     match options.output {
-        Output::Json => output::json(&letters.iter().map(Letter::from).collect::<Vec<_>>())?,
-        Output::Table if letters.is_empty() => output::say(nothing(&filter)),
-        Output::Table => {
+        ListOutput::Json => printed::array(letters.iter().map(Letter::from))?,
+        ListOutput::Ndjson => printed::lines(letters.iter().map(Letter::from))?,
+        ListOutput::Csv => printed::csv(COLUMNS, letters.iter().map(Letter::from))?,
+        ListOutput::Table if letters.is_empty() => output::say(nothing(&filter)),
+        ListOutput::Table => {
             let now = access.clock.now();
             let header = ["id", "age", "what", "code", "users", "state", "run"];
             let rows = letters.iter().map(|letter| row(letter, now)).collect();

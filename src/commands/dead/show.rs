@@ -8,7 +8,7 @@ use ferry_operations::{
 };
 
 use super::selection::number;
-use crate::{exit::Exit, options::Output, output, setup::Setup, shown, wiring};
+use crate::{exit::Exit, options::Output, output, printed, setup::Setup, shown, wiring};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -27,7 +27,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let access = wiring::access(setup).await?;
     let (letter, in_full) = dead::show(&access, options.id, options.payload).await?;
     match options.output {
-        Output::Json => output::json(&in_full)?,
+        Output::Json | Output::Ndjson => printed::object(&in_full)?,
         Output::Table => print(&letter, &in_full),
     }
     Ok(Exit::Done)

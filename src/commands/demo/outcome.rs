@@ -7,6 +7,7 @@ use ferry_domain::{
     ports::{ItemFilter, ItemPages, ItemView, Items},
 };
 use ferry_seed::Population;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::output;
@@ -58,14 +59,16 @@ fn compare(item: &ItemView, population: &Population) -> Option<String> {
     ))
 }
 
-/// The object on the last line of `--output json`.
-#[derive(Serialize)]
+/// How a demo ended: the last line of `--output json`.
+#[derive(Serialize, JsonSchema)]
 pub struct Summary {
     pub run: RunId,
     /// The sums; `source` is the sum of the seven others.
     #[serde(flatten)]
     pub tally: Tally,
+    /// Users read back and found as written.
     pub verified: i64,
+    /// Users read back that differ, or were not found.
     pub discrepancies: i64,
     pub duration_seconds: f64,
     /// Where the report is.

@@ -10,7 +10,7 @@ use ferry_operations::{
     views::{JobsOfKind, Window, Worker},
 };
 
-use crate::{exit::Exit, options::Output, output, place::Place, setup::Setup, wiring};
+use crate::{exit::Exit, options::Output, output, place::Place, printed, setup::Setup, wiring};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -23,7 +23,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let access = wiring::access(setup).await?;
     let listing = queue::list(&access, window(setup).await?).await?;
     match options.output {
-        Output::Json => output::json(&listing)?,
+        Output::Json | Output::Ndjson => printed::object(&listing)?,
         Output::Table => print(&listing),
     }
     Ok(Exit::Done)

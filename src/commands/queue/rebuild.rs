@@ -11,6 +11,7 @@ use crate::{
     options::Output,
     output,
     place::Place,
+    printed,
     setup::Setup,
     wiring,
 };
@@ -50,8 +51,8 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
 }
 
 fn end(options: &Options, rebuilt: Rebuilt) -> anyhow::Result<Exit> {
-    if options.output == Output::Json {
-        output::json(&rebuilt)?;
+    if options.output != Output::Table {
+        printed::object(&rebuilt)?;
     }
     Ok(Exit::Done)
 }

@@ -3,7 +3,13 @@
 use clap::{Args, ValueEnum};
 use ferry_operations::{RunName, report, views::IdView};
 
-use crate::{exit::Exit, output, setup::Setup, wiring};
+use crate::{
+    exit::Exit,
+    output,
+    printed::{self, Array},
+    setup::Setup,
+    wiring,
+};
 
 /// Form of an id map.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -11,6 +17,8 @@ pub enum Form {
     /// A header and a line for each user
     #[default]
     Csv,
+    /// One JSON array, for programs; each object names its schema (ferry schema)
+    Json,
     /// A JSON object on a line for each user
     Ndjson,
 }
@@ -37,14 +45,21 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
             };
             report::at_target(&access, run.id, line).await?;
         }
-        Form::Ndjson => {
+        Form::Json | Form::Ndjson => {
+            let mut array = (options.output == Form::Json).then(Array::begin);
             let mut wrong = None;
             let line = &mut |item: &_| {
                 users += 1;
-                wrong = output::json(&IdView::from(item)).err().or(wrong.take());
+                let account = IdView::from(item);
+                let printed = match &mut array {
+                    Some(array) => array.push(&account),
+                    None => printed::object(&account),
+                };
+                wrong = printed.err().or(wrong.take());
             };
             report::at_target(&access, run.id, line).await?;
             wrong.map_or(Ok(()), Err)?;
+            array.into_iter().for_each(Array::end);
         }
     }
     output::say(&format!("{users} of {} users have an account at Auth0.", run.tally.source));

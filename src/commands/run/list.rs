@@ -16,8 +16,9 @@ use time::OffsetDateTime;
 
 use crate::{
     exit::Exit,
-    options::Output,
+    options::ListOutput,
     output::{self, WIDTH},
+    printed,
     setup::Setup,
     wiring,
 };
@@ -29,16 +30,37 @@ pub struct Options {
     pub limit: i64,
     /// How to print the result; the table shows how ids begin, which every command takes
     #[arg(long, value_enum, default_value_t)]
-    pub output: Output,
+    pub output: ListOutput,
 }
+
+const COLUMNS: [&str; 16] = [
+    "run",
+    "state",
+    "migration",
+    "from",
+    "source",
+    "created",
+    "adopted",
+    "pending",
+    "conflict",
+    "failed",
+    "skipped",
+    "cancelled",
+    "created_at",
+    "started_at",
+    "ended_at",
+    "abandoned",
+];
 
 pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let access = wiring::access(setup).await?;
     let runs = access.runs.runs(options.limit).await?;
     match options.output {
-        Output::Json => output::json(&runs.iter().map(RunLine::from).collect::<Vec<_>>())?,
-        Output::Table if runs.is_empty() => output::say("No runs yet. Begin with ferry run start."),
-        Output::Table => {
+        ListOutput::Json => printed::array(runs.iter().map(RunLine::from))?,
+        ListOutput::Ndjson => printed::lines(runs.iter().map(RunLine::from))?,
+        ListOutput::Csv => printed::csv(COLUMNS, runs.iter().map(RunLine::from))?,
+        ListOutput::Table if runs.is_empty() => output::say("No runs yet. Begin with ferry run start."),
+        ListOutput::Table => {
             if Around::of(&access).await?.orders.stop_all() {
                 output::say("All sending is stopped: ferry resume-all");
             }

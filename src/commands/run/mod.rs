@@ -11,6 +11,8 @@ mod show;
 mod start;
 mod watch;
 
+pub use self::restore_ids::Told as Restored;
+
 use clap::Subcommand;
 use ferry_domain::run::RunMove;
 

@@ -13,7 +13,7 @@ use crate::{
     consent::Concerned,
     exit::Exit,
     options::{Order, Output},
-    output,
+    output, printed,
     setup::Setup,
     wiring,
 };
@@ -30,7 +30,7 @@ pub async fn run(setup: &Setup, step: RunMove, options: Order) -> anyhow::Result
     }
     let moved = moves::act(&access, &question, options.consent.reason.as_deref()).await?;
     match options.output {
-        Output::Json => output::json(&moved)?,
+        Output::Json | Output::Ndjson => printed::object(&moved)?,
         Output::Table => output::say(&told(&moved)),
     }
     match moved.after {

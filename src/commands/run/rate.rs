@@ -4,7 +4,7 @@ use clap::Args;
 use ferry_domain::limits::LimitPlan;
 use ferry_operations::{Error, RunName, rate};
 
-use crate::{exit::Exit, options::Output, output, setup::Setup, wiring};
+use crate::{exit::Exit, options::Output, output, printed, setup::Setup, wiring};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -30,7 +30,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
         output::say(&format!("warning: {warning}."));
     }
     match options.output {
-        Output::Json => output::json(&changed)?,
+        Output::Json | Output::Ndjson => printed::object(&changed)?,
         Output::Table => output::say(&told(plan.as_ref(), changed.changed)),
     }
     Ok(Exit::Done)

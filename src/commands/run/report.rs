@@ -6,18 +6,21 @@ use ferry_operations::{
     report::{self, Listed, Shown},
 };
 
-use crate::{exit::Exit, output, setup::Setup, shown, wiring};
+use crate::{exit::Exit, output, printed, setup::Setup, shown, wiring};
 
 /// Form of a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Form {
-    /// Text with tables, for people
+    /// Text with tables, for people; table is the same
     #[default]
+    #[value(alias = "table")]
     Markdown,
     /// One page with tables and plots, which needs no network, for a browser or a printer
     Html,
-    /// One JSON value, for scripts
+    /// One JSON value, for programs; it names its schema (ferry schema)
     Json,
+    /// The same as json: one object on one line
+    Ndjson,
     /// A line for each user that needs a person, or differs at Auth0 from what was written
     Csv,
 }
@@ -51,9 +54,9 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     }
     let Shown { report, standing } = shown::report(&access, &run, options.revision).await?;
     match options.output {
-        Form::Json => output::json(&report)?,
+        Form::Json | Form::Ndjson => printed::object(&report)?,
         Form::Html => output::data(ferry_report::html(&report, &standing).trim_end()),
-        _ => output::data(ferry_report::markdown(&report).trim_end()),
+        Form::Markdown | Form::Csv => output::data(ferry_report::markdown(&report).trim_end()),
     }
     Ok(Exit::Done)
 }

@@ -7,6 +7,7 @@ use ferry_operations::{
     restore::{self, NotRestored, Outcome, Question, Servers, Why},
     units::counted,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -17,16 +18,19 @@ use crate::{
     options::{Order, Output},
     output,
     place::Place,
+    printed,
     setup::Setup,
     tenant, wiring,
 };
 
-#[derive(Serialize)]
-struct Told<'a> {
+/// What came of writing ids again.
+#[derive(Serialize, JsonSchema)]
+pub struct Told<'a> {
     #[serde(flatten)]
     restored: Restored,
     /// Users that were not come to, where something ended it before.
     left: i64,
+    /// Users whose row has no id still, and what to do.
     not_restored: &'a [NotRestored],
 }
 
@@ -58,9 +62,9 @@ pub async fn run(setup: &Setup, options: Order) -> anyhow::Result<Exit> {
     let servers = Servers { application: &*application, directory: &*target.directory };
     let done = with_progress(&access, servers, &question, &options, &stop).await?;
     match options.output {
-        Output::Json => {
+        Output::Json | Output::Ndjson => {
             let (restored, left) = (done.restored, left(&question, &done));
-            output::json(&Told { restored, left, not_restored: &done.not_restored })?;
+            printed::object(&Told { restored, left, not_restored: &done.not_restored })?;
         }
         Output::Table => tell(&question, &done),
     }

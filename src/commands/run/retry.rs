@@ -13,7 +13,7 @@ use crate::{
     consent::{Concerned, Consent},
     exit::Exit,
     options::Output,
-    output,
+    output, printed,
     setup::Setup,
     wiring,
 };
@@ -53,7 +53,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     }
     let retried = retry::act(&access, &question, options.consent.reason.as_deref()).await?;
     match options.output {
-        Output::Json => output::json(&retried)?,
+        Output::Json | Output::Ndjson => printed::object(&retried)?,
         Output::Table if question.users > 0 => output::say(&told(&retried)),
         Output::Table => {}
     }

@@ -9,7 +9,7 @@ use ferry_operations::{
 };
 use time::OffsetDateTime;
 
-use crate::{exit::Exit, options::Output, output, setup::Setup, wiring};
+use crate::{exit::Exit, options::Output, output, printed, setup::Setup, wiring};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -25,7 +25,9 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let run = access.run(access.named(&options.run).await?).await?;
     let table = report::table(&access, &run).await?;
     match options.output {
-        Output::Json => output::json(&RunInFull { table, ..RunInFull::at(&run, access.clock.now()) })?,
+        Output::Json | Output::Ndjson => {
+            printed::object(&RunInFull { table, ..RunInFull::at(&run, access.clock.now()) })?
+        }
         Output::Table => {
             let around = Around::of(&access).await?;
             let jobs = access.jobs.job_counts(run.id).await?;

@@ -24,6 +24,7 @@ use crate::{
     options::Output,
     output::{self, Progress},
     place::Place,
+    printed,
     reading::{self, Opened, Reading},
     servers::Servers,
     settings::{self, Flag},
@@ -158,7 +159,7 @@ async fn begin(
     let started = start::begin(access, question).await?;
     traces::record_start(&setup.traces, started.run, began, planned.tally.pending);
     match options.output {
-        Output::Json => output::json(&started)?,
+        Output::Json | Output::Ndjson => printed::object(&started)?,
         Output::Table => {
             output::data(&started.run.to_string());
             output::say(&format!("Started. Workers: {}", command("ferry worker", places, &setup.servers)));

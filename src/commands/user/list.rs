@@ -1,7 +1,7 @@
 //! `ferry user list`: users of a run that a filter means, page by page.
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use ferry_domain::shell;
 use ferry_operations::{
     Error, RunName,
@@ -9,19 +9,7 @@ use ferry_operations::{
     user::{self, Listed, Selection, User},
 };
 
-use crate::{exit::Exit, output, setup::Setup, wiring};
-
-/// Form of a list.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Form {
-    /// A table, for people
-    #[default]
-    Table,
-    /// One JSON value, for scripts
-    Json,
-    /// A header and a line for each user
-    Csv,
-}
+use crate::{exit::Exit, options::ListOutput, output, printed, setup::Setup, wiring};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -39,7 +27,7 @@ pub struct Options {
     pub after: i64,
     /// How to print the result
     #[arg(long, value_enum, default_value_t)]
-    pub output: Form,
+    pub output: ListOutput,
 }
 
 const COLUMNS: [&str; 6] = ["key", "place", "state", "code", "auth0_user_id", "batch"];
@@ -55,19 +43,20 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let of_application = selection.has_properties();
     let listed = user::list(&access, &options.run, selection, after, limit).await?;
     match options.output {
-        Form::Json => {
-            output::json(&listed)?;
+        ListOutput::Json => {
+            printed::object(&listed)?;
             return Ok(Exit::Done);
         }
-        Form::Csv => {
+        ListOutput::Ndjson => printed::lines(&listed.users)?,
+        ListOutput::Csv => {
             output::part(&ferry_report::cells(COLUMNS.map(str::to_owned)));
             listed.users.iter().for_each(|user| output::part(&ferry_report::cells(cells(user, ""))));
         }
-        Form::Table if !listed.users.is_empty() => {
+        ListOutput::Table if !listed.users.is_empty() => {
             let rows = listed.users.iter().map(|user| cells(user, "-").to_vec()).collect();
             output::data(&output::table(&COLUMNS, rows, &[]));
         }
-        Form::Table => {}
+        ListOutput::Table => {}
     }
     output::say(&told(&listed, &options));
     if of_application && listed.matching == 0 {

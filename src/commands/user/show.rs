@@ -9,7 +9,7 @@ use ferry_operations::{
     user::{self, AccountNow, Job, Target, UserView},
 };
 
-use crate::{exit::Exit, options::Output, output, setup::Setup, tenant, wiring};
+use crate::{exit::Exit, options::Output, output, printed, setup::Setup, tenant, wiring};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -42,7 +42,8 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     progress.done();
     let found = found?;
     match options.output {
-        Output::Json => output::json(&found)?,
+        Output::Json => printed::array(found)?,
+        Output::Ndjson => printed::lines(found)?,
         Output::Table => found.iter().enumerate().for_each(|(at, user)| print(at, user)),
     }
     Ok(Exit::Done)

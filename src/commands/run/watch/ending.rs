@@ -6,7 +6,7 @@ use ferry_report::Table;
 use time::OffsetDateTime;
 
 use super::Form;
-use crate::{exit::Exit, output};
+use crate::{exit::Exit, output, printed};
 
 /// Prints it; the exit code is the run's.
 pub async fn tell(access: &Access, run: &RunView, form: Form) -> anyhow::Result<Exit> {
@@ -18,7 +18,7 @@ pub async fn tell(access: &Access, run: &RunView, form: Form) -> anyhow::Result<
             output::data(&output::folded(&waits::abandoned(run), 0).join("\n"));
         }
         Form::Table => print(run, table, now),
-        Form::Json | Form::Ndjson => output::json(&RunInFull { table, ..RunInFull::at(run, now) })?,
+        Form::Json | Form::Ndjson => printed::object(&RunInFull { table, ..RunInFull::at(run, now) })?,
     }
     Ok(exit)
 }

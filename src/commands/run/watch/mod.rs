@@ -34,7 +34,7 @@ pub enum Form {
     /// How it ended, in one line
     #[default]
     Table,
-    /// The run at its end, as one JSON value
+    /// The run at its end, as one JSON value; it names its schema (ferry schema)
     Json,
     /// The run as a JSON value on a line, now, whenever it changes, and at its end
     Ndjson,

@@ -17,7 +17,10 @@ use super::{
     Form, Watched,
     following::{EVERY, Following, Seen},
 };
-use crate::output::{self, Progress};
+use crate::{
+    output::{self, Progress},
+    printed,
+};
 
 /// Pause between two looks at the application's table.
 const TABLE_EVERY: Duration = Duration::from_secs(3);
@@ -83,7 +86,7 @@ impl Lines {
             // Without what time alone changes.
             let object = serde_json::to_string(&RunInFull::from(run))?;
             if self.printed.as_ref() != Some(&object) {
-                output::json(&RunInFull::at(run, now))?;
+                printed::object(&RunInFull::at(run, now))?;
                 self.printed = Some(object);
             }
         }
