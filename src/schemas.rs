@@ -2,7 +2,7 @@
 //!
 //! The list below is the only place for names and versions; the schemas themselves are derived from
 //! the types that are printed. A version is raised when a field is taken away, is renamed or means
-//! something else; a new field leaves it. ADR 0022 has the reasons.
+//! something else; a new field leaves it. ADR 0023 has the reasons.
 
 use ferry_operations::{audit, batch, dead, moves, plan, queue, rate, retry, start, stop_all, user, views};
 use ferry_report::Report;

@@ -28,6 +28,7 @@ mod page;
 mod places;
 mod plans;
 mod predictions;
+mod printed;
 mod production;
 mod reasons;
 mod redis_servers;
