@@ -101,6 +101,7 @@ async fn dead_letters(checked: &mut Checked<'_>, run: &str) {
     checked.does("dead discard --code UNDECODABLE --yes", "ferry.letters_discarded/1");
     checked.does("dead redrive --yes", "ferry.letters_redriven/1");
     checked.is_a_list("dead list --state all");
+    checked.assert_csv("dead list --state all");
 }
 
 async fn while_a_worker_works(checked: &mut Checked<'_>, world: &Embedded, run: &str) {
