@@ -9,8 +9,8 @@ use crate::{
     exit::{Exit, refused, usage},
     options::Output,
     output::{self, Progress},
-    setup::Setup,
     printed,
+    setup::Setup,
 };
 
 #[derive(Clone, Debug, Args)]

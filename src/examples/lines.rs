@@ -251,6 +251,14 @@ pub const EXAMPLES: &[(&str, &[Example])] = &[
             ("ferry completions fish > ~/.config/fish/completions/ferry.fish", "for fish"),
         ],
     ),
+    (
+        "schema",
+        &[
+            ("ferry schema", "names, and the commands that print them"),
+            ("ferry schema run > run.schema.json", "one, as JSON Schema"),
+            ("ferry schema --all schemas", "all of them, into a folder"),
+        ],
+    ),
     ("man", &[("ferry man pages && man pages/ferry.1", "into a folder, and read one")]),
     (
         "config show",

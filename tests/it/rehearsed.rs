@@ -12,7 +12,7 @@ async fn accounts_of_the_example_are_adopted_or_in_conflict_and_a_log_for_machin
     let address = format!("127.0.0.1:{}", free_port());
     let simulate = place.ferry(&["simulate", "--example", "400", "--listen", &address]);
     let tenant = Worker::start(simulate, &place.path("simulate.log"));
-    let planted = "10 accounts of the example are there already.";
+    let planted = "4 accounts of the example are there already.";
     until("its accounts are there", async || tenant.said().contains(planted)).await;
     place.set("AUTH0_BASE_URL", format!("http://{address}"));
     place.must(&["seed", "--target", "app.db", "--users", "400"]);
@@ -22,7 +22,7 @@ async fn accounts_of_the_example_are_adopted_or_in_conflict_and_a_log_for_machin
     let mut worker = Worker::start(command, &place.path("worker.log"));
     let show = || place.json(&["run", "show", &run, "--output", "json"]);
     until("the run is sealed", async || show()["state"] == "sealed").await;
-    assert_eq!((&show()["adopted"], &show()["conflict"]), (&5.into(), &5.into()), "{}", show());
+    assert_eq!((&show()["adopted"], &show()["conflict"]), (&2.into(), &2.into()), "{}", show());
     assert_eq!(worker.stop(), 0);
     let log = worker.said();
     for line in log.lines() {
