@@ -12,5 +12,6 @@ pub fn plant(simulator: &Simulator, example: &Population) -> usize {
             ..PlantedUser::new(&user.email)
         })
     };
-    example.existing().map(plant).count()
+    let ids: Vec<String> = example.existing().map(plant).collect();
+    ids.len()
 }

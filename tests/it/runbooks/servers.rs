@@ -15,7 +15,8 @@ async fn the_ledger_does_not_answer() {
     let address = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5_432));
     let server = tokio::net::lookup_host(address).await.unwrap().next().unwrap();
     let proxy = Proxy::before(server).await;
-    (url.set_host(Some("127.0.0.1")).unwrap(), url.set_port(Some(proxy.port)).unwrap());
+    url.set_host(Some("127.0.0.1")).unwrap();
+    url.set_port(Some(proxy.port)).unwrap();
     world.place.set("DATABASE_URL", url.as_str());
     world.worker(&[]);
     world.until(&run, "moving", |shown| shown["created"].as_i64() > Some(0)).await;
