@@ -1,4 +1,4 @@
-//! Examples in the help of each command. They stand here together, so that one test can type them all.
+//! Examples in the help of each command. They are here together, so that one test can type them all.
 
 mod lines;
 
@@ -31,7 +31,7 @@ fn with(command: Command, text: &str) -> Command {
     command.after_help(format!("{told}{text}"))
 }
 
-/// What each does stands above it, so that narrow terminals break no columns.
+/// What each does is above it, so that narrow terminals break no columns.
 fn text(words: &str) -> Option<String> {
     let (_, examples) = EXAMPLES.iter().find(|(of, _)| *of == words)?;
     let one = |(line, does): &Example| format!("\n  # {does}\n  {line}");

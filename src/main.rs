@@ -64,7 +64,7 @@ fn main() -> ExitCode {
             }
         },
         Err(error) => {
-            eprintln!("ferry: {}", told(&error));
+            output::last_word(&format!("ferry: {}", told(&error)));
             exit::of(&error).into()
         }
     }

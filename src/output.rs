@@ -74,11 +74,20 @@ pub fn remark_as_json() {
 /// What a process that works for long says of itself, whatever the level of its log: on stderr, where
 /// its log goes, too.
 pub fn remark(line: &str) {
+    told_as("INFO", line);
+}
+
+/// Why a process ends with an error.
+pub fn last_word(line: &str) {
+    told_as("ERROR", line);
+}
+
+fn told_as(level: &str, line: &str) {
     if !FOR_MACHINES.load(Ordering::Relaxed) {
         return say(line);
     }
     let now = SystemClock.now().format(&Rfc3339).unwrap_or_default(); // can't fail between the years 0 and 9999
-    say(&serde_json::json!({ "timestamp": now, "level": "INFO", "message": line, "target": "ferry" })
+    say(&serde_json::json!({ "timestamp": now, "level": level, "message": line, "target": "ferry" })
         .to_string());
 }
 

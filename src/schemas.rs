@@ -180,6 +180,7 @@ mod tests {
             let text = document.to_string();
             let link = text.find("[`").map(|at| &text[at..(at + 40).min(text.len())]);
             assert_eq!(link, None, "{}: a link of the code's documentation says nothing here", known.id);
+            assert!(!text.contains("`None`"), "{}: in JSON it is null", known.id);
         }
     }
 }

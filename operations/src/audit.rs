@@ -16,7 +16,7 @@ pub struct Line {
     pub actor: String,
     /// The word of the command line.
     pub action: String,
-    /// The run it was about; `None` where it was about all.
+    /// The run it was about; null where it was about all.
     pub run: Option<RunId>,
     /// Why, in their words.
     pub reason: Option<String>,

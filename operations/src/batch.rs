@@ -43,7 +43,7 @@ pub struct Listed {
     pub matching: i64,
     /// The page, in order.
     pub batches: Vec<Batch>,
-    /// Where the next page begins: its `after`; `None` on the last page.
+    /// Where the next page begins: its `after`; null on the last page.
     pub next_after: Option<i64>,
 }
 

@@ -2,7 +2,7 @@
 //! which must hold; several values of one key are separated by commas.
 //!
 //! `state=failed code=EMAIL_INVALID,EMAIL_MISSING` means what it says. A value with a space or a comma
-//! in it stands in quotes, single or double: `hospital="St. Mary"`. Rejected: `or` and comparisons,
+//! in it is put in quotes, single or double: `hospital="St. Mary"`. Rejected: `or` and comparisons,
 //! which no key needs.
 
 use std::{fmt::Display, str::FromStr};

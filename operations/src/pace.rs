@@ -19,8 +19,8 @@ use crate::units;
 const WINDOW: Duration = Duration::from_secs(30);
 /// A shorter look says too little.
 const LEAST: Duration = Duration::from_secs(5);
-/// So often a run has to have moved since it stood still, for that to be no part of its speed: one that
-/// moves every few seconds only is slow.
+/// Number of moves after a standstill before the standstill is left out of the speed: a run that moves
+/// every few seconds only is slow.
 const MOVES: usize = 5;
 /// A shorter look at reading back says too little: batches that are read beside one another end together.
 const LEAST_READING: Duration = Duration::from_secs(15);

@@ -25,7 +25,7 @@ pub struct Listing {
     pub stop_all: bool,
     /// Jobs by kind.
     pub kinds: Vec<JobsOfKind>,
-    /// What the queue holds; `None` where it is in the memory of the worker.
+    /// What the queue holds; null where it is in the memory of the worker.
     pub window: Option<Window>,
     /// Worker processes.
     pub workers: Vec<Worker>,

@@ -43,7 +43,7 @@ pub fn named(name: &str) -> Result<Option<LimitPlan>, Refusal> {
 pub struct Changed {
     /// Id of the run.
     pub run: RunId,
-    /// The plan set before; `None` for the settings'.
+    /// The plan set before; null for the settings'.
     pub before: Option<String>,
     /// The plan set now.
     pub after: Option<String>,

@@ -103,7 +103,7 @@ pub struct Retried {
     pub retried: i64,
     /// Users left alone.
     pub left: i64,
-    /// Their batches; `None` where no user is tried again.
+    /// Their batches; null where no user is tried again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batches: Option<i64>,
     /// The round they are in.

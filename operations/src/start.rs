@@ -148,7 +148,7 @@ pub struct Started {
     pub conflict: i64,
     /// Batches to provision.
     pub batches: i64,
-    /// What it takes at least of the limits; `None` without a limit.
+    /// What it takes at least of the limits; null without a limit.
     pub estimate: Option<Estimate>,
 }
 

@@ -99,9 +99,9 @@ pub struct RunInFull {
     pub started_at: Option<String>,
     #[schemars(extend("format" = "date-time"))]
     pub ended_at: Option<String>,
-    /// From its start to its end, or until now; `None` where time was not looked at.
+    /// From its start to its end, or until now; null where time was not looked at.
     pub elapsed_seconds: Option<u64>,
-    /// Users made or adopted in a second, on average since the start; `None` where it does not run.
+    /// Users made or adopted in a second, on average since the start; null where it does not run.
     pub users_per_second: Option<f64>,
     /// Until everybody is read back, at this speed.
     pub eta_seconds: Option<u64>,
@@ -199,7 +199,7 @@ pub fn jobs_of_kinds(counted: &[QueueCount]) -> Vec<JobsOfKind> {
 /// What the queue holds of the jobs that were sent to it.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Window {
-    /// Jobs waiting or in flight; `None` where it could not be asked.
+    /// Jobs waiting or in flight; null where it could not be asked.
     pub held: Option<usize>,
     /// The most it may hold.
     pub size: i64,

@@ -13,7 +13,9 @@ use ferry_operations::rate;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{exit::Exit, options::Output, output, printed, settings::Settings, setup::Setup, wiring};
+use crate::{
+    exit::Exit, options::Output, output, place::Place, printed, settings::Settings, setup::Setup, wiring,
+};
 
 /// Width of a result and its check's name.
 const NAMES: usize = 21;
@@ -84,9 +86,14 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     match wiring::ledger_place(&setup.servers).await {
         Ok(place) => {
             ledger::check(&place, setup, &mut lines).await;
-            table::check(&place, setup, &mut lines).await;
-            table::check_ids(&place, setup, &mut lines).await;
-            migration::check(&place, setup, &mut lines).await;
+            match Place::of_application(&setup.servers) {
+                Ok(_) => {
+                    table::check(&place, setup, &mut lines).await;
+                    table::check_ids(&place, setup, &mut lines).await;
+                    migration::check(&place, setup, &mut lines).await;
+                }
+                Err(wrong) => lines.push(error("table", wrong, "Correct DATABASE_URL or DATABASE_URL_FILE.")),
+            }
             redis::check(&place, setup, &mut lines).await;
         }
         Err(wrong) => lines.push(error("ledger", wrong, "Correct DATABASE_URL or FERRY_LEDGER_URL.")),

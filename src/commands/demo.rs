@@ -225,7 +225,7 @@ async fn write_report(access: &Access, run: &RunView, folder: &std::path::Path) 
     for (name, text) in [
         ("report.md", ferry_report::markdown(&report)),
         ("report.html", ferry_report::html(&report, &standing)),
-        ("report.json", serde_json::to_string_pretty(&report)?),
+        ("report.json", printed::text(&report)?),
     ] {
         let path = folder.join(name);
         std::fs::write(&path, text).with_context(|| format!("{} could not be written", path.display()))?;

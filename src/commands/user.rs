@@ -16,7 +16,7 @@ const LIST: &str = "Keys of a filter; all terms must hold, and A,B means one of 
   batch=   the batch's id, or how it begins
   NAME=    what the application knows of a user (app_metadata), such as hospital; app.NAME is the same.
            Of a record that a rule refused, such as EMAIL_INVALID, it is not kept
-A value with a space or a comma in it stands in quotes: --where 'hospital=\"St. Mary\"'";
+A value with a space or a comma in it is put in quotes: --where 'hospital=\"St. Mary\"'";
 
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {

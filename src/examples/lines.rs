@@ -162,7 +162,7 @@ pub const EXAMPLES: &[(&str, &[Example])] = &[
         "stop-all",
         &[(
             "ferry stop-all --yes --reason \"tenant is looked at\"",
-            "at once, for every run and every worker",
+            "immediately, for every run and every worker",
         )],
     ),
     ("resume-all", &[("ferry resume-all --reason \"tenant is well\"", "asks, then lets workers send again")]),

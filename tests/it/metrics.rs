@@ -38,6 +38,7 @@ const PRIVATE: &str = "grace.hopper@hospital.example";
 fn rate() -> LimiterFigures {
     let group = |allowed_per_second| GroupFigures { granted: 30, allowed_per_second };
     LimiterFigures {
+        kept: None,
         groups: [group(Some(12.5)), group(Some(20.0)), group(None), group(Some(20.0))],
         throttled: 2,
         factor: 0.5,

@@ -31,6 +31,10 @@ async fn accounts_of_the_example_are_adopted_or_in_conflict_and_a_log_for_machin
     for words in ["metrics and health at http://127.0.0.1:", "ferry worker ", "ferry: stopping"] {
         assert!(log.contains(words), "{words}: {log}");
     }
+    place.set("DATABASE_URL", "sqlite://nosuch.db");
+    let ended = place.run(&["worker", "--log-format", "json"]);
+    let last: serde_json::Value = serde_json::from_str(ended.err.lines().last().unwrap()).unwrap();
+    assert!(ended.code != 0 && last["level"] == "ERROR", "{}", ended.all());
     let wrong = place.run(&["simulate", "--example", "3"]);
     assert!(wrong.code == 2 && wrong.err.contains("40"), "{}", wrong.all());
 }

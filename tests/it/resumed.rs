@@ -13,7 +13,7 @@ const OPEN: &str =
 #[tokio::test(flavor = "multi_thread")]
 async fn batches_are_leased_once_more_after_each_resume() {
     let Some(mut world) = World::new("resumed").await else { return };
-    world.place.set("AUTH0_PLAN", "custom:5:5"); // so that no batch ends meanwhile
+    world.place.set("AUTH0_PLAN", "custom:1:1"); // so that no batch ends meanwhile
     let run = world.started(200, &["--batch-size", "50"]);
     let batches = world.number("SELECT count(*) FROM ferry.jobs WHERE kind = 'provision'").await;
     world.worker(&[]);

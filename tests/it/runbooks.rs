@@ -1,5 +1,6 @@
 //! `ops/runbooks`: each command of each page, run by a shell as it is printed, in a world in the state that
-//! its alert is about. What helps by itself (`redrive`, `rebuild`, `resume`) has helped at the end.
+//! its alert is about; of FerryMixedVersions, FerryLabelOverflow and FerryTwoRelays in a slow one, and of
+//! FerryClockSkew the page is read where its command reads it, with a clock that is right. What helps by itself (`redrive`, `rebuild`, `resume`) has helped at the end.
 
 mod failing;
 mod moving;
@@ -51,7 +52,7 @@ impl Page<'_> {
             }
             found.map(|at| unused.remove(&at));
         }
-        assert!(!looking || unused.is_empty(), "{}: {:?} stand in no command", self.alert, self.expected);
+        assert!(!looking || unused.is_empty(), "{}: {:?} are in no command", self.alert, self.expected);
         self
     }
 }
@@ -109,7 +110,7 @@ fn every_page_is_followed_in_a_world_of_its_state() {
     let lists = [waiting::ALERTS, moving::ALERTS, failing::ALERTS, servers::ALERTS];
     let followed: Vec<&str> = lists.concat();
     let distinct: BTreeSet<String> = followed.iter().map(|alert| (*alert).to_owned()).collect();
-    assert_eq!(distinct.len(), followed.len(), "one of them stands twice: {followed:?}");
+    assert_eq!(distinct.len(), followed.len(), "one of them occurs twice: {followed:?}");
     let pages = std::fs::read_dir(FOLDER).unwrap().map(|file| file.unwrap().file_name());
     let pages = pages.filter_map(|name| name.to_str()?.strip_suffix(".md").map(str::to_owned));
     assert_eq!(pages.filter(|page| page != "README").collect::<BTreeSet<_>>(), distinct);

@@ -40,7 +40,7 @@ fn a_secret_in_a_file_is_told_by_its_variable_and_never_shown() {
     place.set("REDIS_URL", "redis://:hunter2@127.0.0.1:1");
     place.set("AUTH0_CLIENT_SECRET", "hunter2");
     place.set("AUTH0_CLIENT_ID", "ferry");
-    place.set("AUTH0_DOMAIN", "acme.eu.auth0.com");
+    place.set("AUTH0_BASE_URL", "http://127.0.0.1:1");
     for name in ["DATABASE_URL", "REDIS_URL", "AUTH0_CLIENT_SECRET"] {
         into_file(&mut place, name);
     }
@@ -52,6 +52,12 @@ fn a_secret_in_a_file_is_told_by_its_variable_and_never_shown() {
         assert_eq!(line["value"], "(in a file, hidden)", "{line}");
         assert_eq!(line["from"], format!("{name}_FILE"), "{line}");
     }
+    place.set("FERRY_LEDGER_URL", "sqlite://ferry.db");
+    let kept = place.env.clone();
+    place.set("DATABASE_URL_FILE", "nosuch");
+    let checked = place.run(&["check"]);
+    assert!(checked.code == 10 && checked.out.contains("DATABASE_URL_FILE"), "{}", checked.all());
+    place.env = kept;
     for args in [&["config", "show"][..], &["run", "list", "--log", "trace"], &["check", "--log", "trace"]] {
         let ran = place.run(args);
         assert!(!ran.all().contains("hunter2"), "{}", ran.all());
@@ -78,7 +84,7 @@ fn a_file_that_gives_no_secret_is_refused_by_the_name_of_its_variable() {
         let mut place = new_place();
         place.set("AUTH0_CLIENT_ID", "ferry");
         place.set("AUTH0_CLIENT_SECRET", "x");
-        place.set("AUTH0_DOMAIN", "acme.eu.auth0.com");
+        place.set("AUTH0_BASE_URL", "http://127.0.0.1:1");
         if name == "REDIS_URL" {
             place.set("DATABASE_URL", "postgres://ann@127.0.0.1:1/clinic");
         }

@@ -9,10 +9,13 @@ use ferry_domain::{
     limits::LimitPlan,
     ports::{
         Clock, Controls, DeadLetters, Directory, Items, Jobs, Leases, Ledger, LedgerError, Limiter,
-        LimiterFigures, Moves, Processes, Queue, Random, Reports, Runs, WaitReason, WorkerRecord,
+        LimiterFigures, Moves, Orders, Processes, Queue, Random, Reports, Runs, WaitReason, WorkerRecord,
     },
 };
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Mutex, Notify},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -136,6 +139,8 @@ pub struct Environment {
     pub(crate) stopping: CancellationToken,
     pub(crate) identity: Identity,
     pub(crate) send_gate: SendGate,
+    /// Held while the ledger is asked for orders.
+    looking: Mutex<()>,
     pub(crate) held: HeldLeases,
     pub(crate) nudge: Notify,
     /// Wakes a process that is not the relay: the relay is dead.
@@ -167,6 +172,7 @@ impl Environment {
         Environment {
             directory: Guarded::new(directory, random.clone(), figures.clone()),
             send_gate: SendGate::new(figures.clone()),
+            looking: Mutex::default(),
             identity: Identity::new(worker),
             held: HeldLeases::default(),
             nudge: Notify::new(),
@@ -230,14 +236,19 @@ impl Environment {
     /// second old, and the run may have begun or been resumed since. Otherwise each batch would be
     /// handed back and sent again until the next look.
     pub(crate) async fn look_again(&self, run: RunId, kind: JobKind) {
-        if self.send_gate.allows(run, kind) {
-            return;
+        if !self.send_gate.allows(run, kind) {
+            self.look().await;
         }
+    }
+
+    /// Asks what operators want. One question at a time: an older answer must not undo a newer one.
+    pub(crate) async fn look(&self) -> Option<Orders> {
+        let _one = self.looking.lock().await;
         let heard = self.controls.orders().await;
         self.send_gate.note(&heard);
-        if let Ok(orders) = heard {
-            self.send_gate.heard(orders);
-        }
+        let orders = heard.ok()?;
+        self.send_gate.heard(orders.clone());
+        Some(orders)
     }
 
     /// Milliseconds since the process began, by its steady clock.
@@ -297,9 +308,7 @@ impl Environment {
             return None;
         }
         let waiting = self.limiter.waiting()?;
-        Some(WaitReason(match limit.remark() {
-            Some(remark) => format!("{waiting}; {remark}"),
-            None => waiting.to_string(),
-        }))
+        let remarks = [limit.kept_remark(), limit.remark()].into_iter().flatten();
+        Some(WaitReason(remarks.fold(waiting.to_string(), |told, remark| format!("{told}; {remark}"))))
     }
 }

@@ -11,8 +11,8 @@ use crate::{
     record::{Email, UserRecord},
 };
 
-/// The state of an item. "In flight" is the job's lease, not a state here, so
-/// taking a batch costs one row, not a hundred.
+/// What became of a user.
+// "In flight" is the job's lease, not a state here, so taking a batch costs one row, not a hundred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ItemState {

@@ -174,7 +174,11 @@ impl LimitPlan {
             Some((size, f64::from(size) / f64::from(own)))
         };
         let (size, share) = sizes.iter().filter_map(share).min_by(|(_, a), (_, b)| a.total_cmp(b))?;
-        let fits = |plan: &LimitPlan| sizes.iter().all(|(group, size)| size_of(plan, *group) == Some(*size));
+        // With these buckets, and no faster than what is asked for.
+        let fits = |plan: &LimitPlan| {
+            let slower = |group: Group| plan.per_second_of(group) <= self.per_second_of(group);
+            sizes.iter().all(|&(group, size)| size_of(plan, group) == Some(size) && slower(group))
+        };
         if fits(settings) {
             return Some(settings.clone());
         }

@@ -128,7 +128,7 @@ pub(crate) fn reason(error: &sqlx::Error) -> String {
         sqlx::Error::RowNotFound => "an expected row is missing".to_owned(),
         sqlx::Error::BeginFailed => "no transaction could be begun".to_owned(),
         sqlx::Error::Protocol(_) => {
-            "the connection was closed, or what answers is not PostgreSQL: check host and port, and what stands before it"
+            "the connection was closed, or what answers is not PostgreSQL: check host and port, and any proxy between"
                 .to_owned()
         }
         sqlx::Error::Configuration(_) => "its address can't be used: check it and its parameters".to_owned(),

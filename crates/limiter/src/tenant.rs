@@ -159,7 +159,9 @@ impl Limiter for TenantLimiter {
     }
 
     fn figures(&self) -> LimiterFigures {
-        LimiterFigures { named: self.state().named(&self.settings), ..self.inner.figures() }
+        let state = self.state();
+        let kept = (state.kept != state.asked).then(|| state.kept.clone());
+        LimiterFigures { named: state.named(&self.settings), kept, ..self.inner.figures() }
     }
 
     async fn give_back(&self) {
@@ -194,9 +196,13 @@ mod tests {
         let limiter = limiter("private-500");
         answers(&limiter, Group::UserReads, 2, 2);
         assert_eq!(allowed(&limiter), Some(250.0), "two answers may be a mistake");
-        assert_eq!(limiter.figures().named, Some(plan("free")), "but they are told");
+        assert_eq!(
+            (limiter.figures().named, limiter.figures().kept),
+            (Some(plan("free")), None),
+            "but they are told"
+        );
         answers(&limiter, Group::ReadBack, 2, 1);
-        assert_eq!(allowed(&limiter), Some(2.0));
+        assert_eq!((allowed(&limiter), limiter.figures().kept), (Some(2.0), Some(plan("free"))));
         answers(&limiter, Group::UserWrites, 2, 3);
         // The tenant was given a larger plan meanwhile.
         answers(&limiter, Group::UserWrites, 250, 3);
@@ -256,6 +262,9 @@ mod tests {
             answers(&limiter, Group::UserWrites, 50, 3);
             assert_eq!((allowed(&limiter), limiter.figures().named), (Some(50.0), Some(plan("private-100"))));
         }
+        limiter.set_plan(&plan("custom:60:5"));
+        answers(&limiter, Group::UserWrites, 50, 3);
+        assert_eq!(allowed(&limiter), Some(4.0), "a person's slower pace stays slow");
         limiter.set_plan(&plan("private-100"));
         answers(&limiter, Group::UserWrites, 50, 3);
         assert_eq!((allowed(&limiter), limiter.figures().named), (Some(50.0), None));

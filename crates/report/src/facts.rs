@@ -43,7 +43,7 @@ pub struct Report {
     pub discrepancies: i64,
     /// The first discrepancies by name.
     pub discrepant: Vec<Named>,
-    /// What the application's rows carried of the ids at the end; `None` for users from a file,
+    /// What the application's rows carried of the ids at the end; null for users from a file,
     /// and for a report of a run that goes on.
     #[serde(default)]
     pub table: Option<Table>,
@@ -53,7 +53,7 @@ pub struct Report {
     pub durations: Durations,
     /// Use of the tenant's limit.
     pub rate: Rate,
-    /// When its users ended; `None` for a run that was not started, and in a report of a version
+    /// When its users ended; null for a run that was not started, and in a report of a version
     /// that did not keep it.
     #[serde(default)]
     pub course: Option<Course>,
@@ -82,7 +82,7 @@ pub struct Order {
     pub by: String,
     /// The word of the command line.
     pub action: String,
-    /// What was ordered of it: the limits, or what was accepted at the start; `None` where the word says it all.
+    /// What was ordered of it: the limits, or what was accepted at the start; null where the word says it all.
     #[serde(default)]
     pub detail: Option<String>,
     /// Why, in their words.
@@ -92,8 +92,10 @@ pub struct Order {
 impl Order {
     /// `rate: private-500`.
     pub(crate) fn told(&self) -> String {
-        let detail = self.detail.iter().map(|detail| format!(": {detail}"));
-        std::iter::once(self.action.clone()).chain(detail).collect()
+        match &self.detail {
+            Some(detail) => format!("{}: {detail}", self.action),
+            None => self.action.clone(),
+        }
     }
 }
 
@@ -139,7 +141,7 @@ pub struct Durations {
     /// From the start to this report.
     pub total_seconds: Option<f64>,
     /// The least time that creating these users and reading them back takes under the limits of the run's
-    /// start; `None` without a limit, and in a report of an older version.
+    /// start; null without a limit, and in a report of an older version.
     #[serde(default)]
     pub least_seconds: Option<f64>,
 }

@@ -28,7 +28,7 @@ pub struct Table {
     /// Why they could not be looked at.
     #[serde(default)]
     pub unknown: Option<String>,
-    /// When that was (RFC 3339, UTC); `None` where they were looked at just now.
+    /// When that was (RFC 3339, UTC); null where they were looked at just now.
     #[serde(default)]
     #[schemars(extend("format" = "date-time"))]
     pub as_of: Option<String>,

@@ -19,7 +19,7 @@ pub struct Listed {
     pub matching: i64,
     /// The page, in the order of the source.
     pub users: Vec<User>,
-    /// Where the next page begins: its `after`; `None` on the last page.
+    /// Where the next page begins: its `after`; null on the last page.
     pub next_after: Option<i64>,
 }
 

@@ -117,7 +117,7 @@ impl From<&ItemView> for LostUser {
 pub struct Payload {
     /// Its length.
     pub bytes: usize,
-    /// How it begins, escaped; `None` unless it was asked for.
+    /// How it begins, escaped; null unless it was asked for.
     pub first: Option<String>,
 }
 

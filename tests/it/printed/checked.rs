@@ -74,6 +74,8 @@ impl<'a> Checked<'a> {
     pub fn is_a_list(&mut self, line: &str) -> Vec<Value> {
         let [json, ndjson] = ["json", "ndjson"].map(|form| self.print(line, form));
         assert_eq!(json, ndjson, "ferry {line}");
+        let array = self.place.must(&words(line, "json")).out;
+        assert!(array.starts_with('['), "an array, an empty one too: ferry {line}: {array}");
         json
     }
 
@@ -109,6 +111,7 @@ impl<'a> Checked<'a> {
         let rows: Vec<_> = rows.collect();
         assert!(!items.is_empty() && items.len() == rows.len(), "ferry {line}:\n{csv}");
         for (item, row) in items.iter().zip(&rows) {
+            assert_eq!(header.len(), row.len(), "ferry {line}:\n{csv}");
             for (column, cell) in header.iter().zip(row) {
                 let value = item.get(column).unwrap_or_else(|| panic!("{column} is no field of {item}"));
                 let text = match value {

@@ -45,7 +45,7 @@ async fn ledger(world: &World) -> Box<dyn Ledger> {
 #[tokio::test(flavor = "multi_thread")]
 async fn users_fail() {
     let Some(mut world) = world("runbooks: users fail", "custom:20:20").await else { return };
-    let run = world.started(400, &["--batch-size", "20"]);
+    let run = world.started(3_000, &["--batch-size", "20"]);
     let sql = "SELECT lower(trim(email)) FROM users WHERE active AND email ~ '^[a-z0-9.]+@[a-z0-9.-]+$' AND id % 2 = 0";
     let addresses: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut world.connect().await).await.unwrap();
     for email in addresses {

@@ -10,7 +10,8 @@ pub const ALERTS: &[&str] = &["FerryLedgerDown", "FerryQueueDown"];
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ledger_does_not_answer() {
     let Some(mut world) = World::new("runbooks: ledger away").await else { return };
-    let run = world.started(60, &["--batch-size", "20"]);
+    world.place.set("AUTH0_PLAN", "custom:20:20"); // so that it is not over before the cut
+    let run = world.started(200, &["--batch-size", "20"]);
     let mut url = url::Url::parse(&world.database.url).unwrap();
     let address = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5_432));
     let server = tokio::net::lookup_host(address).await.unwrap().next().unwrap();
@@ -23,6 +24,7 @@ async fn the_ledger_does_not_answer() {
     proxy.cut(true);
     all(&["FerryLedgerDown"], &world.place, &run, &[("ferry check", 10, &["error ledger"])]);
     proxy.cut(false);
+    assert_ne!(world.show(&run)["state"], "sealed", "there is something to go on with");
     world.until_sealed(&run).await;
     world.assert_settled(&run).await;
     world.end().await;
@@ -33,6 +35,7 @@ async fn redis_is_away_and_comes_back_empty() {
     let Some(mut world) = World::new("runbooks: queue away").await else { return };
     let Some(mut redis) = OwnRedis::private(&[]) else { return };
     world.place.set("REDIS_URL", redis.url());
+    world.place.set("AUTH0_PLAN", "custom:20:20"); // so that it is not over before the kill
     let run = world.started(300, &["--batch-size", "20"]);
     world.worker(&[]);
     world.until(&run, "moving", |shown| shown["created"].as_i64() > Some(0)).await;
@@ -42,6 +45,7 @@ async fn redis_is_away_and_comes_back_empty() {
     let page = Page { alert: "FerryQueueDown", place: &world.place, run: &run, expected };
     page.look();
     redis.up();
+    assert_ne!(world.show(&run)["state"], "sealed", "there is something to go on with");
     page.mend();
     world.until_sealed(&run).await;
     world.assert_settled(&run).await;

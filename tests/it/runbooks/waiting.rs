@@ -53,9 +53,9 @@ async fn a_person_stopped_it() {
     let Some(mut world) = World::new("runbooks: paused").await else { return };
     world.place.set("FERRY_OPERATOR", "ann");
     let run = world.started(60, &["--batch-size", "20"]);
-    world.worker(&[]);
     world.place.must(&["run", "pause", &run, "--yes", "--reason", "clinic is asked"]);
     world.place.must(&["stop-all", "--yes", "--reason", "tenant is looked at"]);
+    world.worker(&[]);
     let page = |alert, expected| Page { alert, place: &world.place, run: &run, expected };
     let stopped: &[_] = &[
         ("ferry run show", 0, &["all sending is stopped"][..]),

@@ -33,7 +33,6 @@ pub(crate) async fn provision(
     hold: &HeldLease,
 ) -> Result<Ended, LedgerError> {
     let run = env.runs.run_now(lease.of.run).await?;
-    env.look_again(lease.of.run, JobKind::Provision).await;
     if let Some(ended) = of_another_tenant(env, &run) {
         return Ok(ended);
     }
@@ -43,6 +42,7 @@ pub(crate) async fn provision(
     if run.state != RunState::Running {
         return Ok(Ended::With(handed_back()));
     }
+    env.look_again(lease.of.run, JobKind::Provision).await;
     let mut items = env.timed(LedgerStep::ReadBatch, env.items.pending_items(lease)).await?;
     if items.is_empty() {
         return Ok(Ended::With(Verdict::Done));

@@ -25,13 +25,13 @@ pub(crate) async fn verify(
     hold: &HeldLease,
 ) -> Result<Ended, LedgerError> {
     let run = env.runs.run_now(lease.of.run).await?;
-    env.look_again(lease.of.run, JobKind::Verify).await;
     if let Some(ended) = of_another_tenant(env, &run) {
         return Ok(ended);
     }
     if !matches!(run.state, RunState::Running | RunState::Cancelling) {
         return Ok(Ended::With(handed_back()));
     }
+    env.look_again(lease.of.run, JobKind::Verify).await;
     let items = env.timed(LedgerStep::ReadBatch, env.items.items_at_target(lease)).await?;
     let items = left(items, env.reports.unread(lease).await?);
     let mut unread: BTreeMap<ItemSeq, Discrepancy> = items.iter().filter_map(not_read).collect();

@@ -15,14 +15,11 @@ pub(crate) async fn controls(env: &Environment, end: &CancellationToken) {
     let mut rate: Option<String> = None;
     let mut told: Option<String> = None;
     loop {
-        let heard = env.controls.orders().await;
-        env.send_gate.note(&heard);
-        if let Ok(orders) = heard {
-            if orders.rate != rate {
-                set_rate(env, orders.rate.as_deref());
-                rate.clone_from(&orders.rate);
-            }
-            env.send_gate.heard(orders);
+        if let Some(orders) = env.look().await
+            && orders.rate != rate
+        {
+            set_rate(env, orders.rate.as_deref());
+            rate = orders.rate;
         }
         let waits = env.waiting_for();
         // What a person may have to act on is told now; a limit comes and goes all the time.

@@ -90,6 +90,8 @@ pub struct LimiterFigures {
     pub foreign: u64,
     /// The plan that the tenant's headers name, where it is smaller than the one asked for.
     pub named: Option<LimitPlan>,
+    /// The plan that is kept instead of the one asked for, once enough answers named it.
+    pub kept: Option<LimitPlan>,
     /// Answers with 429 since the rate was last the plan's, to all processes that share it as far
     /// as this one knows; 0 while `factor` is 1.
     pub slowed_by: u64,
@@ -107,7 +109,13 @@ pub struct Alone {
 }
 
 impl LimiterFigures {
-    /// Why the pace is not the one asked for, in words: "slowed to 34 % after 398 answers 429".
+    /// Which plan is kept instead of the one asked for, in words.
+    pub fn kept_remark(&self) -> Option<String> {
+        let plan = self.kept.as_ref()?;
+        Some(format!("the tenant's answers name a smaller limit than was asked for, so {plan} is kept"))
+    }
+
+    /// Why the pace is not the plan's, in words: "slowed to 34 % after 398 answers 429".
     pub fn remark(&self) -> Option<String> {
         let percent = |share: f64| (share * 100.0).round() as u64;
         let slowed =
@@ -120,10 +128,7 @@ impl LimiterFigures {
             let why = if refused { "refuses the limiter's script" } else { "does not answer the limiter" };
             format!("Redis {why}, so this worker keeps to {} % of the limit", percent(share).max(1))
         });
-        let named = self.named.as_ref().map(|plan| {
-            format!("the tenant's answers name a smaller limit than was asked for, so {plan} is kept")
-        });
-        let remarks: Vec<String> = named.into_iter().chain(alone).chain(slowed).collect();
+        let remarks: Vec<String> = alone.into_iter().chain(slowed).collect();
         (!remarks.is_empty()).then(|| remarks.join("; "))
     }
 }
@@ -191,8 +196,11 @@ mod tests {
             of(1.0, 0, alone(true)).as_deref(),
             Some("Redis refuses the limiter's script, so this worker keeps to 10 % of the limit")
         );
-        let named = LimiterFigures { factor: 1.0, named: "free".parse().ok(), ..LimiterFigures::default() };
-        assert!(named.remark().unwrap().ends_with("so free is kept"), "{named:?}");
+        let kept = LimiterFigures { factor: 1.0, kept: "free".parse().ok(), ..LimiterFigures::default() };
+        assert!(
+            kept.kept_remark().unwrap().ends_with("so free is kept") && kept.remark().is_none(),
+            "{kept:?}"
+        );
         let both = of(0.8, 2, alone(false)).unwrap();
         assert!(
             both.contains("Redis does not answer the limiter") && both.ends_with("after 2 answers 429"),

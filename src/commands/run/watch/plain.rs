@@ -26,14 +26,14 @@ use crate::{
 const TABLE_EVERY: Duration = Duration::from_secs(3);
 
 /// Prints how far the run is, until it ends or `stop` comes.
-/// A bar on a terminal, unless `lines` are wished.
+/// A bar on a terminal, unless `plain`.
 pub async fn run(
     mut following: Following,
     form: Form,
-    lines: bool,
+    plain: bool,
     stop: &CancellationToken,
 ) -> anyhow::Result<Watched> {
-    let progress = if lines { Progress::lines } else { Progress::tall };
+    let progress = if plain { Progress::lines } else { Progress::tall };
     let mut lines = Lines::new(form, progress("users", 1)); // what is counted comes with each look
     loop {
         let why = match following.look().await? {
