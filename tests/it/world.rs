@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use ferry_simulator::{Config, Simulator};
+use ferry_simulator::{Config, Faults, Simulator};
 use ferry_testbed::{Database, Worker, comes_true, forget, redis_at};
 pub use ferry_testbed::{Place, Ran};
 use serde_json::Value;
@@ -41,6 +41,15 @@ pub struct World {
 impl World {
     pub async fn new(test: &str) -> Option<World> {
         Self::with(test, Config::default()).await
+    }
+
+    /// A tenant that keeps the limits `simulated`; Ferry is set to the limits `told`.
+    pub async fn limited(test: &str, simulated: &str, told: &str) -> Option<World> {
+        let faults = Faults { latency_ms: 50, ..Faults::default() };
+        let config = Config { faults, limits: simulated.parse().unwrap(), ..Config::default() };
+        let mut world = Self::with(test, config).await?;
+        world.place.set("AUTH0_PLAN", told);
+        Some(world)
     }
 
     pub async fn with(test: &str, simulated: Config) -> Option<World> {

@@ -2,19 +2,9 @@
 
 use std::time::Duration;
 
-use ferry_simulator::{Config, Faults};
 use ferry_testbed::{OwnRedis, comes_true, redis_at};
 
 use crate::world::World;
-
-/// A tenant that keeps the limits `simulated`; Ferry is set to the limits `told`.
-async fn world(test: &str, simulated: &str, told: &str) -> Option<World> {
-    let faults = Faults { latency_ms: 50, ..Faults::default() };
-    let config = Config { faults, limits: simulated.parse().unwrap(), ..Config::default() };
-    let mut world = World::with(test, config).await?;
-    world.place.set("AUTH0_PLAN", told);
-    Some(world)
-}
 
 /// What each place says where an operator looks: the run, the queue.
 fn looks(world: &World, run: &str) -> [String; 2] {
@@ -34,7 +24,9 @@ async fn say(world: &World, run: &str, words: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn users_are_created_before_they_are_read_back() {
-    let Some(mut world) = world("creation first", "custom:30:30", "custom:30:30").await else { return };
+    let Some(mut world) = World::limited("creation first", "custom:30:30", "custom:30:30").await else {
+        return;
+    };
     let run = world.started(300, &["--batch-size", "10"]);
     world.worker(&[]);
     world.worker(&[]);
@@ -57,7 +49,7 @@ fn number(world: &World, run: &str, words: &str) -> Option<f64> {
 /// The tenant's bucket is as large as told, and fills more slowly: only 429s show it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pace_that_429s_lowered_is_said_until_a_person_sets_another() {
-    let Some(mut world) = world("slowed", "custom:20:4", "custom:20:20").await else { return };
+    let Some(mut world) = World::limited("slowed", "custom:20:4", "custom:20:20").await else { return };
     let run = world.started(3_000, &["--batch-size", "50"]); // more than the test sees made
     let rate = world.place.run(&["run", "rate", &run, "custom:20:25"]);
     let warns = "custom:20:25 is above the plan of the settings, custom:20:20";
@@ -79,7 +71,9 @@ async fn a_pace_that_429s_lowered_is_said_until_a_person_sets_another() {
 /// Headers name a bucket of 50, which a plan with a third of the refill has, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_for_more_than_the_tenant_has_keeps_its_pace_and_says_so() {
-    let Some(mut world) = world("asked for more", "private-100", "private-100").await else { return };
+    let Some(mut world) = World::limited("asked for more", "private-100", "private-100").await else {
+        return;
+    };
     let run = world.started(3_000, &["--batch-size", "50"]);
     world.worker(&[]);
     let rate = world.place.run(&["run", "rate", &run, "private-500"]);
@@ -90,7 +84,9 @@ async fn an_order_for_more_than_the_tenant_has_keeps_its_pace_and_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_redis_refuses_the_limiter_says_its_share() {
-    let Some(mut world) = world("limiter refused", "custom:50:50", "custom:50:50").await else { return };
+    let Some(mut world) = World::limited("limiter refused", "custom:50:50", "custom:50:50").await else {
+        return;
+    };
     let Some(redis) = OwnRedis::private(&[]) else { return };
     let mut admin = redis_at(&redis.url()).await;
     let may = ["SETUSER", "worker", "on", ">secret", "~{*", "~core:*", "+@all"];

@@ -1,6 +1,5 @@
 //! Work goes on, but slowly, or with processes that end.
 
-use ferry_simulator::{Config, Faults};
 use ferry_testbed::{free_port, until};
 
 use super::{Page, all, queue_says as says};
@@ -21,18 +20,11 @@ pub const ALERTS: &[&str] = &[
     "FerryClockSkew",
 ];
 
-/// A tenant that keeps the limits `simulated`; Ferry is set to the limits `told`.
-async fn world(test: &str, simulated: &str, told: &str) -> Option<World> {
-    let faults = Faults { latency_ms: 50, ..Faults::default() };
-    let config = Config { faults, limits: simulated.parse().unwrap(), ..Config::default() };
-    let mut world = World::with(test, config).await?;
-    world.place.set("AUTH0_PLAN", told);
-    Some(world)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_limit_is_the_speed() {
-    let Some(mut world) = world("runbooks: slow", "custom:20:20", "custom:20:20").await else { return };
+    let Some(mut world) = World::limited("runbooks: slow", "custom:20:20", "custom:20:20").await else {
+        return;
+    };
     let run = world.started(3_000, &["--batch-size", "50"]); // more than the test sees made
     world.worker(&[]);
     says(&world, "waiting for the limit").await;
@@ -44,7 +36,9 @@ async fn the_limit_is_the_speed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tenant_allows_less_than_the_settings_say() {
-    let Some(mut world) = world("runbooks: 429", "custom:20:4", "custom:20:20").await else { return };
+    let Some(mut world) = World::limited("runbooks: 429", "custom:20:4", "custom:20:20").await else {
+        return;
+    };
     let run = world.started(3_000, &["--batch-size", "50"]);
     world.worker(&[]);
     for alert in LIMITED {
@@ -60,7 +54,9 @@ async fn the_tenant_allows_less_than_the_settings_say() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_died_and_another_one_has_its_work() {
-    let Some(mut world) = world("runbooks: rescues", "custom:20:20", "custom:20:20").await else { return };
+    let Some(mut world) = World::limited("runbooks: rescues", "custom:20:20", "custom:20:20").await else {
+        return;
+    };
     let run = world.started(3_000, &["--batch-size", "50"]);
     let dying = world.worker(&[]);
     world.until(&run, "begun", |shown| shown["created"].as_i64() > Some(0)).await;
