@@ -16,12 +16,15 @@ use ferry_ledger::{
 use sqlx::{query, query_as};
 use time::OffsetDateTime;
 
-use crate::{PostgresLedger, transaction::Tx};
+use crate::{PostgresLedger, pool, transaction::Tx};
 
 #[async_trait]
 impl Controls for PostgresLedger {
-    /// One statement; it has a row even when no run is active. The newest run's rate counts.
+    /// One statement; it has a row even when no run is active. The newest run's rate counts. Asked twice a
+    /// second, it is what tells first that the server is away.
     async fn orders(&self) -> Result<Orders> {
+        let failed = self.sql_failed("could not read the controls");
+        let mut connection = pool::reach(&self.pool).await.map_err(&failed)?;
         let rows: Vec<OrderRow<OffsetDateTime>> = query_as!(
             OrderRow,
             r#"
@@ -32,9 +35,9 @@ impl Controls for PostgresLedger {
             ORDER BY run.created_at DESC, run.id DESC
             "#,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *connection)
         .await
-        .map_err(self.sql_failed("could not read the controls"))?;
+        .map_err(failed)?;
         lists::orders(rows)
     }
 

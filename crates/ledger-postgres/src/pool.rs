@@ -6,6 +6,8 @@
 //! next finds a working connection.
 
 use std::{
+    future::pending,
+    io::{self, ErrorKind},
     str::FromStr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -13,10 +15,15 @@ use std::{
 
 use ferry_domain::ports::LedgerError;
 use sqlx::{
-    ConnectOptions, Connection, Executor, PgPool,
+    ConnectOptions, Connection, Executor, PgPool, Postgres,
+    pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use tokio::time::{Instant, timeout};
+use tokio::{
+    net::{TcpStream, UnixStream},
+    select,
+    time::{Instant, sleep, timeout},
+};
 
 use crate::{Options, errors};
 
@@ -30,6 +37,9 @@ const WHILE_WE_LIVE: &str = "DO $$BEGIN PERFORM set_config('client_connection_ch
 
 /// A connection that rested for longer is pinged before use.
 const TRUSTED: Duration = Duration::from_secs(1);
+
+/// After how long without a connection the server is asked whether it takes any.
+const DOUBTED_AFTER: Duration = Duration::from_millis(250);
 
 /// When a connection was last found broken.
 #[derive(Default)]
@@ -91,6 +101,32 @@ pub(crate) async fn open(
         })
         .connect_lazy_with(connect);
     Ok((pool, place))
+}
+
+/// A connection, or soon the error of a server that refuses one. The pool itself takes such a server for
+/// one that is starting, and says only after [`PATIENCE`] that it made none.
+pub(crate) async fn reach(pool: &PgPool) -> sqlx::Result<PoolConnection<Postgres>> {
+    let refused = async {
+        sleep(DOUBTED_AFTER).await;
+        match knock(&pool.connect_options()).await {
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => sqlx::Error::Io(error),
+            _ => pending().await, // the pool knows better
+        }
+    };
+    select! {
+        connection = pool.acquire() => connection,
+        error = refused => Err(error),
+    }
+}
+
+/// Connects to the server, without a word.
+async fn knock(options: &PgConnectOptions) -> io::Result<()> {
+    match options.get_socket() {
+        Some(folder) => {
+            UnixStream::connect(folder.join(format!(".s.PGSQL.{}", options.get_port()))).await.map(drop)
+        }
+        None => TcpStream::connect((options.get_host(), options.get_port())).await.map(drop),
+    }
 }
 
 fn parse(url: &str) -> Result<PgConnectOptions, LedgerError> {

@@ -1,5 +1,6 @@
-use ferry_domain::ports::{Jobs, LedgerError, Planning, Reports, Runs};
+use ferry_domain::ports::{Controls, Jobs, LedgerError, Planning, Reports, Runs};
 use ferry_ledger_postgres::{Options, PostgresLedger};
+use ferry_testbed::Proxy;
 
 use crate::world::in_database;
 
@@ -23,6 +24,27 @@ async fn after_a_lost_connection_one_call_fails_and_the_next_works() {
         assert_eq!(ledger.seal_finished().await.unwrap(), 0);
         ledger.close().await;
         assert!(matches!(ledger.queued().await, Err(LedgerError::Unavailable { .. })));
+    })
+    .await;
+}
+
+/// The pool would try it again for 5 s, and say only that no connection was made.
+#[tokio::test]
+async fn a_server_that_refuses_connections_is_told_as_such() {
+    in_database(|database| async move {
+        database.migrated().await;
+        let server = database.url.rsplit('@').next().and_then(|rest| rest.split('/').next()).unwrap();
+        let address = tokio::net::lookup_host(server).await.expect("host and port").next().unwrap();
+        let proxy = Proxy::before(address).await;
+        let through = database.url.replace(server, &format!("127.0.0.1:{}", proxy.port));
+        let ledger = PostgresLedger::connect(&through, Options::default()).await.unwrap();
+        ledger.orders().await.unwrap();
+        drop(proxy);
+        // The connection that is open learns of it first.
+        let _ = ledger.orders().await;
+        let error = ledger.orders().await.unwrap_err();
+        assert!(matches!(error, LedgerError::Unavailable { .. }), "{error:?}");
+        assert!(error.to_string().contains("connection refused"), "{error}");
     })
     .await;
 }
