@@ -44,6 +44,12 @@ impl TakeGate {
         self.0.borrow().queue_fits
     }
 
+    /// Resolves when jobs may go to the queue.
+    pub(crate) async fn queue_found_fit(&self) {
+        // Can't fail: the sender lives as long as `self`.
+        let _ = self.0.subscribe().wait_for(|seen| seen.queue_fits).await;
+    }
+
     /// Resolves when jobs of this kind may be taken.
     pub(crate) async fn opens(&self, kind: JobKind) {
         // Can't fail: the sender lives as long as `self`.
@@ -69,7 +75,9 @@ mod tests {
         assert!(!JobKind::ALL.into_iter().any(open), "nothing was looked at");
         gate.set_token_there(true);
         assert!(!open(JobKind::Provision), "the queue is not known");
+        assert!(gate.queue_found_fit().now_or_never().is_none());
         gate.set_queue_fits(true);
+        assert!(gate.queue_found_fit().now_or_never().is_some());
         assert!(JobKind::ALL.into_iter().all(open));
         assert!(gate.shuts(JobKind::Verify).now_or_never().is_none());
         gate.set_token_there(false);

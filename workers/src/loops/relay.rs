@@ -49,6 +49,7 @@ pub(crate) async fn relay(env: &Environment, end: &CancellationToken) {
             () = end.cancelled() => break,
             _ = env.identity.registered() => {}
         }
+        let queue_fitted = env.take_gate.queue_fits();
         let wait = match term.turn(env, woken).await {
             Ok(_) if term.renewed.is_none() => ASK_EVERY,
             Ok(true) => Duration::ZERO,
@@ -63,6 +64,8 @@ pub(crate) async fn relay(env: &Environment, end: &CancellationToken) {
             () = end.cancelled() => break,
             () = env.nudge.notified(), if !wait.is_zero() && term.renewed.is_some() => true,
             () = env.vacant.notified(), if term.renewed.is_none() => true,
+            // At a start the queue is looked at meanwhile.
+            () = env.take_gate.queue_found_fit(), if !queue_fitted => true,
             () = tokio::time::sleep(wait) => false,
         };
     }
