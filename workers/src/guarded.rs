@@ -153,7 +153,7 @@ impl Drop for Ticket<'_> {
 
 #[async_trait]
 impl Directory for Guarded {
-    async fn create(&self, user: &NewUser) -> Result<DirectoryUser> {
+    async fn create(&self, user: &NewUser) -> Result<Auth0UserId> {
         self.through(self.inner.create(user)).await
     }
 

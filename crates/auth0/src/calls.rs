@@ -27,7 +27,7 @@ const CONNECTIONS: &str = "/api/v2/connections";
 
 #[async_trait]
 impl Directory for Auth0 {
-    async fn create(&self, user: &NewUser) -> Result<DirectoryUser, DirectoryError> {
+    async fn create(&self, user: &NewUser) -> Result<Auth0UserId, DirectoryError> {
         let body = json(&wire::NewUser::from(user))?;
         let answer = self.send(Call {
             group: Group::UserWrites,
@@ -37,7 +37,7 @@ impl Directory for Auth0 {
             template: USERS,
             body: Some(body),
         });
-        read::<wire::User>(answer.await?).map(Into::into)
+        read::<wire::Created>(answer.await?).map(|made| Auth0UserId(made.user_id))
     }
 
     async fn get(&self, id: &Auth0UserId) -> Result<Option<DirectoryUser>, DirectoryError> {

@@ -96,6 +96,12 @@ impl<'a> From<&'a ports::NewUser> for NewUser<'a> {
     }
 }
 
+/// What is read of the answer to `POST /users`.
+#[derive(Deserialize)]
+pub(crate) struct Created {
+    pub(crate) user_id: String,
+}
+
 /// A user in an answer. Users of other connections are among them (`users-by-email`), so
 /// fields that providers are known to send in other types are read in these types too.
 #[derive(Deserialize)]

@@ -70,7 +70,7 @@ impl FakeDirectory {
         lock(&self.users).values().cloned().collect()
     }
 
-    fn store(&self, new: &NewUser) -> Result<DirectoryUser, DirectoryError> {
+    fn store(&self, new: &NewUser) -> Result<Auth0UserId, DirectoryError> {
         let mut users = lock(&self.users);
         let email = new.record.email.expose();
         let taken = |u: &DirectoryUser| u.connection == new.connection && u.email.as_deref() == Some(email);
@@ -93,14 +93,14 @@ impl FakeDirectory {
             app_metadata,
             ..directory_user(&new.id.0)
         };
-        users.insert(new.id.0.clone(), user.clone());
-        Ok(user)
+        users.insert(new.id.0.clone(), user);
+        Ok(new.id.clone())
     }
 }
 
 #[async_trait]
 impl Directory for FakeDirectory {
-    async fn create(&self, user: &NewUser) -> Result<DirectoryUser, DirectoryError> {
+    async fn create(&self, user: &NewUser) -> Result<Auth0UserId, DirectoryError> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let fault = lock(&self.creates).pop_front();
         match fault {

@@ -80,7 +80,7 @@ impl CreateUser<'_> {
             // The wait for the first permit is the limit's, not the user's.
             let since = *answered.get_or_insert_with(Instant::now);
             match answer {
-                Ok(user) => return Ok(Outcome::created(user.id)),
+                Ok(id) => return Ok(Outcome::created(id)),
                 Err(error @ (DirectoryError::Exists | DirectoryError::Unknown(_))) => doubt = error,
                 Err(error) => return refused(error),
             }

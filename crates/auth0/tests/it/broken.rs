@@ -88,9 +88,9 @@ async fn what_is_sent_is_what_the_facts_say() {
     let auth0 = client(&server.url);
     let mut new = user(7);
     new.record.app_metadata.insert("ferry".into(), "an application's own".into());
-    let made = auth0.create(&new).await.unwrap();
-    assert_eq!((made.id.0.as_str(), made.connection.as_str()), ("auth0|1", "db"));
-    auth0.get(&Auth0UserId("auth0|a b".into())).await.unwrap();
+    assert_eq!(auth0.create(&new).await.unwrap().0, "auth0|1");
+    let read = auth0.get(&Auth0UserId("auth0|a b".into())).await.unwrap().unwrap();
+    assert_eq!((read.id.0.as_str(), read.connection.as_str()), ("auth0|1", "db"));
     auth0.by_email(" Ann+x@Example.com").await.unwrap();
     auth0.update(&new.id, Map::from_iter([("blocked".into(), true.into())])).await.unwrap();
     auth0.delete(&new.id).await.unwrap();

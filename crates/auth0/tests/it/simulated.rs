@@ -21,7 +21,8 @@ async fn a_user_is_created_read_found_changed_and_deleted() {
     let simulator = simulator(Config::default()).await;
     let auth0 = client(&simulator.base_url());
     let new = user(1);
-    let made = auth0.create(&new).await.unwrap();
+    assert_eq!(auth0.create(&new).await.unwrap(), new.id);
+    let made = auth0.get(&new.id).await.unwrap().unwrap();
     assert_eq!(made.id, new.id);
     assert_eq!(made.email.as_deref(), Some("user1@example.com"));
     assert_eq!(made.connection, CONNECTION);
@@ -29,7 +30,6 @@ async fn a_user_is_created_read_found_changed_and_deleted() {
     assert_eq!(made.app_metadata["role"], "nurse");
     assert!(made.email_verified && !made.blocked);
 
-    assert_eq!(auth0.get(&new.id).await.unwrap().unwrap(), made);
     assert_eq!(auth0.by_email("USER1@example.com").await.unwrap(), [made]);
     assert_eq!(auth0.by_email("nobody@example.com").await.unwrap(), []);
 

@@ -140,8 +140,9 @@ impl fmt::Display for Silence {
 /// the token when it must and waits out short 429s by itself.
 #[async_trait]
 pub trait Directory: Send + Sync {
-    /// `POST /users`.
-    async fn create(&self, user: &NewUser) -> Result<DirectoryUser, DirectoryError>;
+    /// `POST /users`; the id of the user that was made. Nothing else of the answer is wanted: whether the user
+    /// is as it was sent is seen when it is read back.
+    async fn create(&self, user: &NewUser) -> Result<Auth0UserId, DirectoryError>;
 
     /// `GET /users/{id}`; `None` when there is no such user. Immediately consistent.
     async fn get(&self, id: &Auth0UserId) -> Result<Option<DirectoryUser>, DirectoryError>;
