@@ -13,6 +13,11 @@ FROM rust:1.95.0-slim-bookworm AS build
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 WORKDIR /src
 
+# The allocator is built with make, which this base has not. Any version does.
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install --yes --no-install-recommends make && rm -rf /var/lib/apt/lists/*
+
+COPY .cargo/ .cargo/
 COPY Cargo.toml Cargo.lock ./
 # Cargo refuses a manifest that names a benchmark which is not there.
 COPY benches/ benches/

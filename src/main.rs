@@ -35,6 +35,11 @@ mod wiring;
 use std::process::ExitCode;
 
 use exit::Exit;
+use tikv_jemallocator::Jemalloc;
+
+/// A fifth less CPU for each user than with glibc's, and less memory: ADR 0024.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     #[cfg(feature = "crash-points")]

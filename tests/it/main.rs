@@ -3,6 +3,7 @@
 // Tests take their servers and tools from the environment, and wait by the real clock.
 #![allow(clippy::disallowed_methods)]
 
+mod allocator;
 mod apart;
 mod app_table;
 mod bad_input;
