@@ -3,7 +3,6 @@
 // Tests take their servers and tools from the environment, and wait by the real clock.
 #![allow(clippy::disallowed_methods)]
 
-mod allocator;
 mod apart;
 mod app_table;
 mod bad_input;
@@ -22,6 +21,7 @@ mod known;
 mod layers;
 mod locked_rows;
 mod lost_ids;
+mod memory;
 mod metrics;
 mod one_user;
 mod operators;

@@ -1,4 +1,4 @@
-//! The program's allocator, and the settings it was built with (`.cargo/config.toml`, ADR 0024).
+//! The program's allocator and SQLite's, with the settings they were built with (`.cargo/config.toml`, ADR 0024).
 
 use std::process::Command;
 
@@ -11,4 +11,12 @@ fn the_program_has_its_allocator_with_the_settings_of_the_decision() {
     for setting in ["opt.narenas: 1\n", "opt.dirty_decay_ms: 0 ", "opt.muzzy_decay_ms: 0 "] {
         assert!(told.contains(setting), "{setting:?} is not in {told}");
     }
+}
+
+#[tokio::test]
+async fn connections_of_sqlite_share_no_memory() {
+    let pool = sqlx::SqlitePool::connect("sqlite::memory:").await.unwrap();
+    let options: Vec<String> = sqlx::query_scalar("PRAGMA compile_options").fetch_all(&pool).await.unwrap();
+    assert!(options.iter().any(|option| option == "DEFAULT_MEMSTATUS=0"), "{options:?}");
+    assert!(!options.iter().any(|option| option == "ENABLE_MEMORY_MANAGEMENT"), "{options:?}");
 }
