@@ -28,6 +28,7 @@ mod settings;
 mod setup;
 mod shown;
 mod system;
+mod table;
 mod tenant;
 mod traces;
 mod wiring;

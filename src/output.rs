@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use comfy_table::{CellAlignment, Table, presets};
 use ferry_domain::ports::Clock;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use time::format_description::well_known::Rfc3339;
@@ -89,22 +88,6 @@ fn told_as(level: &str, line: &str) {
     let now = SystemClock.now().format(&Rfc3339).unwrap_or_default(); // can't fail between the years 0 and 9999
     say(&serde_json::json!({ "timestamp": now, "level": level, "message": line, "target": "ferry" })
         .to_string());
-}
-
-/// A plain table; columns named in `right` are right-aligned.
-pub fn table(header: &[&str], rows: Vec<Vec<String>>, right: &[usize]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header.to_vec());
-    table.add_rows(rows);
-    for &at in right {
-        if let Some(column) = table.column_mut(at) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
 /// Columns of a terminal that nobody has made wider: what people read fits in them.

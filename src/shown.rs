@@ -18,6 +18,7 @@ use ferry_report::FieldCount;
 use crate::{
     output::{self, WIDTH, folded, folded_between, shortened},
     settings::Settings,
+    table,
 };
 
 /// Most characters of a field's name: keys of metadata may be of any length.
@@ -49,7 +50,7 @@ pub fn planned(to_send: i64, settled: &[Settled]) -> String {
         rows.push(vec![state, code, field, count.to_string()]);
         below.push(lines);
     }
-    let table = output::table(&["what", "code", "field", "users"], rows, &[3]);
+    let table = table::table(&["what", "code", "field", "users"], rows, &[3]);
     let with_below = |(line, below): (&str, Vec<String>)| {
         std::iter::once(line.to_owned()).chain(below).collect::<Vec<_>>()
     };
@@ -122,7 +123,7 @@ pub fn predicted(found: &Predicted) -> String {
         rows.push(vec![state, code, settled.count.to_string()]);
         below.push(folded(settled.remedy, 2));
     }
-    let table = output::table(&["at Auth0 now", "code", "users"], rows, &[2]);
+    let table = table::table(&["at Auth0 now", "code", "users"], rows, &[2]);
     let lines = table.lines().zip(below);
     let lines = lines.flat_map(|(line, below)| std::iter::once(line.to_owned()).chain(below));
     let mut remarks = Vec::new();

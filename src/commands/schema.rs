@@ -12,6 +12,7 @@ use crate::{
     options::ListOutput,
     output, printed,
     schemas::{self, Known},
+    table,
 };
 
 #[derive(Clone, Debug, Args)]
@@ -64,7 +65,7 @@ fn list(form: ListOutput) -> anyhow::Result<()> {
         ListOutput::Csv => printed::csv(["name", "version", "commands"], lines),
         ListOutput::Table => {
             let rows = schemas::ALL.iter().map(|known| vec![known.id.to_owned(), known.commands.join(", ")]);
-            output::data(&output::table(&["schema", "printed by"], rows.collect(), &[]));
+            output::data(&table::table(&["schema", "printed by"], rows.collect(), &[]));
             output::say("One of them: ferry schema NAME. All as files: ferry schema --all FOLDER");
             Ok(())
         }

@@ -9,7 +9,7 @@ use ferry_operations::{
     units::grouped,
 };
 
-use crate::{exit::Exit, options::ListOutput, output, printed, setup::Setup, wiring};
+use crate::{exit::Exit, options::ListOutput, output, printed, setup::Setup, table, wiring};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -65,7 +65,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
         ListOutput::Table => {
             let header = ["no.", "batch", "round", "state", "users", "pending", "moved", "failed", "jobs"];
             let rows = listed.batches.iter().map(row).collect();
-            output::data(&output::table(&header, rows, &[0, 2, 4, 5, 6, 7]));
+            output::data(&table::table(&header, rows, &[0, 2, 4, 5, 6, 7]));
         }
     }
     output::say(&told(&listed, &options));

@@ -4,7 +4,7 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{exit::Exit, options::ListOutput, output, printed, setup::Setup};
+use crate::{exit::Exit, options::ListOutput, output, printed, setup::Setup, table};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -42,7 +42,7 @@ pub fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
         ListOutput::Csv => printed::csv(["key", "value", "from"], lines)?,
         ListOutput::Table => {
             let rows = lines.into_iter().map(|line| vec![line.key, line.value, line.from]).collect();
-            output::data(&output::table(&["setting", "value", "from"], rows, &[]));
+            output::data(&table::table(&["setting", "value", "from"], rows, &[]));
         }
     }
     Ok(Exit::Done)

@@ -17,7 +17,7 @@ use crate::{
     options::ListOutput,
     output, printed,
     setup::Setup,
-    shown, wiring,
+    shown, table, wiring,
 };
 
 /// A state of dead letters, or all of them.
@@ -81,7 +81,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
             let now = access.clock.now();
             let header = ["id", "age", "what", "code", "users", "state", "run"];
             let rows = letters.iter().map(|letter| row(letter, now)).collect();
-            output::data(&output::table(&header, rows, &[0, 1, 4]));
+            output::data(&table::table(&header, rows, &[0, 1, 4]));
             output::say(&format!(
                 "{} of {} letters; {} users failed with all of them. More: ferry dead show ID",
                 letters.len(),

@@ -10,7 +10,7 @@ use ferry_seed::Population;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::output;
+use crate::{output, table};
 
 const PAGE: i64 = 2_000;
 
@@ -105,7 +105,7 @@ pub fn print(run: &RunView, population: &Population, seconds: f64, report: &Path
         row("verified", run.verified, expected.created + expected.adopted),
         row("discrepancies", run.discrepancies, 0),
     ];
-    output::data(&output::table(&["outcome", "users", "planted"], rows, &[1, 2]));
+    output::data(&table::table(&["outcome", "users", "planted"], rows, &[1, 2]));
     let page = report.with_extension("html");
     let report = report.display();
     output::data(&format!("\n{} users in {seconds:.1} s. Report: {report}", t.source));

@@ -10,7 +10,7 @@ use ferry_operations::{
     views::{JobsOfKind, Window, Worker},
 };
 
-use crate::{exit::Exit, options::Output, output, place::Place, printed, setup::Setup, wiring};
+use crate::{exit::Exit, options::Output, output, place::Place, printed, setup::Setup, table, wiring};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -52,7 +52,7 @@ fn print(listing: &Listing) {
     }
     let header = ["jobs", "ready", "scheduled", "retrying", "queued", "leased", "dead", "oldest due"];
     let rows = listing.kinds.iter().map(kind_row).collect();
-    output::data(&output::table(&header, rows, &[1, 2, 3, 4, 5, 6, 7]));
+    output::data(&table::table(&header, rows, &[1, 2, 3, 4, 5, 6, 7]));
     output::data(&match &listing.window {
         None => "\nThe queue is in the memory of the worker.".to_owned(),
         Some(Window { held: Some(jobs), size, .. }) => {
@@ -69,7 +69,7 @@ fn print(listing: &Listing) {
     }
     let header = ["worker", "slots", "leases", "watched", "silent for"];
     let rows = listing.workers.iter().map(worker_row).collect();
-    let table = output::table(&header, rows, &[1, 2, 4]);
+    let table = table::table(&header, rows, &[1, 2, 4]);
     output::data("");
     // Why a worker waits is a sentence: it has lines of its own.
     let reasons = std::iter::once(None).chain(listing.workers.iter().map(|worker| worker.waits.as_ref()));

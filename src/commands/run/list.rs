@@ -20,7 +20,7 @@ use crate::{
     output::{self, WIDTH},
     printed,
     setup::Setup,
-    wiring,
+    table, wiring,
 };
 
 #[derive(Clone, Debug, Args)]
@@ -74,7 +74,7 @@ fn table(runs: &[RunView], now: OffsetDateTime) -> String {
     let header = ["run", "state", "users", "moved", "left out", "need a person", "to do"];
     let ids = named::shortest(&runs.iter().map(|run| run.id).collect::<Vec<_>>());
     let rows = runs.iter().zip(ids).map(|(run, id)| row(run, id)).collect();
-    let table = output::table(&header, rows, &[2, 3, 4, 5, 6]);
+    let table = table::table(&header, rows, &[2, 3, 4, 5, 6]);
     let (header, rows) = table.split_once('\n').unwrap_or((&table, ""));
     let mut lines = vec![header.to_owned()];
     for (line, run) in rows.lines().zip(runs) {

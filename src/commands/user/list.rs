@@ -9,7 +9,7 @@ use ferry_operations::{
     user::{self, Listed, Selection, User},
 };
 
-use crate::{exit::Exit, options::ListOutput, output, printed, setup::Setup, wiring};
+use crate::{exit::Exit, options::ListOutput, output, printed, setup::Setup, table, wiring};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -54,7 +54,7 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
         }
         ListOutput::Table if !listed.users.is_empty() => {
             let rows = listed.users.iter().map(|user| cells(user, "-").to_vec()).collect();
-            output::data(&output::table(&COLUMNS, rows, &[]));
+            output::data(&table::table(&COLUMNS, rows, &[]));
         }
         ListOutput::Table => {}
     }
