@@ -56,6 +56,7 @@ fn rate() -> LimiterFigures {
 fn full() -> Sources {
     let figures = Arc::new(Figures::default());
     (0..5).for_each(|_| figures.job_ended(JobKind::Provision, JobEnd::Done));
+    (0..3).for_each(|_| figures.job_enqueued(JobKind::Verify));
     figures.user_settled(ItemState::Created);
     figures.slots.set(8);
     figures.set_clock_ahead_ms(-250);
@@ -128,6 +129,8 @@ fn the_page_shows_what_was_counted() {
     let finished = &page["ferry_jobs_finished_total"].series;
     assert_eq!(finished.len(), 12, "each queue and end at zero from the start");
     assert_eq!(finished.iter().map(|(_, number)| number).sum::<f64>(), 5.0);
+    assert_eq!(number(&page, "ferry_jobs_enqueued_total", Some("verify")), 3.0);
+    assert_eq!(number(&page, "ferry_jobs_enqueued_total", Some("report")), 0.0);
     assert_eq!(number(&page, "ferry_users_settled_total", Some("created")), 1.0);
     assert_eq!(number(&page, "ferry_users_settled_total", Some("failed")), 0.0);
     assert_eq!(number(&page, "ferry_run_paused_seconds", Some(A_RUN)), 90.0);

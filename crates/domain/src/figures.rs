@@ -99,6 +99,8 @@ pub struct Figures {
     pub store: StoreBoard,
     /// In the orders of [`JobKind::ALL`] and [`JobEnd::ALL`].
     jobs_ended: [[Count; JobEnd::ALL.len()]; JobKind::ALL.len()],
+    /// In the order of [`JobKind::ALL`].
+    jobs_enqueued: [Count; JobKind::ALL.len()],
     /// In the order of [`ItemState::ALL`].
     users_settled: [Count; ItemState::ALL.len()],
     clock_ahead_ms: Mutex<Option<i64>>,
@@ -111,6 +113,16 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// One more job that the queue took from this process.
+    pub fn job_enqueued(&self, kind: JobKind) {
+        self.jobs_enqueued[kind as usize].one();
+    }
+
+    /// Jobs of this kind that the queue took from this process.
+    pub fn jobs_enqueued(&self, kind: JobKind) -> u64 {
+        self.jobs_enqueued[kind as usize].get()
+    }
+
     /// One more try of a job that ended so.
     pub fn job_ended(&self, kind: JobKind, end: JobEnd) {
         self.jobs_ended[kind as usize][end as usize].one();

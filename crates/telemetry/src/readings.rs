@@ -29,6 +29,10 @@ pub(crate) const READINGS: &[(Metric, Read)] = &[
     (m::RUN_PAUSED, |s| store(s).map_or_else(Vec::new, |store| paused(&store))),
     (m::EXPORTER_ACTIVE, |s| one(if store(s).is_some() { 1.0 } else { 0.0 })),
     (m::EXPORTER_AGE, |s| some(store(s).map(|store| age(s, store.taken_at_ms)))),
+    (m::JOBS_ENQUEUED, |s| {
+        let enqueued = |kind: JobKind| (vec![kind.into()], whole(s.figures.jobs_enqueued(kind)));
+        JobKind::ALL.into_iter().map(enqueued).collect()
+    }),
     (m::JOBS_FINISHED, |s| jobs_finished(&s.figures)),
     (m::DELIVERIES, |s| one(count(&s.figures.deliveries))),
     (m::STALE_DELIVERIES, |s| one(count(&s.figures.stale_deliveries))),

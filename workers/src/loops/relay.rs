@@ -188,6 +188,7 @@ async fn push(env: &Environment, mut ready: Vec<Envelope>) -> Result<(), RelayEr
         traces::fail(unsent, if pushed.is_err() { "queue_failed" } else { "queue_full" });
     }
     drop(spans);
+    ready.iter().take(taken).for_each(|job| env.figures.job_enqueued(job.kind));
     take_back(env, &ready[taken.min(ready.len())..]).await?;
     pushed?;
     crash::pass("relay.pushed");

@@ -149,6 +149,8 @@ metrics! {
     EXPORTER_AGE: Gauge "ferry_exporter_reading_age_seconds" ["ferry.exporter.reading_age" in "s"] []
         "Age of the reading behind the store's metrics. From the elected exporter only.";
 
+    JOBS_ENQUEUED: Counter "ferry_jobs_enqueued_total" ["ferry.jobs.enqueued" in "{job}"] ["queue"]
+        "Jobs that the queue took from this process while it was the relay. A job counts again each time it is sent.";
     JOBS_FINISHED: Counter "ferry_jobs_finished_total" ["ferry.jobs.finished" in "{try}"] ["queue", "outcome"]
         "Tries of jobs that ended, by what became of the job.";
     JOB_WAIT: Histogram(OF_JOBS) "ferry_job_wait_seconds" ["ferry.job.wait" in "s"] ["queue"]
