@@ -61,6 +61,7 @@ fn full() -> Sources {
     figures.slots.set(8);
     figures.set_clock_ahead_ms(-250);
     figures.rescues_dead.one();
+    [true, false, true].into_iter().for_each(|answers| figures.ledger_reachable.set(answers));
     figures.renewed_at_ms.set(1);
     figures.set_waiting_for(Some(WaitReason(format!("waiting for {PRIVATE}"))));
     figures.store.put(StoreFigures {
@@ -137,6 +138,10 @@ fn the_page_shows_what_was_counted() {
     assert_eq!(number(&page, "ferry_worker_slots", None), 8.0);
     assert_eq!(number(&page, "ferry_clock_skew_seconds", None), -0.25);
     assert_eq!(number(&page, "ferry_rescues_total", Some("dead")), 1.0);
+    assert_eq!(number(&page, "ferry_store_up", Some("ledger")), 1.0);
+    assert_eq!(number(&page, "ferry_store_up", Some("queue")), 0.0);
+    assert_eq!(number(&page, "ferry_store_reconnects_total", Some("ledger")), 1.0);
+    assert_eq!(number(&page, "ferry_store_reconnects_total", Some("queue")), 0.0);
     assert_eq!(queue_jobs(&page, "provision", "ready"), Some(40.0));
     assert_eq!(queue_jobs(&page, "verify", "ready"), Some(0.0), "a queue without jobs is no hole");
     assert_eq!(queue_jobs(&page, "provision", "retrying"), Some(0.0));
@@ -363,7 +368,7 @@ fn readiness_names_what_lacks_and_no_page_stays_after_the_stop() {
     let (runtime, pages, stop) = served(sources(figures.clone(), Patience::default()));
     let address = pages.address();
     figures.ready.set(1);
-    figures.ledger_reachable.set(1);
+    figures.ledger_reachable.set(true);
     let (status, answer) = get(address, "/readyz");
     assert_eq!(status, 503);
     assert!(answer.ends_with("not ready: the queue was not looked at yet\n"), "{answer}");
@@ -400,7 +405,7 @@ fn health_asks_a_worker_and_says_why_it_takes_no_work() {
     assert_eq!((live.code, live.out.as_str()), (0, "alive\n"));
 
     figures.ready.set(1);
-    figures.ledger_reachable.set(1);
+    figures.ledger_reachable.set(true);
     figures.set_queue_lacks(None);
     place.set("FERRY_LISTEN", format!("0.0.0.0:{}", pages.address().port()));
     let ready = place.run(&["health"]);

@@ -63,7 +63,7 @@ impl SendGate {
     /// Takes note of whether the ledger answered. Anything but silence is an answer.
     pub(crate) fn note<T>(&self, answer: &Result<T, LedgerError>) {
         let answers = !matches!(answer, Err(LedgerError::Unavailable { .. }));
-        self.figures.ledger_reachable.set(i64::from(answers));
+        self.figures.ledger_reachable.set(answers);
         if self.ledger_answers.send_replace(answers) != answers {
             self.figures.ledger_breaker_open.set(i64::from(!answers));
             if answers {
@@ -197,6 +197,7 @@ mod tests {
         assert!(!gate.ledger_answers());
         gate.note::<()>(&Err(LedgerError::LeaseLost));
         assert!(gate.ledger_answers());
+        assert_eq!(gate.figures.ledger_reachable.again(), 1, "an error is an answer, too");
         gate.ledger_back().await;
     }
 }

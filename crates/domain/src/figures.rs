@@ -53,6 +53,38 @@ impl Level {
     }
 }
 
+/// Whether a store answers this process, and how often it did again after it had not.
+#[derive(Debug, Default)]
+pub struct Reachable {
+    known: AtomicI64,
+    again: Count,
+}
+
+impl Reachable {
+    // 0 where nothing was heard of it yet: its first answer is no return.
+    const ANSWERS: i64 = 1;
+    const AWAY: i64 = -1;
+
+    /// Takes note of whether it answered.
+    pub fn set(&self, answers: bool) {
+        let now = if answers { Reachable::ANSWERS } else { Reachable::AWAY };
+        // One exchange: of several that hear of it at the same moment only one counts.
+        if self.known.swap(now, Ordering::Relaxed) == Reachable::AWAY && answers {
+            self.again.one();
+        }
+    }
+
+    /// Whether it answered the last time.
+    pub fn answers(&self) -> bool {
+        self.known.load(Ordering::Relaxed) == Reachable::ANSWERS
+    }
+
+    /// Number of times that it answered again after it had not.
+    pub fn again(&self) -> u64 {
+        self.again.get()
+    }
+}
+
 /// Figures of one worker process since its start.
 #[derive(Debug, Default)]
 pub struct Figures {
@@ -91,10 +123,10 @@ pub struct Figures {
     pub turned_at_ms: Level,
     /// 1 from the registration until the process begins to stop: it takes work.
     pub ready: Level,
-    /// 1 while the ledger answers.
-    pub ledger_reachable: Level,
-    /// 1 while jobs can move through the queue.
-    pub queue_reachable: Level,
+    /// Whether the ledger answers.
+    pub ledger_reachable: Reachable,
+    /// Whether jobs can move through the queue.
+    pub queue_reachable: Reachable,
     /// What the store holds, where this process is the elected exporter.
     pub store: StoreBoard,
     /// In the orders of [`JobKind::ALL`] and [`JobEnd::ALL`].
@@ -197,7 +229,7 @@ impl Figures {
 
     /// Sets why no job can move through the queue; `None` when they can.
     pub fn set_queue_lacks(&self, why: Option<String>) {
-        self.queue_reachable.set(i64::from(why.is_none()));
+        self.queue_reachable.set(why.is_none());
         *self.queue_lacks.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
@@ -214,5 +246,32 @@ impl Figures {
     /// Why work waits.
     pub fn waiting_for(&self) -> Option<WaitReason> {
         self.waiting_for.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_returns_once_for_each_time_that_it_was_away() {
+        let store = Reachable::default();
+        assert!(!store.answers(), "nobody has asked it yet");
+        let after = |answers: &[bool]| {
+            answers.iter().for_each(|answer| store.set(*answer));
+            (store.answers(), store.again())
+        };
+        assert_eq!(after(&[true, true]), (true, 0), "the first answer is no return");
+        assert_eq!(after(&[false, false]), (false, 0));
+        assert_eq!(after(&[true, true]), (true, 1));
+        assert_eq!(after(&[false, true]), (true, 2));
+    }
+
+    #[test]
+    fn a_queue_that_was_away_when_it_was_first_looked_at_returns() {
+        let figures = Figures::default();
+        figures.set_queue_lacks(Some("Redis does not answer".into()));
+        figures.set_queue_lacks(None);
+        assert_eq!((figures.queue_reachable.answers(), figures.queue_reachable.again()), (true, 1));
     }
 }

@@ -45,7 +45,7 @@ pub(crate) fn dead_because(figures: &Figures, now_ms: i64, patience: Patience) -
     let renewed_at = figures.renewed_at_ms.get();
     let renewed = since(renewed_at, now_ms);
     // 0: not registered yet, which does not count as dead.
-    if renewed_at > 0 && figures.ledger_reachable.get() == 1 && renewed > patience.renewal {
+    if renewed_at > 0 && figures.ledger_reachable.answers() && renewed > patience.renewal {
         let seconds = renewed.as_secs();
         return Some(format!(
             "leases were not renewed for {seconds} s although the ledger answers: the heartbeat hangs"
@@ -62,12 +62,12 @@ pub(crate) fn lacking(figures: &Figures) -> Vec<String> {
     }
     let queue = || figures.queue_lacks().unwrap_or_else(|| "the queue was not looked at yet".to_owned());
     let lacks = [
-        (&figures.ready, "not registered, or stopping".to_owned()),
-        (&figures.ledger_reachable, "the ledger does not answer".to_owned()),
-        (&figures.queue_reachable, queue()),
+        (figures.ready.get() == 1, "not registered, or stopping".to_owned()),
+        (figures.ledger_reachable.answers(), "the ledger does not answer".to_owned()),
+        (figures.queue_reachable.answers(), queue()),
     ];
     let mut lacking: Vec<String> =
-        lacks.into_iter().filter_map(|(level, lack)| (level.get() != 1).then_some(lack)).collect();
+        lacks.into_iter().filter_map(|(is_there, lack)| (!is_there).then_some(lack)).collect();
     if let Some(tenant) = figures.wrong_tenant() {
         lacking.push(format!("the run is for the tenant {tenant}, and this worker is not"));
     }
@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(dead_because(&figures, 100_000, PATIENCE), None, "never registered");
         figures.renewed_at_ms.set(60_000);
         assert_eq!(dead_because(&figures, 100_000, PATIENCE), None, "the ledger is away");
-        figures.ledger_reachable.set(1);
+        figures.ledger_reachable.set(true);
         let why = dead_because(&figures, 100_000, PATIENCE).unwrap();
         assert!(why.contains("heartbeat hangs"), "{why}");
         figures.renewed_at_ms.set(70_000);
@@ -117,7 +117,7 @@ mod tests {
         let figures = Figures::default();
         assert_eq!(lacking(&figures).len(), 3);
         figures.ready.set(1);
-        figures.ledger_reachable.set(1);
+        figures.ledger_reachable.set(true);
         assert_eq!(lacking(&figures), ["the queue was not looked at yet"]);
         figures.set_queue_lacks(Some("Redis at r:6379/0 is a read-only replica".into()));
         assert_eq!(lacking(&figures), ["Redis at r:6379/0 is a read-only replica"]);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ferry_domain::{
     Figures, ItemState, JobKind,
-    figures::{Count, JobEnd, Level, StoreFigures},
+    figures::{Count, JobEnd, Level, Reachable, StoreFigures},
     ports::{Group, GroupFigures, QueueState},
     telemetry::metrics::{self as m, Label, Metric},
 };
@@ -53,7 +53,15 @@ pub(crate) const READINGS: &[(Metric, Read)] = &[
     }),
     (m::STORE_UP, |s| {
         let f = &s.figures;
-        vec![word("ledger", level(&f.ledger_reachable)), word("queue", level(&f.queue_reachable))]
+        let up = |store: &Reachable| if store.answers() { 1.0 } else { 0.0 };
+        vec![word("ledger", up(&f.ledger_reachable)), word("queue", up(&f.queue_reachable))]
+    }),
+    (m::STORE_RECONNECTS, |s| {
+        let f = &s.figures;
+        vec![
+            word("ledger", whole(f.ledger_reachable.again())),
+            word("queue", whole(f.queue_reachable.again())),
+        ]
     }),
     (m::WORKER_READY, |s| one(if health::lacking(&s.figures).is_empty() { 1.0 } else { 0.0 })),
     (m::WORKER_LEASES, |s| one(level(&s.figures.leases))),

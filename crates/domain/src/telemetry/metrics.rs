@@ -181,6 +181,8 @@ metrics! {
         "1 while the breaker lets only probes pass.";
     STORE_UP: Gauge "ferry_store_up" ["ferry.store.up" in "{store}"] ["store"]
         "1 while the store answers this process.";
+    STORE_RECONNECTS: Counter "ferry_store_reconnects_total" ["ferry.store.reconnects" in "{time}"] ["store"]
+        "Times that the store answered this process again after it had not.";
 
     WORKER_READY: Gauge "ferry_worker_ready" ["ferry.worker.ready" in "{worker}"] []
         "1 while /readyz says ready.";
