@@ -104,9 +104,15 @@ const TIMED: [Timed; 5] = [
 
 fn page(sources: &Sources) -> BTreeMap<String, strict::Family> {
     let exposition = Exposition::new(sources).unwrap();
-    TIMED.into_iter().for_each(|what| sources.figures.took(what, Duration::from_millis(1_250)));
+    tell(&sources.figures);
     let page = exposition.page().unwrap();
     strict::read(&page).unwrap_or_else(|error| panic!("{error}\n{page}"))
+}
+
+/// Tells of one of each, so that every histogram has a series.
+fn tell(figures: &Figures) {
+    TIMED.into_iter().for_each(|what| figures.took(what, Duration::from_millis(1_250)));
+    figures.tried(JobKind::Provision, JobEnd::Done, 1);
 }
 
 /// The number of the only series with this label value, or of the only series.
@@ -129,7 +135,10 @@ fn the_page_shows_what_was_counted() {
     let page = page(&full());
     let finished = &page["ferry_jobs_finished_total"].series;
     assert_eq!(finished.len(), 12, "each queue and end at zero from the start");
-    assert_eq!(finished.iter().map(|(_, number)| number).sum::<f64>(), 5.0);
+    assert_eq!(finished.iter().map(|(_, number)| number).sum::<f64>(), 6.0);
+    let attempts = &page["ferry_job_attempts"];
+    let up_to = |bound: &str| attempts.buckets.iter().find(|(labels, _)| labels["le"] == bound).unwrap().1;
+    assert_eq!((up_to("1"), up_to("2")), (0.0, 1.0), "the second attempt was the last");
     assert_eq!(number(&page, "ferry_jobs_enqueued_total", Some("verify")), 3.0);
     assert_eq!(number(&page, "ferry_jobs_enqueued_total", Some("report")), 0.0);
     assert_eq!(number(&page, "ferry_users_settled_total", Some("created")), 1.0);
@@ -167,7 +176,7 @@ fn the_page_shows_what_was_counted() {
 fn the_page_is_the_same_to_the_letter_but_for_the_numbers() {
     let sources = full();
     let exposition = Exposition::new(&sources).unwrap();
-    TIMED.into_iter().for_each(|what| sources.figures.took(what, Duration::from_millis(1_250)));
+    tell(&sources.figures);
     let without_number = |line: &str| match line.rsplit_once(' ') {
         Some((series, _)) if !line.starts_with('#') => format!("{series}\n"),
         _ => format!("{line}\n"),

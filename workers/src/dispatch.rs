@@ -8,7 +8,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use async_trait::async_trait;
 use ferry_domain::{
-    Attempt, Code, Envelope, Job, JobKind, Lease, Verdict, crash,
+    Attempt, Code, Envelope, Job, Lease, Verdict, crash,
     figures::{JobEnd, LedgerStep, Timed},
     ports::{DeadLetter, Delivery, Handler, LedgerError},
     retry,
@@ -96,7 +96,7 @@ impl Dispatcher {
         let leased = Instant::now();
         match self.ended(lease, hold, permit).await {
             Ended::With(verdict) => self.conclude(lease, &verdict, leased).await,
-            Ended::InLedger => self.count(lease.of.kind, JobEnd::Done, None, leased),
+            Ended::InLedger => self.count(&lease.of, JobEnd::Done, None, leased),
             // Perhaps lost by our own clock only: then it is handed back. If another worker holds
             // it, the fence refuses.
             Ended::Lost => self.conclude(lease, &handed_back(), leased).await,
@@ -188,7 +188,7 @@ impl Dispatcher {
         match self.env.timed(LedgerStep::Conclude, concluded).await {
             Ok(()) => {
                 crash::pass("worker.concluded");
-                self.count(lease.of.kind, end_by(verdict), code_of(verdict), leased);
+                self.count(&lease.of, end_by(verdict), code_of(verdict), leased);
                 log(verdict);
             }
             Err(LedgerError::LeaseLost) => {
@@ -202,10 +202,10 @@ impl Dispatcher {
         }
     }
 
-    fn count(&self, kind: JobKind, end: JobEnd, code: Option<Code>, leased: Instant) {
+    fn count(&self, job: &Job, end: JobEnd, code: Option<Code>, leased: Instant) {
         traces::ended(&Span::current(), end, code);
-        self.env.figures.job_ended(kind, end);
-        self.env.figures.took(Timed::JobRun(kind, end), leased.elapsed());
+        self.env.figures.tried(job.kind, end, job.attempts);
+        self.env.figures.took(Timed::JobRun(job.kind, end), leased.elapsed());
     }
 
     async fn bury(&self, queue: String, payload: Vec<u8>, code: Code, reason: String) {

@@ -197,6 +197,15 @@ impl Figures {
         }
     }
 
+    /// Tells how a try of a job ended, and, where no other follows, how many attempts the job had.
+    /// `before` are those that counted before this one.
+    pub fn tried(&self, kind: JobKind, end: JobEnd, before: i32) {
+        self.job_ended(kind, end);
+        if let (true, Some(timings)) = (end.is_last(), self.timings.get()) {
+            timings.attempts(kind, u32::try_from(before).unwrap_or(0).saturating_add(1));
+        }
+    }
+
     /// Sets what the process waits for before it begins to work; `None` once it has begun.
     pub fn set_not_begun(&self, why: Option<String>) {
         *self.not_begun.lock().unwrap_or_else(PoisonError::into_inner) = why;
@@ -252,6 +261,30 @@ impl Figures {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Default)]
+    struct Told(Mutex<Vec<(JobKind, u32)>>);
+
+    impl Timings for Told {
+        fn took(&self, _: Timed, _: Duration) {}
+
+        fn attempts(&self, kind: JobKind, attempts: u32) {
+            self.0.lock().unwrap().push((kind, attempts));
+        }
+    }
+
+    #[test]
+    fn attempts_are_told_once_a_job_has_ended_and_not_at_each_try() {
+        let (figures, told) = (Figures::default(), Arc::new(Told::default()));
+        figures.time_with(told.clone());
+        figures.tried(JobKind::Provision, JobEnd::Retried, 0);
+        figures.tried(JobKind::Provision, JobEnd::Snoozed, 1);
+        assert_eq!(*told.0.lock().unwrap(), []);
+        figures.tried(JobKind::Provision, JobEnd::Done, 1);
+        figures.tried(JobKind::Verify, JobEnd::Dead, 4);
+        assert_eq!(*told.0.lock().unwrap(), [(JobKind::Provision, 2), (JobKind::Verify, 5)]);
+        assert_eq!(figures.jobs_ended(JobKind::Provision, JobEnd::Snoozed), 1);
+    }
 
     #[test]
     fn a_store_returns_once_for_each_time_that_it_was_away() {

@@ -1,8 +1,9 @@
-//! Histograms of how long things take. They have no series before their first value.
+//! Histograms of how long things take, and of attempts. They have no series before their first value.
 
 use std::{array, time::Duration};
 
 use ferry_domain::{
+    JobKind,
     figures::{Timed, Timings},
     telemetry::metrics::{self as m, Kind, Metric},
 };
@@ -15,6 +16,7 @@ use opentelemetry::{
 pub(crate) struct Histograms {
     job_wait: Histogram<f64>,
     job_run: Histogram<f64>,
+    job_attempts: Histogram<f64>,
     requests: Histogram<f64>,
     limit_wait: Histogram<f64>,
     ledger_steps: Histogram<f64>,
@@ -36,6 +38,7 @@ impl Histograms {
         Histograms {
             job_wait: histogram(m::JOB_WAIT),
             job_run: histogram(m::JOB_RUN),
+            job_attempts: histogram(m::JOB_ATTEMPTS),
             requests: histogram(m::REQUESTS),
             limit_wait: histogram(m::RATE_WAITED),
             ledger_steps: histogram(m::LEDGER_STEPS),
@@ -45,6 +48,7 @@ impl Histograms {
 
 impl Timings for Histograms {
     fn took(&self, what: Timed, took: Duration) {
+        let took = took.as_secs_f64();
         match what {
             Timed::JobWait(kind) => record(&self.job_wait, &m::JOB_WAIT, [kind.as_str()], took),
             Timed::JobRun(kind, end) => {
@@ -59,14 +63,18 @@ impl Timings for Histograms {
             Timed::Ledger(step) => record(&self.ledger_steps, &m::LEDGER_STEPS, [step.as_str()], took),
         }
     }
+
+    fn attempts(&self, kind: JobKind, attempts: u32) {
+        record(&self.job_attempts, &m::JOB_ATTEMPTS, [kind.as_str()], f64::from(attempts));
+    }
 }
 
 fn record<const LABELS: usize>(
     histogram: &Histogram<f64>,
     metric: &Metric,
     words: [&'static str; LABELS],
-    took: Duration,
+    value: f64,
 ) {
     let labels: [KeyValue; LABELS] = array::from_fn(|at| KeyValue::new(metric.labels[at], words[at]));
-    histogram.record(took.as_secs_f64(), &labels);
+    histogram.record(value, &labels);
 }

@@ -1,4 +1,4 @@
-//! How long things take, for histograms. What is told here goes nowhere until somebody listens:
+//! How long things take and how many attempts jobs need, for histograms. What is told here goes nowhere until somebody listens:
 //! a process whose metrics nobody scrapes pays nothing.
 
 use std::{fmt, time::Duration};
@@ -30,6 +30,11 @@ impl JobEnd {
             JobEnd::Snoozed => "snoozed",
             JobEnd::Dead => "dead",
         }
+    }
+
+    /// Whether no further try follows.
+    pub const fn is_last(self) -> bool {
+        matches!(self, JobEnd::Done | JobEnd::Dead)
     }
 }
 
@@ -156,11 +161,14 @@ pub enum Timed {
     Ledger(LedgerStep),
 }
 
-/// Who is told how long things took. Called on the way of each user: it must be fast, and must
+/// What is told how long things took. Called on the way of each user: it must be fast, and must
 /// not block.
 pub trait Timings: Send + Sync {
     /// Takes note of one.
     fn took(&self, what: Timed, took: Duration);
+
+    /// Takes note of a job that ended after this number of attempts, the last one included.
+    fn attempts(&self, kind: JobKind, attempts: u32);
 }
 
 impl fmt::Debug for dyn Timings {
@@ -172,6 +180,13 @@ impl fmt::Debug for dyn Timings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_job_that_is_tried_again_has_not_ended() {
+        let last: Vec<&str> =
+            JobEnd::ALL.into_iter().filter(|end| end.is_last()).map(JobEnd::as_str).collect();
+        assert_eq!(last, ["done", "dead"]);
+    }
 
     #[test]
     fn a_status_belongs_to_one_class() {

@@ -21,7 +21,7 @@ pub enum Kind {
     Gauge,
     /// A gauge whose numbers of several series or processes add up to one that says something.
     UpDown,
-    /// How long things took, counted by these bounds, in seconds.
+    /// Values counted by these bounds: times in seconds, or attempts.
     Histogram(&'static [f64]),
 }
 
@@ -34,6 +34,8 @@ const OF_REQUESTS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0
 const OF_LIMITS: &[f64] = &[0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 /// Bounds for statements.
 const OF_LEDGERS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Bounds for attempts: most jobs need one, and they are given up after 5 unless it is set otherwise.
+const OF_ATTEMPTS: &[f64] = &[1.0, 2.0, 3.0, 4.0, 5.0, 8.0, 13.0];
 
 /// One metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -157,6 +159,8 @@ metrics! {
         "From when a job might run until a worker had leased it.";
     JOB_RUN: Histogram(OF_JOBS) "ferry_job_run_seconds" ["ferry.job.run" in "s"] ["queue", "outcome"]
         "From the lease of a job to its end, by what became of it.";
+    JOB_ATTEMPTS: Histogram(OF_ATTEMPTS) "ferry_job_attempts" ["ferry.job.attempts" in "{attempt}"] ["queue"]
+        "Attempts that a job had when a worker ended it, the last one included.";
     REQUESTS: Histogram(OF_REQUESTS) "ferry_auth0_request_seconds" ["ferry.auth0.request" in "s"] ["operation", "status"]
         "Requests to Auth0, without the wait for a permit.";
     LEDGER_STEPS: Histogram(OF_LEDGERS) "ferry_ledger_operation_seconds" ["ferry.ledger.operation" in "s"] ["operation"]
@@ -291,7 +295,7 @@ mod tests {
     fn names_follow_the_rules_of_prometheus_and_none_is_there_twice() {
         let names: BTreeSet<&str> = ALL.iter().map(|metric| metric.name).collect();
         assert_eq!(names.len(), ALL.len());
-        for Metric { name, kind, labels, help, .. } in ALL {
+        for metric @ Metric { name, kind, labels, help, .. } in ALL {
             assert_eq!(*kind == Kind::Counter, name.ends_with("_total"), "{name}");
             assert!(name.starts_with("ferry_") || name.starts_with("process_"), "{name}");
             assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'), "{name}");
@@ -301,7 +305,7 @@ mod tests {
             assert!(help.ends_with('.'), "{name}: {help}");
             assert!(labels.iter().all(|label| label.chars().all(|c| c.is_ascii_lowercase())), "{name}");
             if let Kind::Histogram(bounds) = kind {
-                assert!(name.ends_with("_seconds"), "{name}");
+                assert_eq!(metric.unit == "s", name.ends_with("_seconds"), "{name}");
                 assert!(bounds.is_sorted() && bounds.iter().all(|bound| bound.is_finite()), "{name}");
             }
         }
