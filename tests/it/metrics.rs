@@ -16,7 +16,7 @@ use std::{
 };
 
 use ferry_domain::{
-    Figures, ItemState, JobKind, RunId, Tally,
+    BatchState, Figures, ItemState, JobKind, RunId, Tally,
     figures::{Answered, JobEnd, LedgerStep, Operation, RunFigures, StoreFigures, Timed},
     ports::{Group, GroupFigures, LimiterFigures, QueueCount, QueueState, WaitReason},
     telemetry::metrics::{ALL, Kind},
@@ -74,6 +74,7 @@ fn full() -> Sources {
             run: A_RUN.parse::<RunId>().unwrap(),
             tally: Tally { source: 10, created: 6, failed: 1, pending: 3, ..Tally::default() },
             paused_for: Duration::from_secs(90),
+            batches: [4, 3, 2],
         }],
     });
     sources(figures, Patience::default())
@@ -144,6 +145,8 @@ fn the_page_shows_what_was_counted() {
     assert_eq!(number(&page, "ferry_users_settled_total", Some("created")), 1.0);
     assert_eq!(number(&page, "ferry_users_settled_total", Some("failed")), 0.0);
     assert_eq!(number(&page, "ferry_run_paused_seconds", Some(A_RUN)), 90.0);
+    let batches = ["open", "provisioned", "verified"].map(|word| number(&page, "ferry_batches", Some(word)));
+    assert_eq!(batches, [4.0, 3.0, 2.0]);
     assert_eq!(number(&page, "ferry_worker_slots", None), 8.0);
     assert_eq!(number(&page, "ferry_clock_skew_seconds", None), -0.25);
     assert_eq!(number(&page, "ferry_rescues_total", Some("dead")), 1.0);
@@ -218,6 +221,7 @@ fn only_the_elected_exporter_shows_the_store_and_stops_when_it_is_not() {
     assert_eq!(
         gone,
         [
+            "ferry_batches",
             "ferry_exporter_reading_age_seconds",
             "ferry_queue_jobs",
             "ferry_queue_oldest_ready_age_seconds",
@@ -260,6 +264,7 @@ fn labels_come_from_closed_lists_and_carry_nothing_private() {
     ]);
     closed.extend(JobKind::ALL.map(JobKind::as_str));
     closed.extend(ItemState::ALL.map(ItemState::as_str));
+    closed.extend(BatchState::ALL.map(BatchState::as_str));
     for (name, family) in page(&sources) {
         for value in family.series.iter().flat_map(|(labels, _)| labels.values()) {
             assert!(closed.contains(value.as_str()), "{name} has the label {value:?}, which is on no list");

@@ -8,7 +8,7 @@ use ferry_domain::{
     figures::{LedgerStep, Timed},
     limits::LimitPlan,
     ports::{
-        Clock, Controls, DeadLetters, Directory, Items, Jobs, Leases, Ledger, LedgerError, Limiter,
+        Batches, Clock, Controls, DeadLetters, Directory, Items, Jobs, Leases, Ledger, LedgerError, Limiter,
         LimiterFigures, Moves, Orders, Processes, Queue, Random, Reports, Runs, WaitReason, WorkerRecord,
     },
 };
@@ -120,6 +120,7 @@ pub struct Parts {
 pub struct Environment {
     pub(crate) runs: Arc<dyn Runs>,
     pub(crate) items: Arc<dyn Items>,
+    pub(crate) batches: Arc<dyn Batches>,
     pub(crate) jobs: Arc<dyn Jobs>,
     pub(crate) leases: Arc<dyn Leases>,
     pub(crate) processes: Arc<dyn Processes>,
@@ -183,6 +184,7 @@ impl Environment {
             since: Instant::now(),
             runs: ledger.clone(),
             items: ledger.clone(),
+            batches: ledger.clone(),
             jobs: ledger.clone(),
             leases: ledger.clone(),
             processes: ledger.clone(),

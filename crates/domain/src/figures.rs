@@ -13,7 +13,7 @@ use std::{
 };
 
 use crate::{item::ItemState, job::JobKind, ports::WaitReason};
-pub use store::{ENDED_RUNS_STAY, MOST_RUNS, RunFigures, StoreBoard, StoreFigures};
+pub use store::{ENDED_RUNS_STAY, MOST_RUNS, RunFigures, StoreBoard, StoreFigures, shown};
 pub use timings::{Answered, JobEnd, LedgerStep, Operation, Timed, Timings};
 
 /// A number that only grows.

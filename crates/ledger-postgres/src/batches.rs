@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 use ferry_domain::{
     BatchState, JobState, RunId,
-    ports::{BatchFilter, BatchIds, BatchView, Batches},
+    ports::{BatchCount, BatchFilter, BatchIds, BatchView, Batches},
 };
 use ferry_ledger::{
     Result,
+    lists::BatchCountRow,
     rows::{self, BatchJobRow, BatchRow},
     words,
 };
@@ -84,6 +85,22 @@ impl Batches for PostgresLedger {
         .fetch_one(&self.pool)
         .await
         .map_err(self.sql_failed("could not count batches"))
+    }
+
+    async fn batch_counts(&self, runs: &[RunId]) -> Result<Vec<BatchCount>> {
+        let runs: Vec<Uuid> = runs.iter().map(|run| run.0).collect();
+        let rows = query_as!(
+            BatchCountRow,
+            r#"
+            SELECT run_id, state, count(*) AS "count!" FROM ferry.batches
+            WHERE run_id = ANY($1) GROUP BY run_id, state ORDER BY run_id, state
+            "#,
+            &runs,
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.sql_failed("could not count batches"))?;
+        rows.into_iter().map(BatchCountRow::counted).collect()
     }
 
     async fn batches(&self, ids: BatchIds, most: i64) -> Result<Vec<BatchView>> {

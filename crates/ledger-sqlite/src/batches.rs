@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 use ferry_domain::{
     RunId,
-    ports::{BatchFilter, BatchIds, BatchView, Batches},
+    ports::{BatchCount, BatchFilter, BatchIds, BatchView, Batches},
 };
 use ferry_ledger::{
     Result,
+    lists::BatchCountRow,
     rows::{self, BatchJobRow, BatchRow},
 };
 use uuid::Uuid;
@@ -84,6 +85,23 @@ impl Batches for SqliteLedger {
         .fetch_one(self.reader())
         .await
         .doing(COUNTING)
+    }
+
+    async fn batch_counts(&self, runs: &[RunId]) -> Result<Vec<BatchCount>> {
+        let runs = json(&runs.iter().map(|run| hex(run.0)).collect::<Vec<_>>());
+        let rows = sqlx::query_as!(
+            BatchCountRow,
+            r#"
+            SELECT run_id AS "run_id!: Uuid", state AS "state!: String", count(*) AS "count!: i64"
+            FROM ferry_batches WHERE run_id IN (SELECT unhex(value) FROM json_each(?1))
+            GROUP BY run_id, state ORDER BY run_id, state
+            "#,
+            runs
+        )
+        .fetch_all(self.reader())
+        .await
+        .doing(COUNTING)?;
+        rows.into_iter().map(BatchCountRow::counted).collect()
     }
 
     async fn batches(&self, ids: BatchIds, most: i64) -> Result<Vec<BatchView>> {

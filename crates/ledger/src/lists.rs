@@ -5,8 +5,8 @@ use std::time::Duration;
 use ferry_domain::{
     RunId, SourceKey, Tally, WorkerId,
     ports::{
-        ActiveRun, Course, CourseStep, Example, FailureGroup, JobCount, Orders, QueueCount, WaitReason,
-        WatchedRun, WorkerRecord, WorkerView,
+        ActiveRun, BatchCount, Course, CourseStep, Example, FailureGroup, JobCount, Orders, QueueCount,
+        WaitReason, WatchedRun, WorkerRecord, WorkerView,
     },
     threshold,
 };
@@ -148,6 +148,23 @@ impl CountRow {
         let (kind, state) =
             (words::job_kind("a count", &self.kind)?, words::queue_state("a count", &self.state)?);
         Ok(QueueCount { kind, state, jobs: self.count, oldest })
+    }
+}
+
+/// A number of batches of one run in one state.
+#[expect(missing_docs, reason = "columns under their own names")]
+#[derive(Debug)]
+pub struct BatchCountRow {
+    pub run_id: Uuid,
+    pub state: String,
+    pub count: i64,
+}
+
+impl BatchCountRow {
+    /// What it counts.
+    pub fn counted(self) -> Result<BatchCount> {
+        let state = words::batch_state("a count", &self.state)?;
+        Ok(BatchCount { run: RunId(self.run_id), state, batches: self.count })
     }
 }
 

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use ferry_domain::{
-    Figures, ItemState, JobKind,
-    figures::{Count, JobEnd, Level, Reachable, StoreFigures},
+    BatchState, Figures, ItemState, JobKind,
+    figures::{Count, JobEnd, Level, Reachable, RunFigures, StoreFigures},
     ports::{Group, GroupFigures, QueueState},
     telemetry::metrics::{self as m, Label, Metric},
 };
@@ -26,6 +26,7 @@ pub(crate) const READINGS: &[(Metric, Read)] = &[
     (m::QUEUE_OLDEST_READY, |s| store(s).map_or_else(Vec::new, |store| oldest_ready(&store))),
     (m::USERS, |s| store(s).map_or_else(Vec::new, |store| users(&store))),
     (m::USERS_REMAINING, |s| store(s).map_or_else(Vec::new, |store| remaining(&store))),
+    (m::BATCHES, |s| store(s).map_or_else(Vec::new, |store| batches(&store))),
     (m::RUN_PAUSED, |s| store(s).map_or_else(Vec::new, |store| paused(&store))),
     (m::EXPORTER_ACTIVE, |s| one(if store(s).is_some() { 1.0 } else { 0.0 })),
     (m::EXPORTER_AGE, |s| some(store(s).map(|store| age(s, store.taken_at_ms)))),
@@ -127,7 +128,7 @@ fn jobs_finished(figures: &Figures) -> Vec<Row> {
 }
 
 fn users(store: &StoreFigures) -> Vec<Row> {
-    let of_run = |run: &ferry_domain::figures::RunFigures| {
+    let of_run = |run: &RunFigures| {
         let run = *run;
         outcomes().map(move |state| (vec![run.run.into(), state.into()], signed(run.tally.count(state))))
     };
@@ -136,6 +137,15 @@ fn users(store: &StoreFigures) -> Vec<Row> {
 
 fn remaining(store: &StoreFigures) -> Vec<Row> {
     store.runs.iter().map(|run| (vec![run.run.into()], signed(run.tally.pending))).collect()
+}
+
+fn batches(store: &StoreFigures) -> Vec<Row> {
+    let of_run = |run: &RunFigures| {
+        let RunFigures { run, batches, .. } = *run;
+        let series = BatchState::ALL.into_iter().zip(batches);
+        series.map(move |(state, batches)| (vec![run.into(), state.into()], signed(batches)))
+    };
+    store.runs.iter().flat_map(of_run).collect()
 }
 
 fn paused(store: &StoreFigures) -> Vec<Row> {

@@ -136,6 +136,9 @@ async fn every_metric_of_the_page_is_sent_under_its_own_name_with_its_unit_and_t
     let of_queue = |queue: &str| BTreeMap::from([("queue".to_owned(), queue.to_owned())]);
     let enqueued = |queue| sent["ferry.jobs.enqueued"].series[&of_queue(queue)];
     assert!(enqueued("provision") >= 6.0 && enqueued("report") >= 1.0, "300 users in batches of 50");
+    let verified =
+        BTreeMap::from([("run".to_owned(), run.clone()), ("state".to_owned(), "verified".to_owned())]);
+    assert!(sent["ferry.batches"].series[&verified] >= 6.0);
     assert!(sent["ferry.job.attempts"].series[&of_queue("verify")] >= 6.0, "one attempt for each batch");
     for metric in &group.metrics {
         let since = match metric.data.as_ref().unwrap() {

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use ferry_domain::{
-    figures::StoreFigures,
+    RunId,
+    figures::{self, StoreFigures},
     ports::{Duty, LedgerError},
 };
 use tokio_util::sync::CancellationToken;
@@ -44,6 +45,10 @@ async fn turn(env: &Environment) -> Result<(), LedgerError> {
     }
     let (counts, runs) = (env.jobs.queue_counts().await?, env.runs.runs(RUNS).await?);
     let (orders, now) = (env.controls.orders().await?, env.processes.clock().await?);
-    env.figures.store.put(StoreFigures::read(counts, &runs, &orders, now, env.uptime_ms()));
+    let shown = figures::shown(&runs, now);
+    let ids: Vec<RunId> = shown.iter().map(|run| run.id).collect();
+    let batches = env.batches.batch_counts(&ids).await?;
+    let read = StoreFigures::read(counts, &shown, &batches, &orders, now, env.uptime_ms());
+    env.figures.store.put(read);
     Ok(())
 }

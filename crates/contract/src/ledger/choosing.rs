@@ -197,3 +197,38 @@ pub async fn batches_are_listed_with_their_jobs_and_holders(world: impl LedgerWo
     assert_eq!(held.holder.as_deref(), Some("host/1"));
     assert!(scene.ledger.batches(BatchIds::default(), 9).await.unwrap().len() >= 4);
 }
+
+/// Of the runs that are asked for and of no other, each for itself. One batch is for those whom a
+/// rule settled.
+pub async fn batches_of_each_run_are_counted_by_state(world: impl LedgerWorld) {
+    let scene = Scene::new(&world).await;
+    let first = scene.running("a.csv", 6, 2).await;
+    scene.provision(&scene.take_all().await[0], created).await;
+    let second = scene.running("b.csv", 2, 2).await;
+    let counted = async |runs: &[RunId]| {
+        let found = scene.ledger.batch_counts(runs).await.unwrap();
+        found.into_iter().map(|found| (found.run, found.state, found.batches)).collect::<Vec<_>>()
+    };
+    let of_first =
+        [(BatchState::Open, 2), (BatchState::Provisioned, 1), (BatchState::Verified, 1)].map(of_run(first));
+    let of_second = [(BatchState::Open, 1), (BatchState::Verified, 1)].map(of_run(second));
+    assert_eq!(counted(&[first]).await, of_first);
+    assert_eq!(counted(&[second]).await, of_second);
+    let mut of_both = [&of_first[..], &of_second].concat();
+    of_both.sort_by_key(|(run, ..)| *run);
+    assert_eq!(counted(&[second, first]).await, of_both);
+    assert_eq!(counted(&[]).await, []);
+
+    let leases = scene.take_all().await;
+    let verify = leases.iter().find(|lease| lease.of.kind == JobKind::Verify).unwrap();
+    scene.verify(verify).await;
+    assert_eq!(
+        counted(&[first]).await,
+        [(BatchState::Open, 2), (BatchState::Verified, 2)].map(of_run(first)),
+        "none has no row"
+    );
+}
+
+fn of_run(run: RunId) -> impl Fn((BatchState, i64)) -> (RunId, BatchState, i64) {
+    move |(state, batches)| (run, state, batches)
+}

@@ -198,7 +198,8 @@ macro_rules! ledger_suite {
                 users_are_chosen_by_what_the_application_knows,
                 chosen_users_come_in_pages,
                 those_who_are_chosen_are_tried_again,
-                batches_are_listed_with_their_jobs_and_holders;
+                batches_are_listed_with_their_jobs_and_holders,
+                batches_of_each_run_are_counted_by_state;
             operating:
                 failures_are_grouped_with_examples,
                 items_are_paged_and_filtered,

@@ -13,8 +13,8 @@ use time::OffsetDateTime;
 
 use crate::{
     ids::RunId,
-    ports::{Orders, QueueCount},
-    run::{RunState, RunView},
+    ports::{BatchCount, Orders, QueueCount},
+    run::{BatchState, RunState, RunView},
     tally::Tally,
 };
 
@@ -34,6 +34,8 @@ pub struct RunFigures {
     /// How long a person keeps it from going on: it is paused or stopped, or all sending is. Zero
     /// while nobody does.
     pub paused_for: Duration,
+    /// Its batches, in the order of [`BatchState::ALL`].
+    pub batches: [i64; BatchState::ALL.len()],
 }
 
 /// One reading of the store.
@@ -48,28 +50,37 @@ pub struct StoreFigures {
 }
 
 impl StoreFigures {
-    /// Puts together what `Jobs::queue_counts`, `Runs::runs` and `Controls::orders` returned. `now` is
-    /// by the ledger's clock, as the times of runs are. Of the runs stay those that have not ended,
-    /// then those that ended within the last hour, the newest first.
+    /// Puts together what `Jobs::queue_counts`, [`shown`], `Batches::batch_counts` and
+    /// `Controls::orders` returned. `now` is by the ledger's clock, as the times of runs are.
     pub fn read(
         queues: Vec<QueueCount>,
-        runs: &[RunView],
+        shown: &[&RunView],
+        batches: &[BatchCount],
         orders: &Orders,
         now: OffsetDateTime,
         taken_at_ms: i64,
     ) -> Self {
-        let mut shown: Vec<&RunView> = runs
-            .iter()
-            .filter(|run| run.state.is_active() || now - last_moment(run) < ENDED_RUNS_STAY)
-            .collect();
-        shown.sort_by_key(|run| (!run.state.is_active(), std::cmp::Reverse(run.created_at)));
-        shown.truncate(MOST_RUNS);
-        let runs = shown
-            .into_iter()
-            .map(|run| RunFigures { run: run.id, tally: run.tally, paused_for: paused_for(run, orders, now) })
-            .collect();
-        StoreFigures { taken_at_ms, queues, runs }
+        let of_run = |run: &&RunView| RunFigures {
+            run: run.id,
+            tally: run.tally,
+            paused_for: paused_for(run, orders, now),
+            batches: BatchState::ALL.map(|state| {
+                let found = batches.iter().find(|found| found.run == run.id && found.state == state);
+                found.map_or(0, |found| found.batches)
+            }),
+        };
+        StoreFigures { taken_at_ms, queues, runs: shown.iter().map(of_run).collect() }
     }
+}
+
+/// The runs that get a series: those that have not ended, then those that ended within the last
+/// hour, the newest first. `now` is by the ledger's clock.
+pub fn shown(runs: &[RunView], now: OffsetDateTime) -> Vec<&RunView> {
+    let mut shown: Vec<&RunView> =
+        runs.iter().filter(|run| run.state.is_active() || now - last_moment(run) < ENDED_RUNS_STAY).collect();
+    shown.sort_by_key(|run| (!run.state.is_active(), std::cmp::Reverse(run.created_at)));
+    shown.truncate(MOST_RUNS);
+    shown
 }
 
 /// A clock that is behind the ledger's makes it zero.
@@ -142,11 +153,7 @@ mod tests {
             run(4, RunState::Cancelled, None),
         ];
         let shown = |runs: &[RunView]| -> Vec<u128> {
-            StoreFigures::read(vec![], runs, &Orders::default(), NOW, 0)
-                .runs
-                .iter()
-                .map(|r| r.run.0.as_u128())
-                .collect()
+            super::shown(runs, NOW).into_iter().map(|run| run.id.0.as_u128()).collect()
         };
         assert_eq!(shown(&runs), [3, 2], "what has not ended comes first");
         runs.extend((10..40).map(|number| run(number, RunState::Running, None)));
@@ -160,7 +167,7 @@ mod tests {
         let held_with = |orders: &Orders, state, minutes_ago| {
             let moved_at = NOW - time::Duration::minutes(minutes_ago);
             let run = RunView { moved_at, ..run(1, state, Some(minutes_ago)) };
-            StoreFigures::read(vec![], &[run], orders, NOW, 0).runs[0].paused_for
+            StoreFigures::read(vec![], &[&run], &[], orders, NOW, 0).runs[0].paused_for
         };
         let held = |state, minutes_ago| held_with(&Orders::default(), state, minutes_ago);
         assert_eq!(held(RunState::Paused, 90), Duration::from_secs(90 * 60));
@@ -172,6 +179,18 @@ mod tests {
         assert_eq!(held_with(&all_stopped, RunState::Running, 90), Duration::from_secs(5 * 60));
         assert_eq!(held_with(&all_stopped, RunState::Paused, 90), Duration::from_secs(90 * 60));
         assert_eq!(held_with(&all_stopped, RunState::Sealed, 1), Duration::ZERO);
+    }
+
+    #[test]
+    fn each_run_has_its_own_batches_and_none_of_a_state_is_zero() {
+        let (one, other) = (run(1, RunState::Running, None), run(2, RunState::Running, None));
+        let counted = [
+            BatchCount { run: other.id, state: BatchState::Verified, batches: 3 },
+            BatchCount { run: one.id, state: BatchState::Open, batches: 5 },
+            BatchCount { run: one.id, state: BatchState::Verified, batches: 1 },
+        ];
+        let read = StoreFigures::read(vec![], &[&one, &other], &counted, &Orders::default(), NOW, 0);
+        assert_eq!(read.runs.iter().map(|run| run.batches).collect::<Vec<_>>(), [[5, 0, 1], [0, 0, 3]]);
     }
 
     #[test]

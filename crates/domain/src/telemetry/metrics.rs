@@ -10,6 +10,7 @@ use crate::{
     item::ItemState,
     job::JobKind,
     ports::{Group, QueueState},
+    run::BatchState,
 };
 
 /// How a metric behaves.
@@ -34,7 +35,7 @@ const OF_REQUESTS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0
 const OF_LIMITS: &[f64] = &[0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 /// Bounds for statements.
 const OF_LEDGERS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-/// Bounds for attempts: most jobs need one, and they are given up after 5 unless it is set otherwise.
+/// Bounds for attempts: most jobs need one, and are given up after 8 unless it is set otherwise.
 const OF_ATTEMPTS: &[f64] = &[1.0, 2.0, 3.0, 4.0, 5.0, 8.0, 13.0];
 
 /// One metric.
@@ -77,6 +78,12 @@ impl From<QueueState> for Label {
 
 impl From<ItemState> for Label {
     fn from(state: ItemState) -> Self {
+        Label::Word(state.as_str())
+    }
+}
+
+impl From<BatchState> for Label {
+    fn from(state: BatchState) -> Self {
         Label::Word(state.as_str())
     }
 }
@@ -144,6 +151,8 @@ metrics! {
         "Users of a run with this outcome; a retry takes failed ones out again. From the elected exporter only.";
     USERS_REMAINING: UpDown "ferry_users_remaining" ["ferry.users_remaining" in "{user}"] ["run"]
         "Users of a run without an outcome yet. From the elected exporter only.";
+    BATCHES: UpDown "ferry_batches" ["ferry.batches" in "{batch}"] ["run", "state"]
+        "Batches of a run in this state. From the elected exporter only.";
     RUN_PAUSED: Gauge "ferry_run_paused_seconds" ["ferry.run.paused" in "s"] ["run"]
         "How long a run has been paused or stopped, 0 while it is not. From the elected exporter only.";
     EXPORTER_ACTIVE: Gauge "ferry_exporter_active" ["ferry.exporter.active" in "{exporter}"] []

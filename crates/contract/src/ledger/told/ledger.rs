@@ -12,11 +12,11 @@ use ferry_domain::{
     application::{RowId, RowIds},
     migration::Migrated,
     ports::{
-        AuditLine, BatchFilter, BatchIds, BatchVerification, BatchView, Batches, Cancellable, Command,
-        Controls, Course, DeadCount, DeadFilter, DeadLetter, DeadLetters, DeadTry, DeadView, Discrepancy,
-        Duty, FailureGroup, ItemFilter, ItemView, Items, JobCount, Jobs, Leases, LedgerError, ListedUser,
-        Migration, Moved, Moves, Orders, Presence, Processes, QueueCount, Redriven, Reports, Rescued,
-        Restored, Retried, Retryable, RunNow, Runs, SealedRun, StoredReport, Unclaimed, UserFilter,
+        AuditLine, BatchCount, BatchFilter, BatchIds, BatchVerification, BatchView, Batches, Cancellable,
+        Command, Controls, Course, DeadCount, DeadFilter, DeadLetter, DeadLetters, DeadTry, DeadView,
+        Discrepancy, Duty, FailureGroup, ItemFilter, ItemView, Items, JobCount, Jobs, Leases, LedgerError,
+        ListedUser, Migration, Moved, Moves, Orders, Presence, Processes, QueueCount, Redriven, Reports,
+        Rescued, Restored, Retried, Retryable, RunNow, Runs, SealedRun, StoredReport, Unclaimed, UserFilter,
         UserInRun, Users, WatchedRun, Whose, WorkerRecord, WorkerView, WriteBack,
     },
     run::RunMove,
@@ -184,6 +184,10 @@ impl Batches for Told {
 
     async fn count_batches(&self, run: RunId, filter: &BatchFilter) -> Result<i64> {
         self.0.ledger.count_batches(run, filter).await
+    }
+
+    async fn batch_counts(&self, runs: &[RunId]) -> Result<Vec<BatchCount>> {
+        self.0.ledger.batch_counts(runs).await
     }
 
     async fn batches(&self, ids: BatchIds, most: i64) -> Result<Vec<BatchView>> {

@@ -58,6 +58,17 @@ pub struct BatchJob {
     pub holder: Option<String>,
 }
 
+/// Batches of one run in one state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchCount {
+    /// The run.
+    pub run: RunId,
+    /// Their state.
+    pub state: BatchState,
+    /// Number of batches.
+    pub batches: i64,
+}
+
 /// Questions about batches.
 #[async_trait]
 pub trait Batches: Send + Sync {
@@ -72,6 +83,10 @@ pub trait Batches: Send + Sync {
 
     /// Number of batches that a filter means.
     async fn count_batches(&self, run: RunId, filter: &BatchFilter) -> Result<i64>;
+
+    /// Batches of these runs by state, in the order of run and state; none where there is no batch.
+    /// Costs as much as they have batches, and reads an index only.
+    async fn batch_counts(&self, runs: &[RunId]) -> Result<Vec<BatchCount>>;
 
     /// Up to `most` batches of any run with these ids.
     async fn batches(&self, ids: BatchIds, most: i64) -> Result<Vec<BatchView>>;

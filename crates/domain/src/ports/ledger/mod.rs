@@ -19,7 +19,7 @@ mod reports;
 mod runs;
 mod users;
 
-pub use batches::{BatchFilter, BatchJob, BatchView, Batches};
+pub use batches::{BatchCount, BatchFilter, BatchJob, BatchView, Batches};
 pub use controls::{ActiveRun, Controls, Ended, Migration, Orders, Restored};
 pub use dead::{
     DeadCount, DeadFilter, DeadKind, DeadLetter, DeadLetters, DeadState, DeadTry, DeadView, Redriven,
