@@ -75,6 +75,7 @@ fn full() -> Sources {
             tally: Tally { source: 10, created: 6, failed: 1, pending: 3, ..Tally::default() },
             paused_for: Duration::from_secs(90),
             batches: [4, 3, 2],
+            left: Some(Duration::from_secs(75)),
         }],
     });
     sources(figures, Patience::default())
@@ -147,6 +148,7 @@ fn the_page_shows_what_was_counted() {
     assert_eq!(number(&page, "ferry_run_paused_seconds", Some(A_RUN)), 90.0);
     let batches = ["open", "provisioned", "verified"].map(|word| number(&page, "ferry_batches", Some(word)));
     assert_eq!(batches, [4.0, 3.0, 2.0]);
+    assert_eq!(number(&page, "ferry_run_eta_seconds", Some(A_RUN)), 75.0);
     assert_eq!(number(&page, "ferry_worker_slots", None), 8.0);
     assert_eq!(number(&page, "ferry_clock_skew_seconds", None), -0.25);
     assert_eq!(number(&page, "ferry_rescues_total", Some("dead")), 1.0);
@@ -225,6 +227,7 @@ fn only_the_elected_exporter_shows_the_store_and_stops_when_it_is_not() {
             "ferry_exporter_reading_age_seconds",
             "ferry_queue_jobs",
             "ferry_queue_oldest_ready_age_seconds",
+            "ferry_run_eta_seconds",
             "ferry_run_paused_seconds",
             "ferry_users",
             "ferry_users_remaining"

@@ -253,9 +253,14 @@ impl Environment {
         Some(orders)
     }
 
-    /// Milliseconds since the process began, by its steady clock.
+    /// Time since the process began, by its steady clock.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// The same in milliseconds.
     pub fn uptime_ms(&self) -> i64 {
-        i64::try_from(self.since.elapsed().as_millis()).unwrap_or(i64::MAX)
+        i64::try_from(self.uptime().as_millis()).unwrap_or(i64::MAX)
     }
 
     /// Why work waits, for people.

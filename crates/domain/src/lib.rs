@@ -23,6 +23,7 @@ pub mod limits;
 pub mod liveness;
 pub mod migration;
 pub mod null;
+pub mod pace;
 pub mod password;
 pub mod plan;
 pub mod poison;

@@ -27,6 +27,7 @@ pub(crate) const READINGS: &[(Metric, Read)] = &[
     (m::USERS, |s| store(s).map_or_else(Vec::new, |store| users(&store))),
     (m::USERS_REMAINING, |s| store(s).map_or_else(Vec::new, |store| remaining(&store))),
     (m::BATCHES, |s| store(s).map_or_else(Vec::new, |store| batches(&store))),
+    (m::RUN_ETA, |s| store(s).map_or_else(Vec::new, |store| eta(&store))),
     (m::RUN_PAUSED, |s| store(s).map_or_else(Vec::new, |store| paused(&store))),
     (m::EXPORTER_ACTIVE, |s| one(if store(s).is_some() { 1.0 } else { 0.0 })),
     (m::EXPORTER_AGE, |s| some(store(s).map(|store| age(s, store.taken_at_ms)))),
@@ -146,6 +147,11 @@ fn batches(store: &StoreFigures) -> Vec<Row> {
         series.map(move |(state, batches)| (vec![run.into(), state.into()], signed(batches)))
     };
     store.runs.iter().flat_map(of_run).collect()
+}
+
+fn eta(store: &StoreFigures) -> Vec<Row> {
+    let of_run = |run: &RunFigures| Some((vec![run.run.into()], run.left?.as_secs_f64()));
+    store.runs.iter().filter_map(of_run).collect()
 }
 
 fn paused(store: &StoreFigures) -> Vec<Row> {

@@ -78,7 +78,7 @@ fn print_times(run: &RunView, now: OffsetDateTime) {
         Some(ended) => line("time", format!("{begun} to {ended}: {time}")),
         None => line("time", format!("since {begun}: {time}")),
     }
-    if let Some(speed) = pace::average(run, now).and_then(|speed| speed.told()) {
+    if let Some(speed) = pace::average(run, now).and_then(pace::told) {
         line("pace", format!("{speed}, by the average since its start"));
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ferry_domain::{
     RunId,
     figures::{self, StoreFigures},
+    pace::Paces,
     ports::{Duty, LedgerError},
 };
 use tokio_util::sync::CancellationToken;
@@ -20,8 +21,9 @@ const EVERY: Duration = Duration::from_secs(5);
 const RUNS: i64 = 100;
 
 pub(crate) async fn exporter(env: &Environment, end: &CancellationToken) {
+    let mut paces = Paces::default();
     loop {
-        if let Err(error) = turn(env).await {
+        if let Err(error) = turn(env, &mut paces).await {
             debug!(%error, "the store could not be read for metrics");
             env.figures.store.clear(); // an old number looks like a new one
         }
@@ -36,11 +38,12 @@ pub(crate) async fn exporter(env: &Environment, end: &CancellationToken) {
     }
 }
 
-async fn turn(env: &Environment) -> Result<(), LedgerError> {
+async fn turn(env: &Environment, paces: &mut Paces) -> Result<(), LedgerError> {
     let elected = env.identity.is_registered()
         && env.processes.lead(Duty::Exporter, env.identity.id(), EVERY * 2).await?;
     if !elected {
         env.figures.store.clear();
+        *paces = Paces::default(); // looks of long ago would make runs slow
         return Ok(());
     }
     let (counts, runs) = (env.jobs.queue_counts().await?, env.runs.runs(RUNS).await?);
@@ -49,6 +52,7 @@ async fn turn(env: &Environment) -> Result<(), LedgerError> {
     let ids: Vec<RunId> = shown.iter().map(|run| run.id).collect();
     let batches = env.batches.batch_counts(&ids).await?;
     let read = StoreFigures::read(counts, &shown, &batches, &orders, now, env.uptime_ms());
-    env.figures.store.put(read);
+    let left = paces.left(env.uptime(), &shown, orders.stop_all());
+    env.figures.store.put(read.with_left(left));
     Ok(())
 }

@@ -36,6 +36,8 @@ pub struct RunFigures {
     pub paused_for: Duration,
     /// Its batches, in the order of [`BatchState::ALL`].
     pub batches: [i64; BatchState::ALL.len()],
+    /// How long it still takes, where that is known.
+    pub left: Option<Duration>,
 }
 
 /// One reading of the store.
@@ -51,7 +53,8 @@ pub struct StoreFigures {
 
 impl StoreFigures {
     /// Puts together what `Jobs::queue_counts`, [`shown`], `Batches::batch_counts` and
-    /// `Controls::orders` returned. `now` is by the ledger's clock, as the times of runs are.
+    /// `Controls::orders` returned. `now` is by the ledger's clock, as the times of runs are. How long
+    /// runs still take is no matter of one look: see [`StoreFigures::with_left`].
     pub fn read(
         queues: Vec<QueueCount>,
         shown: &[&RunView],
@@ -68,8 +71,16 @@ impl StoreFigures {
                 let found = batches.iter().find(|found| found.run == run.id && found.state == state);
                 found.map_or(0, |found| found.batches)
             }),
+            left: None,
         };
         StoreFigures { taken_at_ms, queues, runs: shown.iter().map(of_run).collect() }
+    }
+
+    /// The same with how long each run still takes, in the order of the runs: from
+    /// [`Paces::left`](crate::pace::Paces::left).
+    pub fn with_left(mut self, left: Vec<Option<Duration>>) -> Self {
+        self.runs.iter_mut().zip(left).for_each(|(run, left)| run.left = left);
+        self
     }
 }
 

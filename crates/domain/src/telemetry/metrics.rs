@@ -153,6 +153,8 @@ metrics! {
         "Users of a run without an outcome yet. From the elected exporter only.";
     BATCHES: UpDown "ferry_batches" ["ferry.batches" in "{batch}"] ["run", "state"]
         "Batches of a run in this state. From the elected exporter only.";
+    RUN_ETA: Gauge "ferry_run_eta_seconds" ["ferry.run.eta" in "s"] ["run"]
+        "About how long a run still takes, as `ferry run watch` says; absent while that is not known. From the elected exporter only.";
     RUN_PAUSED: Gauge "ferry_run_paused_seconds" ["ferry.run.paused" in "s"] ["run"]
         "How long a run has been paused or stopped, 0 while it is not. From the elected exporter only.";
     EXPORTER_ACTIVE: Gauge "ferry_exporter_active" ["ferry.exporter.active" in "{exporter}"] []

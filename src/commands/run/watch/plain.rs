@@ -5,7 +5,7 @@ use std::time::Duration;
 use ferry_domain::RunView;
 use ferry_operations::{
     Access,
-    pace::{Pace, counted},
+    pace::{Pace, counted, told},
     views::RunInFull,
     waits,
 };
@@ -121,7 +121,7 @@ impl Lines {
         };
         self.progress.waits(why);
         self.progress.of(what, steps.total.unsigned_abs());
-        let speed = self.pace.speed(run).and_then(|speed| speed.told());
+        let speed = self.pace.speed(run).and_then(told);
         let note = [Some(totals(run)), speed].into_iter().flatten().collect::<Vec<_>>();
         let separator = if self.progress.is_drawn() { "\n" } else { " · " };
         self.progress.at(steps.done.unsigned_abs(), &note.join(separator));
