@@ -34,7 +34,7 @@ const PLACE: usize = 24;
 pub fn planned(to_send: i64, settled: &[Settled]) -> String {
     let groups = groups(settled);
     let mut rows = vec![vec!["to send".to_owned(), String::new(), String::new(), to_send.to_string()]];
-    let mut below = vec![Vec::new(); 2]; // of the header, and of those to send
+    let mut below = vec![Vec::new()]; // of those to send
     for group in &groups {
         let (state, code) = (group[0].state.as_str().to_owned(), group[0].code.to_string());
         let count = group.iter().map(|settled| settled.count).sum::<i64>();
@@ -50,11 +50,7 @@ pub fn planned(to_send: i64, settled: &[Settled]) -> String {
         rows.push(vec![state, code, field, count.to_string()]);
         below.push(lines);
     }
-    let table = table::table(&["what", "code", "field", "users"], rows, &[3]);
-    let with_below = |(line, below): (&str, Vec<String>)| {
-        std::iter::once(line.to_owned()).chain(below).collect::<Vec<_>>()
-    };
-    table.lines().zip(below).flat_map(with_below).collect::<Vec<_>>().join("\n")
+    table::with_below(&["what", "code", "field", "users"], rows, &[3], &below)
 }
 
 /// The same end and code together, in the order given; none is empty.
@@ -117,15 +113,13 @@ pub fn predicted(found: &Predicted) -> String {
         .into_iter()
         .map(|(what, users)| vec![what.to_owned(), String::new(), users.to_string()])
         .collect();
-    let mut below = vec![Vec::new(); rows.len() + 1];
+    let mut below = vec![Vec::new(); rows.len()];
     for settled in found.by_code.iter().filter(|settled| settled.state != ItemState::Adopted) {
         let (state, code) = (settled.state.as_str().to_owned(), settled.code.to_string());
         rows.push(vec![state, code, settled.count.to_string()]);
         below.push(folded(settled.remedy, 2));
     }
-    let table = table::table(&["at Auth0 now", "code", "users"], rows, &[2]);
-    let lines = table.lines().zip(below);
-    let lines = lines.flat_map(|(line, below)| std::iter::once(line.to_owned()).chain(below));
+    let table = table::with_below(&["at Auth0 now", "code", "users"], rows, &[2], &below);
     let mut remarks = Vec::new();
     if found.write_id > 0 {
         remarks.push(format!(
@@ -145,7 +139,7 @@ pub fn predicted(found: &Predicted) -> String {
         units::rounded(Duration::from_millis(found.took_ms))
     );
     let remarks = remarks.iter().chain([&said]).flat_map(|remark| folded(remark, 0));
-    lines.chain(remarks).collect::<Vec<_>>().join("\n")
+    std::iter::once(table).chain(remarks).collect::<Vec<_>>().join("\n")
 }
 
 /// What a person should know of a source as a whole; talk, not data.

@@ -69,16 +69,11 @@ fn print(listing: &Listing) {
     }
     let header = ["worker", "slots", "leases", "watched", "silent for"];
     let rows = listing.workers.iter().map(worker_row).collect();
-    let table = table::table(&header, rows, &[1, 2, 4]);
-    output::data("");
     // Why a worker waits is a sentence: it has lines of its own.
-    let reasons = std::iter::once(None).chain(listing.workers.iter().map(|worker| worker.waits.as_ref()));
-    for (line, waits) in table.lines().zip(reasons) {
-        output::data(line);
-        if let Some(waits) = waits {
-            output::data(&output::folded(waits, 2).join("\n"));
-        }
-    }
+    let waits = listing.workers.iter().map(|worker| worker.waits.as_deref());
+    let reasons: Vec<_> = waits.map(|why| why.map_or_else(Vec::new, |why| output::folded(why, 2))).collect();
+    output::data("");
+    output::data(&table::with_below(&header, rows, &[1, 2, 4], &reasons));
 }
 
 fn kind_row(jobs: &JobsOfKind) -> Vec<String> {

@@ -74,13 +74,8 @@ fn table(runs: &[RunView], now: OffsetDateTime) -> String {
     let header = ["run", "state", "users", "moved", "left out", "need a person", "to do"];
     let ids = named::shortest(&runs.iter().map(|run| run.id).collect::<Vec<_>>());
     let rows = runs.iter().zip(ids).map(|(run, id)| row(run, id)).collect();
-    let table = table::table(&header, rows, &[2, 3, 4, 5, 6]);
-    let (header, rows) = table.split_once('\n').unwrap_or((&table, ""));
-    let mut lines = vec![header.to_owned()];
-    for (line, run) in rows.lines().zip(runs) {
-        lines.extend([line.to_owned(), origin(run, now)]);
-    }
-    lines.join("\n")
+    let origins: Vec<_> = runs.iter().map(|run| vec![origin(run, now)]).collect();
+    table::with_below(&header, rows, &[2, 3, 4, 5, 6], &origins)
 }
 
 /// The last five add up to the first of them.
