@@ -5,6 +5,7 @@
 //! are those of the run. A set of addresses in memory would grow with the source.
 
 use std::{
+    io::Write,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -31,7 +32,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    exit::Exit,
+    exit::{Exit, usage},
     lifecycle,
     output::{self, Progress},
     printed,
@@ -90,10 +91,12 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
 }
 
 async fn plan(setup: &Setup, options: &Options) -> anyhow::Result<Exit> {
+    // Before the source is read, which may take minutes.
+    let out = options.out.as_deref().map(writable).transpose()?;
     let folder = scratch()?;
     let access = wiring::access_to(wiring::sqlite(&folder.path().join("plan.db")).await?, setup);
     let (made, target) = make(setup, options, &access).await?;
-    if let Some(path) = &options.out {
+    if let Some(path) = &out {
         write(path, &made.plan)?;
     }
     let view = PlanView::from(&made);
@@ -266,12 +269,30 @@ fn scratch() -> anyhow::Result<tempfile::TempDir> {
 }
 
 /// Writes beside the target first, so that a plan is whole or not there.
+/// Whole or not at all: it is written beside, under a name that nobody has.
 fn write(path: &Path, plan: &PlanFile) -> anyhow::Result<()> {
-    let beside = path.with_extension("part");
     let json = serde_json::to_vec(plan)?;
-    std::fs::write(&beside, json)
-        .and_then(|()| std::fs::rename(&beside, path))
-        .with_context(|| format!("the plan could not be written to {}", path.display()))
+    kept(path, &json).with_context(|| format!("the plan could not be written to {}", path.display()))
+}
+
+/// Where a plan goes: behind a link to the file that it leads to. Renamed over a folder or a device, a plan would
+/// fail or take its place.
+fn writable(path: &Path) -> anyhow::Result<PathBuf> {
+    match path.canonicalize() {
+        Ok(place) if place.is_file() => Ok(place),
+        Ok(_) => Err(usage(format!("--out {} is no file: name one that may be written", path.display()))),
+        Err(_) => Ok(path.to_owned()), // not there yet; what else is wrong is told when it is written
+    }
+}
+
+fn kept(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // As any file of this person: without it the file were for his eyes alone.
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    let mut beside = tempfile::Builder::new().prefix(".ferry-plan-").permissions(mode).tempfile_in(folder)?;
+    beside.write_all(bytes)?;
+    beside.persist(path)?;
+    Ok(())
 }
 
 /// The same lines as `run report --output csv`, so that one script reads both.

@@ -176,6 +176,31 @@ fn no_cell_of_a_file_without_a_header_reaches_the_terminal() {
 }
 
 #[test]
+fn a_plan_takes_no_place_but_its_own() {
+    let place = place();
+    let read = |name| std::fs::read_to_string(place.path(name)).unwrap();
+    place.write("users.csv", MIXED);
+    place.write("friday.part", "somebody's notes");
+    place.must(&["plan", "users.csv", "-o", "friday.plan"]);
+    assert_eq!(read("friday.part"), "somebody's notes");
+
+    place.write("real.plan", "the one before");
+    std::os::unix::fs::symlink("real.plan", place.path("link.plan")).unwrap();
+    place.must(&["plan", "users.csv", "-o", "link.plan"]);
+    assert!(place.path("link.plan").is_symlink(), "a link stays one");
+    assert!(read("real.plan").starts_with('{') && read("friday.plan").starts_with('{'));
+
+    std::fs::create_dir(place.path("folder")).unwrap();
+    for wrong in ["folder", "/dev/null"] {
+        let refused = place.run(&["plan", "users.csv", "-o", wrong]);
+        assert!(refused.code == 2 && refused.err.contains("is no file"), "{}", refused.all());
+    }
+    let left = std::fs::read_dir(place.path(".")).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = left.map(|name| name.into_string().unwrap()).collect();
+    assert!(!left.iter().any(|name| name.starts_with(".ferry-plan") || name == "folder.part"), "{left:?}");
+}
+
+#[test]
 fn what_a_person_accepts_is_in_the_audit() {
     let mut place = place();
     place.set("FERRY_LEDGER_URL", "sqlite://ferry.db");
