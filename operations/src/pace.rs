@@ -1,8 +1,17 @@
 //! How fast a run goes, and about how long it still takes, in words.
 
-pub use ferry_domain::pace::{Counted, Pace, Speed, average, counted, elapsed};
+use ferry_domain::RunId;
+pub use ferry_domain::pace::{Counted, Pace, Pauses, Speed, average, counted, elapsed, paused};
 
-use crate::units;
+use crate::{Access, Error, units};
+
+/// When a run was not to go on.
+///
+/// # Errors
+/// When the ledger fails.
+pub async fn pauses(access: &Access, run: RunId) -> Result<Pauses, Error> {
+    Ok(Pauses::of(&access.reports.audit(Some(run), Pauses::LINES).await?))
+}
 
 /// `12.3 users/s, about 4 min left`; the time left alone where nobody is made any more.
 pub fn told(speed: Speed) -> Option<String> {

@@ -14,7 +14,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 pub use self::dead::{Letter, LetterInFull, LostUser, Payload, Try};
 
-use crate::pace;
+use crate::pace::{self, Pauses};
 
 /// One run among others.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -101,9 +101,14 @@ pub struct RunInFull {
     pub ended_at: Option<String>,
     /// From its start to its end, or until now; null where time was not looked at.
     pub elapsed_seconds: Option<u64>,
-    /// Users made or adopted in a second, on average since the start; null where it does not run.
+    /// How much of that it was paused or stopped, or all sending was; null where that is not known.
+    pub paused_seconds: Option<u64>,
+    /// Since when all sending is stopped; null where it is not.
+    #[schemars(extend("format" = "date-time"))]
+    pub all_stopped_since: Option<String>,
+    /// Users made or adopted in a second, on average since the start without pauses; null where it does not go on.
     pub users_per_second: Option<f64>,
-    /// Until everybody is read back, at this speed.
+    /// Until everybody is read back, at this speed; null where it does not go on.
     pub eta_seconds: Option<u64>,
     /// What the application's rows carry of the ids, counted at the end.
     pub table: Option<Table>,
@@ -111,10 +116,12 @@ pub struct RunInFull {
 
 impl RunInFull {
     /// The run with its speed at this moment.
-    pub fn at(run: &RunView, now: OffsetDateTime) -> Self {
-        let speed = pace::average(run, now);
+    pub fn at(run: &RunView, pauses: &Pauses, now: OffsetDateTime) -> Self {
+        let speed = pace::average(run, pauses, now);
         RunInFull {
             elapsed_seconds: pace::elapsed(run, now).map(|time| time.as_secs()),
+            paused_seconds: pace::paused(run, pauses, now).map(|time| time.as_secs()),
+            all_stopped_since: pauses.all_stopped_since().map(to_the_second),
             users_per_second: speed.map(|speed| (speed.users_per_second * 10.0).round() / 10.0),
             eta_seconds: speed.and_then(|speed| speed.left).map(|left| left.as_secs()),
             ..RunInFull::from(run)
@@ -149,6 +156,8 @@ impl From<&RunView> for RunInFull {
             started_at: run.started_at.map(to_the_second),
             ended_at: run.sealed_at.filter(|_| !run.state.is_active()).map(to_the_second),
             elapsed_seconds: None,
+            paused_seconds: None,
+            all_stopped_since: None,
             users_per_second: None,
             eta_seconds: None,
             table: None,
@@ -342,6 +351,7 @@ pub(crate) mod tests {
             "verified": 0, "discrepancies": 0, "round": 1, "revision": 0, "limits": "free", "rate": null, "table": null,
             "why": null, "abandoned": false, "max_failures": 7, "max_failure_rate": 2.5,
             "started_at": null, "ended_at": null, "elapsed_seconds": null, "users_per_second": null,
+            "paused_seconds": null, "all_stopped_since": null,
             "eta_seconds": null,
         });
         assert_eq!(serde_json::to_value(RunInFull::from(&run)).unwrap(), expected);

@@ -8,6 +8,8 @@
 //! to move. A time left by the speed of a window then grows and grows while users are read back as
 //! they should be. So it is reckoned at these moments, and counts down between them.
 
+mod pauses; // when a run was not to go on
+
 use std::{
     collections::{HashMap, VecDeque},
     time::Duration,
@@ -15,6 +17,7 @@ use std::{
 
 use time::OffsetDateTime;
 
+pub use self::pauses::Pauses;
 use crate::{
     ids::RunId,
     run::{RunState, RunView},
@@ -243,29 +246,42 @@ impl Reading {
     }
 }
 
-/// The speed of a run since it was started: for one look. A later round counts from the
-/// first start as well, so it has none.
-pub fn average(run: &RunView, now: OffsetDateTime) -> Option<Speed> {
-    let time = elapsed(run, now)?;
-    let steps = Steps::of(run);
-    if run.state != RunState::Running || run.round != 1 || time < LEAST {
+/// The speed of a run since it was started, without its pauses: for one look. A later round counts from the
+/// first start as well, so it has none; nor has a run that is not to go on now.
+pub fn average(run: &RunView, pauses: &Pauses, now: OffsetDateTime) -> Option<Speed> {
+    let worked = |to| worked(run, pauses, to).filter(|time| *time >= LEAST);
+    if run.state != RunState::Running || run.round != 1 || pauses.is_now() {
         return None;
     }
+    let (time, steps) = (worked(now)?, Steps::of(run));
     let speed = Speed::of(Steps::default(), steps, time);
     if !steps.reading_back {
         return Some(speed);
     }
     // As fast as they were made, which does not change while nobody counts as read back.
-    let making = run.provisioned_at.and_then(|end| Duration::try_from(end - run.started_at?).ok());
-    let making = making.filter(|time| *time >= LEAST);
+    let making = run.provisioned_at.and_then(worked);
     let left = making.and_then(|time| steps.left_at(steps.settled as f64 / time.as_secs_f64()));
     Some(Speed { left, ..speed })
 }
 
+/// From the start of a run to `to`, without its pauses.
+fn worked(run: &RunView, pauses: &Pauses, to: OffsetDateTime) -> Option<Duration> {
+    let begun = run.started_at?;
+    Duration::try_from(to - begun).ok()?.checked_sub(pauses.within(begun, to)?)
+}
+
 /// From the start of a run to its end, or until now.
 pub fn elapsed(run: &RunView, now: OffsetDateTime) -> Option<Duration> {
-    let end = run.sealed_at.filter(|_| !run.state.is_active()).unwrap_or(now);
-    (end - run.started_at?).try_into().ok()
+    (end(run, now) - run.started_at?).try_into().ok()
+}
+
+/// How much of that it was not to go on; `None` where that is not known.
+pub fn paused(run: &RunView, pauses: &Pauses, now: OffsetDateTime) -> Option<Duration> {
+    pauses.within(run.started_at?, end(run, now))
+}
+
+fn end(run: &RunView, now: OffsetDateTime) -> OffsetDateTime {
+    run.sealed_at.filter(|_| !run.state.is_active()).unwrap_or(now)
 }
 
 #[cfg(test)]
@@ -435,10 +451,31 @@ mod tests {
         let begun = OffsetDateTime::UNIX_EPOCH;
         let at = |seconds| begun + Duration::from_secs(seconds);
         let run = RunView { started_at: Some(begun), provisioned_at: Some(at(50)), ..run(200, 0, 0) };
-        let left = |run: &RunView, seconds| average(run, at(seconds)).unwrap().left;
+        let left = |run: &RunView, seconds| average(run, &Pauses::default(), at(seconds)).unwrap().left;
         assert_eq!(left(&run, 51), Some(Duration::from_secs(50)));
         assert_eq!(left(&run, 90), left(&run, 51));
         assert_eq!(left(&RunView { verified: 100, ..run }, 90), Some(Duration::from_secs(25)));
+    }
+
+    #[test]
+    fn a_pause_is_no_slowness_at_one_look_either() {
+        let begun = OffsetDateTime::UNIX_EPOCH;
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        let run = RunView { started_at: Some(begun), ..run(20, 20, 40) };
+        let paused = [(5, "pause", Some("paused")), (30, "stop_all", None), (80, "resume", Some("running"))];
+        let stopped = pauses::tests::pauses(&paused);
+        assert_eq!(average(&run, &stopped, at(105)), None, "all sending is stopped");
+        let moves = [&paused[..], &[(90, "resume_all", None)]].concat();
+        let speed = average(&run, &pauses::tests::pauses(&moves), at(105)).unwrap();
+        assert_eq!(
+            (speed.users_per_second, speed.left),
+            (1.0, Some(Duration::from_secs(40))),
+            "20 users in 20 s"
+        );
+        let reading = RunView { provisioned_at: Some(at(95)), ..super::tests::run(20, 0, 0) };
+        let reading = RunView { started_at: Some(begun), ..reading };
+        let left = average(&reading, &pauses::tests::pauses(&moves), at(105)).unwrap().left;
+        assert_eq!(left, Some(Duration::from_secs(10)), "20 were made in 10 s");
     }
 
     #[test]
@@ -446,9 +483,9 @@ mod tests {
         let begun = OffsetDateTime::UNIX_EPOCH;
         let now = begun + Duration::from_secs(20);
         let run = RunView { started_at: Some(begun), ..run(20, 20, 40) };
-        let speed = average(&run, now).unwrap();
+        let speed = average(&run, &Pauses::default(), now).unwrap();
         assert_eq!((speed.users_per_second, speed.left), (1.0, Some(Duration::from_secs(40))));
-        assert_eq!(average(&RunView { round: 2, ..run.clone() }, now), None);
+        assert_eq!(average(&RunView { round: 2, ..run.clone() }, &Pauses::default(), now), None);
         assert_eq!(elapsed(&run, now), Some(Duration::from_secs(20)));
         let sealed_at = Some(begun + Duration::from_secs(7));
         let sealed = RunView { state: RunState::Sealed, sealed_at, ..run };

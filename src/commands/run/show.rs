@@ -3,7 +3,9 @@
 use clap::Args;
 use ferry_domain::{ItemState, RunView};
 use ferry_operations::{
-    RunName, pace, report, units,
+    RunName,
+    pace::{self, Pauses},
+    report, units,
     views::{RunInFull, to_the_second},
     waits::{self, Around},
 };
@@ -24,14 +26,15 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
     let access = wiring::access_with_table(setup).await?;
     let run = access.run(access.named(&options.run).await?).await?;
     let table = report::table(&access, &run).await?;
+    let pauses = pace::pauses(&access, run.id).await?;
     match options.output {
         Output::Json | Output::Ndjson => {
-            printed::object(&RunInFull { table, ..RunInFull::at(&run, access.clock.now()) })?
+            printed::object(&RunInFull { table, ..RunInFull::at(&run, &pauses, access.clock.now()) })?
         }
         Output::Table => {
             let around = Around::of(&access).await?;
             let jobs = access.jobs.job_counts(run.id).await?;
-            print(&run, &around, access.clock.now());
+            print(&run, &pauses, &around, access.clock.now());
             if let Some(remark) = waits::table_remark(&access, &run).await {
                 line("warning", remark);
             }
@@ -50,10 +53,10 @@ fn line(name: &str, what: impl std::fmt::Display) {
     output::data(&output::field(name, 11, &what.to_string()));
 }
 
-fn print(run: &RunView, around: &Around, now: OffsetDateTime) {
+fn print(run: &RunView, pauses: &Pauses, around: &Around, now: OffsetDateTime) {
     line("run", run.id);
     line("state", run.state);
-    print_times(run, now);
+    print_times(run, pauses, now);
     print_pace(run, around);
     line("migration", &run.migration);
     line("from", &run.source);
@@ -71,15 +74,18 @@ fn print(run: &RunView, around: &Around, now: OffsetDateTime) {
 }
 
 /// When it began and ended, how fast it goes, and when it will about be done.
-fn print_times(run: &RunView, now: OffsetDateTime) {
+fn print_times(run: &RunView, pauses: &Pauses, now: OffsetDateTime) {
     let Some(begun) = run.started_at.map(to_the_second) else { return };
     let time = pace::elapsed(run, now).map(units::rounded).unwrap_or_default();
+    let paused = pace::paused(run, pauses, now).filter(|time| time.as_secs() > 0).map(units::rounded);
+    let stood = paused.as_ref().map(|time| format!(", {time} of it paused or stopped")).unwrap_or_default();
     match run.sealed_at.filter(|_| !run.state.is_active()).map(to_the_second) {
-        Some(ended) => line("time", format!("{begun} to {ended}: {time}")),
-        None => line("time", format!("since {begun}: {time}")),
+        Some(ended) => line("time", format!("{begun} to {ended}: {time}{stood}")),
+        None => line("time", format!("since {begun}: {time}{stood}")),
     }
-    if let Some(speed) = pace::average(run, now).and_then(pace::told) {
-        line("pace", format!("{speed}, by the average since its start"));
+    if let Some(speed) = pace::average(run, pauses, now).and_then(pace::told) {
+        let without = if paused.is_some() { " without pauses" } else { "" };
+        line("pace", format!("{speed}, by the average since its start{without}"));
     }
 }
 

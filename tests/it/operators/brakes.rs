@@ -89,11 +89,14 @@ async fn everything_is_stopped_at_once(stage: &mut Stage) {
     stage.says("stop-all", 0, &["already stopped"]);
     let table = stage.ferry("run show RUN");
     assert!(table.out.contains("ferry resume-all"), "{}", table.all());
-    assert_eq!(stage.show()["state"], "running", "the run itself stays as it is");
+    let shown = stage.show();
+    assert_eq!(shown["state"], "running", "the run itself stays as it is");
+    assert!(shown["all_stopped_since"].is_string() && shown["eta_seconds"].is_null(), "{shown}");
     assert_eq!(stage.json("queue list")["stop_all"], true);
 
     stage.says("resume-all --yes --reason water", 0, &["allowed again"]);
     assert_eq!(stage.json("resume-all --yes")["changed"], false);
+    assert!(stage.show()["all_stopped_since"].is_null());
     stage.assert_audited("fire").await;
     stage.assert_audited("water").await;
 }

@@ -18,7 +18,10 @@ pub async fn tell(access: &Access, run: &RunView, form: Form) -> anyhow::Result<
             output::data(&output::folded(&waits::abandoned(run), 0).join("\n"));
         }
         Form::Table => print(run, table, now),
-        Form::Json | Form::Ndjson => printed::object(&RunInFull { table, ..RunInFull::at(run, now) })?,
+        Form::Json | Form::Ndjson => {
+            let pauses = pace::pauses(access, run.id).await?;
+            printed::object(&RunInFull { table, ..RunInFull::at(run, &pauses, now) })?;
+        }
     }
     Ok(exit)
 }

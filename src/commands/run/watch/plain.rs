@@ -5,11 +5,10 @@ use std::time::Duration;
 use ferry_domain::RunView;
 use ferry_operations::{
     Access,
-    pace::{Pace, counted, told},
-    views::RunInFull,
-    waits,
+    pace::{self, Pace, counted, told},
+    views::{RunInFull, to_the_second},
+    waits::{self, Around},
 };
-use time::OffsetDateTime;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -42,7 +41,8 @@ pub async fn run(
                 return Ok(Watched::Ended(Box::new((*run, following.access))));
             }
             Seen::Run(run, around) => {
-                lines.saw(&run, following.access.clock.now())?;
+                lines.saw(&run, &around);
+                lines.print(&following.access, &run, &around).await?;
                 lines.look_at_table(&following.access, &run).await;
                 around.why(&run)
             }
@@ -80,15 +80,26 @@ impl Lines {
         Lines { form, printed: None, progress, pace, began, table: None, table_seen: None }
     }
 
-    fn saw(&mut self, run: &RunView, now: OffsetDateTime) -> anyhow::Result<()> {
-        self.pace.seen(self.began.elapsed(), run);
-        if self.form == Form::Ndjson {
-            // Without what time alone changes.
-            let object = serde_json::to_string(&RunInFull::from(run))?;
-            if self.printed.as_ref() != Some(&object) {
-                printed::object(&RunInFull::at(run, now))?;
-                self.printed = Some(object);
-            }
+    /// A run that is not to go on has no speed, and what was before says nothing of the time after it.
+    fn saw(&mut self, run: &RunView, around: &Around) {
+        let state = run.state.seen_by_holder(around.orders.stop_all());
+        self.pace.seen(self.began.elapsed(), &RunView { state, ..run.clone() });
+    }
+
+    /// Prints the run where it changed. While the ledger does not answer it is printed at a later look.
+    async fn print(&mut self, access: &Access, run: &RunView, around: &Around) -> anyhow::Result<()> {
+        if self.form != Form::Ndjson {
+            return Ok(());
+        }
+        // Without what time alone changes.
+        let all_stopped_since = around.orders.stopped_since.map(to_the_second);
+        let object = serde_json::to_string(&RunInFull { all_stopped_since, ..RunInFull::from(run) })?;
+        if self.printed.as_ref() == Some(&object) {
+            return Ok(());
+        }
+        if let Ok(pauses) = pace::pauses(access, run.id).await {
+            printed::object(&RunInFull::at(run, &pauses, access.clock.now()))?;
+            self.printed = Some(object);
         }
         Ok(())
     }

@@ -119,7 +119,9 @@ fn recent(look: &Look, width: usize, palette: &Palette) -> Vec<Line<'static>> {
 fn time(look: &Look, width: usize, palette: &Palette) -> Vec<Line<'static>> {
     let left = look.speed.and_then(|speed| speed.left).map(|left| format!("about {}", rounded(left)));
     let since = pace::elapsed(&look.run, look.at).map(|time| format!("{} since its start", rounded(time)));
-    let mut times: Vec<Piece> = vec![(left.unwrap_or_else(|| "not known".into()), palette.plain())];
+    let waits = !look.sending && look.run.state.is_active();
+    let unknown = if waits { "not known: nothing is sent" } else { "not known" };
+    let mut times: Vec<Piece> = vec![(left.unwrap_or_else(|| unknown.into()), palette.plain())];
     times.extend(since.map(|since| (since, palette.faint())));
     field("time left", times, width, palette)
 }

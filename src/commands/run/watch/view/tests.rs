@@ -184,7 +184,7 @@ fn a_run_that_stands_says_why_and_what_to_do() {
     };
     says(
         &of(RunState::Paused, "ward rounds"),
-        &["paused", "nothing is sent", "ferry run resume", "(ward rounds)"],
+        &["paused", "not known: nothing is sent", "ferry run resume", "(ward rounds)"],
     );
     says(&of(RunState::Stopped, "TOO_MANY_FAILURES"), &["stopped: ferry run", "(TOO_MANY_FAILURES)"]);
     let nobody = shown(look(run(RunState::Running), Vec::new(), 0));
