@@ -29,7 +29,7 @@ use crate::{
 
 pub use ledgers::{
     FileState, application_in, application_table, check_readable, ledger, ledger_for, looked_at, migrated,
-    postgres, sqlite,
+    postgres, sqlite, try_write,
 };
 pub use places::{Misplaced, ledger_of, ledger_place, misplaced, relocate};
 

@@ -47,7 +47,7 @@ impl Around {
         }
         let live: Vec<&WorkerView> = self.workers.iter().filter(|w| w.silent_for <= FRESH).collect();
         if live.is_empty() {
-            return Some("waits: no worker runs: ferry worker".into());
+            return Some(nobody(&self.workers).to_owned());
         }
         waits_of(&live).or_else(|| match run.state {
             RunState::Sealing => Some("writing the report".into()),
@@ -90,6 +90,14 @@ pub fn abandoned(run: &RunView) -> String {
         "abandoned: its ferry run start is gone, nobody was sent. ferry run start begins anew, ferry run cancel {} removes it",
         run.id
     )
+}
+
+/// A worker that can't write to the ledger looks from here like one that is gone.
+fn nobody(silent: &[WorkerView]) -> &'static str {
+    match silent {
+        [] => "waits: no worker runs: ferry worker",
+        _ => "waits: no worker runs, or none can write to the ledger: ferry worker, ferry check",
+    }
 }
 
 /// What workers say of themselves, the commonest first; with the share of workers
@@ -209,7 +217,9 @@ mod tests {
         let run = run_view(RunState::Running);
         let of = |workers| why(&run, Orders::default(), workers);
         assert!(of(vec![]).unwrap().contains("no worker runs"));
-        assert!(of(vec![worker(None, 11)]).unwrap().contains("no worker runs"));
+        assert_eq!(of(vec![]).unwrap(), "waits: no worker runs: ferry worker");
+        let silent = of(vec![worker(None, 11)]).unwrap();
+        assert!(silent.contains("no worker runs, or none can write"), "{silent}");
         assert_eq!(of(vec![worker(None, 10)]), None, "users move");
     }
 

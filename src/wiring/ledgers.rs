@@ -7,7 +7,7 @@ use ferry_domain::{
     WriteBackTarget,
     application::AppTable,
     migration::Migrated,
-    ports::{Application, Ledger, Planning},
+    ports::{Application, Ledger, Planning, WorkerRecord},
 };
 use ferry_ledger_postgres::{PostgresApplication, PostgresLedger};
 pub use ferry_ledger_sqlite::State as FileState;
@@ -92,6 +92,11 @@ async fn sqlite_ledger(path: &Path) -> anyhow::Result<SqliteLedger> {
 pub async fn looked_at(path: &Path) -> anyhow::Result<FileState> {
     files::check("the ledger", path)?;
     Ok(ferry_ledger_sqlite::state(path).await?)
+}
+
+/// Whether a SQLite ledger takes writes; leaves nothing behind.
+pub async fn try_write(path: &Path, worker: &WorkerRecord) -> anyhow::Result<()> {
+    Ok(ferry_ledger_sqlite::try_write(path, worker).await?)
 }
 
 pub(super) async fn check_there(path: &Path) -> anyhow::Result<()> {

@@ -71,7 +71,10 @@ impl Dispatcher {
         let began = Instant::now();
         let claim = env.leases.claim(envelope.job, envelope.send, me, env.tuning.lease);
         let claim = env.timed(LedgerStep::Lease, claim).await;
-        env.send_gate.note(&claim);
+        match &claim {
+            Ok(None) => _ = env.send_gate.note_read(&claim), // nothing was written
+            _ => env.send_gate.note_written(&claim),
+        }
         let lease = match claim {
             Ok(Some(lease)) => lease,
             Ok(None) => return self.not_claimed(envelope).await,

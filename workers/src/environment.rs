@@ -247,7 +247,9 @@ impl Environment {
     pub(crate) async fn look(&self) -> Option<Orders> {
         let _one = self.looking.lock().await;
         let heard = self.controls.orders().await;
-        self.send_gate.note(&heard);
+        if self.send_gate.note_read(&heard) {
+            self.tell.notify_one(); // the heartbeat writes
+        }
         let orders = heard.ok()?;
         self.send_gate.heard(orders.clone());
         Some(orders)
@@ -266,8 +268,8 @@ impl Environment {
     /// Why work waits, for people.
     pub(crate) fn waiting_for(&self) -> Option<WaitReason> {
         let reason = |text: &str| Some(WaitReason(text.to_owned()));
-        if !self.send_gate.ledger_answers() {
-            return reason("waiting for the ledger: it does not answer");
+        if let Some(lacks) = self.send_gate.ledger_lacks() {
+            return Some(WaitReason(format!("waiting for the ledger: {lacks}")));
         }
         // Who waits to write reads no answers of Auth0 meanwhile: it is not Auth0 that is silent then.
         if let Some(why) = self.send_gate.table_lacks().filter(|_| self.held.count() > 0) {

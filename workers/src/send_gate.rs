@@ -22,6 +22,7 @@ const ROWS: &str = "rows that are to get an id";
 pub(crate) struct SendGate {
     orders: watch::Sender<Orders>,
     ledger_answers: watch::Sender<bool>,
+    ledger: Mutex<LedgerHeard>,
     /// Why the application's table can't be written to, since the last write to it.
     table_lacks: Mutex<Option<String>>,
     /// What the application held locked at the last write, and when, if it did.
@@ -29,11 +30,33 @@ pub(crate) struct SendGate {
     figures: Arc<Figures>,
 }
 
+/// What was heard of the ledger. Reading and writing are kept apart: a ledger whose disk is full is read
+/// as always, and each answer to a reading would make the last failed write forgotten.
+#[derive(Default)]
+struct LedgerHeard {
+    /// Whether the last question got no answer.
+    is_silent: bool,
+    /// Why the last write failed.
+    refuses: Option<String>,
+}
+
+impl LedgerHeard {
+    /// Why no result could be stored; `None` where one could.
+    fn lacks(&self) -> Option<String> {
+        match &self.refuses {
+            _ if self.is_silent => Some("does not answer".to_owned()),
+            Some(why) => Some(format!("can't be written to: {why}")),
+            None => None,
+        }
+    }
+}
+
 impl SendGate {
     pub(crate) fn new(figures: Arc<Figures>) -> Self {
         SendGate {
             orders: watch::Sender::new(Orders::default()),
             ledger_answers: watch::Sender::new(true),
+            ledger: Mutex::default(),
             table_lacks: Mutex::new(None),
             locked: Mutex::new(None),
             figures,
@@ -60,17 +83,45 @@ impl SendGate {
         let _ = self.orders.subscribe().wait_for(|orders| !allowed(orders, run, kind)).await;
     }
 
-    /// Takes note of whether the ledger answered. Anything but silence is an answer.
-    pub(crate) fn note<T>(&self, answer: &Result<T, LedgerError>) {
-        let answers = !matches!(answer, Err(LedgerError::Unavailable { .. }));
-        self.figures.ledger_reachable.set(answers);
-        if self.ledger_answers.send_replace(answers) != answers {
-            self.figures.ledger_breaker_open.set(i64::from(!answers));
-            if answers {
-                info!("the ledger answers again");
-            } else {
-                warn!("the ledger does not answer: nothing is sent whose result could not be stored");
-            }
+    /// Takes note of whether the ledger answered a reading. Anything but silence is an answer. Returns
+    /// whether only a write can show now that it takes results again.
+    pub(crate) fn note_read<T>(&self, answer: &Result<T, LedgerError>) -> bool {
+        let is_silent = matches!(answer, Err(LedgerError::Unavailable { .. }));
+        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_back = ledger.is_silent && !is_silent;
+        ledger.is_silent = is_silent;
+        self.tell_ledger(&ledger);
+        is_back && ledger.refuses.is_some()
+    }
+
+    /// Takes note of whether the ledger took a write. A failure is remembered until a write succeeds.
+    pub(crate) fn note_written<T>(&self, answer: &Result<T, LedgerError>) {
+        match answer {
+            Ok(_) => self.ledger_refuses(None),
+            Err(error @ LedgerError::Unavailable { .. }) => self.ledger_refuses(Some(error.to_string())),
+            Err(_) => _ = self.note_read(answer),
+        }
+    }
+
+    /// Sets why the ledger takes no writes; `None` when it took one.
+    pub(crate) fn ledger_refuses(&self, why: Option<String>) {
+        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        ledger.is_silent &= why.is_some();
+        ledger.refuses = why;
+        self.tell_ledger(&ledger);
+    }
+
+    fn tell_ledger(&self, ledger: &LedgerHeard) {
+        let lacks = ledger.lacks();
+        let answers = lacks.is_none();
+        self.figures.set_ledger_lacks(lacks.as_ref().map(|lacks| format!("the ledger {lacks}")));
+        if self.ledger_answers.send_replace(answers) == answers {
+            return;
+        }
+        self.figures.ledger_breaker_open.set(i64::from(!answers));
+        match lacks {
+            None => info!("the ledger takes results again"),
+            Some(lacks) => warn!("the ledger {lacks}: nothing is sent whose result could not be stored"),
         }
     }
 
@@ -109,7 +160,16 @@ impl SendGate {
         *self.ledger_answers.borrow()
     }
 
-    /// Resolves when the ledger answers.
+    /// Why no result could be stored, without the database's words: `it does not answer`.
+    pub(crate) fn ledger_lacks(&self) -> Option<&'static str> {
+        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        match ledger.is_silent {
+            true => Some("it does not answer"),
+            false => ledger.refuses.as_ref().map(|_| "it can't be written to"),
+        }
+    }
+
+    /// Resolves when the ledger takes results.
     pub(crate) async fn ledger_back(&self) {
         let _ = self.ledger_answers.subscribe().wait_for(|answers| *answers).await;
     }
@@ -190,14 +250,47 @@ mod tests {
         assert_eq!(gate.table_lacks().as_deref(), Some("no column"));
     }
 
+    fn unavailable() -> Result<(), LedgerError> {
+        Err(LedgerError::Unavailable { doing: "could not x", reason: "disk full".into(), passes: true })
+    }
+
     #[tokio::test]
     async fn only_silence_counts_as_the_ledger_being_away() {
         let gate = SendGate::new(Arc::default());
-        gate.note::<()>(&Err(LedgerError::Unavailable { doing: "x", reason: String::new(), passes: true }));
+        assert!(!gate.note_read(&unavailable()));
         assert!(!gate.ledger_answers());
-        gate.note::<()>(&Err(LedgerError::LeaseLost));
+        assert!(!gate.note_read::<()>(&Err(LedgerError::LeaseLost)), "nothing was written that failed");
         assert!(gate.ledger_answers());
         assert_eq!(gate.figures.ledger_reachable.again(), 1, "an error is an answer, too");
         gate.ledger_back().await;
+    }
+
+    #[test]
+    fn a_ledger_that_is_read_and_takes_no_writes_lacks_something_until_it_takes_one() {
+        let gate = SendGate::new(Arc::default());
+        gate.note_read(&Ok(()));
+        gate.note_written(&unavailable());
+        for _ in 0..3 {
+            assert!(!gate.note_read(&Ok(())), "it was read all the time");
+            assert!(!gate.ledger_answers());
+        }
+        gate.note_written::<()>(&Err(LedgerError::LeaseLost));
+        let lacks = gate.figures.ledger_lacks().unwrap_or_default();
+        assert!(lacks.contains("can't be written to") && lacks.contains("disk full"), "{lacks}");
+        assert_eq!(gate.ledger_lacks(), Some("it can't be written to"));
+        assert_eq!(gate.figures.ledger_reachable.again(), 0, "it was not away and back all the time");
+        gate.note_written(&Ok(()));
+        assert!(gate.ledger_answers());
+        assert_eq!((gate.figures.ledger_lacks(), gate.figures.ledger_reachable.again()), (None, 1));
+    }
+
+    #[test]
+    fn a_ledger_that_is_back_asks_for_a_write() {
+        let gate = SendGate::new(Arc::default());
+        gate.note_written(&unavailable());
+        gate.note_read(&unavailable());
+        assert_eq!(gate.ledger_lacks(), Some("it does not answer"), "what comes first");
+        assert!(gate.note_read(&Ok(())));
+        assert!(!gate.ledger_answers(), "a write may still fail");
     }
 }

@@ -123,7 +123,7 @@ pub struct Figures {
     pub turned_at_ms: Level,
     /// 1 from the registration until the process begins to stop: it takes work.
     pub ready: Level,
-    /// Whether the ledger answers.
+    /// Whether the ledger answers, and takes what is written.
     pub ledger_reachable: Reachable,
     /// Whether jobs can move through the queue.
     pub queue_reachable: Reachable,
@@ -138,6 +138,7 @@ pub struct Figures {
     clock_ahead_ms: Mutex<Option<i64>>,
     timings: OnceLock<Arc<dyn Timings>>,
     waiting_for: Mutex<Option<WaitReason>>,
+    ledger_lacks: Mutex<Option<String>>,
     queue_lacks: Mutex<Option<String>>,
     token_lacks: Mutex<Option<String>>,
     wrong_tenant: Mutex<Option<String>>,
@@ -234,6 +235,17 @@ impl Figures {
     /// For which other tenant the last job was.
     pub fn wrong_tenant(&self) -> Option<String> {
         self.wrong_tenant.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets why the ledger takes no results; `None` when it does.
+    pub fn set_ledger_lacks(&self, why: Option<String>) {
+        self.ledger_reachable.set(why.is_none());
+        *self.ledger_lacks.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// Why the ledger takes no results, once it was asked.
+    pub fn ledger_lacks(&self) -> Option<String> {
+        self.ledger_lacks.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sets why no job can move through the queue; `None` when they can.

@@ -40,5 +40,6 @@ mod values;
 pub use application::{SqliteApplication, application_table};
 pub use connection::{SqliteLedger, State, state};
 pub use lock::{EmbeddedLock, LockError};
+pub use processes::try_write;
 pub use relocate::{Holds, holds, relocate};
 pub use runs::migrated;

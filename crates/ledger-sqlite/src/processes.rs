@@ -1,22 +1,25 @@
 //! Worker processes, and which of them leads.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use async_trait::async_trait;
 use ferry_domain::{
     JobId, WorkerId,
-    ports::{Duty, Presence, Processes, Whose, WorkerRecord, WorkerView},
+    ports::{Duty, LedgerError, Presence, Processes, Whose, WorkerRecord, WorkerView},
 };
 use ferry_ledger::{Result, lists::WorkerRow, words::StoredTime};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
     SqliteLedger,
-    errors::Doing,
+    connection::{BUSY, held},
+    errors::{Doing, NOT_WRITABLE, not_writable},
     values::{hex, json, micros, span},
 };
 
+const TRYING: &str = "could not be written to";
 const REGISTERING: &str = "could not register a worker";
 const BEATING: &str = "could not renew leases";
 const RETIRING: &str = "could not hand a worker's leases back";
@@ -27,28 +30,12 @@ const LEADING: &str = "could not elect a leader";
 impl Processes for SqliteLedger {
     /// The process has the file; what others told of themselves is no longer true.
     async fn register(&self, worker: &WorkerRecord) -> Result<Presence> {
-        let waits = worker.waiting_for.as_ref().map(|reason| &reason.0);
         let mut tx = self.write(REGISTERING).await?;
         sqlx::query!("DELETE FROM ferry_workers WHERE id <> ?1", worker.id.0)
             .execute(&mut *tx)
             .await
             .doing(REGISTERING)?;
-        sqlx::query!(
-            r#"
-            INSERT INTO ferry_workers (id, host, pid, slots, started_at, seen_at, watched, waits)
-            SELECT ?1, ?2, ?3, ?4, at, at, 1, ?5 FROM ferry_now WHERE true
-            ON CONFLICT (id) DO UPDATE
-            SET slots = excluded.slots, seen_at = excluded.seen_at, watched = 1, waits = excluded.waits
-            "#,
-            worker.id.0,
-            worker.host,
-            worker.pid,
-            worker.slots,
-            waits
-        )
-        .execute(&mut *tx)
-        .await
-        .doing(REGISTERING)?;
+        note(&mut tx, worker).await?;
         tx.commit().await.doing(REGISTERING)?;
         Ok(Presence::alone())
     }
@@ -113,10 +100,7 @@ impl Processes for SqliteLedger {
         .execute(&mut *tx)
         .await
         .doing(RETIRING)?;
-        sqlx::query!("DELETE FROM ferry_workers WHERE id = ?1", worker.0)
-            .execute(&mut *tx)
-            .await
-            .doing(RETIRING)?;
+        strike_off(&mut tx, worker).await?;
         tx.commit().await.doing(RETIRING)?;
         Ok(handed_back.rows_affected())
     }
@@ -193,4 +177,59 @@ impl Processes for SqliteLedger {
             .doing(LEADING)?;
         Ok(())
     }
+}
+
+/// Whether a file takes writes, for a person who asks. A worker's row is written and taken back in one
+/// transaction, which is stored: its pages go to the disk as those of any other do, so a disk that is full
+/// is found. A transaction that is rolled back writes nothing.
+///
+/// # Errors
+/// As a worker's own writes.
+pub async fn try_write(path: &Path, worker: &WorkerRecord) -> Result<()> {
+    match written_and_taken_back(path, worker).await {
+        Err(LedgerError::Busy) => Err(held(path)),
+        Err(LedgerError::Unavailable { doing, reason, .. }) if reason == NOT_WRITABLE => {
+            Err(not_writable(path, doing))
+        }
+        tried => tried,
+    }
+}
+
+async fn written_and_taken_back(path: &Path, worker: &WorkerRecord) -> Result<()> {
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY).disable_statement_logging();
+    let mut connection = options.connect().await.doing(TRYING)?;
+    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await.doing(TRYING)?;
+    note(&mut tx, worker).await?;
+    strike_off(&mut tx, worker.id).await?;
+    tx.commit().await.doing(TRYING)?;
+    connection.close().await.doing(TRYING)
+}
+
+async fn note(connection: &mut SqliteConnection, worker: &WorkerRecord) -> Result<()> {
+    let waits = worker.waiting_for.as_ref().map(|reason| &reason.0);
+    sqlx::query!(
+        r#"
+        INSERT INTO ferry_workers (id, host, pid, slots, started_at, seen_at, watched, waits)
+        SELECT ?1, ?2, ?3, ?4, at, at, 1, ?5 FROM ferry_now WHERE true
+        ON CONFLICT (id) DO UPDATE
+        SET slots = excluded.slots, seen_at = excluded.seen_at, watched = 1, waits = excluded.waits
+        "#,
+        worker.id.0,
+        worker.host,
+        worker.pid,
+        worker.slots,
+        waits
+    )
+    .execute(connection)
+    .await
+    .doing(REGISTERING)?;
+    Ok(())
+}
+
+async fn strike_off(connection: &mut SqliteConnection, worker: WorkerId) -> Result<()> {
+    sqlx::query!("DELETE FROM ferry_workers WHERE id = ?1", worker.0)
+        .execute(connection)
+        .await
+        .doing(RETIRING)?;
+    Ok(())
 }

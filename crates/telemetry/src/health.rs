@@ -61,9 +61,10 @@ pub(crate) fn lacking(figures: &Figures) -> Vec<String> {
         return vec![why];
     }
     let queue = || figures.queue_lacks().unwrap_or_else(|| "the queue was not looked at yet".to_owned());
+    let ledger = || figures.ledger_lacks().unwrap_or_else(|| "the ledger does not answer".to_owned());
     let lacks = [
         (figures.ready.get() == 1, "not registered, or stopping".to_owned()),
-        (figures.ledger_reachable.answers(), "the ledger does not answer".to_owned()),
+        (figures.ledger_reachable.answers(), ledger()),
         (figures.queue_reachable.answers(), queue()),
     ];
     let mut lacking: Vec<String> =

@@ -18,6 +18,9 @@ use crate::{
 
 const POOLER: &str = "Point DATABASE_URL at the server itself, or at a pool that keeps sessions; until then a dead worker is noticed only when its lease runs out (within 10 s).";
 
+const UNWRITTEN: &str =
+    "Make room where the disk is full, or end what holds the file; until then workers wait.";
+
 pub async fn check(place: &Place, setup: &Setup, lines: &mut Vec<Line>) {
     match place {
         Place::Sqlite(path) if !path.is_file() => {
@@ -46,7 +49,10 @@ pub async fn check(place: &Place, setup: &Setup, lines: &mut Vec<Line>) {
                 "ledger",
                 format!("{}, of an older Ferry: brought up to date when next used", place.shown()),
             ),
-            Ok(FileState::Current) => ok("ledger", format!("{}, up to date", place.shown())),
+            Ok(FileState::Current) => match wiring::try_write(path, &checker(setup)).await {
+                Ok(()) => ok("ledger", format!("{}, up to date", place.shown())),
+                Err(wrong) => error("ledger", format!("{}: {wrong:#}", place.shown()), UNWRITTEN),
+            },
             Err(wrong) => {
                 error("ledger", format!("{wrong:#}"), "Correct DATABASE_URL, or do what is said there.")
             }
@@ -118,13 +124,17 @@ async fn workers(ledger: &dyn Ledger) -> Line {
 /// Registers as a worker would, without slots, and leaves immediately. Returns why deaths
 /// are not seen, if they are not.
 async fn registration(ledger: &Arc<dyn Ledger>, setup: &Setup) -> Result<Option<String>, LedgerError> {
-    let record =
-        WorkerRecord { waiting_for: Some(WaitReason("only checks".to_owned())), ..wiring::record(setup, 0) };
+    let record = checker(setup);
     let presence = ledger.register(&record).await?;
     let unwatched = presence.unwatched.clone();
     drop(presence);
     ledger.retire(record.id).await?;
     Ok(unwatched)
+}
+
+/// What this command says of itself where it writes.
+fn checker(setup: &Setup) -> WorkerRecord {
+    WorkerRecord { waiting_for: Some(WaitReason("only checks".to_owned())), ..wiring::record(setup, 0) }
 }
 
 #[cfg(test)]

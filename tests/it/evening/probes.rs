@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use crate::world::{Place, World, new_place};
+use sqlx::{Connection, SqliteConnection};
+
+use crate::{
+    identity::Embedded,
+    world::{Place, World, new_place},
+};
 
 /// The address that a worker serves at, from what it says.
 pub async fn address(log: &std::path::Path) -> String {
@@ -97,6 +102,47 @@ async fn a_worker_that_waits_for_redis_says_so_and_becomes_ready_when_it_is_ther
     assert_eq!(until(&at, "/readyz", "ready\n").await, (200, "ready\n".to_owned()));
     assert_eq!(worker.stop(), 0);
     world.end().await;
+}
+
+/// Value of a series on a page of metrics.
+fn value(metrics: &str, series: &str) -> String {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(series));
+    line.unwrap_or_else(|| panic!("no {series} in {metrics}")).trim().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_that_can_be_read_and_not_written_to_is_no_ledger_that_answers() {
+    let world = Embedded::new().await;
+    world.csv("people.csv", "1,ada@example.com,Ada,true,true\n");
+    world.place.must(&["run", "start", "people.csv", "--yes"]);
+    let log = world.place.path("worker.log");
+    let mut worker =
+        ferry_testbed::Worker::start(world.place.ferry(&["worker", "--listen", "127.0.0.1:0"]), &log);
+    let at = address(&log).await;
+    assert_eq!(until(&at, "/readyz", "ready\n").await.0, 200);
+    let well = world.place.run(&["check"]);
+    assert!(well.out.contains("ok       ledger"), "{}", well.all());
+
+    let file = world.place.path("ferry.db");
+    let mut other = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.unwrap();
+    let held = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    assert_eq!(until(&at, "/readyz", "the ledger can't be written to").await.0, 503);
+    for _ in 0..20 {
+        assert_eq!(page(&at, "/readyz").await.0, 503, "readings don't make a failed write forgotten");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let (_, metrics) = page(&at, "/metrics").await;
+    assert_eq!(value(&metrics, "ferry_store_up{store=\"ledger\"}"), "0");
+    assert_eq!(value(&metrics, "ferry_store_reconnects_total{store=\"ledger\"}"), "0");
+    let wrong = world.place.run(&["check"]);
+    assert!(wrong.out.contains("error    ledger"), "{}", wrong.all());
+    assert_ne!(wrong.code, 0, "{}", wrong.all());
+
+    held.rollback().await.unwrap();
+    assert_eq!(until(&at, "/readyz", "ready\n").await.0, 200);
+    let (_, metrics) = page(&at, "/metrics").await;
+    assert_eq!(value(&metrics, "ferry_store_reconnects_total{store=\"ledger\"}"), "1");
+    assert_eq!(worker.stop(), 0, "{}", worker.said());
 }
 
 #[test]

@@ -205,7 +205,7 @@ async fn write(
             return Err(LedgerError::LeaseLost);
         }
         let answer = env.timed(LedgerStep::WriteBack, env.items.write_back(lease, &results, requests)).await;
-        env.send_gate.note(&answer);
+        env.send_gate.note_written(&answer);
         env.send_gate.note_table(&answer);
         match answer {
             // An application's table that lost its column waits for it as for the ledger.

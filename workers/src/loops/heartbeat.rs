@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ferry_domain::figures::LedgerStep;
+use ferry_domain::{figures::LedgerStep, ports::LedgerError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -18,7 +18,7 @@ pub(crate) async fn heartbeat(env: &Environment, end: &CancellationToken) {
             let ((round, held), began) = (env.held.begin_heartbeat(), Instant::now());
             let record = env.record();
             let answer = env.timed(LedgerStep::Renew, env.processes.heartbeat(&record, lease, &held)).await;
-            env.send_gate.note(&answer);
+            env.send_gate.note_written(&answer);
             match answer {
                 Ok(jobs) => {
                     renewed = began;
@@ -28,7 +28,13 @@ pub(crate) async fn heartbeat(env: &Environment, end: &CancellationToken) {
                         warn!(lost, "leases went to other workers; their work is dropped here");
                     }
                 }
-                Err(error) => warn!(%error, "leases could not be renewed"),
+                Err(error) => {
+                    warn!(%error, "leases could not be renewed");
+                    // A lock that lasts: of another process on the file, or a transaction that has hung.
+                    if matches!(error, LedgerError::Busy) && renewed.elapsed() >= lease {
+                        env.send_gate.ledger_refuses(Some(error.to_string()));
+                    }
+                }
             }
         }
         drop_overdue(env, renewed, lease);

@@ -23,7 +23,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 async fn register(env: &Environment) -> Result<Presence, LedgerError> {
     let presence = env.processes.register(&env.identity.record()).await?;
     env.identity.register();
-    env.figures.ledger_reachable.set(true);
+    env.send_gate.ledger_refuses(None);
     env.figures.watched.set(i64::from(presence.unwatched.is_none()));
     if let Some(why) = &presence.unwatched {
         warn!(
