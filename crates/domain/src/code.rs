@@ -67,6 +67,7 @@ codes! {
     MetadataKeyForbidden = "METADATA_KEY_FORBIDDEN", Rule, "Map the column to another metadata key: Auth0 reserves this one.";
     InvalidUtf8 = "INVALID_UTF8", Rule, "The text is in another encoding: save a file as UTF-8; in a table, correct the bytes of this row.";
     RecordInvalid = "RECORD_INVALID", Rule, "Correct this record: it can't be read in the file's format.";
+    PropertyTwice = "PROPERTY_TWICE", Rule, "This record names a property twice, and which value is right can't be known: leave one.";
     HashNeedsImport = "HASH_NEEDS_IMPORT", Rule, "A password hash enters Auth0 by a bulk import only: wait for the import strategy, or pass --discard-hashes to make users who must reset their password.";
     KeyDamaged = "KEY_DAMAGED", Rule, "A spreadsheet shortened this id, or wrote an error in its place: export it again from the database, as text.";
     EmailNotAscii = "EMAIL_NOT_ASCII", Rule, "Before the @ is a letter outside ASCII, or one that only looks Latin, and Auth0 takes none: correct it, or enter another address.";

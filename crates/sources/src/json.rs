@@ -31,8 +31,8 @@ const USUAL_PLACE: &str = "users";
 pub(crate) struct JsonFile<R: Read> {
     /// `None` after the end.
     document: Option<JsonStreamReader<Input<R>>>,
-    /// Objects that are open around the array.
-    depth: u32,
+    /// Properties that lead to the array: an object is open around it for each.
+    path: Vec<String>,
     log: Arc<Log>,
     shown: String,
     pick: Pick,
@@ -50,11 +50,11 @@ impl<R: Read> JsonFile<R> {
         let settings =
             ReaderSettings { track_path: false, restrict_number_values: false, ..ReaderSettings::default() };
         let mut document = JsonStreamReader::new_custom(input, settings);
-        let depth = find_array(&mut document, mapping.users_at.as_deref(), shown)?;
+        let path = find_array(&mut document, mapping.users_at.as_deref(), shown)?;
         document.begin_array().map_err(|e| broken(shown, &e))?;
         Ok(JsonFile {
             document: Some(document),
-            depth,
+            path,
             log: Arc::clone(log),
             shown: shown.to_owned(),
             pick: Pick::new(mapping),
@@ -68,16 +68,28 @@ impl<R: Read> JsonFile<R> {
         let Some(mut document) = self.document.take() else { return Ok(()) };
         let mut rest = || {
             document.end_array()?;
-            for _ in 0..self.depth {
+            for name in self.path.iter().rev() {
                 while document.has_next()? {
-                    document.skip_name()?;
+                    if document.next_name()? == name {
+                        return Ok(Some(document.current_position(false)));
+                    }
                     document.skip_value()?;
                 }
                 document.end_object()?;
             }
-            Ok(())
+            Ok(None)
         };
-        rest().and_then(|()| document.consume_trailing_whitespace()).map_err(|e| broken(&self.shown, &e))
+        if let Some(at) = rest().map_err(|e| broken(&self.shown, &e))? {
+            // Which of the two holds the users would be a guess.
+            let what = format!("the property {:?}, which leads to the users, occurs twice", self.users_at());
+            let error = refuse(&self.shown, what, "Leave one, or give the other another name");
+            return Err(SourceError { line: at.line_pos.map(|at| at.line + 1), ..error });
+        }
+        document.consume_trailing_whitespace().map_err(|e| broken(&self.shown, &e))
+    }
+
+    fn users_at(&self) -> String {
+        self.path.join(".")
     }
 
     fn element(&mut self) -> Result<Option<Raw>, SourceError> {
@@ -90,7 +102,7 @@ impl<R: Read> JsonFile<R> {
         }
         if document.peek().map_err(failed)? != ValueType::Object {
             document.skip_value().map_err(failed)?;
-            return Ok(Some(Err(Code::RecordInvalid)));
+            return Ok(Some(Err(Code::RecordInvalid.into())));
         }
         // Copied out and parsed again, so that what can't be a value for us
         // (a number out of range) costs this record only.
@@ -104,7 +116,7 @@ impl<R: Read> JsonFile<R> {
         })?;
         let copied = copy.finish_document().is_ok();
         let text = str::from_utf8(&self.buffer).ok().filter(|_| copied);
-        Ok(Some(text.and_then(|text| self.pick.parse(text)).ok_or(Code::RecordInvalid)))
+        Ok(Some(text.map_or(Err(Code::RecordInvalid.into()), |text| self.pick.parse(text))))
     }
 }
 
@@ -124,14 +136,14 @@ impl<R: Read + Send> RawReader for JsonFile<R> {
     }
 }
 
-/// Goes to the array of users and returns the number of objects that are open around it.
+/// Goes to the array of users and returns the properties that lead there.
 fn find_array<R: Read>(
     document: &mut JsonStreamReader<Input<R>>,
     users_at: Option<&str>,
     shown: &str,
-) -> Result<u32, SourceError> {
+) -> Result<Vec<String>, SourceError> {
     match (document.peek().map_err(|e| broken(shown, &e))?, users_at) {
-        (ValueType::Array, None) => Ok(0),
+        (ValueType::Array, None) => Ok(Vec::new()),
         (ValueType::Array, Some(path)) => {
             let what = format!("the file is an array and has no property {path:?}");
             Err(at_users(refuse(shown, what, "Remove users_at from the mapping")))
@@ -140,7 +152,10 @@ fn find_array<R: Read>(
             let mut names = Outline::default();
             let path = path.unwrap_or(USUAL_PLACE);
             match descend(document, path, 1, &mut names).map_err(|e| broken(shown, &e))? {
-                Some(depth) => Ok(depth),
+                Some(mut path) => {
+                    path.reverse();
+                    Ok(path)
+                }
                 None => Err(at_users(refuse(
                     shown,
                     format!("there is no array at the property {path:?}"),
@@ -182,26 +197,28 @@ impl Outline {
     }
 }
 
-/// Follows a path through objects. `None` when it leads nowhere; then the object is read to its end.
+/// Follows a path through objects and returns its properties, the last one first. `None` when it leads
+/// nowhere; then the object is read to its end.
 fn descend<R: Read>(
     document: &mut JsonStreamReader<Input<R>>,
     path: &str,
     depth: u32,
     names: &mut Outline,
-) -> Result<Option<u32>, ReaderError> {
+) -> Result<Option<Vec<String>>, ReaderError> {
     document.begin_object()?;
     while document.has_next()? {
         let name = document.next_name_owned()?;
         let kind = document.peek()?;
         let rest = path.strip_prefix(&name);
         if depth == 1 {
-            names.add(name, kind);
+            names.add(name.clone(), kind);
         }
         match rest {
-            Some("") if kind == ValueType::Array => return Ok(Some(depth)),
+            Some("") if kind == ValueType::Array => return Ok(Some(vec![name])),
             Some(rest) if kind == ValueType::Object && rest.starts_with('.') => {
-                if let Some(depth) = descend(document, &rest[1..], depth + 1, names)? {
-                    return Ok(Some(depth));
+                if let Some(mut path) = descend(document, &rest[1..], depth + 1, names)? {
+                    path.push(name);
+                    return Ok(Some(path));
                 }
             }
             _ => document.skip_value()?,

@@ -33,6 +33,7 @@ mod reader;
 mod row;
 mod rules;
 mod scan;
+mod strict;
 mod table;
 mod table_postgres;
 mod table_source;

@@ -71,9 +71,9 @@ impl<R: Read + Send> RawReader for NdjsonReader<R> {
             let text = match str::from_utf8(&self.buffer) {
                 Ok(text) if text.trim().is_empty() => continue,
                 Ok(text) => text,
-                Err(_) => return Ok(Some((self.line, Err(Code::InvalidUtf8)))),
+                Err(_) => return Ok(Some((self.line, Err(Code::InvalidUtf8.into())))),
             };
-            return Ok(Some((self.line, self.pick.parse(text).ok_or(Code::RecordInvalid))));
+            return Ok(Some((self.line, self.pick.parse(text))));
         }
     }
 

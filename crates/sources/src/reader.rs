@@ -3,7 +3,7 @@
 
 use std::io::BufReader;
 
-use ferry_domain::ports::SourceError;
+use ferry_domain::{Code, ports::SourceError};
 use serde_json::Value;
 
 use crate::{
@@ -12,8 +12,10 @@ use crate::{
     fields::Field,
     found::Found,
     mapping::Mapping,
-    rules::Raw,
+    names,
+    rules::{Raw, Unread},
     scan::Scan,
+    strict::{self, Parsed},
     values::{Dug, dig},
 };
 
@@ -49,12 +51,27 @@ impl Pick {
         Pick { found: Found::new(mapping, Vec::new()) }
     }
 
-    /// The wanted values of a record that is still text; `None` if it is no JSON object.
-    pub(crate) fn parse(&mut self, text: &str) -> Option<Vec<Value>> {
-        match serde_json::from_str::<Value>(&digits::keep(text)) {
-            Ok(record @ Value::Object(_)) => Some(self.take(&record)),
-            _ => None,
+    /// The wanted values of a record that is still text.
+    pub(crate) fn parse(&mut self, text: &str) -> Raw {
+        let Some(Parsed { value: record @ Value::Object(_), twice }) = strict::parse(&digits::keep(text))
+        else {
+            return Err(Code::RecordInvalid.into());
+        };
+        let values = self.take(&record);
+        match twice {
+            Some(path) => Err(Unread { code: Code::PropertyTwice, field: self.field_at(&path) }),
+            None => Ok(values),
         }
+    }
+
+    /// What a property is mapped to, or its own name; `None` where that may be a value.
+    fn field_at(&self, path: &[String]) -> Option<String> {
+        let dotted = path.join(".");
+        let leads = |from: &str, to: &str| to.strip_prefix(from).is_some_and(|rest| rest.starts_with('.'));
+        let is_at = |name: &String| *name == dotted || leads(&dotted, name) || leads(name, &dotted);
+        let mapped = self.found.fields().find(|field| field.names.iter().any(is_at));
+        let own = || path.last().filter(|name| names::is_plain(name) && names::is_usual(name)).cloned();
+        mapped.map(|field| field.target.name()).or_else(own)
     }
 
     fn take(&mut self, record: &Value) -> Vec<Value> {

@@ -33,7 +33,20 @@ const SHORT_NAME: usize = 150;
 
 /// A record as a reader delivers it: values in the order of [`Mapping::fields`],
 /// or why it could not be read.
-pub(crate) type Raw = Result<Vec<Value>, Code>;
+pub(crate) type Raw = Result<Vec<Value>, Unread>;
+
+/// Why a record could not be read, and which field that is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unread {
+    pub(crate) code: Code,
+    pub(crate) field: Option<String>,
+}
+
+impl From<Code> for Unread {
+    fn from(code: Code) -> Self {
+        Unread { code, field: None }
+    }
+}
 
 /// The rules of one mapping.
 #[derive(Clone, Debug)]
@@ -71,7 +84,9 @@ impl Rules {
     pub(crate) fn judge(&self, origin: Origin, raw: Raw, notes: &mut Notes) -> Option<Candidate> {
         let mut values = match raw {
             Ok(values) => self.null_words.cleared(&self.targets, values),
-            Err(code) => return Some(settled(origin, None, Outcome::failed(code))),
+            Err(Unread { code, field }) => {
+                return Some(settled(origin, None, Outcome { field, ..Outcome::failed(code) }));
+            }
         };
         let lacks = self.without_broken(&mut values);
         let row = Row { targets: &self.targets, values: &values };

@@ -45,6 +45,26 @@ async fn a_bad_element_costs_that_element_only() {
 }
 
 #[tokio::test]
+async fn a_property_that_occurs_twice_costs_its_record_and_is_named() {
+    let text = r#"[{"id": 1, "email": "a@example.com", "email": "b@example.com"}, {"id": 2, "email": "c@example.com"},
+        {"id": 3, "email": "d@example.com", "role": 1, "role": 2}, {"id": 4, "email": "e@example.com", "ann.lee": 1, "ann.lee": 2}]"#;
+    let expected = ["1:PROPERTY_TWICE(email)", "2:2", "3:PROPERTY_TWICE(role)", "4:PROPERTY_TWICE"];
+    assert_eq!(story(&read_text("users.json", text, &simple()).await.unwrap()), expected);
+    let one_a_line: String = text[1..text.len() - 1].replace("}, {", "}\n{").replace("},\n        {", "}\n{");
+    assert_eq!(story(&read_text("users.ndjson", one_a_line, &simple()).await.unwrap()), expected);
+}
+
+#[tokio::test]
+async fn a_document_with_two_lists_of_users_is_refused() {
+    let text = format!("{{\"users\": {TWO},\n\"x\": 1,\n\"users\": {TWO}}}");
+    let error = read_text("users.json", text, &simple()).await.unwrap_err();
+    let told = error.to_string();
+    for word in ["users.json:3: ", "\"users\"", "occurs twice", "Leave one"] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+}
+
+#[tokio::test]
 async fn a_path_leads_into_a_record() {
     let text = json!([{
         "_id": {"$oid": "abc"}, "traits": {"email": "a@example.com"}, "names": [{"given": "Ann"}],
