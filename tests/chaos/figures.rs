@@ -178,7 +178,8 @@ async fn clock(still: &mut Transaction<'static, Postgres>) -> f64 {
 
 async fn tables(scene: &Scene, still: &mut Transaction<'static, Postgres>) -> Tables {
     let jobs = "SELECT kind, state, extract(epoch FROM not_before)::float8, attempts > 0
-        FROM ferry.jobs WHERE state <> 'done'";
+        FROM ferry.jobs WHERE state NOT IN ('done', 'dead') OR state = 'dead' AND EXISTS (
+            SELECT FROM ferry.dead_letters WHERE job_id = jobs.id AND dead_letters.state = 'kept')";
     let jobs = sqlx::query(jobs).fetch_all(&mut **still).await.unwrap();
     let job = |row: &PgRow| Job { kind: row.get(0), state: row.get(1), due: row.get(2), tried: row.get(3) };
     let users = "SELECT coalesce(outcome.state, item.state) AS told, count(*)

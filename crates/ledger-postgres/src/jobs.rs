@@ -185,7 +185,9 @@ impl Jobs for PostgresLedger {
                 UNION ALL
                 SELECT kind, state, NULL FROM ferry.jobs WHERE state = 'leased'
                 UNION ALL
-                SELECT kind, state, NULL FROM ferry.jobs WHERE state = 'dead'
+                SELECT job.kind, job.state, NULL
+                FROM ferry.dead_letters AS letter JOIN ferry.jobs AS job ON job.id = letter.job_id
+                WHERE letter.state = 'kept' AND job.state = 'dead'
             ) AS open
             GROUP BY kind, state
             ORDER BY kind, state

@@ -182,19 +182,27 @@ impl Jobs for SqliteLedger {
     async fn queue_counts(&self) -> Result<Vec<QueueCount>> {
         let rows = sqlx::query!(
             r#"
-            SELECT j.kind AS "kind!: String",
-                   CASE WHEN j.state <> 'ready' OR j.not_before <= n.at THEN j.state
-                        WHEN j.attempts > 0 THEN 'retrying' ELSE 'scheduled' END AS "state!: String",
-                   count(*) AS "count!: i64",
+            SELECT kind AS "kind!: String", state AS "state!: String", count(*) AS "count!: i64",
                    CASE WHEN NOT EXISTS (
                        SELECT 1 FROM ferry_controls WHERE name = 'stop_all' AND value = 'true'
-                   ) THEN n.at - min(CASE
-                       WHEN j.state = 'queued' THEN j.not_before
-                       WHEN j.state = 'ready' AND j.not_before <= n.at
-                            AND r.state IN ('running', 'sealing', 'cancelling') THEN j.not_before
-                   END) END AS "oldest?: i64"
-            FROM ferry_jobs AS j JOIN ferry_runs AS r ON r.id = j.run_id CROSS JOIN ferry_now AS n
-            WHERE j.state <> 'done'
+                   ) THEN (SELECT at FROM ferry_now) - min(since) END AS "oldest?: i64"
+            FROM (
+                SELECT j.kind,
+                       CASE WHEN j.not_before <= n.at THEN 'ready'
+                            WHEN j.attempts > 0 THEN 'retrying' ELSE 'scheduled' END AS state,
+                       CASE WHEN j.not_before <= n.at AND r.state IN ('running', 'sealing', 'cancelling')
+                            THEN j.not_before END AS since
+                FROM ferry_jobs AS j JOIN ferry_runs AS r ON r.id = j.run_id CROSS JOIN ferry_now AS n
+                WHERE j.state = 'ready'
+                UNION ALL
+                SELECT kind, state, not_before FROM ferry_jobs WHERE state = 'queued'
+                UNION ALL
+                SELECT kind, state, NULL FROM ferry_jobs WHERE state = 'leased'
+                UNION ALL
+                SELECT j.kind, j.state, NULL
+                FROM ferry_dead_letters AS d CROSS JOIN ferry_jobs AS j ON j.id = d.job_id
+                WHERE d.state = 'kept' AND j.state = 'dead'
+            )
             GROUP BY 1, 2
             ORDER BY 1, 2
             "#

@@ -13,7 +13,7 @@ use ferry_domain::{
     job::{Attempt, JobKind, Verdict},
     ports::{
         BatchVerification, DeadCount, DeadFilter, DeadKind, DeadLetter, DeadState, Discrepancy, LedgerError,
-        Redriven, UserFilter,
+        QueueState, Redriven, UserFilter,
     },
     run::{RunMove, RunState},
     tally::Tally,
@@ -25,6 +25,13 @@ fn kept() -> DeadFilter {
 }
 
 /// Gives up a leased job for a server error.
+/// Jobs that were given up, as the queue's counts have them.
+async fn counted_dead(scene: &Scene<'_>) -> Vec<(JobKind, i64)> {
+    let counts = scene.ledger.queue_counts().await.unwrap();
+    let dead = counts.into_iter().filter(|found| found.state == QueueState::Dead);
+    dead.map(|found| (found.kind, found.jobs)).collect()
+}
+
 async fn discard(scene: &Scene<'_>, lease: &ferry_domain::Lease<ferry_domain::Job>) {
     let discard = Verdict::Discard { code: Code::ServerError };
     scene.ledger.conclude(lease, &discard, None).await.unwrap();
@@ -142,10 +149,12 @@ pub async fn a_redrive_sends_the_users_of_given_up_jobs_again(world: impl Ledger
     let short = scene.ledger.redrive(&kept(), &scene.batches(1), &ANN).await;
     assert!(matches!(short, Err(LedgerError::Refused(_))), "{short:?}");
 
+    assert_eq!(counted_dead(&scene).await, [(JobKind::Provision, 2)]);
     let lines = world.count("audit").await;
     let spare = scene.batches(2);
     let done = scene.ledger.redrive(&kept(), &spare, &ANN).await.unwrap();
     assert_eq!(done, Redriven { letters: 2, users: 4, left: 0 });
+    assert_eq!(counted_dead(&scene).await, [], "nobody has to decide on them any more");
     assert!(world.count("audit").await > lines);
     let view = scene.view(run).await;
     assert_eq!(view.tally, Tally { source: 6, failed: 2, pending: 4, ..Tally::default() });
@@ -293,6 +302,7 @@ pub async fn discarded_letters_stay_on_record_until_they_are_pruned(world: impl 
     let newest = scene.ledger.dead(&kept(), 1).await.unwrap().remove(0);
     let one = DeadFilter { ids: vec![newest.id], ..kept() };
     assert_eq!(scene.ledger.discard(&one, &ANN).await.unwrap(), 1);
+    assert_eq!(counted_dead(&scene).await, [(JobKind::Provision, 1)], "that of the other letter");
     let letter = scene.ledger.dead(&DeadFilter { state: None, ..one }, 1).await.unwrap().remove(0);
     assert_eq!((letter.state, letter.resolved_by.as_deref()), (DeadState::Discarded, Some("ann@host")));
 

@@ -114,7 +114,8 @@ pub trait Jobs: Send + Sync {
     /// letter. Returns false when the job moved on meanwhile.
     async fn give_up(&self, job: JobId, code: Code, by: WorkerId) -> Result<bool>;
 
-    /// Jobs of all runs that are not done, by kind and state. Costs as much as there are such jobs.
+    /// Jobs of all runs that are not done, by kind and state; of those that were given up the ones whose
+    /// dead letter waits for a decision. Costs as much as there are such jobs.
     async fn queue_counts(&self) -> Result<Vec<QueueCount>>;
 
     /// Jobs of one run by kind and state.
