@@ -14,12 +14,14 @@ GOOD, WARN, BAD = SKY, ORANGE, RED
 OUTCOMES = {"created": SKY, "adopted": GREEN, "skipped": GREY, "conflict": ORANGE, "failed": RED, "cancelled": PINK}
 ENDS = {"done": SKY, "snoozed": GREY, "retried": ORANGE, "dead": RED}
 STATES = {"leased": SKY, "ready": GREEN, "queued": BLUE, "scheduled": GREY, "retrying": ORANGE, "dead": RED}
+BATCHES = {"open": GREY, "provisioned": ORANGE, "verified": SKY}
 STATUSES = {"2xx": SKY, "4xx": YELLOW, "429": ORANGE, "5xx": RED, "other": GREY, "none": PINK}
 OPERATIONS = {"create_user": SKY, "get_user": GREEN, "search_users": ORANGE, "update_user": PINK,
               "delete_user": RED, "get_connections": BLUE, "token": YELLOW}
 STEPS = {"lease": SKY, "read_batch": GREEN, "write_back": ORANGE, "write_readings": PINK, "conclude": YELLOW, "renew": BLUE}
 QUEUES = {"provision": SKY, "verify": ORANGE, "report": GREEN}
 GROUPS = {"user_writes": SKY, "user_reads": ORANGE, "rest": GREEN, "read_back": PINK}
+STORES = {"ledger": ORANGE, "queue": SKY}
 DEPENDENCIES = {"auth0": SKY, "ledger": ORANGE}
 QUANTILES = {"p50": SKY, "p95": ORANGE, "p99": RED}
 

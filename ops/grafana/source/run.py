@@ -33,6 +33,11 @@ RUN_BOARD = Dashboard(
                   [Query('clamp_min(-deriv(ferry:users_remaining:max{run=~"$run"}[5m]), 0)', "{{run}}")], "short", 8, low=0),
             Lines("Time left by run", "At the speed of the last 30 minutes. An alert fires above the dashed line while the end moves away.",
                   [Query('ferry:run_seconds_left:30m{run=~"$run"}', "{{run}}", quiet=True)], "dtdhms", 8, low=0, limits=FAR_AWAY),
+            Lines("Time left as run watch says it", "Until everybody is read back, at the speed of the last half minute. Nothing while a run is paused or nothing moves.",
+                  [Query('max by (run) (ferry_run_eta_seconds{run=~"$run"})', "{{run}}", quiet=True)], "dtdhms", 12, low=0),
+            Lines("Batches by state", "Batches of the chosen runs. Those that are provisioned wait until they are read back.",
+                  [Query('sum by (state) (max by (run, state) (ferry_batches{run=~"$run"}))', "{{state}}")],
+                  "short", 12, low=0, colors=BATCHES, stacked=True),
         ]),
         Section("Why it waits", 4, [
             Stat("Processes that wait", "Processes whose work waits now. `ferry run show` prints the reason.",
