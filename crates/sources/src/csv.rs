@@ -159,7 +159,15 @@ impl<R: Read + Send> RawReader for CsvReader<R> {
 
 fn broken(shown: &str, line: u64, error: &csv::Error) -> SourceError {
     match error.kind() {
-        csv::ErrorKind::Io(e) if e.kind() == io::ErrorKind::FileTooLarge => open_quote(shown, line),
+        csv::ErrorKind::Io(e) if e.kind() == io::ErrorKind::FileTooLarge => {
+            let what = "this row is longer than 1 MiB: a quote in it is never closed, or a cell is too long";
+            refuse_at(
+                shown,
+                line,
+                what,
+                "Close the quote, double one that belongs to a value, or shorten the cell",
+            )
+        }
         csv::ErrorKind::Io(e) => unreadable(shown, e),
         _ => refuse_at(shown, line, "this row can't be read", "Correct the row"),
     }

@@ -89,6 +89,11 @@ async fn an_open_quote_never_swallows_the_rest() {
     let huge = format!("id,email,note\n1,a@example.com,\"open\n{}", "2,b@example.com,x\n".repeat(200_000));
     let error = fails("users.csv", huge, &simple()).await;
     assert_eq!(error.line, Some(2), "{error}");
+    assert!(error.what.contains("never closed"), "{error}");
+    let long = format!("id,email,note\n1,a@example.com,{}\n2,b@example.com,x\n", "x".repeat(3 << 20));
+    let error = fails("users.csv", long, &simple()).await;
+    assert_eq!(error.line, Some(2), "{error}");
+    assert!(error.what.contains("a cell is too long") && error.remedy.contains("shorten"), "{error}");
 }
 
 #[tokio::test]
