@@ -52,7 +52,7 @@ pub enum LedgerError {
     #[error("the lease is lost")]
     LeaseLost,
     /// Another run of the same source has not ended.
-    #[error("run {run} of this source is {state}; {}", way_on(*.state))]
+    #[error("run {run} of this source is {state}; {}", way_on(*.run, *.state))]
     AnotherRunActive {
         /// Id of the other run.
         run: RunId,
@@ -100,11 +100,22 @@ pub enum LedgerError {
 }
 
 /// What to do about another run that has not ended.
-const fn way_on(state: RunState) -> &'static str {
-    if state.is_unstarted() {
-        "another ferry run start is at work on it, or ended a moment ago: answer there, or try again in 20 s, when what it left is removed"
-    } else {
-        "wait for its end, retry it, or cancel it"
+fn way_on(run: RunId, state: RunState) -> String {
+    match state {
+        RunState::Planning | RunState::Planned => {
+            "another ferry run start is at work on it, or ended a moment ago: answer there, or try again in 20 s, \
+             when what it left is removed"
+                .to_owned()
+        }
+        RunState::Paused | RunState::Stopped => {
+            format!("ferry run resume {run} lets it go on, ferry run cancel {run} gives it up")
+        }
+        RunState::Running => {
+            format!("wait for its end: ferry run watch {run}; or give it up: ferry run cancel {run}")
+        }
+        RunState::Sealing | RunState::Cancelling | RunState::Sealed | RunState::Cancelled => {
+            format!("wait for its end: ferry run watch {run}")
+        }
     }
 }
 
@@ -184,4 +195,25 @@ impl<T> Ledger for T where
         + Reports
         + Controls
 {
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::Asked;
+
+    #[test]
+    fn a_run_that_is_in_the_way_names_only_moves_that_it_has() {
+        let run = RunId(uuid::Uuid::max());
+        for state in RunState::ALL {
+            let told = LedgerError::AnotherRunActive { run, state }.to_string();
+            for step in [RunMove::Pause, RunMove::Resume, RunMove::Cancel, RunMove::Retry] {
+                let named = told.contains(&format!("ferry run {} {run}", step.as_str()));
+                let useful = matches!(state.asked(step), Asked::Moves(_));
+                assert!(!named || useful, "{state}: {told}");
+            }
+        }
+        let paused = LedgerError::AnotherRunActive { run, state: RunState::Paused }.to_string();
+        assert!(paused.contains("ferry run resume") && paused.contains("ferry run cancel"), "{paused}");
+    }
 }
