@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use ferry_domain::ports::Queue;
+use ferry_domain::{liveness::FRESH, ports::Queue};
 use ferry_operations::{
     queue::{self, Listing},
     units,
@@ -67,7 +67,7 @@ fn print(listing: &Listing) {
         output::data("\nNo worker runs. Start one: ferry worker");
         return;
     }
-    let header = ["worker", "slots", "leases", "watched", "silent for"];
+    let header = ["worker", "slots", "leases", "watched", "heard"];
     let rows = listing.workers.iter().map(worker_row).collect();
     // Why a worker waits is a sentence: it has lines of its own.
     let waits = listing.workers.iter().map(|worker| worker.waits.as_deref());
@@ -90,7 +90,10 @@ fn worker_row(worker: &Worker) -> Vec<String> {
         worker.slots.to_string(),
         worker.leases.to_string(),
         if worker.watched { "yes" } else { "no" }.to_owned(),
-        ago(worker.silent_seconds),
+        match worker.silent_seconds > FRESH.as_secs_f64() {
+            true => format!("silent for {}", ago(worker.silent_seconds)),
+            false => format!("{} ago", ago(worker.silent_seconds)),
+        },
     ]
 }
 

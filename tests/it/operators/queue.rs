@@ -56,7 +56,7 @@ async fn the_queue_is_listed_with_its_workers(stage: &mut Stage) {
         (&true.into(), &0.into(), &waits.into())
     );
     let table = stage.ferry("queue list");
-    for word in ["provision", "oldest due", "ward-7/4711", waits, "silent for"] {
+    for word in ["provision", "oldest due", "ward-7/4711", waits, "heard", " ago"] {
         assert!(table.out.contains(word), "{word}: {}", table.all());
     }
     let shown = stage.ferry("run show RUN");

@@ -78,7 +78,10 @@ fn counted_batches(number: i64) -> String {
 }
 
 fn row(worker: &WorkerView, width: usize, palette: &Palette) -> Line<'static> {
-    let silent = format!("silent for {}", shown(worker.silent_for));
+    let silent = match worker.silent_for {
+        silent if silent > FRESH => format!("silent for {}", shown(silent)),
+        heard => format!("heard {} ago", shown(heard)),
+    };
     let held = format!("{:>3} of {:<3}", worker.leases, worker.record.slots);
     let pid = format!("/{}", worker.record.pid);
     let room = width.saturating_sub(2 + 2 + held.len() + 2 + silent.len()).min(NAME);

@@ -165,7 +165,7 @@ fn a_run_that_goes_shows_how_far_how_fast_and_what_is_left() {
     for words in [
         "14.9 of 16 requests/s",
         "ward-7.clinic.example/4717",
-        "silent for 0.0 s",
+        "heard 0.0 s ago",
         "waiting 60  held 16",
         "oldest waits 3.2 s",
     ] {
