@@ -4,6 +4,7 @@ pub mod list;
 pub mod show;
 
 use clap::Subcommand;
+use ferry_domain::JobState;
 use ferry_operations::batch::Job;
 
 use crate::{exit::Exit, setup::Setup};
@@ -38,11 +39,27 @@ fn tries(job: &Job) -> String {
     if job.rescues > 0 {
         text += &format!(", {} rescues", job.rescues);
     }
-    if let Some(code) = job.code {
+    // Why a job that is done was handed back once is no matter any more.
+    if let Some(code) = job.code.filter(|_| job.state != JobState::Done) {
         text += &format!(", last {code}");
     }
     if let Some(holder) = &job.holder {
         text += &format!(", held by {holder}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use ferry_domain::{Code, JobKind};
+
+    use super::*;
+
+    #[test]
+    fn why_a_job_was_handed_back_is_told_while_it_is_not_done() {
+        let (kind, code) = (JobKind::Provision, Some(Code::Interrupted));
+        let of = |state| tries(&Job { kind, state, attempts: 0, rescues: 1, code, holder: None });
+        assert_eq!(of(JobState::Ready), "ready, 1 rescues, last INTERRUPTED");
+        assert_eq!(of(JobState::Done), "done, 1 rescues");
+    }
 }
