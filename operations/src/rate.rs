@@ -15,12 +15,15 @@ pub enum Refusal {
     /// No such plan of limits.
     #[error("{0}; or {DEFAULT}")]
     UnknownPlan(String),
+    /// A number that is no rate.
+    #[error("{0} is no rate: a number of requests per second is 1 to 100000; ferry run pause stops a run")]
+    NoRate(String),
 }
 
 impl Refusal {
     pub(crate) fn kind(&self) -> Kind {
         match self {
-            Refusal::UnknownPlan(_) => Kind::Wrong,
+            Refusal::UnknownPlan(_) | Refusal::NoRate(_) => Kind::Wrong,
         }
     }
 }
@@ -33,7 +36,10 @@ pub fn named(name: &str) -> Result<Option<LimitPlan>, Refusal> {
     match name {
         DEFAULT => Ok(None),
         // A number alone is the requests per second; the burst is the same number.
-        number if number.parse::<u32>().is_ok() => named(&format!("custom:{number}:{number}")),
+        number if !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()) => {
+            let plan = format!("custom:{number}:{number}").parse();
+            plan.map(Some).map_err(|_| Refusal::NoRate(number.to_owned()))
+        }
         name => name.parse().map(Some).map_err(|error| Refusal::UnknownPlan(format!("{error}"))),
     }
 }
@@ -97,7 +103,10 @@ mod tests {
     fn a_plan_is_named_or_the_settings_are() {
         assert_eq!(named("default"), Ok(None));
         assert_eq!(named("8").unwrap().unwrap().name(), "custom:8:8");
-        assert!(named("0").is_err());
+        for number in ["0", "100001", "99999999999"] {
+            let text = named(number).unwrap_err().to_string();
+            assert!(text.starts_with(&format!("{number} is no rate")) && !text.contains("custom"), "{text}");
+        }
         assert_eq!(named("custom:5:4").unwrap().unwrap().name(), "custom:5:4");
         let text = named("gold").unwrap_err().to_string();
         assert!(text.contains("gold") && text.ends_with("; or default"), "{text}");

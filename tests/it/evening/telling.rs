@@ -27,6 +27,8 @@ async fn who_ordered_what_can_be_read_and_is_in_the_report(stage: &mut Stage) {
     let table = stage.ferry("audit");
     assert!(table.out.contains("pause  by ann@") && table.out.contains("because: lunch"), "{}", table.all());
     assert_eq!(stage.json("audit --limit 1").as_array().unwrap().len(), 1);
+    stage.says("audit --limit 0", 2, &["--limit", "0 is not in 1.."]);
+    stage.says("run list --limit 0", 2, &["--limit", "0 is not in 1.."]);
 
     let report = stage.json("run report RUN");
     let told: Vec<&str> =

@@ -71,6 +71,7 @@ async fn other_limits_hold_until_they_are_lifted(stage: &mut Stage) {
     assert_eq!((&set["before"], &set["after"]), (&serde_json::Value::Null, &"custom:5:4".into()), "{set}");
     assert_eq!(stage.show()["rate"], "custom:5:4");
     stage.says("run rate RUN custom:5:4", 0, &["already", "4 new users per second"]);
+    stage.says("run rate RUN 0", 2, &["0 is no rate", "1 to 100000"]);
     stage.says("run rate RUN gold", 2, &["gold", "private-500", "default"]);
     assert_eq!(stage.show()["rate"], "custom:5:4", "a wrong plan changes nothing");
     let lifted = stage.json("run rate RUN default --reason tuesday");
