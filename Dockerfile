@@ -18,7 +18,7 @@ WORKDIR /src
 RUN apt-get update && apt-get install --yes --no-install-recommends make && rm -rf /var/lib/apt/lists/*
 
 COPY .cargo/ .cargo/
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock build.rs ./
 # Cargo refuses a manifest that names a benchmark which is not there.
 COPY benches/ benches/
 COPY migrations/ migrations/
@@ -27,13 +27,15 @@ COPY operations/ operations/
 COPY workers/ workers/
 COPY src/ src/
 
+# The program says it: `ferry --version`, the metric ferry_build_info. No history gets in here to be asked.
+ARG REVISION=unknown
 # Downloaded and compiled dependencies are kept between builds in the two caches. Cargo
 # compares times, and a tree that was checked out before the last build has older files
 # than what that build left: `touch` has our own packages compiled again each time.
 RUN --mount=type=cache,id=ferry-registry,target=/usr/local/cargo/registry \
     --mount=type=cache,id=ferry-target,target=/src/target,sharing=locked \
     find src operations workers crates migrations -type f -exec touch {} + \
-    && cargo build --locked --release --package ferry --bin ferry \
+    && FERRY_COMMIT="$REVISION" cargo build --locked --release --package ferry --bin ferry \
     && install -D -m 0755 target/release/ferry /image/usr/local/bin/ferry
 
 # Everything else that the program opens. The list of packages is for scanners, which

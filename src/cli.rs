@@ -55,9 +55,12 @@ Try it with nothing installed: ferry demo
 Settings: ferry config template
 The ledger is the database in which Ferry records each user, job and result: DATABASE_URL, or a SQLite file.";
 
+/// The commit is told by build.rs.
+const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\ncommit ", env!("FERRY_BUILT_FROM"));
+
 /// Moves an application's users into Auth0 through a durable job queue.
 #[derive(Debug, Parser)]
-#[command(name = "ferry", version, about, max_term_width = 100)]
+#[command(name = "ferry", version, long_version = LONG_VERSION, about, max_term_width = 100)]
 #[command(after_help = AFTER_HELP)]
 pub struct Cli {
     #[command(flatten)]

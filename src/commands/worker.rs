@@ -121,6 +121,7 @@ impl Served {
             // The clock of the work begins later than this one; a moment before it counts as now.
             monotonic_ms: Arc::new(move || timed.get().map_or_else(waited, |work| work.env.uptime_ms())),
             patience: Patience::default(),
+            commit: env!("FERRY_BUILT_FROM"),
         }
     }
 

@@ -139,3 +139,21 @@ async fn output_that_can_not_be_written_is_no_success_and_a_closed_pipe_is_no_fa
     assert_eq!(stop.unwrap().status.code(), Some(0));
     world.end().await;
 }
+
+#[test]
+fn the_version_has_the_commit_that_the_program_is_from() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let place = new_place();
+    assert_eq!(place.run(&["-V"]).out.trim(), concat!("ferry ", env!("CARGO_PKG_VERSION")));
+    let told = place.run(&["--version"]).out;
+    let commit =
+        told.lines().find_map(|line| line.strip_prefix("commit ")).unwrap_or_else(|| panic!("{told}"));
+    assert_eq!(commit, env!("FERRY_BUILT_FROM"));
+    let asked = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(root).output();
+    let head = asked.ok().filter(|asked| asked.status.success()).map(|asked| asked.stdout);
+    let is_given = option_env!("FERRY_COMMIT").is_some();
+    match head.filter(|_| std::path::Path::new(root).join(".git").exists() && !is_given) {
+        Some(head) => assert_eq!(commit, String::from_utf8(head).unwrap().trim()),
+        None => assert!(!commit.is_empty()),
+    }
+}

@@ -29,6 +29,8 @@ use tokio::{
 
 use crate::world::new_place;
 
+/// The commit that the program seems to be from.
+const COMMIT: &str = "0123abc";
 /// The id of a run.
 const A_RUN: &str = "0193f3a0-0000-7000-8000-000000000001";
 
@@ -92,6 +94,7 @@ fn sources(figures: Arc<Figures>, patience: Patience) -> Sources {
         limiter: Arc::new(rate),
         monotonic_ms: Arc::new(move || i64::try_from(began.elapsed().as_millis()).unwrap() + 2),
         patience,
+        commit: COMMIT,
     }
 }
 
@@ -264,6 +267,7 @@ fn labels_come_from_closed_lists_and_carry_nothing_private() {
         "retrying",
         A_RUN,
         env!("CARGO_PKG_VERSION"),
+        COMMIT,
     ]);
     closed.extend(JobKind::ALL.map(JobKind::as_str));
     closed.extend(ItemState::ALL.map(ItemState::as_str));

@@ -86,7 +86,7 @@ pub(crate) const READINGS: &[(Metric, Read)] = &[
     (m::RATE_PROCESSES, |s| one(whole((s.limiter)().processes))),
     (m::RATE_FOREIGN, |s| one(whole((s.limiter)().foreign))),
     (m::RATE_SHARED, |s| some((s.limiter)().shared_reachable.map(|up| if up { 1.0 } else { 0.0 }))),
-    (m::BUILD_INFO, |_| vec![word(env!("CARGO_PKG_VERSION"), 1.0)]),
+    (m::BUILD_INFO, |s| vec![(vec![env!("CARGO_PKG_VERSION").into(), s.commit.into()], 1.0)]),
     (m::PROCESS_CPU, |_| some(process::cpu_seconds())),
     (m::PROCESS_MEMORY, |_| some(process::resident_bytes())),
     (m::PROCESS_FDS, |_| some(process::open_fds())),

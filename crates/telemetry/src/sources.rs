@@ -17,6 +17,8 @@ pub struct Sources {
     pub monotonic_ms: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// How long a silent process counts as alive.
     pub patience: Patience,
+    /// The commit that the program was built from. Only the program itself is built anew after each commit.
+    pub commit: &'static str,
 }
 
 impl fmt::Debug for Sources {

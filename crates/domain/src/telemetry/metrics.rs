@@ -237,7 +237,7 @@ metrics! {
     RATE_SHARED: Gauge "ferry_ratelimit_shared" ["ferry.ratelimit.shared" in "{limiter}"] []
         "1 while the shared limiter answers; absent where the limit is this process's alone.";
 
-    BUILD_INFO: Gauge "ferry_build_info" ["ferry.build.info" in "{process}"] ["version"]
+    BUILD_INFO: Gauge "ferry_build_info" ["ferry.build.info" in "{process}"] ["version", "commit"]
         "Always 1.";
     PROCESS_CPU: Counter "process_cpu_seconds_total" ["process.cpu.time" in "s"] []
         "Processor time, user and system.";
