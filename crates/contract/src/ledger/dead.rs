@@ -24,7 +24,6 @@ fn kept() -> DeadFilter {
     DeadFilter { state: Some(DeadState::Kept), ..DeadFilter::default() }
 }
 
-/// Gives up a leased job for a server error.
 /// Jobs that were given up, as the queue's counts have them.
 async fn counted_dead(scene: &Scene<'_>) -> Vec<(JobKind, i64)> {
     let counts = scene.ledger.queue_counts().await.unwrap();
@@ -32,6 +31,7 @@ async fn counted_dead(scene: &Scene<'_>) -> Vec<(JobKind, i64)> {
     dead.map(|found| (found.kind, found.jobs)).collect()
 }
 
+/// Gives up a leased job for a server error.
 async fn discard(scene: &Scene<'_>, lease: &ferry_domain::Lease<ferry_domain::Job>) {
     let discard = Verdict::Discard { code: Code::ServerError };
     scene.ledger.conclude(lease, &discard, None).await.unwrap();
