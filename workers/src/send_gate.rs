@@ -38,6 +38,8 @@ struct LedgerHeard {
     is_silent: bool,
     /// Why the last write failed.
     refuses: Option<String>,
+    /// Whether a write was asked for since writes began to fail.
+    is_tried_again: bool,
 }
 
 impl LedgerHeard {
@@ -88,10 +90,13 @@ impl SendGate {
     pub(crate) fn note_read<T>(&self, answer: &Result<T, LedgerError>) -> bool {
         let is_silent = matches!(answer, Err(LedgerError::Unavailable { .. }));
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_back = ledger.is_silent && !is_silent;
+        // Once at first: it may have been a connection that broke, and not the ledger.
+        let may_be_over = ledger.is_silent || !ledger.is_tried_again;
         ledger.is_silent = is_silent;
         self.tell_ledger(&ledger);
-        is_back && ledger.refuses.is_some()
+        let asks = !is_silent && may_be_over && ledger.refuses.is_some();
+        ledger.is_tried_again |= asks;
+        asks
     }
 
     /// Takes note of whether the ledger took a write. A failure is remembered until a write succeeds.
@@ -107,6 +112,7 @@ impl SendGate {
     pub(crate) fn ledger_refuses(&self, why: Option<String>) {
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         ledger.is_silent &= why.is_some();
+        ledger.is_tried_again &= ledger.refuses.is_some() && why.is_some();
         ledger.refuses = why;
         self.tell_ledger(&ledger);
     }
@@ -270,10 +276,9 @@ mod tests {
         let gate = SendGate::new(Arc::default());
         gate.note_read(&Ok(()));
         gate.note_written(&unavailable());
-        for _ in 0..3 {
-            assert!(!gate.note_read(&Ok(())), "it was read all the time");
-            assert!(!gate.ledger_answers());
-        }
+        let asks = [(); 3].map(|()| gate.note_read(&Ok(())));
+        assert_eq!(asks, [true, false, false], "a write is asked for once, then it is the heartbeat's");
+        assert!(!gate.ledger_answers(), "it was read all the time");
         gate.note_written::<()>(&Err(LedgerError::LeaseLost));
         let lacks = gate.figures.ledger_lacks().unwrap_or_default();
         assert!(lacks.contains("can't be written to") && lacks.contains("disk full"), "{lacks}");
