@@ -59,10 +59,7 @@ async fn without_redis_each_goes_on_with_its_share_and_comes_back_without_a_burs
         processes.iter().all(|p| p.limiter.figures().shared_reachable == Some(false))
     })
     .await;
-    let (before, at) = (tenant.counted().0, tenant.refilled(20.0));
-    until("four seconds' worth", async || tenant.counted().0 >= before + 80).await;
-    let (used, possible) = ((tenant.counted().0 - before) as f64, tenant.refilled(20.0) - at);
-    assert!(used >= 0.85 * possible, "{used} of {possible}");
+    tenant.uses("four shares are used", 20.0).await;
     assert_eq!(tenant.counted().1, 0, "four shares are one limit");
     server.up();
     until("shared again", async || {
@@ -99,10 +96,7 @@ async fn a_slow_redis_is_asked_ahead() {
     let tenant = Tenant::start("custom:50:50", Refill::TokenBucket).await;
     let processes: Vec<_> = (0..2).map(|_| tenant.process(&slow)).collect();
     until("all at work", async || processes.iter().all(|p| p.limiter.figures().processes == 2)).await;
-    let (before, at) = (tenant.counted().0, tenant.refilled(50.0));
-    until("six seconds' worth", async || tenant.counted().0 >= before + 300).await;
-    let (used, possible) = ((tenant.counted().0 - before) as f64, tenant.refilled(50.0) - at);
-    assert!(used >= 0.9 * possible, "{used} of {possible}");
+    tenant.uses("the limit is used", 50.0).await;
     assert!(processes.iter().all(|p| p.limiter.figures().shared_reachable == Some(true)));
     hardly_refused(&tenant);
 }

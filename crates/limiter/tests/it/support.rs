@@ -6,13 +6,19 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use ferry_domain::ports::{Group, Limiter, Observed};
 use ferry_limiter::{SharedLimiter, SharedOptions};
 use ferry_simulator::{Config, Refill, Simulator};
+use ferry_testbed::until;
 use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::Instant};
+
+/// Of what is refilled. It is used to 99 %, as the tests with a clock of their own show;
+/// a machine that is busy with other tests is late now and then.
+const NEARLY_ALL: f64 = 0.9;
 
 /// A simulated tenant under a plan; its name is its own, so that tests don't share a limit.
 pub struct Tenant {
@@ -77,6 +83,18 @@ impl Tenant {
     pub fn counted(&self) -> (u64, u64) {
         let stats = self.simulator.stats();
         (stats.management_requests() - stats.rate_limited, stats.rate_limited)
+    }
+
+    /// Until nearly all of what this number of requests per second refilled in two seconds
+    /// was used. A stretch in which the machine was late is followed by another one.
+    pub async fn uses(&self, what: &str, per_second: f64) {
+        until(what, async || {
+            let (before, at) = (self.counted().0, self.refilled(per_second));
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            let possible = self.refilled(per_second) - at;
+            (self.counted().0 - before) as f64 >= NEARLY_ALL * possible
+        })
+        .await;
     }
 
     /// What a plan with this number of requests per second would have refilled since the start.

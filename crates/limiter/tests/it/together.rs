@@ -45,10 +45,7 @@ async fn what_a_killed_process_had_is_used_by_the_others() {
         process.kill();
     }
     until("two are left", async || processes.iter().all(|p| p.limiter.figures().processes == 2)).await;
-    let (before, at) = (tenant.counted().0, tenant.refilled(20.0));
-    until("five seconds' worth", async || tenant.counted().0 >= before + 100).await;
-    let (used, possible) = ((tenant.counted().0 - before) as f64, tenant.refilled(20.0) - at);
-    assert!(used >= 0.9 * possible, "{used} of {possible}: two processes use what four did");
+    tenant.uses("two processes use what four did", 20.0).await;
     hardly_refused(&tenant);
 }
 
@@ -84,11 +81,11 @@ async fn another_plan_is_followed_by_all_without_a_burst() {
         processes.iter().for_each(|process| process.limiter.set_plan(&plan.parse().unwrap()));
         tokio::time::sleep(Duration::from_millis(500)).await;
         tenant.simulator.set_limits(&plan.parse().unwrap());
-        let (before, at) = (tenant.counted().0, tenant.refilled(rate));
-        until("four seconds' worth", async || (tenant.counted().0 - before) as f64 >= 4.0 * rate).await;
-        let possible = tenant.refilled(rate) - at;
-        assert!((tenant.counted().0 - before) as f64 >= 0.9 * possible, "{plan}");
-        assert_eq!(processes[0].limiter.figures().groups[1].allowed_per_second, Some(rate));
+        tenant.uses(plan, rate).await;
+        until("the whole rate is allowed", async || {
+            processes[0].limiter.figures().groups[1].allowed_per_second == Some(rate)
+        })
+        .await;
     }
     hardly_refused(&tenant);
 }
