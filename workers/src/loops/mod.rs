@@ -5,6 +5,7 @@ pub(crate) mod controls;
 pub(crate) mod exporter;
 pub(crate) mod heartbeat;
 pub(crate) mod janitor;
+mod lasting;
 pub(crate) mod presence;
 pub(crate) mod queue_watch;
 pub(crate) mod relay;

@@ -13,7 +13,7 @@ use ferry_domain::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::pause;
+use super::{lasting::Lasting, pause};
 use crate::environment::Environment;
 
 /// Pause between two tries to register.
@@ -38,15 +38,22 @@ async fn register(env: &Environment) -> Result<Presence, LedgerError> {
 /// that was started while PostgreSQL restarted ended by itself (seen in a storm). `None`
 /// when it is asked to stop first.
 pub(crate) async fn come_up(env: &Environment) -> Result<Option<Presence>, LedgerError> {
+    let mut lasting = Lasting::default();
     loop {
         match register_and_beat(env).await {
             Ok(presence) => return Ok(Some(presence)),
-            Err(error) if error.passes() => warn!(%error, "could not register; trying again"),
+            Err(error) if error.passes() => not_registered(&error, &mut lasting),
             Err(error) => return Err(error),
         }
         if !pause(AGAIN, &env.stopping).await {
             return Ok(None);
         }
+    }
+}
+
+fn not_registered(error: &LedgerError, lasting: &mut Lasting) {
+    if lasting.is_told() {
+        warn!(%error, "could not register; trying again");
     }
 }
 
@@ -79,6 +86,7 @@ async fn start_anew(env: &Environment, end: &CancellationToken) -> Option<Presen
     let dropped = env.held.lose_all();
     let old = env.identity.become_another(WorkerId::new(&*env.clock, &*env.random));
     warn!(dropped, "the registration was lost; its leases are dropped and a new identity is taken");
+    let mut lasting = Lasting::default();
     loop {
         match register(env).await {
             Ok(presence) => {
@@ -86,7 +94,7 @@ async fn start_anew(env: &Environment, end: &CancellationToken) -> Option<Presen
                 info!(worker = %env.identity.id(), "registered anew");
                 return Some(presence);
             }
-            Err(error) => warn!(%error, "could not register; trying again"),
+            Err(error) => not_registered(&error, &mut lasting),
         }
         if !pause(AGAIN, end).await {
             return None;

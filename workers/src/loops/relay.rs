@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Span, info, warn};
 
+use super::lasting::Lasting;
 use crate::{environment::Environment, traces};
 
 /// How long the process stays the relay without renewal.
@@ -41,7 +42,7 @@ enum RelayError {
 
 pub(crate) async fn relay(env: &Environment, end: &CancellationToken) {
     let mut term = Term::default();
-    let mut woken = true;
+    let (mut woken, mut lasting) = (true, Lasting::default());
     loop {
         // A process that never gets its registration back has to end as well.
         tokio::select! {
@@ -50,12 +51,18 @@ pub(crate) async fn relay(env: &Environment, end: &CancellationToken) {
             _ = env.identity.registered() => {}
         }
         let queue_fitted = env.take_gate.queue_fits();
-        let wait = match term.turn(env, woken).await {
+        let turned = term.turn(env, woken).await;
+        if turned.is_ok() {
+            lasting.is_over();
+        }
+        let wait = match turned {
             Ok(_) if term.renewed.is_none() => ASK_EVERY,
             Ok(true) => Duration::ZERO,
             Ok(false) => env.tuning.relay_every,
             Err(error) => {
-                warn!(%error, "the relay could not send; it tries again");
+                if lasting.is_told() {
+                    warn!(%error, "the relay could not send; it tries again");
+                }
                 term.lost(env);
                 Duration::from_millis(500)
             }
