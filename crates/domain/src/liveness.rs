@@ -10,6 +10,17 @@ use std::time::Duration;
 /// people are told that no worker runs.
 pub const FRESH: Duration = Duration::from_secs(10);
 
+/// Longest time between two heartbeats of a process: several fit into [`FRESH`], whatever lease it takes.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+
+/// A process that was silent for longer missed a heartbeat: what it told of itself may be over.
+pub const LATE: Duration = Duration::from_secs(4);
+
+/// Time between two heartbeats of a process that takes leases this long: two may fail before one ends.
+pub fn heartbeat_every(lease: Duration) -> Duration {
+    (lease / 3).min(HEARTBEAT)
+}
+
 /// A process that began less than this ago leaves the work of the dead to others. One that is
 /// killed again and again soon after its start took the same batches each time, until they
 /// were suspects (`crate::poison`) and waited for one another.
@@ -50,6 +61,14 @@ pub fn due(n: u32, relay: bool) -> Due {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_is_heard_in_time_whatever_lease_it_takes() {
+        let every = |seconds| heartbeat_every(Duration::from_secs(seconds));
+        assert_eq!(every(3), Duration::from_secs(1));
+        assert_eq!([every(6), every(60), every(3_600)], [HEARTBEAT; 3]);
+        assert!(HEARTBEAT < LATE && 2 * LATE < FRESH);
+    }
 
     #[test]
     fn the_relay_takes_back_four_times_a_second_and_others_once() {

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use ferry_domain::{figures::LedgerStep, ports::LedgerError};
+use ferry_domain::{figures::LedgerStep, liveness::heartbeat_every, ports::LedgerError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::pause;
+use super::{lasting::Lasting, pause};
 use crate::environment::Environment;
 
 pub(crate) async fn heartbeat(env: &Environment, end: &CancellationToken) {
     let lease = env.tuning.lease;
-    let mut renewed = Instant::now();
+    let (mut renewed, mut lasting) = (Instant::now(), Lasting::default());
     loop {
         if env.identity.is_registered() {
             let ((round, held), began) = (env.held.begin_heartbeat(), Instant::now());
@@ -22,6 +22,7 @@ pub(crate) async fn heartbeat(env: &Environment, end: &CancellationToken) {
             match answer {
                 Ok(jobs) => {
                     renewed = began;
+                    lasting.is_over();
                     env.figures.renewed_at_ms.set(env.uptime_ms());
                     let lost = env.held.keep_only(round, &jobs, began, lease);
                     if lost > 0 {
@@ -29,7 +30,9 @@ pub(crate) async fn heartbeat(env: &Environment, end: &CancellationToken) {
                     }
                 }
                 Err(error) => {
-                    warn!(%error, "leases could not be renewed");
+                    if lasting.is_told() {
+                        warn!(%error, "leases could not be renewed");
+                    }
                     // A lock that lasts: of another process on the file, or a transaction that has hung.
                     if matches!(error, LedgerError::Busy) && renewed.elapsed() >= lease {
                         env.send_gate.ledger_refuses(Some(error.to_string()));
@@ -41,7 +44,7 @@ pub(crate) async fn heartbeat(env: &Environment, end: &CancellationToken) {
         env.figures.leases.set(i64::try_from(env.held.count()).unwrap_or(i64::MAX));
         let wait = async {
             tokio::select! {
-                going_on = pause(lease / 3, end) => going_on,
+                going_on = pause(heartbeat_every(lease), end) => going_on,
                 () = env.tell.notified() => true,
             }
         };
