@@ -1,10 +1,10 @@
 //! Why a run does not go on, in words for progress lines and `run show`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use ferry_domain::{
     Code, RunState, RunView,
-    liveness::FRESH,
+    liveness::{FRESH, LATE},
     ports::{LedgerError, Orders, WorkerView},
 };
 
@@ -48,6 +48,10 @@ impl Around {
         let live: Vec<&WorkerView> = self.workers.iter().filter(|w| w.silent_for <= FRESH).collect();
         if live.is_empty() {
             return Some(nobody(&self.workers).to_owned());
+        }
+        if let Some(silent) = live.iter().map(|worker| worker.silent_for).min().filter(|least| *least > LATE)
+        {
+            return Some(unheard(silent, waits_of(&live)));
         }
         waits_of(&live).or_else(|| match run.state {
             RunState::Sealing => Some("writing the report".into()),
@@ -98,6 +102,15 @@ fn nobody(silent: &[WorkerView]) -> &'static str {
         [] => "waits: no worker runs: ferry worker",
         _ => "waits: no worker runs, or none can write to the ledger: ferry worker, ferry check",
     }
+}
+
+/// Each heartbeat of all workers failed for a while: what they said last may be over.
+fn unheard(silent: Duration, last: Option<String>) -> String {
+    let last = last.map(|last| format!("; before that: {last}")).unwrap_or_default();
+    let seconds = silent.as_secs();
+    format!(
+        "waits: nothing was heard of any worker for {seconds} s, perhaps they can't write to the ledger: ferry check{last}"
+    )
 }
 
 /// What workers say of themselves, the commonest first; with the share of workers
@@ -220,7 +233,19 @@ mod tests {
         assert_eq!(of(vec![]).unwrap(), "waits: no worker runs: ferry worker");
         let silent = of(vec![worker(None, 11)]).unwrap();
         assert!(silent.contains("no worker runs, or none can write"), "{silent}");
-        assert_eq!(of(vec![worker(None, 10)]), None, "users move");
+        assert_eq!(of(vec![worker(None, 4)]), None, "users move");
+    }
+
+    #[test]
+    fn what_workers_said_before_they_fell_silent_is_not_told_as_the_reason() {
+        let run = run_view(RunState::Running);
+        let of = |workers| why(&run, Orders::default(), workers).unwrap_or_default();
+        let limit = "waiting for the limit: user writes, 3.3 requests/s allowed";
+        let silent = of(vec![worker(Some(limit), 6), worker(Some(limit), 9)]);
+        assert!(silent.starts_with("waits: nothing was heard of any worker for 6 s"), "{silent}");
+        assert!(silent.ends_with(&format!("ferry check; before that: {limit}")), "{silent}");
+        assert!(of(vec![worker(None, 10)]).starts_with("waits: nothing was heard"));
+        assert_eq!(of(vec![worker(Some(limit), 9), worker(Some(limit), 1)]), limit, "one is heard");
     }
 
     #[test]
