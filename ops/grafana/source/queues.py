@@ -20,8 +20,8 @@ QUEUE_BOARD = Dashboard(
                  [Query('sum(ferry:queue_jobs:max{state="dead", queue=~"$queue"})')], "short", 4, limits=DEAD),
             Stat("Foreign deliveries", "Deliveries of the last 5 minutes that belong to no job of this ledger. Any is a fault.",
                  [Query("sum(increase(ferry_foreign_deliveries_total[5m]))")], "short", 4, limits=FOREIGN, decimals=0),
-            Stat("Versions", "Versions of Ferry that run side by side.",
-                 [Query("count(count by (version) (ferry_build_info))")], "short", 4, limits=VERSIONS),
+            Stat("Builds", "Builds of Ferry, by version and commit, that run side by side.",
+                 [Query("count(count by (version, commit) (ferry_build_info))")], "short", 4, limits=VERSIONS),
         ]),
         Section("Queues", 8, [
             Lines("Jobs by state", "Jobs in the ledger that are not done. Ready ones may run now, scheduled and retrying ones wait for their time.",
