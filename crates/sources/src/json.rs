@@ -9,8 +9,8 @@ use std::{io::Read, sync::Arc};
 use ferry_domain::{Code, ports::SourceError};
 use struson::{
     reader::{
-        JsonReader, JsonStreamReader, JsonSyntaxError, ReaderError, ReaderSettings, SyntaxErrorKind,
-        TransferError, ValueType,
+        JsonReader, JsonStreamReader, JsonSyntaxError, LinePosition, ReaderError, ReaderSettings,
+        SyntaxErrorKind, TransferError, ValueType,
     },
     writer::{JsonStreamWriter, JsonWriter},
 };
@@ -80,16 +80,9 @@ impl<R: Read> JsonFile<R> {
             Ok(None)
         };
         if let Some(at) = rest().map_err(|e| broken(&self.shown, &e))? {
-            // Which of the two holds the users would be a guess.
-            let what = format!("the property {:?}, which leads to the users, occurs twice", self.users_at());
-            let error = refuse(&self.shown, what, "Leave one, or give the other another name");
-            return Err(SourceError { line: at.line_pos.map(|at| at.line + 1), ..error });
+            return Err(two_ways(&self.shown, &self.path.join("."), at.line_pos));
         }
         document.consume_trailing_whitespace().map_err(|e| broken(&self.shown, &e))
-    }
-
-    fn users_at(&self) -> String {
-        self.path.join(".")
     }
 
     fn element(&mut self) -> Result<Option<Raw>, SourceError> {
@@ -152,11 +145,12 @@ fn find_array<R: Read>(
             let mut names = Outline::default();
             let path = path.unwrap_or(USUAL_PLACE);
             match descend(document, path, 1, &mut names).map_err(|e| broken(shown, &e))? {
-                Some(mut path) => {
+                Way::Leads(mut path) => {
                     path.reverse();
                     Ok(path)
                 }
-                None => Err(at_users(refuse(
+                Way::Splits(at) => Err(two_ways(shown, path, at)),
+                Way::Ends => Err(at_users(refuse(
                     shown,
                     format!("there is no array at the property {path:?}"),
                     format!(
@@ -172,6 +166,13 @@ fn find_array<R: Read>(
             "Export the users as a JSON array",
         )),
     }
+}
+
+/// Which of the two holds the users would be a guess.
+fn two_ways(shown: &str, users_at: &str, at: Option<LinePosition>) -> SourceError {
+    let what = format!("the property {users_at:?}, which leads to the users, occurs twice");
+    let error = refuse(shown, what, "Leave one, or give the other another name");
+    SourceError { line: at.map(|at| at.line + 1), ..error }
 }
 
 fn at_users(error: SourceError) -> SourceError {
@@ -197,35 +198,56 @@ impl Outline {
     }
 }
 
-/// Follows a path through objects and returns its properties, the last one first. `None` when it leads
-/// nowhere; then the object is read to its end.
+/// Where a path through objects leads.
+enum Way {
+    /// To an array, by these properties, the last one first.
+    Leads(Vec<String>),
+    /// Two ways: a property on it occurs twice, the second time here.
+    Splits(Option<LinePosition>),
+    /// Nowhere. The object was read to its end.
+    Ends,
+}
+
+/// Follows a path through objects, up to the first array that it leads to.
 fn descend<R: Read>(
     document: &mut JsonStreamReader<Input<R>>,
     path: &str,
     depth: u32,
     names: &mut Outline,
-) -> Result<Option<Vec<String>>, ReaderError> {
+) -> Result<Way, ReaderError> {
     document.begin_object()?;
+    let mut on_the_way = Vec::new();
     while document.has_next()? {
         let name = document.next_name_owned()?;
+        let at = document.current_position(false).line_pos;
         let kind = document.peek()?;
-        let rest = path.strip_prefix(&name);
+        let rest = path.strip_prefix(&name).filter(|rest| rest.is_empty() || rest.starts_with('.'));
+        if rest.is_some() {
+            if on_the_way.contains(&name) {
+                return Ok(Way::Splits(at));
+            }
+            on_the_way.push(name.clone());
+        }
         if depth == 1 {
             names.add(name.clone(), kind);
         }
         match rest {
-            Some("") if kind == ValueType::Array => return Ok(Some(vec![name])),
-            Some(rest) if kind == ValueType::Object && rest.starts_with('.') => {
-                if let Some(mut path) = descend(document, &rest[1..], depth + 1, names)? {
-                    path.push(name);
-                    return Ok(Some(path));
+            Some("") if kind == ValueType::Array => return Ok(Way::Leads(vec![name])),
+            Some(rest) if kind == ValueType::Object && !rest.is_empty() => {
+                match descend(document, &rest[1..], depth + 1, names)? {
+                    Way::Leads(mut path) => {
+                        path.push(name);
+                        return Ok(Way::Leads(path));
+                    }
+                    splits @ Way::Splits(_) => return Ok(splits),
+                    Way::Ends => {}
                 }
             }
             _ => document.skip_value()?,
         }
     }
     document.end_object()?;
-    Ok(None)
+    Ok(Way::Ends)
 }
 
 /// The reader's own texts may quote values; ours don't.

@@ -12,7 +12,6 @@ use crate::{
     fields::Field,
     found::Found,
     mapping::Mapping,
-    names,
     rules::{Raw, Unread},
     scan::Scan,
     strict::{self, Parsed},
@@ -53,8 +52,9 @@ impl Pick {
 
     /// The wanted values of a record that is still text.
     pub(crate) fn parse(&mut self, text: &str) -> Raw {
-        let Some(Parsed { value: record @ Value::Object(_), twice }) = strict::parse(&digits::keep(text))
-        else {
+        let reads = |path: &[String]| self.field_at(path).is_some();
+        let parsed = strict::parse(&digits::keep(text), reads);
+        let Some(Parsed { value: record @ Value::Object(_), twice }) = parsed else {
             return Err(Code::RecordInvalid.into());
         };
         let values = self.take(&record);
@@ -64,14 +64,12 @@ impl Pick {
         }
     }
 
-    /// What a property is mapped to, or its own name; `None` where that may be a value.
+    /// What a property is mapped to; `None` where nobody reads it.
     fn field_at(&self, path: &[String]) -> Option<String> {
         let dotted = path.join(".");
-        let leads = |from: &str, to: &str| to.strip_prefix(from).is_some_and(|rest| rest.starts_with('.'));
-        let is_at = |name: &String| *name == dotted || leads(&dotted, name) || leads(name, &dotted);
-        let mapped = self.found.fields().find(|field| field.names.iter().any(is_at));
-        let own = || path.last().filter(|name| names::is_plain(name) && names::is_usual(name)).cloned();
-        mapped.map(|field| field.target.name()).or_else(own)
+        let is_at = |name: &String| strict::touches(name, &dotted);
+        let mut mapped = self.found.fields().filter(|field| field.names.iter().any(is_at));
+        mapped.next().map(|field| field.target.name())
     }
 
     fn take(&mut self, record: &Value) -> Vec<Value> {

@@ -45,11 +45,12 @@ impl Row<'_> {
         place.and_then(|at| self.values.get(at)).unwrap_or(&Value::Null)
     }
 
-    /// The first of these fields whose value can't be known, since a text on the way to it is no JSON.
-    pub(crate) fn broken(&self, among: impl Fn(&Target) -> bool) -> Result<(), Outcome> {
-        let mut fields = self.targets.iter().zip(self.values);
-        match fields.find(|(target, value)| among(target) && values::is_broken(value)) {
-            Some((target, _)) => Err(invalid(target)),
+    /// The first of these fields whose value can't be known: a text on the way to it is no JSON, or names it
+    /// twice.
+    pub(crate) fn hidden(&self, among: impl Fn(&Target) -> bool) -> Result<(), Outcome> {
+        let mut fields = self.targets.iter().zip(self.values).filter(|(target, _)| among(target));
+        match fields.find_map(|(target, value)| Some((target, values::hidden(value)?))) {
+            Some((target, code)) => Err(Outcome::failed(code).at_field(target.name())),
             None => Ok(()),
         }
     }

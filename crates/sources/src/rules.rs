@@ -88,13 +88,13 @@ impl Rules {
                 return Some(settled(origin, None, Outcome { field, ..Outcome::failed(code) }));
             }
         };
-        let lacks = self.without_broken(&mut values);
+        let lacks = self.without_hidden(&mut values);
         let row = Row { targets: &self.targets, values: &values };
         // Whether the record is of this move, and who it is, has to be known.
-        if let Err(outcome) = row.broken(|target| matches!(target, Target::Only(_))) {
+        if let Err(outcome) = row.hidden(|target| matches!(target, Target::Only(_))) {
             return Some(settled(origin, self.key(&row).unwrap_or(None), outcome));
         }
-        if let Err(outcome) = row.broken(|target| *target == Target::Key) {
+        if let Err(outcome) = row.hidden(|target| *target == Target::Key) {
             return Some(settled(origin, None, outcome));
         }
         if !self.takes(&row) {
@@ -131,10 +131,10 @@ impl Rules {
     }
 
     /// Takes out what can't be known and decides nothing; names the fields.
-    fn without_broken(&self, values: &mut [Value]) -> Vec<String> {
+    fn without_hidden(&self, values: &mut [Value]) -> Vec<String> {
         let fields = self.targets.iter().zip(values);
-        let broken = fields.filter(|(target, value)| target.may_lack() && values::is_broken(value));
-        broken
+        let hidden = fields.filter(|(target, value)| target.may_lack() && values::hidden(value).is_some());
+        hidden
             .map(|(target, value)| {
                 *value = Value::Null;
                 target.name()
@@ -208,12 +208,12 @@ impl Rules {
         inactive_users: Inactive,
         notes: &mut Notes,
     ) -> Result<UserRecord, Outcome> {
-        row.broken(|target| matches!(target, Target::Active | Target::DeletedAt))?;
+        row.hidden(|target| matches!(target, Target::Active | Target::DeletedAt))?;
         let inactive = self.is_inactive(row, notes)?;
         if inactive && inactive_users == Inactive::Skip {
             return Err(Outcome::skipped(Code::Disabled, None));
         }
-        row.broken(|_| true)?;
+        row.hidden(|_| true)?;
         if self.is_federated(row.get(&Target::Provider)) {
             return Err(Outcome::failed(Code::Federated));
         }

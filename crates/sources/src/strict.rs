@@ -1,33 +1,47 @@
 //! Parsing a JSON record in which each property occurs once.
 //!
 //! JSON allows a name twice and leaves open which value counts; parsers take the last one. To
-//! take either would be a guess about a person.
+//! take either would be a guess about a person. What nobody reads of a record may occur twice.
 
 use std::{cell::RefCell, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// A parsed text, and the first property in it that occurs twice: the names and positions that lead there.
+/// A parsed text, and the first property in it that is read and occurs twice: the names and positions
+/// that lead there.
 pub(crate) struct Parsed {
     pub(crate) value: Value,
     pub(crate) twice: Option<Vec<String>>,
 }
 
-/// Parses a text; `None` if it is no JSON.
-pub(crate) fn parse(text: &str) -> Option<Parsed> {
-    let twice = RefCell::new(None);
+/// Parses a text; `None` if it is no JSON. `reads` says whether what a path leads to is read.
+pub(crate) fn parse(text: &str, reads: impl Fn(&[String]) -> bool) -> Option<Parsed> {
+    let seen = Seen { twice: RefCell::new(None), reads: &reads };
     let mut parser = serde_json::Deserializer::from_str(text);
-    let value = Place { up: None, step: Step::Top, twice: &twice }.deserialize(&mut parser).ok()?;
+    let value = Place { up: None, step: Step::Top, seen: &seen }.deserialize(&mut parser).ok()?;
     parser.end().ok()?;
-    Some(Parsed { value, twice: twice.into_inner() })
+    Some(Parsed { value, twice: seen.twice.into_inner() })
+}
+
+/// Whether who reads what stands at one path reads of what stands at another: at one of both, in it, or
+/// around it. Paths are written with dots.
+pub(crate) fn touches(one: &str, other: &str) -> bool {
+    let leads = |from: &str, to: &str| to.strip_prefix(from).is_some_and(|rest| rest.starts_with('.'));
+    one == other || leads(one, other) || leads(other, one)
+}
+
+/// What was seen of a text by now.
+struct Seen<'a> {
+    twice: RefCell<Option<Vec<String>>>,
+    reads: &'a dyn Fn(&[String]) -> bool,
 }
 
 /// Where a value is.
 struct Place<'a> {
     up: Option<&'a Place<'a>>,
     step: Step<'a>,
-    twice: &'a RefCell<Option<Vec<String>>>,
+    seen: &'a Seen<'a>,
 }
 
 #[derive(Clone, Copy)]
@@ -39,7 +53,17 @@ enum Step<'a> {
 
 impl Place<'_> {
     fn below<'a>(&'a self, step: Step<'a>) -> Place<'a> {
-        Place { up: Some(self), step, twice: self.twice }
+        Place { up: Some(self), step, seen: self.seen }
+    }
+
+    fn occurs_twice(&self) {
+        if self.seen.twice.borrow().is_some() {
+            return;
+        }
+        let path = self.path();
+        if (self.seen.reads)(&path) {
+            *self.seen.twice.borrow_mut() = Some(path);
+        }
     }
 
     fn path(&self) -> Vec<String> {
@@ -108,8 +132,8 @@ impl<'de> Visitor<'de> for Place<'_> {
         let mut object = Map::new();
         while let Some(name) = properties.next_key::<String>()? {
             let value = properties.next_value_seed(self.below(Step::Property(&name)))?;
-            if object.contains_key(&name) && self.twice.borrow().is_none() {
-                *self.twice.borrow_mut() = Some(self.below(Step::Property(&name)).path());
+            if object.contains_key(&name) {
+                self.below(Step::Property(&name)).occurs_twice();
             }
             object.insert(name, value);
         }
@@ -130,11 +154,14 @@ mod tests {
             "7",
             "\"x\"",
         ] {
-            let parsed = parse(text).unwrap();
+            let parsed = parse(text, |_| true).unwrap();
             assert_eq!((parsed.value, parsed.twice), (serde_json::from_str(text).unwrap(), None), "{text}");
         }
         for text in ["", "{", "{} {}", r#"{"a": 1e999}"#, "nul", r#"{"a" 1}"#] {
-            assert!(parse(text).is_none() && serde_json::from_str::<Value>(text).is_err(), "{text}");
+            assert!(
+                parse(text, |_| true).is_none() && serde_json::from_str::<Value>(text).is_err(),
+                "{text}"
+            );
         }
     }
 
@@ -146,14 +173,24 @@ mod tests {
             (r#"{"a": {"b": [{}, {"c": 1, "c": 2}]}, "a": 3}"#, &["a", "b", "1", "c"]),
             (r#"{"a": {"b": 1}, "c": {"b": 1}}"#, &[]),
         ] {
-            let twice = parse(text).unwrap().twice.unwrap_or_default();
+            let twice = parse(text, |_| true).unwrap().twice.unwrap_or_default();
             assert_eq!(twice, path, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_read_may_occur_twice() {
+        let text = r#"{"seen": 1, "seen": 2, "a": {"b": 1, "b": 2}}"#;
+        let twice = |read: &str| parse(text, |path| touches(read, &path.join("."))).unwrap().twice;
+        assert_eq!([twice("c"), twice("a.c"), twice("se")], [None, None, None]);
+        for read in ["a", "a.b", "a.b.c"] {
+            assert_eq!(twice(read).unwrap().join("."), "a.b", "{read}");
         }
     }
 
     #[test]
     fn values_nested_too_deep_are_refused_as_before() {
         let deep = "[".repeat(200) + &"]".repeat(200);
-        assert!(parse(&deep).is_none() && serde_json::from_str::<Value>(&deep).is_err());
+        assert!(parse(&deep, |_| true).is_none() && serde_json::from_str::<Value>(&deep).is_err());
     }
 }

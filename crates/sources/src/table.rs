@@ -21,6 +21,7 @@ use crate::{
     found::Found,
     mapping::Mapping,
     presets::{self, Join},
+    strict,
     values::dig,
     words::says_nothing,
 };
@@ -140,6 +141,16 @@ impl Plan {
             inner.into_value()
         };
         cells.iter().enumerate().map(&mut value).collect()
+    }
+
+    /// The field that reads what stands at a path into the values of the cells that are there, if one does.
+    pub(crate) fn field_at(&self, path: &[String]) -> Option<String> {
+        let (place, inner) = path.split_first()?;
+        let place: usize = place.parse().ok()?;
+        let there = self.cells.iter().zip(self.found.fields());
+        let (cell, field) = there.filter_map(|(cell, field)| Some((cell.as_ref()?, field))).nth(place)?;
+        let reads = cell.path.is_empty() || strict::touches(&cell.path, &inner.join("."));
+        reads.then(|| field.target.name())
     }
 
     /// What was found of paths into JSON columns so far.

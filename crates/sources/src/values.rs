@@ -4,10 +4,15 @@
 //! type of their column. A blank string is the same as null everywhere, since
 //! CSV has no null.
 
+use ferry_domain::Code;
 use serde_json::Value;
 use time::{Date, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset, macros::format_description};
 
-use crate::{digits, words::says_nothing};
+use crate::{
+    digits,
+    strict::{self, Parsed},
+    words::says_nothing,
+};
 
 /// The value is not of the type that the field needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,16 +173,18 @@ pub(crate) enum Dug {
     Nowhere,
     /// To a text on the way that should hold JSON and does not: what the record has is not known.
     Broken,
+    /// To a text on the way that names a property of the path twice: which one counts is not known.
+    Twice,
 }
 
 impl Dug {
-    /// The first that is found, else whether any is broken.
+    /// The first that is found, else what hides one.
     pub(crate) fn first(all: impl Iterator<Item = Dug>) -> Dug {
         let mut end = Dug::Nowhere;
         for dug in all {
             match dug {
                 found @ Dug::Found(_) => return found,
-                Dug::Broken => end = Dug::Broken,
+                hidden @ (Dug::Broken | Dug::Twice) => end = hidden,
                 Dug::Nowhere => {}
             }
         }
@@ -189,16 +196,17 @@ impl Dug {
         match self {
             Dug::Found(_) => Some(true),
             Dug::Nowhere => Some(false),
-            Dug::Broken => None,
+            Dug::Broken | Dug::Twice => None,
         }
     }
 
-    /// As the rules take it: null for nowhere, and what [`is_broken`] knows.
+    /// As the rules take it: null for nowhere, and what [`hidden`] knows.
     pub(crate) fn into_value(self) -> Value {
         match self {
             Dug::Found(value) => value,
             Dug::Nowhere => Value::Null,
             Dug::Broken => Value::String(BROKEN.to_owned()),
+            Dug::Twice => Value::String(TWICE.to_owned()),
         }
     }
 }
@@ -206,10 +214,15 @@ impl Dug {
 /// In place of a value that can't be known. No source can hold a text with NUL that is taken for
 /// anything else: it is refused in every field.
 const BROKEN: &str = "\0 no JSON";
+const TWICE: &str = "\0 named twice";
 
-/// Whether the way to a value was broken.
-pub(crate) fn is_broken(value: &Value) -> bool {
-    value.as_str() == Some(BROKEN)
+/// Why a value can't be known, if it can't.
+pub(crate) fn hidden(value: &Value) -> Option<Code> {
+    match value.as_str() {
+        Some(BROKEN) => Some(Code::FieldInvalid),
+        Some(TWICE) => Some(Code::PropertyTwice),
+        _ => None,
+    }
 }
 
 /// Follows a path of names and positions through JSON; a name that contains
@@ -233,12 +246,18 @@ pub(crate) fn dig(value: &Value, path: &str) -> Dug {
             }
         }
         Value::String(_) if says_nothing(value) => Dug::Nowhere,
-        Value::String(text) => match serde_json::from_str(&digits::keep(text)) {
-            Ok(inner @ (Value::Object(_) | Value::Array(_))) => dig(&inner, path),
-            Ok(_) => Dug::Nowhere,
-            Err(_) => Dug::Broken,
-        },
+        Value::String(text) => dig_text(text, path),
         _ => Dug::Nowhere,
+    }
+}
+
+fn dig_text(text: &str, path: &str) -> Dug {
+    let reads = |twice: &[String]| strict::touches(path, &twice.join("."));
+    match strict::parse(&digits::keep(text), reads) {
+        Some(Parsed { twice: Some(_), .. }) => Dug::Twice,
+        Some(Parsed { value: inner @ (Value::Object(_) | Value::Array(_)), .. }) => dig(&inner, path),
+        Some(_) => Dug::Nowhere,
+        None => Dug::Broken,
     }
 }
 
@@ -408,7 +427,7 @@ mod tests {
         }
         for broken in ["plain.a", "cut.a.b"] {
             assert_eq!(dig(&record, broken), Dug::Broken, "{broken}");
-            assert!(is_broken(&dig(&record, broken).into_value()));
+            assert_eq!(hidden(&dig(&record, broken).into_value()), Some(Code::FieldInvalid));
         }
         assert_eq!(text(&Dug::Broken.into_value()), Err(Unfit));
     }

@@ -45,10 +45,10 @@ async fn a_bad_element_costs_that_element_only() {
 }
 
 #[tokio::test]
-async fn a_property_that_occurs_twice_costs_its_record_and_is_named() {
+async fn a_property_that_is_read_and_occurs_twice_costs_its_record_and_is_named() {
     let text = r#"[{"id": 1, "email": "a@example.com", "email": "b@example.com"}, {"id": 2, "email": "c@example.com"},
-        {"id": 3, "email": "d@example.com", "role": 1, "role": 2}, {"id": 4, "email": "e@example.com", "ann.lee": 1, "ann.lee": 2}]"#;
-    let expected = ["1:PROPERTY_TWICE(email)", "2:2", "3:PROPERTY_TWICE(role)", "4:PROPERTY_TWICE"];
+        {"id": 3, "email": "d@example.com", "role": 1, "role": 2}]"#;
+    let expected = ["1:PROPERTY_TWICE(email)", "2:2", "3:3"];
     assert_eq!(story(&read_text("users.json", text, &simple()).await.unwrap()), expected);
     let one_a_line: String = text[1..text.len() - 1].replace("}, {", "}\n{").replace("},\n        {", "}\n{");
     assert_eq!(story(&read_text("users.ndjson", one_a_line, &simple()).await.unwrap()), expected);
@@ -62,6 +62,41 @@ async fn a_document_with_two_lists_of_users_is_refused() {
     for word in ["users.json:3: ", "\"users\"", "occurs twice", "Leave one"] {
         assert!(told.contains(word), "{word}: {told}");
     }
+}
+
+#[tokio::test]
+async fn a_way_to_the_users_that_begins_twice_is_refused_whatever_stands_there_first() {
+    let mut deep = simple();
+    deep.users_at = Some("data.users".into());
+    for (first, mapping) in [
+        ("\"users\": null", simple()),
+        ("\"users\": {\"a\": 1}", simple()),
+        ("\"data\": {\"n\": 1}", deep.clone()),
+        ("\"data\": {\"users\": 7}", deep.clone()),
+        ("\"data\": 7", deep.clone()),
+    ] {
+        let text = format!("{{{first},\n\"data\": {{\"users\": {TWO}}},\n\"users\": {TWO}}}");
+        let line = if mapping.users_at.is_some() { 2 } else { 3 };
+        let told = read_text("users.json", text, &mapping).await.unwrap_err().to_string();
+        for word in [&format!("users.json:{line}: "), "users\"", "occurs twice", "Leave one"] {
+            assert!(told.contains(word), "{first}, {word}: {told}");
+        }
+    }
+    let within = format!("{{\"data\": {{\"users\": null,\n\"users\": {TWO}}}}}");
+    assert!(read_text("users.json", within, &deep).await.unwrap_err().to_string().contains("users.json:2: "));
+}
+
+#[tokio::test]
+async fn a_name_that_occurs_twice_in_json_inside_of_a_text_hides_its_value() {
+    let csv = "id,more\n1,\"{\"\"email\"\": \"\"a@example.com\"\", \"\"x\"\": 1, \"\"x\"\": 2}\"\n\
+               2,\"{\"\"email\"\": \"\"b@example.com\"\", \"\"email\"\": \"\"c@example.com\"\"}\"\n";
+    let named = mapping(&[("key", "id"), ("email", "more.email")]);
+    let expected = ["2:1", "3:PROPERTY_TWICE(email)"];
+    assert_eq!(story(&read_text("users.csv", csv, &named).await.unwrap()), expected);
+    let text = r#"{"id": 1, "more": "{\"email\": \"a@example.com\", \"x\": 1, \"x\": 2}"}
+{"id": 2, "more": "{\"email\": \"b@example.com\", \"email\": \"c@example.com\"}"}"#;
+    let expected = ["1:1", "2:PROPERTY_TWICE(email)"];
+    assert_eq!(story(&read_text("users.ndjson", text, &named).await.unwrap()), expected);
 }
 
 #[tokio::test]

@@ -211,6 +211,29 @@ async fn bytes_that_are_no_text_cost_their_own_row_only() {
 }
 
 #[tokio::test]
+async fn a_name_that_a_json_column_holds_twice_is_found_where_it_is_read() {
+    let Some(db) = database(
+        r#"CREATE TABLE u (id int PRIMARY KEY, email text, meta json, said text);
+           INSERT INTO u VALUES (1, 'a@example.com', '{"ward": "W1", "x": 1, "x": 2}', '{"ok": true}'),
+               (2, 'b@example.com', '{"ward": "W1", "ward": "W2"}', NULL),
+               (3, 'c@example.com', '{"ward": {"a": 1, "a": 2}}', NULL),
+               (4, 'd@example.com', NULL, '{"ok": true, "ok": false}')"#,
+    )
+    .await
+    else {
+        return;
+    };
+    let fields =
+        [("key", "id"), ("email", "email"), ("app_metadata.ward", "meta.ward"), ("blocked", "said.ok")];
+    let mapping = Mapping { table: Some("u".into()), ..mapping(&fields) };
+    let twice = |field| format!("PROPERTY_TWICE({field})");
+    let story = story(&candidates(&location(&db), &mapping).await.unwrap());
+    let found: Vec<_> = story.iter().map(|line| line.split_once(':').unwrap().1).collect();
+    let ward = twice("app_metadata.ward");
+    assert_eq!(found, ["1", &ward, &ward, &twice("blocked")]);
+}
+
+#[tokio::test]
 async fn a_table_may_be_named_with_its_schema() {
     let Some(db) = database(
         "CREATE SCHEMA app; CREATE TABLE app.users (id int PRIMARY KEY, email text);
