@@ -27,7 +27,7 @@ const GROUP: i64 = 500;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Its workers write the ids themselves.
-    #[error("run {0} is {1}: its workers write the ids; wait for its end, or cancel it")]
+    #[error("run {0} is {1}: its workers write the ids; {next}", next = way_to_its_end(*.1))]
     NotEnded(RunId, RunState),
     /// Nothing was written back.
     #[error("the users of run {0} came from a file: ferry run export {0} prints their ids")]
@@ -44,6 +44,14 @@ pub enum Refusal {
         /// The database that this process knows.
         named: String,
     },
+}
+
+/// What ends a run that has not ended.
+fn way_to_its_end(state: RunState) -> &'static str {
+    match state {
+        RunState::Cancelling | RunState::Sealing => "wait for its end",
+        _ => "wait for its end, or cancel it",
+    }
 }
 
 /// How many rows lack the id of their user.
