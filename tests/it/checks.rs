@@ -106,6 +106,26 @@ async fn a_complete_world_is_well_and_each_fault_is_named() {
     world.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_that_takes_no_writes_is_not_called_well_and_nor_is_its_table() {
+    let Some(world) = World::new("check_read_only").await else { return };
+    world.started(40, &[]);
+    let read_only = |on: &str| {
+        format!(
+            "DO $$BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = {on}', current_database()); END$$"
+        )
+    };
+    world.execute(&read_only("on")).await;
+    let (ran, found) = checked(&world.place);
+    assert_eq!((ran.code, result(&found, "ledger")), (10, "error"), "{found}");
+    assert!(ran.out.contains("can't be written to") && ran.out.contains("read-only"), "{found}");
+    for name in ["table", "registration"] {
+        let checks = found["checks"].as_array().unwrap();
+        assert!(!checks.iter().any(|line| line["check"] == name), "{name}: {found}");
+    }
+    world.end().await;
+}
+
 #[test]
 fn a_host_that_nobody_knows_is_called_so() {
     let mut place = new_place();

@@ -21,7 +21,11 @@ const POOLER: &str = "Point DATABASE_URL at the server itself, or at a pool that
 const UNWRITTEN: &str =
     "Make room where the disk is full, or end what holds the file; until then workers wait.";
 
-pub async fn check(place: &Place, setup: &Setup, lines: &mut Vec<Line>) {
+const UNWRITTEN_SERVER: &str = "Have the server take writes: its disk may be full, it may be a standby, or it or this database \
+    user may be set read-only; until then workers wait.";
+
+/// Returns whether the ledger's database takes writes, as far as is known.
+pub async fn check(place: &Place, setup: &Setup, lines: &mut Vec<Line>) -> bool {
     match place {
         Place::Sqlite(path) if !path.is_file() => {
             lines.push(ok("ledger", format!("{}: none yet, run start makes it", place.shown())));
@@ -57,39 +61,43 @@ pub async fn check(place: &Place, setup: &Setup, lines: &mut Vec<Line>) {
                 error("ledger", format!("{wrong:#}"), "Correct DATABASE_URL, or do what is said there.")
             }
         }),
-        Place::Postgres(url) => postgres(url, &place.shown(), setup, lines).await,
+        Place::Postgres(url) => return postgres(url, &place.shown(), setup, lines).await,
     }
+    true
 }
 
 async fn misplaced(setup: &Setup) -> Option<Misplaced> {
     wiring::misplaced(&setup.servers).await.ok().flatten()
 }
 
-async fn postgres(url: &SecretString, shown: &str, setup: &Setup, lines: &mut Vec<Line>) {
+async fn postgres(url: &SecretString, shown: &str, setup: &Setup, lines: &mut Vec<Line>) -> bool {
     let ledger = match wiring::postgres(url, setup).await {
         Ok(ledger) => ledger,
         Err(wrong) => {
             let remedy = "Start PostgreSQL, or correct DATABASE_URL or FERRY_LEDGER_URL.";
             lines.push(error("ledger", format!("{wrong:#}"), remedy));
-            return;
+            return true;
         }
     };
     if let Err(wrong) = ledger.runs(1).await {
         lines.push(error("ledger", format!("{shown}: {wrong}"), remedy(&wrong)));
-        return;
+        return true;
     }
-    lines.push(ok("ledger", format!("{shown}, up to date")));
+    let registration = registration(&ledger, setup).await;
+    lines.push(match &registration {
+        Ok(_) => ok("ledger", format!("{shown}, up to date")),
+        Err(wrong) => error("ledger", format!("{shown}: can't be written to: {wrong}"), UNWRITTEN_SERVER),
+    });
     for remark in ledger.remarks().await.unwrap_or_default() {
         lines.push(warning("ledger", remark.what, remark.remedy));
     }
     lines.push(workers(&*ledger).await);
-    lines.push(match registration(&ledger, setup).await {
-        Ok(None) => ok("registration", "a worker's death is seen immediately"),
-        Ok(Some(why)) => warning("registration", why, POOLER),
-        Err(wrong) => {
-            error("registration", wrong, "See what PostgreSQL says; workers register in the same way.")
-        }
-    });
+    let takes_writes = registration.is_ok();
+    lines.extend(registration.ok().map(|unwatched| match unwatched {
+        None => ok("registration", "a worker's death is seen immediately"),
+        Some(why) => warning("registration", why, POOLER),
+    }));
+    takes_writes
 }
 
 /// What the error's own words do not say.
