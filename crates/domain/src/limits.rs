@@ -107,8 +107,16 @@ pub const NAMES: &[&str] = &[
 
 /// No such plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown limits {0:?}: take one of {known}", known = NAMES.join(", "))]
+#[error("unknown limits {0:?}: take one of {known}{form}", known = NAMES.join(", "), form = figures(.0))]
 pub struct UnknownPlan(pub String);
+
+/// What is wrong with a name that has the form with figures.
+fn figures(name: &str) -> &'static str {
+    match name.starts_with("custom:") {
+        true => "; BURST and PER_SECOND are whole numbers from 1 to 100000",
+        false => "",
+    }
+}
 
 impl LimitPlan {
     fn global(name: &str, bucket: Option<Bucket>) -> Self {
@@ -248,6 +256,8 @@ mod tests {
         for wrong in ["", "gold", "custom", "custom:0:1", "custom:1", "custom:x:1", "OFF"] {
             let error = wrong.parse::<LimitPlan>().unwrap_err().to_string();
             assert!(error.contains("private-500"), "{error}");
+            let says_figures = error.contains("from 1 to 100000");
+            assert_eq!(says_figures, wrong.starts_with("custom:"), "{error}");
         }
     }
 
