@@ -14,7 +14,7 @@ pub struct Options {
     #[arg(long)]
     pub run: Option<RunName>,
     /// Show at most this many, the newest first
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=100_000))]
     pub limit: i64,
     /// How to print the result
     #[arg(long, value_enum, default_value_t)]

@@ -26,7 +26,7 @@ use crate::{
 #[derive(Clone, Debug, Args)]
 pub struct Options {
     /// Show at most this many runs
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=100_000))]
     pub limit: i64,
     /// How to print the result; the table shows how ids begin, which every command takes
     #[arg(long, value_enum, default_value_t)]
