@@ -37,20 +37,24 @@ impl Line {
         let Some(object) = self.detail.as_object() else { return String::new() };
         let told = |(name, value): (&String, &serde_json::Value)| {
             let value = match value {
+                // Not how many: each letter has a number.
+                serde_json::Value::Array(all) if name == "letters" => format!("number {}", joined(all, ", ")),
                 serde_json::Value::String(text) => text.clone(),
                 // As `run rate` takes it: the limits of the settings.
                 serde_json::Value::Null if name == "plan" => "default".to_owned(),
                 serde_json::Value::Null => "none".to_owned(),
-                serde_json::Value::Array(all) => {
-                    let words = all.iter().map(|one| one.as_str().map_or(one.to_string(), str::to_owned));
-                    words.collect::<Vec<_>>().join(" ")
-                }
+                serde_json::Value::Array(all) => joined(all, " "),
                 value => value.to_string(),
             };
             format!("{} {value}", name.replace('_', " "))
         };
         object.iter().map(told).collect::<Vec<_>>().join(", ")
     }
+}
+
+fn joined(all: &[serde_json::Value], between: &str) -> String {
+    let words = all.iter().map(|one| one.as_str().map_or(one.to_string(), str::to_owned));
+    words.collect::<Vec<_>>().join(between)
 }
 
 /// Lines of the audit, newest first: of one run, with those about all, or every one.
@@ -84,6 +88,8 @@ mod tests {
         assert_eq!(line(json!({ "plan": null })).came_of_it(), "plan default");
         let accepted = json!({ "accepted": ["SOURCE_CHANGED", "ROW_SECURITY"] });
         assert_eq!(line(accepted).came_of_it(), "accepted SOURCE_CHANGED ROW_SECURITY");
+        let redriven = json!({ "letters": [2, 7], "users": 20 });
+        assert_eq!(line(redriven).came_of_it(), "letters number 2, 7, users 20");
         assert_eq!(line(json!({})).came_of_it(), "");
     }
 }

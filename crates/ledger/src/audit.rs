@@ -1,7 +1,7 @@
 //! Lines of the audit: who ordered what, and what came of it.
 
 use ferry_domain::{
-    RunId,
+    RunId, RunState,
     application::{ROW_SECURITY, RowIds},
     ports::{Command, Migration, Moved, NewRun, Restored, Retried, UserFilter},
     run::RunMove,
@@ -43,10 +43,12 @@ impl<'a> Line<'a> {
         Line::of(&command, "open_run", run.id, detail)
     }
 
-    /// A run was moved.
+    /// A run was moved. Of a cancel that goes on after the order, as workers do, it says what was to be
+    /// cancelled then.
     pub fn moved(run: RunId, step: RunMove, moved: &Moved, command: &Command<'a>) -> Self {
+        let cancelled = if moved.after == RunState::Cancelling { "to_cancel" } else { "cancelled" };
         let detail = json!({
-            "before": moved.before, "after": moved.after, "cancelled": moved.cancelled, "to_ask": moved.to_ask,
+            "before": moved.before, "after": moved.after, cancelled: moved.cancelled, "to_ask": moved.to_ask,
         });
         Line::of(command, step.as_str(), run, detail)
     }
@@ -101,7 +103,7 @@ impl<'a> Line<'a> {
 
 #[cfg(test)]
 mod tests {
-    use ferry_domain::{Code, RunState, ports::Lines};
+    use ferry_domain::{Code, ports::Lines};
 
     use super::*;
 
@@ -113,7 +115,7 @@ mod tests {
         let line = Line::moved(run, RunMove::Cancel, &moved, &command);
         assert_eq!((line.actor, line.action, line.run), ("ann@host", "cancel", Some(run)));
         assert_eq!(line.reason, Some("too many"));
-        let expected = json!({ "before": "running", "after": "cancelling", "cancelled": 4, "to_ask": 3 });
+        let expected = json!({ "before": "running", "after": "cancelling", "to_cancel": 4, "to_ask": 3 });
         assert_eq!(line.detail, expected);
 
         let retried = Retried { items: 12, batches: 2, left: 5, round: 3 };
