@@ -142,8 +142,17 @@ impl fmt::Display for Question {
 /// Counts the letters that would be acted on.
 ///
 /// # Errors
-/// When the ledger fails.
+/// When a letter is named that does not exist, and when the ledger fails.
 pub async fn ask(access: &Access, act: Act, filter: DeadFilter) -> Result<Question, Error> {
+    if !filter.ids.is_empty() {
+        let named = DeadFilter { ids: filter.ids.clone(), ..DeadFilter::default() };
+        let most = i64::try_from(filter.ids.len()).unwrap_or(i64::MAX);
+        let there: BTreeSet<i64> =
+            access.dead.dead(&named, most).await?.into_iter().map(|letter| letter.id).collect();
+        if let Some(unknown) = filter.ids.iter().find(|id| !there.contains(id)) {
+            return Err(Refusal::NoSuchLetter(*unknown).into());
+        }
+    }
     let count = access.dead.count_dead(&filter).await?;
     Ok(Question { act, filter, count })
 }

@@ -117,6 +117,10 @@ async fn letters_are_listed_and_shown_without_their_content(stage: &mut Stage) {
 
 async fn a_redriven_letter_s_users_go_again(stage: &mut Stage) {
     stage.says("dead redrive --yes", 0, &["Nothing to redrive"]);
+    for act in ["redrive", "discard"] {
+        let told = stage.says(&format!("dead {act} 99 --yes"), 2, &["there is no dead letter 99"]);
+        assert!(!told.all().contains("Nothing to"), "{}", told.all());
+    }
     bury(stage).await;
     let users = give_up(stage).await;
     assert!(users > 0);
