@@ -134,7 +134,7 @@ pub struct Named {
 /// Seconds from start to the last batch provisioned, and to the report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Durations {
-    /// From opening the run to starting it.
+    /// From opening the run to starting it: the wait for an answer to the question of `run start` is in it.
     pub planning_seconds: Option<f64>,
     /// From the start to the last batch's creation.
     pub provisioning_seconds: Option<f64>,

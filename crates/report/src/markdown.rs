@@ -113,7 +113,11 @@ fn pace(out: &mut String, report: &Report) {
     let figure = |value: Option<f64>, unit: &str| value.map_or("–".to_owned(), |v| format!("{v} {unit}"));
     let (durations, rate) = (&report.durations, &report.rate);
     let _ = writeln!(out, "## Pace\n\n| what | figure |\n|---|---:|");
-    let _ = writeln!(out, "| planning | {} |", figure(durations.planning_seconds, "s"));
+    let _ = writeln!(
+        out,
+        "| planning, with the wait for an answer | {} |",
+        figure(durations.planning_seconds, "s")
+    );
     let _ = writeln!(out, "| provisioning | {} |", figure(durations.provisioning_seconds, "s"));
     let _ = writeln!(out, "| start to report | {} |", figure(durations.total_seconds, "s"));
     let _ = writeln!(out, "| least under these limits | {} |", figure(durations.least_seconds, "s"));

@@ -153,7 +153,7 @@ pub(super) fn pace(report: &Report) -> Markup {
     let time = |value: Option<f64>| value.map_or("–".to_owned(), duration);
     let per_second = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value}\u{a0}/s"));
     let rows = [
-        ("planning", time(durations.planning_seconds)),
+        ("planning, with the wait for an answer", time(durations.planning_seconds)),
         ("provisioning", time(durations.provisioning_seconds)),
         ("start to report", time(durations.total_seconds)),
         ("least under these limits", time(durations.least_seconds)),
