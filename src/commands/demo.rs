@@ -17,7 +17,7 @@ use ferry_domain::{
     RunState, RunView,
     ports::{Clock, Limiter},
 };
-use ferry_operations::{Access, report::Shown, start};
+use ferry_operations::{Access, report::Shown, start, waits::Around};
 use ferry_seed::{Population, WriteOptions, population};
 use ferry_simulator::{Config, Simulator};
 use ferry_workers::Role;
@@ -211,13 +211,22 @@ async fn watch(
             return Ok((run, false));
         }
         let what = if run.tally.pending > 0 { "creating" } else { "reading back" };
-        progress.waits(limiter.waiting().map(|waiting| waiting.to_string()).as_deref());
+        progress.waits(why(access, &*limiter, &run).await?.as_deref());
         progress.at(run.tally.finished().unsigned_abs(), &format!("{what}, {} verified", run.verified));
         tokio::select! {
             () = tokio::time::sleep(std::time::Duration::from_millis(100)) => {}
             () = stop.cancelled() => return Ok((run, true)),
         }
     }
+}
+
+/// Why it waits: somebody paused the run from another terminal, or the limit.
+async fn why(access: &Access, limiter: &dyn Limiter, run: &RunView) -> anyhow::Result<Option<String>> {
+    let around = Around::of(access).await?;
+    if run.state.seen_by_holder(around.orders.stop_all()).is_sending() {
+        return Ok(limiter.waiting().map(|waiting| waiting.to_string()));
+    }
+    Ok(around.why(run))
 }
 
 async fn write_report(access: &Access, run: &RunView, folder: &std::path::Path) -> anyhow::Result<PathBuf> {
