@@ -11,6 +11,7 @@ use std::{
 
 use ferry_domain::ports::Clock;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ratatui::crossterm::terminal;
 use time::format_description::well_known::Rfc3339;
 use tokio::time::Instant;
 
@@ -93,13 +94,32 @@ fn told_as(level: &str, line: &str) {
 /// Columns of a terminal that nobody has made wider: what people read fits in them.
 pub const WIDTH: usize = 80;
 
+/// Narrower ones fold no text: a word in each line can't be read.
+const NARROWEST: usize = 24;
+
+/// Columns of the terminal that shows what is said; `None` where none does.
+pub fn columns() -> Option<usize> {
+    let shown = io::stdout().is_terminal() || io::stderr().is_terminal();
+    let size = shown.then(terminal::size)?.ok()?;
+    Some(usize::from(size.0)).filter(|columns| *columns > 0)
+}
+
+/// What a line of text may have: a wide terminal makes it no easier to read.
+fn room() -> usize {
+    columns().unwrap_or(WIDTH).clamp(NARROWEST, WIDTH)
+}
+
 /// A text behind its name, folded at spaces, with the next lines aligned with its first.
 pub fn field(name: &str, width: usize, text: &str) -> String {
+    field_in(room(), name, width, text)
+}
+
+fn field_in(room: usize, name: &str, width: usize, text: &str) -> String {
     let mut lines = vec![format!("{name:width$}")];
     for word in text.split_whitespace() {
         let line = lines.last_mut().expect("it begins with one"); // and never loses one
         let begun = line.chars().count();
-        if begun > width && begun + 1 + word.chars().count() > WIDTH {
+        if begun > width && begun + 1 + word.chars().count() > room {
             lines.push(format!("{:width$} {word}", ""));
         } else {
             line.push(' ');
@@ -116,12 +136,16 @@ pub fn folded(text: &str, indent: usize) -> Vec<String> {
 
 /// Pieces in lines that fit a terminal, indented; no piece is torn.
 pub fn folded_between<'a>(pieces: impl IntoIterator<Item = &'a str>, indent: usize) -> Vec<String> {
+    folded_in(room(), pieces, indent)
+}
+
+fn folded_in<'a>(room: usize, pieces: impl IntoIterator<Item = &'a str>, indent: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for piece in pieces {
         let line = lines.last_mut().expect("it begins with one"); // and never loses one
         if line.is_empty() {
             line.push_str(piece);
-        } else if indent + line.chars().count() + 1 + piece.chars().count() > WIDTH {
+        } else if indent + line.chars().count() + 1 + piece.chars().count() > room {
             lines.push(piece.to_owned());
         } else {
             line.push(' ');
@@ -255,6 +279,12 @@ mod tests {
             assert!(line.len() <= WIDTH, "{} characters: {line}", line.len());
             assert!(line.starts_with("remedy      word") || line.starts_with("            word"), "{line}");
         }
+        let (narrow, text) = (folded_in(40, text.split_whitespace(), 2), field_in(40, "remedy", 11, &text));
+        assert_eq!((narrow.concat() + &text).matches("word").count(), 80);
+        assert!(
+            narrow.iter().map(String::as_str).chain(text.lines()).all(|line| line.len() <= 40),
+            "{narrow:?}"
+        );
         let long = "x".repeat(150);
         assert_eq!(field("a", 2, &long), format!("a  {long}"), "a word longer than a line stays whole");
         assert_eq!(field("a", 2, ""), "a");

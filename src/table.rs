@@ -3,7 +3,9 @@
 use std::io::{self, IsTerminal};
 
 use comfy_table::{CellAlignment, Table, presets};
-use ratatui::{crossterm::terminal, text::Span};
+use ratatui::text::Span;
+
+use crate::output;
 
 /// A plain table; columns named in `right` are right-aligned. Where it is too wide for the terminal, each row
 /// is a block of lines instead: torn lines can be neither read nor copied.
@@ -13,13 +15,9 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>, right: &[usize]) -> String
 
 /// The same with lines of its own below each row: sentences that fit no column.
 pub fn with_below(header: &[&str], rows: Vec<Vec<String>>, right: &[usize], below: &[Vec<String>]) -> String {
-    fitted(header, &rows, right, below, columns())
-}
-
-/// Columns of the terminal on stdout. Where there is none, a table is as wide as it has to be.
-fn columns() -> Option<usize> {
-    let size = io::stdout().is_terminal().then(terminal::size)?;
-    size.ok().map(|(columns, _)| usize::from(columns)).filter(|columns| *columns > 0)
+    // Where no terminal shows it, a table is as wide as it has to be.
+    let columns = output::columns().filter(|_| io::stdout().is_terminal());
+    fitted(header, &rows, right, below, columns)
 }
 
 fn fitted(

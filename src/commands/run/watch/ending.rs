@@ -33,8 +33,8 @@ fn print(run: &RunView, table: Option<Table>, now: OffsetDateTime) {
     }
     if run.state == RunState::Stopped {
         match (waits::code_of(run), &run.why) {
-            (Some(code), _) => output::say(&format!("Stopped by {code}. {}", code.remedy())),
-            (None, Some(why)) => output::say(&format!("Stopped: {why}")),
+            (Some(code), _) => say_folded(&format!("Stopped by {code}. {}", code.remedy())),
+            (None, Some(why)) => say_folded(&format!("Stopped: {why}")),
             (None, None) => {}
         }
         output::say(&format!("Go on: ferry run resume {}", run.id));
@@ -43,6 +43,10 @@ fn print(run: &RunView, table: Option<Table>, now: OffsetDateTime) {
     if run.source.is_file() {
         output::say(&format!("Ids:    ferry run export {}", run.id));
     }
+}
+
+fn say_folded(text: &str) {
+    output::say(&output::folded(text, 0).join("\n"));
 }
 
 fn sums(run: &RunView, now: OffsetDateTime) -> String {

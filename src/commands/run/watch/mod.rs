@@ -76,7 +76,8 @@ pub async fn run(setup: &Setup, options: Options) -> anyhow::Result<Exit> {
             ending::tell(&access, &run, options.output).await
         }
         Watched::Left(last) => {
-            output::say(&format!("No longer watching; run {} goes on as it was ({}).", last.id, last.state));
+            let left = format!("No longer watching; run {} goes on as it was ({}).", last.id, last.state);
+            output::say(&output::folded(&left, 0).join("\n"));
             Ok(Exit::Interrupted)
         }
     }
