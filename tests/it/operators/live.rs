@@ -58,7 +58,9 @@ impl<'a> Terminal<'a> {
         panic!("{words:?} was expected on the screen: {}", shown(&self.read("screen")));
     }
 
+    /// As a person does: keys that come sooner after the one before count as pasted, and are no orders.
     fn press(&mut self, keys: &str) {
+        std::thread::sleep(Duration::from_millis(100));
         self.child.stdin.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
     }
 
@@ -70,6 +72,7 @@ impl<'a> Terminal<'a> {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+        assert!(self.read("after").ends_with('\n'), "it still watches: {}", shown(&self.read("screen")));
         self.child.wait().unwrap();
         assert_eq!(self.read("before"), self.read("after"), "the terminal was left in another mode");
         let screen = self.read("screen");
