@@ -142,7 +142,7 @@ pub async fn plan(
         never = keep(access, id) => never,
     };
     if result.is_err() {
-        access.planning.abandon(id).await?;
+        access.planning.abandon(id, &access.command(how.reason)).await?;
     }
     result
 }

@@ -117,7 +117,7 @@ pub async fn ask(
     if let Some(plan) = wish.plan
         && let Err(stale) = plan::check_users(plan, &outcome, wish.accepts(Accept::SourceChanged))
     {
-        access.planning.abandon(outcome.run.id).await?;
+        access.planning.abandon(outcome.run.id, &access.command(wish.reason)).await?;
         return Err(stale.into());
     }
     Ok(Question { outcome, warnings })
@@ -158,7 +158,7 @@ pub struct Started {
 /// When the ledger refuses or fails.
 pub async fn begin(access: &Access, question: &Question) -> Result<Started, Error> {
     let Outcome { run, planned, .. } = &question.outcome;
-    access.planning.start(run.id).await?;
+    access.planning.start(run.id, &access.command(run.reason.as_deref())).await?;
     Ok(Started {
         run: run.id,
         source: planned.tally.source,
@@ -180,5 +180,6 @@ fn estimate(limits: &str, users: i64) -> Option<Estimate> {
 /// # Errors
 /// When the ledger fails.
 pub async fn give_up(access: &Access, question: &Question) -> Result<(), Error> {
-    Ok(access.planning.abandon(question.outcome.run.id).await?)
+    let run = &question.outcome.run;
+    Ok(access.planning.abandon(run.id, &access.command(run.reason.as_deref())).await?)
 }

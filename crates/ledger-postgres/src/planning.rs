@@ -13,8 +13,8 @@ use ferry_domain::{
     application::{AppTable, Finding},
     migration::people::Overlap,
     ports::{
-        ABANDONED, Addressed, LedgerError, MovedAs, MovedOtherwise, MovedUser, NewRun, Planned, Planning,
-        Runs,
+        ABANDONED, Addressed, Command, LedgerError, MovedAs, MovedOtherwise, MovedUser, NewRun, Planned,
+        Planning, Runs,
     },
     run::RunMove,
 };
@@ -145,7 +145,7 @@ impl Planning for PostgresLedger {
         .await
     }
 
-    async fn start(&self, run: RunId) -> Result<()> {
+    async fn start(&self, run: RunId, command: &Command<'_>) -> Result<()> {
         self.trying("could not start a run", || async {
             let mut tx = self.begin().await?;
             scripts::advance(&mut Tx(&mut tx), run, RunMove::Start).await?;
@@ -153,18 +153,20 @@ impl Planning for PostgresLedger {
                 .execute(&mut *tx)
                 .await?;
             Tx(&mut tx).count_failures_from_here(run).await?;
+            Tx(&mut tx).write_audit(&Line::started(run, command)).await?;
             tx.commit().await?;
             Ok(())
         })
         .await
     }
 
-    async fn abandon(&self, run: RunId) -> Result<()> {
+    async fn abandon(&self, run: RunId, command: &Command<'_>) -> Result<()> {
         self.trying("could not abandon a run", || async {
             let mut tx = self.begin_long().await?;
             let state = Tx(&mut tx).lock(run).await?;
             refusals::unsent(run, state)?;
             remove::remove(&mut tx, run).await?;
+            Tx(&mut tx).write_audit(&Line::not_started(run, command)).await?;
             tx.commit().await?;
             Ok(())
         })
@@ -226,6 +228,7 @@ async fn clear_abandoned(connection: &mut PgConnection, run: &NewRun) -> Tried<(
     .await?;
     for id in abandoned {
         remove::remove(connection, RunId(id)).await?;
+        Tx(connection).write_audit(&Line::not_started(RunId(id), &run.command())).await?;
     }
     Ok(())
 }

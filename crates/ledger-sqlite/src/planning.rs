@@ -13,8 +13,8 @@ use ferry_domain::{
     application::{AppTable, Finding},
     migration::people::Overlap,
     ports::{
-        ABANDONED, Addressed, LedgerError, MovedAs, MovedOtherwise, MovedUser, NewRun, Planned, Planning,
-        Runs,
+        ABANDONED, Addressed, Command, LedgerError, MovedAs, MovedOtherwise, MovedUser, NewRun, Planned,
+        Planning, Runs,
     },
     run::RunMove,
 };
@@ -141,7 +141,7 @@ impl Planning for SqliteLedger {
         tx.commit().await.doing(COMPARING)
     }
 
-    async fn start(&self, run: RunId) -> Result<()> {
+    async fn start(&self, run: RunId, command: &Command<'_>) -> Result<()> {
         let mut tx = self.write(STARTING).await?;
         scripts::advance(&mut Tx(&mut tx), run, RunMove::Start).await?;
         sqlx::query!("UPDATE ferry_runs SET started_at = (SELECT at FROM ferry_now) WHERE id = ?1", run.0)
@@ -149,11 +149,12 @@ impl Planning for SqliteLedger {
             .await
             .doing(STARTING)?;
         Tx(&mut tx).count_failures_from_here(run).await?;
+        Tx(&mut tx).write_audit(&Line::started(run, command)).await?;
         tx.commit().await.doing(STARTING)
     }
 
-    async fn abandon(&self, run: RunId) -> Result<()> {
-        remove::begin(self, run).await?;
+    async fn abandon(&self, run: RunId, command: &Command<'_>) -> Result<()> {
+        remove::begin(self, run, command).await?;
         remove::finish(self, run).await
     }
 
@@ -190,6 +191,7 @@ impl Planning for SqliteLedger {
 
 impl SqliteLedger {
     async fn clear_abandoned(&self, run: &NewRun) -> Result<()> {
+        let command = run.command();
         let since = i64::try_from(ABANDONED.as_micros()).unwrap_or(i64::MAX);
         let abandoned = sqlx::query!(
             r#"
@@ -207,7 +209,7 @@ impl SqliteLedger {
         match abandoned {
             // A removal that a crash broke off goes on where it was.
             Some(run) if run.in_removal => remove::finish(self, RunId(run.id)).await,
-            Some(run) => self.abandon(RunId(run.id)).await,
+            Some(run) => self.abandon(RunId(run.id), &command).await,
             None => Ok(()),
         }
     }

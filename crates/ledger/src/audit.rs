@@ -30,7 +30,7 @@ impl<'a> Line<'a> {
 
     /// A run was opened.
     pub fn opened(run: &'a NewRun) -> Self {
-        let command = Command { by: &run.requested_by, reason: run.reason.as_deref() };
+        let command = run.command();
         let mut detail = json!({ "migration": run.migration, "source": run.source.to_string() });
         let mut accepted = run.accepted.clone();
         let of_rows = run.spec.write_back.as_ref().is_some_and(|target| target.accepts_row_security);
@@ -41,6 +41,16 @@ impl<'a> Line<'a> {
             detail["accepted"] = json!(accepted);
         }
         Line::of(&command, "open_run", run.id, detail)
+    }
+
+    /// Workers may begin with a run.
+    pub fn started(run: RunId, command: &Command<'a>) -> Self {
+        Line::of(command, RunMove::Start.as_str(), run, json!({}))
+    }
+
+    /// A run that was opened is not started: nobody agreed, or planning failed.
+    pub fn not_started(run: RunId, command: &Command<'a>) -> Self {
+        Line::of(command, "not_started", run, json!({}))
     }
 
     /// A run was moved. Of a cancel that goes on after the order, as workers do, it says what was to be

@@ -21,7 +21,7 @@ async fn who_ordered_what_can_be_read_and_is_in_the_report(stage: &mut Stage) {
     let orders = stage.json("audit --run RUN");
     let actions: Vec<&str> =
         orders.as_array().unwrap().iter().map(|l| l["action"].as_str().unwrap()).collect();
-    assert_eq!(actions, ["stop_all", "pause", "open_run", "migrate"]);
+    assert_eq!(actions, ["stop_all", "pause", "start", "open_run", "migrate"]);
     assert!(orders[1]["actor"].as_str().unwrap().starts_with("ann@"), "{orders}");
     assert_eq!((&orders[1]["reason"], &orders[1]["detail"]["after"]), (&"lunch".into(), &"paused".into()));
     let table = stage.ferry("audit");
@@ -33,7 +33,7 @@ async fn who_ordered_what_can_be_read_and_is_in_the_report(stage: &mut Stage) {
     let report = stage.json("run report RUN");
     let told: Vec<&str> =
         report["orders"].as_array().unwrap().iter().map(|o| o["action"].as_str().unwrap()).collect();
-    assert_eq!(told, ["open_run", "pause", "stop_all"]);
+    assert_eq!(told, ["open_run", "start", "pause", "stop_all"]);
     let markdown = stage.ferry("run report RUN").out;
     assert!(markdown.contains("| pause | ann@") && markdown.contains("| lunch |"), "{markdown}");
 }

@@ -35,7 +35,7 @@ pub async fn an_abandoned_plan_takes_no_other_with_it(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     let other = scene.planned("b.csv", 4, 2).await;
     let plan = scene.planned("a.csv", 3, 2).await;
-    scene.ledger.abandon(plan).await.unwrap();
+    scene.ledger.abandon(plan, &ANN).await.unwrap();
     assert_eq!(scene.view(other).await.tally, Tally { source: 4, pending: 4, ..Tally::default() });
     assert_eq!(scene.jobs(other).await, jobs([("provision ready", 2)]));
     for (table, rows) in [("runs", 1), ("batches", 3), ("items", 4), ("jobs", 2)] {
@@ -67,7 +67,7 @@ pub async fn each_run_has_its_own_limits_and_reports(world: impl LedgerWorld) {
     let mut new = scene.new_run("a.csv");
     new.spec.stop_after = StopAfter { failures: Some(9), rate: None };
     let run = scene.plan(new, 2, 1).await;
-    scene.ledger.start(run).await.unwrap();
+    scene.ledger.start(run, &ANN).await.unwrap();
     let other = scene.running("b.csv", 3, 3).await;
     let (mine, theirs): (Vec<_>, Vec<_>) =
         scene.take_all().await.into_iter().partition(|lease| lease.of.run == run);
@@ -109,7 +109,7 @@ pub async fn a_resume_forgets_the_failures_of_its_own_run_only(world: impl Ledge
         runs.push(scene.plan(new, users, 2).await);
     }
     for run in &runs {
-        scene.ledger.start(*run).await.unwrap();
+        scene.ledger.start(*run, &ANN).await.unwrap();
     }
     for lease in scene.take_all().await {
         scene.provision(&lease, failed).await;

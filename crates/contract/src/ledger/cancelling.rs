@@ -39,7 +39,7 @@ pub async fn a_run_that_was_not_started_is_cancelled_at_once(world: impl LedgerW
     assert_eq!((view.state, view.open_batches, view.revision), (RunState::Cancelled, 0, 0));
     assert_eq!(scene.jobs(run).await, jobs([("provision done", 3)]));
     assert!(!scene.ledger.move_run(run, RunMove::Cancel, &ANN).await.unwrap().changed());
-    assert!(scene.ledger.start(run).await.is_err());
+    assert!(scene.ledger.start(run, &ANN).await.is_err());
     assert!(scene.ledger.take_ready(10).await.unwrap().is_empty());
     assert_eq!(scene.ledger.orders().await.unwrap().state_of(run), None, "it has ended");
     scene.planned("a.csv", 1, 1).await;

@@ -53,7 +53,7 @@ async fn earlier(scene: &Scene<'_>, run: &NewRun) -> Vec<RunId> {
 /// Plans, starts and ends a run in which nobody is sent; says what became of each row.
 async fn ended(scene: &Scene<'_>, rows: impl Fn(&NewRun) -> Vec<NewItem>) -> Vec<(ItemState, String)> {
     let (run, _) = planned(scene, rows).await;
-    scene.ledger.start(run).await.unwrap();
+    scene.ledger.start(run, &ANN).await.unwrap();
     scene.ledger.seal_finished().await.unwrap();
     scene.finish(created).await;
     let items = scene.items(run).await;
@@ -136,7 +136,7 @@ pub async fn users_keep_the_accounts_that_earlier_runs_gave_them(world: impl Led
     assert_eq!(scene.item(run.id, 6).await.code, Some(Code::Disabled), "nobody moved this one");
 
     // What a worker found is kept: the account where nothing is known of another, and that it is gone.
-    scene.ledger.start(run.id).await.unwrap();
+    scene.ledger.start(run.id, &ANN).await.unwrap();
     scene.finish(|_| Outcome::conflict(Code::ChangedSinceMoved).at_field("email")).await;
     assert_eq!(known(2).await, (Some(id(2)), None));
     let again = scene.new_run("again.csv");
@@ -231,7 +231,7 @@ pub async fn a_retry_of_a_changed_user_knows_the_account(world: impl LedgerWorld
     scene.finish(created).await;
     let today = |run: &NewRun| vec![moved(run, 1, id(1), blocked), refused(run, 2, "active")];
     let (run, _) = planned(&scene, today).await;
-    scene.ledger.start(run).await.unwrap();
+    scene.ledger.start(run, &ANN).await.unwrap();
     scene.ledger.seal_finished().await.unwrap();
     scene.finish(created).await;
 

@@ -36,7 +36,7 @@ impl Chosen {
     async fn ended(scene: &Scene<'_>) -> Chosen {
         let chosen = Chosen::planned(scene).await;
         scene.ledger.finish_planning(chosen.run, &[]).await.unwrap();
-        scene.ledger.start(chosen.run).await.unwrap();
+        scene.ledger.start(chosen.run, &ANN).await.unwrap();
         let decide = |seq| match seq {
             1 | 2 | 5 | 6 => Outcome::failed(Code::ServerError),
             7 => Outcome::conflict(Code::Ghost),

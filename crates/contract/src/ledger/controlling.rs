@@ -68,7 +68,7 @@ pub async fn a_move_that_a_run_does_not_have_is_refused_naming_its_state(world: 
     for step in [RunMove::Pause, RunMove::Resume, RunMove::Stop] {
         refused(run, step, "planned").await;
     }
-    scene.ledger.start(run).await.unwrap();
+    scene.ledger.start(run, &ANN).await.unwrap();
     for step in [RunMove::BeginSealing, RunMove::Seal, RunMove::Retry, RunMove::Start] {
         refused(run, step, "").await;
     }
@@ -133,7 +133,7 @@ pub async fn limits_count_from_the_start_and_from_each_resume(world: impl Ledger
     scene.ledger.add_items(run, &items).await.unwrap();
     scene.ledger.finish_planning(run, &[]).await.unwrap();
     assert!(scene.ledger.watched_runs().await.unwrap().is_empty(), "it is not running");
-    scene.ledger.start(run).await.unwrap();
+    scene.ledger.start(run, &ANN).await.unwrap();
     let counted = async || {
         let watched = scene.ledger.watched_runs().await.unwrap();
         let WatchedRun { run: id, limits, tally } = watched.first().copied()?;
@@ -213,15 +213,15 @@ pub async fn a_refused_move_says_what_to_do_instead(world: impl LedgerWorld) {
         let answer = scene.ledger.move_run(planned, step, &ANN).await.unwrap_err().to_string();
         assert!(answer.contains(step.as_str()), "{answer}");
     }
-    scene.ledger.start(planned).await.unwrap();
+    scene.ledger.start(planned, &ANN).await.unwrap();
     scene.finish(created).await;
     for step in [RunMove::Pause, RunMove::Resume, RunMove::Stop, RunMove::Cancel] {
         refused(planned, step).await;
     }
     let rate = scene.ledger.set_rate(planned, Some("free"), &ANN).await.unwrap_err().to_string();
     assert!(rate.contains("sealed"), "{rate}");
-    assert!(scene.ledger.start(planned).await.is_err());
-    assert!(scene.ledger.abandon(planned).await.is_err());
+    assert!(scene.ledger.start(planned, &ANN).await.is_err());
+    assert!(scene.ledger.abandon(planned, &ANN).await.is_err());
     assert!(scene.ledger.finish_planning(planned, &[]).await.is_err());
 }
 
@@ -246,7 +246,7 @@ pub async fn conflicts_before_a_resume_do_not_count_after_it(world: impl LedgerW
     let mut new = scene.new_run("a.csv");
     new.spec.stop_after = StopAfter { failures: Some(1), rate: None };
     let run = scene.plan(new, 4, 2).await;
-    scene.ledger.start(run).await.unwrap();
+    scene.ledger.start(run, &ANN).await.unwrap();
     let leases = scene.take_all().await;
     scene.provision(&leases[0], |_| Outcome::conflict(Code::Ghost)).await;
     scene.ledger.move_run(run, RunMove::Pause, &ANN).await.unwrap();
@@ -272,10 +272,8 @@ pub async fn orders_are_read_back_newest_first(world: impl LedgerWorld) {
         lines.into_iter().map(|line| (line.action, line.run)).collect::<Vec<_>>()
     };
     let line = |action: &str, run| (action.to_owned(), run);
-    assert_eq!(
-        read(Some(run), 10).await,
-        [line("stop_all", None), line("pause", Some(run)), line("open_run", Some(run))]
-    );
+    let [pause, start, open] = ["pause", "start", "open_run"].map(|action| line(action, Some(run)));
+    assert_eq!(read(Some(run), 10).await, [line("stop_all", None), pause, start, open]);
     let of_other = ["ids_restored", "restore_ids", "cancel"].map(|action| line(action, Some(other)));
     assert_eq!(read(None, 3).await, of_other);
     let lines = scene.ledger.audit(None, 2).await.unwrap();

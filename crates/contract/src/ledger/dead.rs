@@ -187,7 +187,7 @@ pub async fn a_sealed_run_is_redriven_unless_its_source_is_busy(world: impl Ledg
         other => panic!("{other:?}"),
     }
     assert_eq!(scene.view(run).await.state, RunState::Sealed);
-    scene.ledger.abandon(active).await.unwrap();
+    scene.ledger.abandon(active, &ANN).await.unwrap();
     let done = scene.ledger.redrive(&kept(), &scene.batches(1), &ANN).await.unwrap();
     assert_eq!((done.letters, done.users), (1, 2));
     assert_eq!(scene.finish(created).await, 2);

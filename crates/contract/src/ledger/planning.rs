@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     LedgerWorld,
-    scene::{Scene, created, jobs, pending, settled, user},
+    scene::{ANN, Scene, created, jobs, pending, settled, user},
     together::both,
 };
 use ferry_domain::{
@@ -80,7 +80,7 @@ pub async fn settled_items_are_counted_and_never_sent(world: impl LedgerWorld) {
     ];
     scene.ledger.add_items(new.id, &items).await.unwrap();
     scene.ledger.finish_planning(new.id, &[]).await.unwrap();
-    scene.ledger.start(new.id).await.unwrap();
+    scene.ledger.start(new.id, &ANN).await.unwrap();
 
     let lease = scene.take_one(JobKind::Provision).await;
     assert_eq!(lease.of.batch, Some(batch));
@@ -103,7 +103,7 @@ pub async fn a_run_of_settled_items_only_is_sealed_by_the_sweep(world: impl Ledg
     scene.ledger.add_items(new.id, &items).await.unwrap();
     assert_eq!(scene.ledger.finish_planning(new.id, &[]).await.unwrap().batches, 0);
     assert_eq!(scene.ledger.seal_finished().await.unwrap(), 0, "it is not started");
-    scene.ledger.start(new.id).await.unwrap();
+    scene.ledger.start(new.id, &ANN).await.unwrap();
 
     assert_eq!(scene.ledger.seal_finished().await.unwrap(), 1);
     assert_eq!(scene.ledger.seal_finished().await.unwrap(), 0, "it has its report job");
@@ -201,7 +201,8 @@ pub async fn a_plan_that_nobody_answered_makes_room(world: impl LedgerWorld) {
     for (table, left) in [("runs", 2), ("batches", 0), ("items", 0), ("jobs", 0)] {
         assert_eq!(world.count(table).await, left, "{table}");
     }
-    assert!(matches!(scene.ledger.start(asked).await, Err(LedgerError::Refused(_))), "it is gone");
+    assert!(matches!(scene.ledger.start(asked, &ANN).await, Err(LedgerError::Refused(_))), "it is gone");
+    assert_eq!(scene.ordered(asked).await, ["not_started", "open_run"]);
 
     let started = scene.running("b.csv", 2, 2).await;
     world.advance(ABANDONED + Duration::from_secs(1)).await;
@@ -213,14 +214,16 @@ pub async fn a_plan_that_nobody_answered_makes_room(world: impl LedgerWorld) {
 pub async fn a_plan_can_be_abandoned_until_it_starts(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     let planned = scene.planned("a.csv", 5, 2).await;
-    scene.ledger.abandon(planned).await.unwrap();
+    scene.ledger.abandon(planned, &ANN).await.unwrap();
     assert!(scene.ledger.run(planned).await.unwrap().is_none());
     for table in ["runs", "batches", "items", "jobs"] {
         assert_eq!(world.count(table).await, 0, "{table}");
     }
     let started = scene.running("a.csv", 5, 2).await;
-    assert!(matches!(scene.ledger.abandon(started).await, Err(LedgerError::Refused(_))));
+    assert!(matches!(scene.ledger.abandon(started, &ANN).await, Err(LedgerError::Refused(_))));
     assert_eq!(scene.view(started).await.tally.pending, 5);
+    assert_eq!(scene.ordered(planned).await, ["not_started", "open_run"], "what was asked for stays");
+    assert_eq!(scene.ordered(started).await, ["start", "open_run"]);
 }
 
 /// Planning ends once, and starts once.
@@ -228,17 +231,17 @@ pub async fn moves_a_run_does_not_have_are_refused(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     let new = scene.new_run("a.csv");
     scene.ledger.open_run(&new).await.unwrap();
-    assert!(matches!(scene.ledger.start(new.id).await, Err(LedgerError::Refused(_))));
+    assert!(matches!(scene.ledger.start(new.id, &ANN).await, Err(LedgerError::Refused(_))));
     scene.ledger.add_items(new.id, &[pending(1, scene.batch())]).await.unwrap();
     scene.ledger.finish_planning(new.id, &[]).await.unwrap();
     assert!(matches!(scene.ledger.finish_planning(new.id, &[]).await, Err(LedgerError::Refused(_))));
     let late = scene.ledger.add_items(new.id, &[pending(2, scene.batch())]).await;
     assert!(matches!(late, Err(LedgerError::Refused(_))), "{late:?}");
     assert!(scene.ledger.take_ready(10).await.unwrap().is_empty(), "a planned run sends nothing");
-    scene.ledger.start(new.id).await.unwrap();
-    assert!(matches!(scene.ledger.start(new.id).await, Err(LedgerError::Refused(_))));
+    scene.ledger.start(new.id, &ANN).await.unwrap();
+    assert!(matches!(scene.ledger.start(new.id, &ANN).await, Err(LedgerError::Refused(_))));
     let nobody = scene.new_run("b.csv").id;
-    assert!(matches!(scene.ledger.start(nobody).await, Err(LedgerError::Refused(_))));
+    assert!(matches!(scene.ledger.start(nobody, &ANN).await, Err(LedgerError::Refused(_))));
     assert!(scene.ledger.run(nobody).await.unwrap().is_none());
 }
 

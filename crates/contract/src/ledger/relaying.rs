@@ -52,7 +52,7 @@ pub async fn jobs_wait_for_their_time_and_their_run(world: impl LedgerWorld) {
     let scene = Scene::new(&world).await;
     let run = scene.planned("a.csv", 2, 2).await;
     assert!(scene.ledger.take_ready(10).await.unwrap().is_empty(), "the run is not started");
-    scene.ledger.start(run).await.unwrap();
+    scene.ledger.start(run, &ANN).await.unwrap();
     let lease = scene.take_one(JobKind::Provision).await;
     let later = Verdict::Snooze { after: Duration::from_secs(20), code: Code::RateLimited };
     scene.ledger.conclude(&lease, &later, None).await.unwrap();

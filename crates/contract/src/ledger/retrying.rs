@@ -83,7 +83,7 @@ pub async fn rejected_records_and_other_codes_are_left(world: impl LedgerWorld) 
     ];
     scene.ledger.add_items(new.id, &items).await.unwrap();
     scene.ledger.finish_planning(new.id, &[]).await.unwrap();
-    scene.ledger.start(new.id).await.unwrap();
+    scene.ledger.start(new.id, &ANN).await.unwrap();
     let decide = |seq| match seq {
         1 => Outcome::failed(Code::ServerError),
         2 => Outcome::conflict(Code::Ghost),
@@ -151,7 +151,7 @@ pub async fn a_retry_waits_for_another_run_of_the_source(world: impl LedgerWorld
         }
         other => panic!("{other:?}"),
     }
-    scene.ledger.abandon(active).await.unwrap();
+    scene.ledger.abandon(active, &ANN).await.unwrap();
     assert_eq!(
         scene.ledger.retry(ended, &UserFilter::default(), &scene.batches(1), &ANN).await.unwrap().items,
         1
@@ -168,7 +168,7 @@ pub async fn a_run_without_that_move_is_not_retried(world: impl LedgerWorld) {
     let run = scene.planned("a.csv", 1, 1).await;
     refused(run).await;
     refused(scene.new_run("b.csv").id).await;
-    scene.ledger.start(run).await.unwrap();
+    scene.ledger.start(run, &ANN).await.unwrap();
     let lease = scene.take_one(JobKind::Provision).await;
     scene.provision(&lease, failed).await;
     let lease = scene.take_one(JobKind::Verify).await;
@@ -209,7 +209,7 @@ pub async fn a_user_without_a_record_is_never_retried(world: impl LedgerWorld) {
     ];
     scene.ledger.add_items(new.id, &items).await.unwrap();
     scene.ledger.finish_planning(new.id, &[]).await.unwrap();
-    scene.ledger.start(new.id).await.unwrap();
+    scene.ledger.start(new.id, &ANN).await.unwrap();
     scene.finish(created).await;
     assert_eq!(
         scene.ledger.count_retryable(new.id, &UserFilter::default()).await.unwrap(),

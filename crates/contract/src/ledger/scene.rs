@@ -99,7 +99,7 @@ impl<'w> Scene<'w> {
     /// The same, started.
     pub async fn running(&self, location: &str, users: i64, size: i64) -> RunId {
         let run = self.planned(location, users, size).await;
-        self.ledger.start(run).await.unwrap();
+        self.ledger.start(run, &ANN).await.unwrap();
         run
     }
 
@@ -111,7 +111,7 @@ impl<'w> Scene<'w> {
         let mut run = self.new_run("people");
         run.spec.write_back = Some(target);
         let run = self.plan(run, users, size).await;
-        self.ledger.start(run).await.unwrap();
+        self.ledger.start(run, &ANN).await.unwrap();
         run
     }
 
@@ -198,6 +198,11 @@ impl<'w> Scene<'w> {
     pub async fn rescue_expired(&self) -> Vec<JobId> {
         let rescued = self.ledger.rescue(self.worker().id, true).await.unwrap();
         rescued.into_iter().map(|rescued| rescued.job).collect()
+    }
+
+    /// What was ordered of a run, the newest first.
+    pub async fn ordered(&self, run: RunId) -> Vec<String> {
+        self.ledger.audit(Some(run), 100).await.unwrap().into_iter().map(|line| line.action).collect()
     }
 
     /// The run, after checking that every item is counted once: on the batches and on the items.

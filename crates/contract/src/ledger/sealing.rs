@@ -249,7 +249,7 @@ pub async fn the_course_of_a_run_is_told_in_steps(world: impl LedgerWorld) {
     let run = id_of_run;
     assert_eq!(scene.ledger.course(run, 200).await.unwrap(), None, "it was not started");
 
-    scene.ledger.start(run).await.unwrap();
+    scene.ledger.start(run, &ANN).await.unwrap();
     let begun = scene.view(run).await.started_at.unwrap();
     let course = async |most| scene.ledger.course(run, most).await.unwrap().unwrap();
     let sum = |course: &Course| {

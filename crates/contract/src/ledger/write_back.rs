@@ -2,7 +2,7 @@
 
 use super::{
     LedgerWorld,
-    scene::{Scene, created, id, jobs},
+    scene::{ANN, Scene, created, id, jobs},
     together::both,
 };
 use ferry_domain::{
@@ -333,7 +333,7 @@ pub async fn a_row_with_another_address_than_planned_gets_no_id(world: impl Ledg
     let mut run = scene.new_run("people");
     run.spec.write_back = Some(target);
     let run = scene.plan(run, 3, 3).await;
-    scene.ledger.start(run).await.unwrap();
+    scene.ledger.start(run, &ANN).await.unwrap();
     world.set_email("2", "new-2@example.com").await;
     world.set_email("3", " Person-3@Example.com ").await;
 

@@ -28,7 +28,7 @@ async fn what_copy_takes_for_structure_comes_back_as_it_was() {
         items.push(settled);
         ledger.add_items(run.id, &items).await.unwrap();
         ledger.finish_planning(run.id, &[]).await.unwrap();
-        ledger.start(run.id).await.unwrap();
+        ledger.start(run.id, &run.command()).await.unwrap();
 
         let lease = lease_all(&ledger, worker(1), LEASE).await.remove(0);
         let back = ledger.pending_items(&lease).await.unwrap();
@@ -116,7 +116,7 @@ async fn a_million_items() {
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
         eprintln!("added in {adding:?}, finished in {:?}, client {peak}", before.elapsed());
-        ledger.start(run.id).await.unwrap();
+        ledger.start(run.id, &run.command()).await.unwrap();
         let before = tokio::time::Instant::now();
         let view = ledger.run(run.id).await.unwrap().unwrap();
         eprintln!("run view of {} batches: {:?}", view.open_batches, before.elapsed());

@@ -152,7 +152,7 @@ pub async fn running(
     }
     ledger.add_items(new.id, &items).await.unwrap();
     let planned = ledger.finish_planning(new.id, &[]).await.unwrap();
-    ledger.start(new.id).await.unwrap();
+    ledger.start(new.id, &new.command()).await.unwrap();
     planned
 }
 

@@ -5,8 +5,8 @@
 //! piece on: a planner that comes back adds nothing to it, and the next
 //! `open_run` of the source goes on where a crash broke off.
 
-use ferry_domain::RunId;
-use ferry_ledger::{Result, refusals, steps::RunSteps};
+use ferry_domain::{RunId, ports::Command};
+use ferry_ledger::{Result, audit::Line, refusals, steps::RunSteps};
 
 use crate::{SqliteLedger, connection::Tx, errors::Doing};
 
@@ -16,7 +16,7 @@ const PIECE: i64 = 10_000;
 
 /// Marks a run for removal, and removes its batches and jobs. What was ordered stays in
 /// the audit.
-pub(super) async fn begin(ledger: &SqliteLedger, run: RunId) -> Result<()> {
+pub(super) async fn begin(ledger: &SqliteLedger, run: RunId, command: &Command<'_>) -> Result<()> {
     let mut tx = ledger.write(DOING).await?;
     let state = Tx(&mut tx).lock(run).await?;
     refusals::unsent(run, state)?;
@@ -29,6 +29,7 @@ pub(super) async fn begin(ledger: &SqliteLedger, run: RunId) -> Result<()> {
         .execute(&mut *tx)
         .await
         .doing(DOING)?;
+    Tx(&mut tx).write_audit(&Line::not_started(run, command)).await?;
     tx.commit().await.doing(DOING)
 }
 

@@ -31,7 +31,7 @@ async fn move_all(world: &SqliteWorld, target: &WriteBackTarget, keys: &[&str]) 
         .collect();
     scene.ledger.add_items(new.id, &items).await.unwrap();
     scene.ledger.finish_planning(new.id, &[]).await.unwrap();
-    scene.ledger.start(new.id).await.unwrap();
+    scene.ledger.start(new.id, &ANN).await.unwrap();
     let lease = scene.take_one(JobKind::Provision).await;
     let results: Vec<_> = (1..)
         .zip(keys)

@@ -87,7 +87,7 @@ impl<'s> Player<'s> {
         let items: Vec<NewItem> = (1..=USERS + 1).map(|seq| new_item(seq, batch(of(seq)))).collect();
         ledger.add_items(run, &items).await.unwrap();
         ledger.finish_planning(run, &[]).await.unwrap();
-        ledger.start(run).await.unwrap();
+        ledger.start(run, &Command { by: "ann", reason: None }).await.unwrap();
         let entries = (1..=USERS + 1).map(|seq| match seq > USERS {
             true => Entry { state: ItemState::Failed, code: Some(Code::EmailMissing), batch: 0 },
             false => Entry { state: ItemState::Pending, code: None, batch: of(seq) as usize },

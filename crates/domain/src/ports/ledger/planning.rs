@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::Result;
+use super::{Command, Result};
 use crate::{
     app_schema::AppSchema,
     application::{AppTable, Finding},
@@ -36,6 +36,13 @@ pub struct NewRun {
     pub reason: Option<String>,
     /// What they accepted by name, such as `SOURCE_CHANGED`.
     pub accepted: Vec<&'static str>,
+}
+
+impl NewRun {
+    /// The order that opens it.
+    pub fn command(&self) -> Command<'_> {
+        Command { by: &self.requested_by, reason: self.reason.as_deref() }
+    }
 }
 
 /// Items that planning settled, with the same state and code.
@@ -154,10 +161,11 @@ pub trait Planning: Send + Sync {
     async fn settle_changed(&self, run: RunId, then: &[(ItemSeq, MovedAs)]) -> Result<()>;
 
     /// `planned → running`. With nothing pending the sweep seals it.
-    async fn start(&self, run: RunId) -> Result<()>;
+    async fn start(&self, run: RunId, command: &Command<'_>) -> Result<()>;
 
-    /// Removes a run that is still `planning` or `planned`, with all its rows.
-    async fn abandon(&self, run: RunId) -> Result<()>;
+    /// Removes a run that is still `planning` or `planned`, with all its rows. That it was opened, and is
+    /// not started, stays in the audit.
+    async fn abandon(&self, run: RunId, command: &Command<'_>) -> Result<()>;
 
     /// Adds `auth0_user_id` (nullable, partial unique index) to the
     /// application's table where it is missing. Returns whether it changed anything.

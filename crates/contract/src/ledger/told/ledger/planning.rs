@@ -6,7 +6,7 @@ use ferry_domain::{
     app_schema::AppSchema,
     application::{AppTable, Finding},
     migration::people::Overlap,
-    ports::{Addressed, MovedAs, MovedOtherwise, MovedUser, NewRun, Planned, Planning},
+    ports::{Addressed, Command, MovedAs, MovedOtherwise, MovedUser, NewRun, Planned, Planning},
 };
 
 use super::{Result, debug};
@@ -58,13 +58,13 @@ impl Planning for Told {
         self.0.ledger.settle_changed(run, then).await
     }
 
-    async fn start(&self, run: RunId) -> Result<()> {
-        let answer = self.0.ledger.start(run).await;
+    async fn start(&self, run: RunId, command: &Command<'_>) -> Result<()> {
+        let answer = self.0.ledger.start(run, command).await;
         self.told(format!("start {run}"), answer, debug).await
     }
 
-    async fn abandon(&self, run: RunId) -> Result<()> {
-        let answer = self.0.ledger.abandon(run).await;
+    async fn abandon(&self, run: RunId, command: &Command<'_>) -> Result<()> {
+        let answer = self.0.ledger.abandon(run, command).await;
         self.told(format!("abandon {run}"), answer, debug).await
     }
 
