@@ -11,8 +11,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Codes that say little without the field they speak of.
-pub const BY_FIELD: [Code; 4] =
-    [Code::FieldInvalid, Code::FieldTooLong, Code::MetadataKeyForbidden, Code::ChangedSinceMoved];
+pub const BY_FIELD: [Code; 5] = [
+    Code::FieldInvalid,
+    Code::FieldTooLong,
+    Code::MetadataKeyForbidden,
+    Code::ChangedSinceMoved,
+    Code::PropertyTwice,
+];
 /// Users read from the ledger in one statement.
 const PAGE: i64 = 1_000;
 /// What stands between the fields of one record.

@@ -94,7 +94,7 @@ impl<R: Read> CsvReader<R> {
 
     fn values(&mut self) -> Raw {
         if self.record.len() > self.width {
-            return Err(Code::RecordInvalid.into());
+            return Err(Code::RecordInvalid);
         }
         let CsvReader { cells, record, found, .. } = self;
         let mut read = |(at, cell): (usize, &Option<Cell>)| {

@@ -95,7 +95,7 @@ impl<R: Read> JsonFile<R> {
         }
         if document.peek().map_err(failed)? != ValueType::Object {
             document.skip_value().map_err(failed)?;
-            return Ok(Some(Err(Code::RecordInvalid.into())));
+            return Ok(Some(Err(Code::RecordInvalid)));
         }
         // Copied out and parsed again, so that what can't be a value for us
         // (a number out of range) costs this record only.
@@ -109,7 +109,7 @@ impl<R: Read> JsonFile<R> {
         })?;
         let copied = copy.finish_document().is_ok();
         let text = str::from_utf8(&self.buffer).ok().filter(|_| copied);
-        Ok(Some(text.map_or(Err(Code::RecordInvalid.into()), |text| self.pick.parse(text))))
+        Ok(Some(text.map_or(Err(Code::RecordInvalid), |text| self.pick.parse(text))))
     }
 }
 
@@ -185,7 +185,7 @@ struct Outline(Vec<(String, ValueType)>);
 
 impl Outline {
     fn add(&mut self, name: String, kind: ValueType) {
-        if self.0.len() < 100 {
+        if self.0.len() < 100 && self.0.iter().all(|(seen, _)| *seen != name) {
             self.0.push((name, kind));
         }
     }

@@ -71,7 +71,7 @@ impl<R: Read + Send> RawReader for NdjsonReader<R> {
             let text = match str::from_utf8(&self.buffer) {
                 Ok(text) if text.trim().is_empty() => continue,
                 Ok(text) => text,
-                Err(_) => return Ok(Some((self.line, Err(Code::InvalidUtf8.into())))),
+                Err(_) => return Ok(Some((self.line, Err(Code::InvalidUtf8)))),
             };
             return Ok(Some((self.line, self.pick.parse(text))));
         }

@@ -59,7 +59,7 @@ impl Notes {
         }
         for (field, (count, first)) in &self.no_json {
             let what = format!(
-                "{} no JSON, or has the property twice, where it is read from, and will be sent without it, the first at {first}",
+                "{} no JSON in the column or property that holds it and will be sent without it, the first at {first}",
                 counted(*count, "record has", "records have")
             );
             warn(Some(field), what, "Correct them in the source, or go on without this field");

@@ -12,7 +12,7 @@ use crate::{
     fields::Field,
     found::Found,
     mapping::Mapping,
-    rules::{Raw, Unread},
+    rules::Raw,
     scan::Scan,
     strict::{self, Parsed},
     values::{Dug, dig},
@@ -39,6 +39,12 @@ pub(crate) fn unreadable(shown: &str, error: &std::io::Error) -> SourceError {
     )
 }
 
+/// Whether a field is read of what a path leads to.
+fn is_read(field: &Field, path: &[String]) -> bool {
+    let dotted = path.join(".");
+    field.names.iter().any(|name| strict::touches(name, &dotted))
+}
+
 /// Takes the wanted fields out of JSON records. A property may be missing in
 /// any record, as is usual in JSON.
 pub(crate) struct Pick {
@@ -52,24 +58,18 @@ impl Pick {
 
     /// The wanted values of a record that is still text.
     pub(crate) fn parse(&mut self, text: &str) -> Raw {
-        let reads = |path: &[String]| self.field_at(path).is_some();
+        let reads = |path: &[String]| self.found.fields().any(|field| is_read(field, path));
         let parsed = strict::parse(&digits::keep(text), reads);
         let Some(Parsed { value: record @ Value::Object(_), twice }) = parsed else {
-            return Err(Code::RecordInvalid.into());
+            return Err(Code::RecordInvalid);
         };
-        let values = self.take(&record);
-        match twice {
-            Some(path) => Err(Unread { code: Code::PropertyTwice, field: self.field_at(&path) }),
-            None => Ok(values),
+        let mut values = self.take(&record);
+        for (field, value) in self.found.fields().zip(&mut values) {
+            if twice.iter().any(|path| is_read(field, path)) {
+                *value = Dug::Twice.into_value();
+            }
         }
-    }
-
-    /// What a property is mapped to; `None` where nobody reads it.
-    fn field_at(&self, path: &[String]) -> Option<String> {
-        let dotted = path.join(".");
-        let is_at = |name: &String| strict::touches(name, &dotted);
-        let mut mapped = self.found.fields().filter(|field| field.names.iter().any(is_at));
-        mapped.next().map(|field| field.target.name())
+        Ok(values)
     }
 
     fn take(&mut self, record: &Value) -> Vec<Value> {

@@ -33,20 +33,7 @@ const SHORT_NAME: usize = 150;
 
 /// A record as a reader delivers it: values in the order of [`Mapping::fields`],
 /// or why it could not be read.
-pub(crate) type Raw = Result<Vec<Value>, Unread>;
-
-/// Why a record could not be read, and which field that is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Unread {
-    pub(crate) code: Code,
-    pub(crate) field: Option<String>,
-}
-
-impl From<Code> for Unread {
-    fn from(code: Code) -> Self {
-        Unread { code, field: None }
-    }
-}
+pub(crate) type Raw = Result<Vec<Value>, Code>;
 
 /// The rules of one mapping.
 #[derive(Clone, Debug)]
@@ -84,11 +71,9 @@ impl Rules {
     pub(crate) fn judge(&self, origin: Origin, raw: Raw, notes: &mut Notes) -> Option<Candidate> {
         let mut values = match raw {
             Ok(values) => self.null_words.cleared(&self.targets, values),
-            Err(Unread { code, field }) => {
-                return Some(settled(origin, None, Outcome { field, ..Outcome::failed(code) }));
-            }
+            Err(code) => return Some(settled(origin, None, Outcome::failed(code))),
         };
-        let lacks = self.without_hidden(&mut values);
+        let lacks = self.without_broken(&mut values);
         let row = Row { targets: &self.targets, values: &values };
         // Whether the record is of this move, and who it is, has to be known.
         if let Err(outcome) = row.hidden(|target| matches!(target, Target::Only(_))) {
@@ -130,11 +115,13 @@ impl Rules {
         })
     }
 
-    /// Takes out what can't be known and decides nothing; names the fields.
-    fn without_hidden(&self, values: &mut [Value]) -> Vec<String> {
+    /// Takes out what can't be known, since its text is no JSON, and decides nothing; names the fields.
+    /// What is there twice was meant to say something, and is not left out.
+    fn without_broken(&self, values: &mut [Value]) -> Vec<String> {
         let fields = self.targets.iter().zip(values);
-        let hidden = fields.filter(|(target, value)| target.may_lack() && values::hidden(value).is_some());
-        hidden
+        let is_broken = |value: &Value| values::hidden(value) == Some(Code::FieldInvalid);
+        let broken = fields.filter(|(target, value)| target.may_lack() && is_broken(value));
+        broken
             .map(|(target, value)| {
                 *value = Value::Null;
                 target.name()

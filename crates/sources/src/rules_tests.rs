@@ -89,7 +89,7 @@ fn a_good_record_becomes_a_user_with_all_its_fields() {
 fn what_a_reader_could_not_read_keeps_its_code() {
     for code in [Code::RecordInvalid, Code::InvalidUtf8] {
         let rules = Rules::new(&mapping(), false, NOW);
-        match rules.judge(Origin { place: "u".into(), line: 3 }, Err(code.into()), &mut Notes::default()) {
+        match rules.judge(Origin { place: "u".into(), line: 3 }, Err(code), &mut Notes::default()) {
             Some(Candidate::Settled(s)) => {
                 assert_eq!((s.outcome.code, s.key, s.origin.line), (Some(code), None, 3))
             }

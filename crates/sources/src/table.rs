@@ -143,14 +143,15 @@ impl Plan {
         cells.iter().enumerate().map(&mut value).collect()
     }
 
-    /// The field that reads what stands at a path into the values of the cells that are there, if one does.
-    pub(crate) fn field_at(&self, path: &[String]) -> Option<String> {
+    /// The position of the wanted field that reads what stands at a path into the values of the cells that
+    /// are there, if one does.
+    pub(crate) fn read_at(&self, path: &[String]) -> Option<usize> {
         let (place, inner) = path.split_first()?;
         let place: usize = place.parse().ok()?;
-        let there = self.cells.iter().zip(self.found.fields());
-        let (cell, field) = there.filter_map(|(cell, field)| Some((cell.as_ref()?, field))).nth(place)?;
+        let mut there = self.cells.iter().enumerate().filter_map(|(at, cell)| Some((at, cell.as_ref()?)));
+        let (at, cell) = there.nth(place)?;
         let reads = cell.path.is_empty() || strict::touches(&cell.path, &inner.join("."));
-        reads.then(|| field.target.name())
+        reads.then_some(at)
     }
 
     /// What was found of paths into JSON columns so far.

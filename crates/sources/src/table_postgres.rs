@@ -25,10 +25,11 @@ use crate::{
     found::Found,
     mapping::{Mapping, RowSecurity},
     presets,
-    rules::{Raw, Unread},
+    rules::Raw,
     strict::{self, Parsed},
     table::{Case, Cell, Plan, Table, is_hash, quote},
     table_source::{Pages, TableSource},
+    values::Dug,
 };
 
 pub(crate) struct PostgresPages {
@@ -203,17 +204,18 @@ fn of_bytes(value: Value) -> Result<Value, Code> {
 }
 
 fn values(plan: &mut Plan, json: &str, encoding: Encoding) -> Raw {
-    let parsed = strict::parse(&digits::keep(json), |path| plan.field_at(path).is_some());
+    let parsed = strict::parse(&digits::keep(json), |path| plan.read_at(path).is_some());
     let Some(Parsed { value: Value::Array(mut cells), twice }) = parsed else {
-        return Err(Code::RecordInvalid.into());
+        return Err(Code::RecordInvalid);
     };
-    if let Some(path) = twice {
-        return Err(Unread { code: Code::PropertyTwice, field: plan.field_at(&path) });
-    }
     if encoding == Encoding::Unknown {
         cells = cells.into_iter().map(of_bytes).collect::<Result<_, _>>()?;
     }
-    Ok(plan.values(cells))
+    let mut values = plan.values(cells);
+    for at in twice.iter().filter_map(|path| plan.read_at(path)) {
+        values[at] = Dug::Twice.into_value(); // one for each cell of the plan
+    }
+    Ok(values)
 }
 
 type Seen = (String, Table, Vec<String>);

@@ -106,7 +106,7 @@ impl<P: Pages> TableSource<P> {
     fn report(&mut self) -> Option<Row> {
         let Stage::WithoutKey(left) = &mut self.stage else { return None };
         *left = left.checked_sub(1)?;
-        Some(Row { raw: Err(Code::KeyMissing.into()), shares_key: false })
+        Some(Row { raw: Err(Code::KeyMissing), shares_key: false })
     }
 }
 

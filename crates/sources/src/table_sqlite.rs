@@ -138,10 +138,7 @@ impl Pages for SqlitePages {
                 .map(|(at, key)| cell(row, at + 1, *key))
                 .collect::<Result<Vec<_>, Code>>()
         };
-        Ok(rows
-            .iter()
-            .map(|row| read(row).map(|cells| self.plan.values(cells)).map_err(Into::into))
-            .collect())
+        Ok(rows.iter().map(|row| read(row).map(|cells| self.plan.values(cells))).collect())
     }
 
     fn found(&self) -> &Found {

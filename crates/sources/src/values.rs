@@ -254,7 +254,7 @@ pub(crate) fn dig(value: &Value, path: &str) -> Dug {
 fn dig_text(text: &str, path: &str) -> Dug {
     let reads = |twice: &[String]| strict::touches(path, &twice.join("."));
     match strict::parse(&digits::keep(text), reads) {
-        Some(Parsed { twice: Some(_), .. }) => Dug::Twice,
+        Some(Parsed { twice, .. }) if !twice.is_empty() => Dug::Twice,
         Some(Parsed { value: inner @ (Value::Object(_) | Value::Array(_)), .. }) => dig(&inner, path),
         Some(_) => Dug::Nowhere,
         None => Dug::Broken,

@@ -47,11 +47,15 @@ async fn a_bad_element_costs_that_element_only() {
 #[tokio::test]
 async fn a_property_that_is_read_and_occurs_twice_costs_its_record_and_is_named() {
     let text = r#"[{"id": 1, "email": "a@example.com", "email": "b@example.com"}, {"id": 2, "email": "c@example.com"},
-        {"id": 3, "email": "d@example.com", "role": 1, "role": 2}]"#;
-    let expected = ["1:PROPERTY_TWICE(email)", "2:2", "3:3"];
+        {"id": 3, "email": "d@example.com", "role": 1, "role": 2},
+        {"id": 4, "id": 5, "email": "e@example.com"}]"#;
+    let expected = ["1:PROPERTY_TWICE(email)", "2:2", "3:3", "4:PROPERTY_TWICE(key)"];
     assert_eq!(story(&read_text("users.json", text, &simple()).await.unwrap()), expected);
     let one_a_line: String = text[1..text.len() - 1].replace("}, {", "}\n{").replace("},\n        {", "}\n{");
-    assert_eq!(story(&read_text("users.ndjson", one_a_line, &simple()).await.unwrap()), expected);
+    let all = read_text("users.ndjson", one_a_line, &simple()).await.unwrap();
+    assert_eq!(story(&all), expected);
+    let keys: Vec<_> = settled(&all).iter().map(|s| s.key.as_ref().map(|key| key.0.as_str())).collect();
+    assert_eq!(keys, [Some("1"), None], "the key is told where it is known");
 }
 
 #[tokio::test]
@@ -89,9 +93,10 @@ async fn a_way_to_the_users_that_begins_twice_is_refused_whatever_stands_there_f
 #[tokio::test]
 async fn a_name_that_occurs_twice_in_json_inside_of_a_text_hides_its_value() {
     let csv = "id,more\n1,\"{\"\"email\"\": \"\"a@example.com\"\", \"\"x\"\": 1, \"\"x\"\": 2}\"\n\
-               2,\"{\"\"email\"\": \"\"b@example.com\"\", \"\"email\"\": \"\"c@example.com\"\"}\"\n";
-    let named = mapping(&[("key", "id"), ("email", "more.email")]);
-    let expected = ["2:1", "3:PROPERTY_TWICE(email)"];
+               2,\"{\"\"email\"\": \"\"b@example.com\"\", \"\"email\"\": \"\"c@example.com\"\"}\"\n\
+               3,\"{\"\"email\"\": \"\"d@example.com\"\", \"\"team\"\": {\"\"a\"\": 1, \"\"a\"\": 2}}\"\n";
+    let named = mapping(&[("key", "id"), ("email", "more.email"), ("app_metadata.team", "more.team")]);
+    let expected = ["2:1", "3:PROPERTY_TWICE(email)", "4:PROPERTY_TWICE(app_metadata.team)"];
     assert_eq!(story(&read_text("users.csv", csv, &named).await.unwrap()), expected);
     let text = r#"{"id": 1, "more": "{\"email\": \"a@example.com\", \"x\": 1, \"x\": 2}"}
 {"id": 2, "more": "{\"email\": \"b@example.com\", \"email\": \"c@example.com\"}"}"#;
