@@ -90,6 +90,10 @@ fn start_logs(setup: &Setup, told: bool) -> anyhow::Result<()> {
         quiet.extend(["apalis_core=off", "sqlx::query=error", "sqlx::postgres::notice=error"]);
         quiet.extend(["sqlx::pool=error", "sqlx_core::pool=error"]);
     }
+    if log.level == "debug" {
+        // Each fetch of each queue, which hides what is ours. A filter of one's own shows it.
+        quiet.push("apalis_core=info");
+    }
     let level = if told { "error" } else { &log.level };
     ferry_telemetry::start(format, level, &quiet, &setup.traces).map_err(usage)
 }

@@ -162,7 +162,8 @@ impl<'a> ResultBuffer<'a> {
     /// Says that the batch has ended, with what came of it since its lease was taken.
     pub(crate) fn log_end(&self) {
         let [users, need_a_person] = self.settled;
-        info!(users, need_a_person, "batch provisioned");
+        let (worker, attempt) = (self.env.identity.id(), self.lease.of.attempts + 1);
+        info!(users, need_a_person, %worker, attempt, "batch provisioned");
     }
 
     fn note(&mut self, mut results: Vec<ItemResult>, written: WriteBack) {
